@@ -1,0 +1,72 @@
+# Options and the few functions that every folder's CMakeLists.txt uses.
+
+set(CORDON_SANITIZE "" CACHE STRING "address, undefined or empty")
+option(CORDON_FUZZ "build the libFuzzer targets" OFF)
+
+find_program(CCACHE ccache)
+if(CCACHE)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
+endif()
+
+add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field-initializers
+                    -Werror -fno-strict-aliasing)
+add_link_options(-fuse-ld=lld-19)
+
+if(CORDON_SANITIZE STREQUAL "address")
+  add_compile_options(-fsanitize=address -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address)
+elseif(CORDON_SANITIZE STREQUAL "undefined")
+  add_compile_options(-fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=undefined)
+endif()
+
+# cordon_library(NAME SOURCES... LINK libs...): a static library; its headers are found as "NAME/x.h"
+# because every target sees src/ as its include root.
+function(cordon_library name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  add_library(${name} STATIC ${A_SOURCES})
+  target_include_directories(${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(${name} PUBLIC ${A_LINK})
+endfunction()
+
+# cordon_program(NAME SOURCES... LINK libs...): fully static unless a sanitizer forbids it.
+function(cordon_program name)
+  cmake_parse_arguments(A "DYNAMIC" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(${name} PRIVATE ${A_LINK})
+  if(NOT A_DYNAMIC AND CORDON_SANITIZE STREQUAL "")
+    target_link_options(${name} PRIVATE -static)
+  endif()
+endfunction()
+
+# cordon_test(NAME SOURCES... LINK libs... [FULL]): a GoogleTest program, run by ctest with the label
+# `fast` (every `make test`) or `full` (CI only).
+find_package(GTest REQUIRED)
+function(cordon_test name)
+  cmake_parse_arguments(A "FULL" "" "SOURCES;LINK" ${ARGN})
+  add_executable(${name} ${A_SOURCES})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+  target_link_libraries(${name} PRIVATE ${A_LINK} GTest::gtest GTest::gtest_main)
+  add_test(NAME ${name} COMMAND ${name})
+  if(A_FULL)
+    set_tests_properties(${name} PROPERTIES LABELS full)
+  else()
+    set_tests_properties(${name} PROPERTIES LABELS fast)
+  endif()
+endfunction()
+
+# cordon_fuzz(NAME SOURCES... LINK libs...): a libFuzzer target with its corpus in fuzz/corpus/NAME.
+# Without CORDON_FUZZ nothing is built: the parsers are covered by their unit tests then.
+function(cordon_fuzz name)
+  cmake_parse_arguments(A "" "" "SOURCES;LINK" ${ARGN})
+  if(CORDON_FUZZ)
+    add_executable(${name} ${A_SOURCES})
+    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE ${A_LINK})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  endif()
+endfunction()

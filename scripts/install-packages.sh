@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Installs what the build and the tests need on Debian 12, non-interactively; does nothing when all of it is there.
+set -euo pipefail
+packages=(
+  clang-19 clang-tidy-19 clang-format-19 lld-19 llvm-19 llvm-19-dev libclang-rt-19-dev   # host compiler, LLVM
+  libclang-rt-19-dev-wasm32 binaryen wabt                                                # guest compiler runtime, wasm tools
+  cmake ninja-build ccache make python3 git ca-certificates                              # build
+  libgtest-dev libbenchmark-dev nlohmann-json3-dev libseccomp-dev libssl-dev libcli11-dev libfmt-dev
+  zlib1g-dev libzstd-dev
+  dpkg-dev bison flex texinfo gettext autoconf automake gperf xz-utils patch             # building guests from distribution sources
+  bubblewrap                                                                             # a peer of the benchmarks
+)
+missing=()
+for package in "${packages[@]}"; do
+  dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+. /etc/os-release
+if [ "${ID:-}" != debian ] || [ "${VERSION_ID:-}" != 12 ]; then
+  echo "cordon: this is ${PRETTY_NAME:-an unknown system}; only Debian 12 is tested" >&2
+fi
+sudo=()
+[ "$(id -u)" -eq 0 ] || sudo=(sudo)
+echo "cordon: installing ${missing[*]}"
+"${sudo[@]}" apt-get update -q
+"${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
