@@ -1,0 +1,60 @@
+#ifndef CORDON_ARENA_LOCK_H_
+#define CORDON_ARENA_LOCK_H_
+
+// Locks in shared memory. No pthread primitive works here: after a raw clone the C library's cached
+// thread identifier is the parent's, so a process-shared mutex held by the parent would be granted
+// to the child.
+//
+// Order, checked in debug builds: rename < directory < inode < descriptor table < process table <
+// wait queue < allocator. Two of one rank: by address.
+
+#include <atomic>
+#include <cstdint>
+
+namespace cordon {
+
+enum class LockRank : uint8_t {
+  kRename = 1,
+  kDirectory,
+  kInode,
+  kDescriptorTable,
+  kProcessTable,
+  kWaitQueue,
+  kAllocator,
+};
+
+// The thread slot that this host thread runs for; set once after each clone. Kept at a fixed
+// private address, so that locks know their owner without thread-local storage.
+void SetCurrentSlot(uint32_t slot);
+uint32_t CurrentSlot();
+
+// A futex mutex: 0 free, 1 held, 2 held and somebody waits. Zero-initialised memory is a free
+// mutex.
+class Mutex {
+ public:
+  void Lock(LockRank rank);
+  [[nodiscard]] bool TryLock(LockRank rank);
+  void Unlock();
+  // Slot of the holder; meaningful only to the holder itself and to the invariant checks.
+  [[nodiscard]] uint32_t owner() const { return owner_.load(std::memory_order_relaxed); }
+  [[nodiscard]] bool held() const { return state_.load(std::memory_order_relaxed) != 0; }
+
+ private:
+  std::atomic<uint32_t> state_{0};
+  std::atomic<uint32_t> owner_{0};
+};
+
+class MutexLock {
+ public:
+  MutexLock(Mutex& mutex, LockRank rank) : mutex_(mutex) { mutex_.Lock(rank); }
+  ~MutexLock() { mutex_.Unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+}  // namespace cordon
+
+#endif  // CORDON_ARENA_LOCK_H_

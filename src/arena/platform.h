@@ -1,0 +1,46 @@
+#ifndef CORDON_ARENA_PLATFORM_H_
+#define CORDON_ARENA_PLATFORM_H_
+
+// The only way in which code that runs inside the wall asks the host for anything. The Linux
+// version makes raw system calls that the filter allows (platform_linux.cc); the browser build
+// replaces it.
+//
+// Nothing here allocates, throws, uses thread-local storage or touches errno.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace cordon::platform {
+
+// Nanoseconds; clocks are Linux's numbers (CLOCK_REALTIME 0, CLOCK_MONOTONIC 1,
+// CLOCK_PROCESS_CPUTIME_ID 2 …).
+uint64_t ClockNs(int clock);
+inline constexpr uint64_t kNever = UINT64_MAX;
+
+// Sleeps while *word == seen, until woken, interrupted by a kick or the monotonic deadline. Returns
+// without a reason: the caller looks at its condition again.
+void WaitOnWord(const std::atomic<uint32_t>* word, uint32_t seen, uint64_t deadline_ns);
+void WakeWord(const std::atomic<uint32_t>* word, int count);
+
+void FillRandom(void* data, size_t size);
+
+// Changes the protection of private memory. Both fail only when the host is out of memory.
+enum class Access { kNone, kRead, kReadWrite };
+[[nodiscard]] bool Protect(uint64_t address, uint64_t size, Access access);
+// Anonymous private memory at a fixed address, replacing what is there, zero-filled and with no
+// access by default.
+[[nodiscard]] bool MapPrivate(uint64_t address, uint64_t size, Access access);
+// Gives the pages back to the host; they read as zero afterwards.
+void Discard(uint64_t address, uint64_t size);
+
+// Duplicates the calling process: 0 in the copy, its host identifier in the caller, -errno on
+// failure. The keeper becomes its host parent.
+int CloneProcess();
+// Ends the calling host process at once, with no clean-up of its own. `status` is seen by the
+// keeper only.
+[[noreturn]] void ExitProcess(int status);
+
+}  // namespace cordon::platform
+
+#endif  // CORDON_ARENA_PLATFORM_H_

@@ -1,0 +1,173 @@
+#ifndef CORDON_KERNEL_CONTROL_H_
+#define CORDON_KERNEL_CONTROL_H_
+
+// What the keeper (outside the wall) and the kernel (inside) share: one memfd, mapped at
+// layout::kControl inside and anywhere outside, sealed against growing and shrinking before the
+// template starts.
+//
+// The keeper reads everything here as hostile: each word is loaded once, indexes are masked,
+// lengths are bounded, and nothing here makes the keeper do more than end this sandbox.
+
+#include <atomic>
+#include <cstdint>
+
+namespace cordon::control {
+
+inline constexpr uint32_t kMagic = 0x43524e31;  // "CRN1"
+inline constexpr uint32_t kMaxSlots = 1024;     // host threads of a sandbox
+inline constexpr uint32_t kMaxJobs = 16;        // commands that a client started and waits for
+inline constexpr uint32_t kRingBytes = 1u << 18;
+inline constexpr uint32_t kMailboxBytes = 1u << 18;
+inline constexpr uint32_t kRingsPerJob = 3;  // stdin, stdout, stderr; a terminal uses the first two
+
+// A byte ring with one writing and one reading side. Counters run freely; their difference is the
+// fill, a value above kRingBytes is hostile. Each side sleeps on the other's counter after it has
+// set its own `wants` flag.
+struct Ring {
+  std::atomic<uint32_t> written;
+  std::atomic<uint32_t> read;
+  std::atomic<uint32_t> writer_closed;  // end of file after what is in the ring
+  std::atomic<uint32_t>
+      reader_closed;  // EPIPE / SIGPIPE for the writer (also set when the output limit is met)
+  std::atomic<uint32_t> writer_wants;  // the writer sleeps, wake it when there is room
+  std::atomic<uint32_t> reader_wants;  // the reader sleeps, wake it when there is data
+  uint32_t reserved[10];
+  uint8_t data[kRingBytes];
+};
+
+// One host thread. Written by the kernel, read by the keeper or the family init when it kicks or
+// reaps.
+struct Slot {
+  enum State : uint32_t {
+    kFree = 0,
+    kStarting = 1,
+    kLive = 2,
+    kGone = 3
+  };  // kGone: said goodbye before it ended
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> host_pid;  // as getpid() says inside the PID namespace; 0 until known
+  std::atomic<uint32_t> host_tid;
+  // Nonzero while the thread may hold locks of the kernel: if it dies then, the sandbox ends.
+  std::atomic<uint32_t> inside;
+  std::atomic<uint32_t>
+      kick;  // set by the kernel to ask for a kick, cleared by the one that sent it
+  uint32_t reserved[3];
+};
+
+// A command of the client.
+struct Job {
+  enum State : uint32_t { kFree = 0, kRunning = 1, kExited = 2 };
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> wait_status;  // as wait(2) reports it; valid once state is kExited
+  std::atomic<uint32_t> pid;          // of the guest process, in the guest's numbers
+  std::atomic<uint32_t> uses_terminal;
+  uint32_t reserved[4];
+};
+
+// Requests of the keeper to the service process inside, one at a time: the keeper fills in
+// `payload` and arguments, sets `state` to kRequested, rings `service_bell`; the service answers in
+// place and rings `keeper_bell`. Strings in payloads end with a zero; argument vectors are such
+// strings one after the other.
+enum class Request : uint32_t {
+  kNone = 0,
+  kSpawn,  // arg0 job, arg1 flags (SpawnFlags), arg2 argc, arg3 envc, arg4 rows << 16 | columns;
+           // payload: cwd, argv, envp. result: guest pid or -errno (127/126 cases: -ENOENT,
+           // -EACCES, -ENOEXEC)
+  kSignalJob,  // arg0 job, arg1 signal, arg2 target (SignalTarget)
+  kResize,     // arg0 job, arg1 rows << 16 | columns
+  kMakeDir,    // arg0 mode; payload: path. Parents are made too.
+  kWriteFile,  // arg0 mode, arg1 offset low, arg2 offset high, arg3 byte count; payload: path, then
+               // bytes. Offset 0 truncates.
+  kReadFile,  // arg0 unused, arg1 offset low, arg2 offset high, arg3 byte count; payload: path.
+              // result: count; bytes replace the payload
+  kSymlink,   // payload: target, path
+  kListDir,   // arg1 cookie; payload: path. result: entries; payload: {u64 cookie, u32 mode, u64
+              // size, name\0}…
+  kStat,  // payload: path. result 0; payload: {u32 mode, u64 size, u64 mtime_ns, link target\0 if a
+          // link}
+  kRemove,   // payload: path; recursive
+  kUsage,    // payload out: Usage
+  kKillAll,  // ends every guest process
+  kCheck,    // verifies the kernel's invariants; result: number of violations, payload: text
+};
+enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
+enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };
+
+struct Usage {
+  uint64_t processes_started;
+  uint64_t processes_now;
+  uint64_t processes_peak;
+  uint64_t memory_bytes_now;
+  uint64_t memory_bytes_peak;
+  uint64_t file_bytes;
+  uint64_t file_count;
+  uint64_t limits_met;  // bit set of Limit
+};
+
+enum Limit : uint32_t {
+  kLimitMemory = 1u << 0,
+  kLimitProcesses = 1u << 1,
+  kLimitFiles = 1u << 2,
+  kLimitFileBytes = 1u << 3,
+  kLimitOutput = 1u << 4,    // set by the keeper
+  kLimitWallTime = 1u << 5,  // set by the keeper
+  kLimitCpuTime = 1u << 6,   // set by the keeper
+};
+
+struct Mailbox {
+  enum State : uint32_t { kIdle = 0, kRequested = 1, kAnswered = 2 };
+  std::atomic<uint32_t> state;
+  std::atomic<uint32_t> request;  // Request
+  std::atomic<int32_t> result;    // >= 0, or -errno of the guest's numbers
+  std::atomic<uint32_t> payload_bytes;
+  std::atomic<uint32_t> arg[6];
+  uint32_t reserved[6];
+  uint8_t payload[kMailboxBytes];
+};
+
+// Written by the keeper before the template starts, not changed afterwards.
+struct BootLimits {
+  uint64_t memory_bytes;
+  uint64_t max_processes;
+  uint64_t max_files;
+  uint64_t file_bytes;
+};
+
+struct Control {
+  uint32_t magic;
+  uint32_t reserved0;
+  BootLimits limits;
+  uint64_t userland_bytes;        // size of the image's mapping
+  uint64_t userland_code_offset;  // where its code begins, page-aligned
+  uint64_t userland_code_bytes;
+  uint64_t objects_bytes;  // sizes of the memfds
+  uint64_t blocks_bytes;
+  uint64_t code_window_bytes;
+
+  std::atomic<uint32_t> booted;  // the kernel is ready for requests
+  std::atomic<uint32_t>
+      failed;  // a reason (FailReason) why the kernel gave up; the keeper ends the sandbox
+  std::atomic<uint32_t> service_bell;  // futex word: keeper -> service process
+  std::atomic<uint32_t>
+      keeper_bell;  // futex word: kernel -> keeper (job ended, answer, kick wanted without init)
+  std::atomic<uint32_t>
+      kicker_bell;  // futex word: kernel -> whoever kicks (family init, or keeper without one)
+  std::atomic<uint32_t> limits_met;  // Limit bits as the kernel meets them
+
+  Job jobs[kMaxJobs];
+  Slot slots[kMaxSlots];
+  alignas(4096) Mailbox mailbox;
+  alignas(4096) Ring rings[kMaxJobs * kRingsPerJob];
+};
+
+enum FailReason : uint32_t {
+  kFailNone = 0,
+  kFailBoot,
+  kFailInvariant,
+  kFailOutOfArena,
+  kFailInternalFault
+};
+
+}  // namespace cordon::control
+
+#endif  // CORDON_KERNEL_CONTROL_H_
