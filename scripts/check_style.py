@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Formatting and static analysis of our own C++: check_style.py [format] [tidy]
+
+format  clang-format-19 must change nothing
+tidy    clang-tidy-19, every finding an error. A file that was clean is not analysed again while its preprocessed text,
+        the configuration and the tool are the same (cache: $XDG_CACHE_HOME/cordon/tidy).
+Ends with `N passed, N failed`, a file and check each.
+"""
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import shlex
+import subprocess
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "cordon" / "tidy"
+
+
+def tracked(*patterns):
+    out = subprocess.run(["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
+    return [ROOT / line for line in out.stdout.splitlines() if (ROOT / line).exists()]
+
+
+def check_format(path):
+    run = subprocess.run(["clang-format-19", "--dry-run", "--Werror", path], capture_output=True, text=True)
+    return run.returncode == 0, run.stderr
+
+
+def preprocessed(entry):
+    """The text that clang-tidy would see, or None if the file does not preprocess."""
+    arguments = shlex.split(entry["command"])
+    if os.path.basename(arguments[0]) == "ccache":
+        arguments = arguments[1:]
+    skip_output = arguments.index("-o")
+    arguments = arguments[:skip_output] + arguments[skip_output + 2:]
+    arguments = [a for a in arguments if a != "-c"]
+    run = subprocess.run([*arguments, "-E", "-C"], cwd=entry["directory"], capture_output=True)
+    return run.stdout if run.returncode == 0 else None
+
+
+def check_tidy(entry, fingerprint):
+    text = preprocessed(entry)
+    if text is None:
+        return False, f"{entry['file']}: does not preprocess\n"
+    # Line markers name folders of this checkout; the verdict does not depend on them.
+    stamp = CACHE / hashlib.sha256(fingerprint + text.replace(str(ROOT).encode(), b"")).hexdigest()
+    if stamp.exists():
+        return True, ""
+    run = subprocess.run(["clang-tidy-19", "-p", ROOT / "build", "--quiet", entry["file"]],
+                         cwd=ROOT, capture_output=True, text=True)
+    if run.returncode == 0:
+        stamp.touch()
+        return True, ""
+    return False, run.stdout + run.stderr
+
+
+def main(wanted):
+    jobs = []
+    if "format" in wanted:
+        jobs += [(check_format, (path,)) for path in tracked("*.cc", "*.h")]
+    if "tidy" in wanted:
+        CACHE.mkdir(parents=True, exist_ok=True)
+        version = subprocess.run(["clang-tidy-19", "--version"], capture_output=True, check=True).stdout
+        fingerprint = version + (ROOT / ".clang-tidy").read_bytes()
+        sources = {str(path) for path in tracked("src/*.cc", "fuzz/*.cc", "bench/*.cc", "tests/*.cc")}
+        seen = set()
+        for entry in json.loads((ROOT / "build/compile_commands.json").read_text()):
+            if entry["file"] in sources and entry["file"] not in seen:
+                seen.add(entry["file"])
+                jobs.append((check_tidy, (entry, fingerprint)))
+    passed = failed = 0
+    with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for ok, text in pool.map(lambda job: job[0](*job[1]), jobs):
+            passed, failed = passed + ok, failed + (not ok)
+            if not ok:
+                sys.stdout.write(text)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:] or ["format"]))

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# run_fuzz.sh [SECONDS]: every fuzz target over its corpus in fuzz/corpus/TARGET, then SECONDS (default 15) of search each.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+seconds=${1:-15}
+cmake --preset fuzz >build-fuzz.log 2>&1 || { cat build-fuzz.log; exit 1; }
+mv build-fuzz.log build-fuzz/configure.log
+cmake --build build-fuzz -j "$(nproc)" --target fuzz_targets || exit 1
+passed=0 failed=0
+found=$(mktemp -d)
+trap 'rm -rf "$found"' EXIT
+for corpus in fuzz/corpus/*/; do
+  target=$(basename "$corpus")
+  if "build-fuzz/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=4096 -detect_leaks=0 \
+      -artifact_prefix="$found/" "$found" "$corpus" >"$found/log" 2>&1; then
+    passed=$((passed + 1))
+  else
+    failed=$((failed + 1))
+    tail -n 60 "$found/log"
+  fi
+  rm -rf "${found:?}"/*
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""Runs the test sets: run_tests.py fast | full | total
+
+Every stage is a command that ends with a line `N passed, N failed` or is ctest. One line is printed for each stage,
+its whole output when it fails. The sums go to $CORDON_TEST_RESULTS (CI sums both sets: `total`).
+"""
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+SUITE = ROOT / "../shared/spec-testsuite"
+RESULTS = os.environ.get("CORDON_TEST_RESULTS")
+
+
+def ctest(label, build=BUILD):
+    return ["ctest", "--test-dir", str(build), "-L", f"^{label}$", "--output-on-failure", "--no-tests=error"]
+
+
+def suite_files():
+    core = sorted(SUITE.glob("*.wast"))
+    proposals = [path for name in ("exception-handling", "extended-const", "tail-call", "threads")
+                 for path in sorted((SUITE / "proposals" / name).glob("*.wast"))]
+    return [str(path) for path in core + proposals]
+
+
+FAST = [
+    ("formatting", ["scripts/check_style.py", "format"]),
+    ("unit tests", ctest("fast")),
+    ("cases", ["tests/run_cases.py", "fast"]),
+]
+FULL = [
+    ("static analysis", ["scripts/check_style.py", "tidy"]),
+    ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
+    ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
+    ("slow unit tests", ctest("full")),
+    ("slow cases", ["tests/run_cases.py", "full"]),
+    ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),
+    ("undefined behaviour sanitizer", ["scripts/run_sanitized.sh", "ubsan"]),
+    ("fuzz targets over their corpus", ["scripts/run_fuzz.sh"]),
+]
+
+
+def count(output):
+    """(passed, failed) from the last closing line of a runner."""
+    own = re.findall(r"^(?:\w+: )?(\d+) passed, (\d+) failed", output, re.MULTILINE)
+    if own:
+        return int(own[-1][0]), int(own[-1][1])
+    by_ctest = re.findall(r"(\d+) tests? failed out of (\d+)", output)
+    if by_ctest:
+        failed, total = map(int, by_ctest[-1])
+        return total - failed, failed
+    return 0, 0
+
+
+def run(stages):
+    passed = failed = 0
+    for name, command in stages:
+        start = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        good, bad = count(done.stdout)
+        if done.returncode != 0 and bad == 0 or good + bad == 0:
+            bad += 1  # it died, or ran nothing
+        passed, failed = passed + good, failed + bad
+        if bad:
+            print(done.stdout)
+        print(f"{'ok  ' if not bad else 'FAIL'} {name}: {good} passed, {bad} failed, "
+              f"{time.monotonic() - start:.0f} s", flush=True)
+    return passed, failed
+
+
+def main(which):
+    if which == "total":
+        sums = [tuple(map(int, path.read_text().split())) for path in pathlib.Path(RESULTS).iterdir()]
+        passed, failed = (sum(column) for column in zip(*sums)) if sums else (0, 1)
+    else:
+        passed, failed = run({"fast": FAST, "full": FULL}[which])
+        if RESULTS:
+            pathlib.Path(RESULTS, which).write_text(f"{passed} {failed}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
