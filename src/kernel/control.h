@@ -78,11 +78,11 @@ enum class Request : uint32_t {
   kMakeDir,    // arg0 mode; payload: path. Parents are made too.
   kWriteFile,  // arg0 mode, arg1 offset low, arg2 offset high, arg3 byte count; payload: path, then
                // bytes. Offset 0 truncates.
-  kReadFile,  // arg0 unused, arg1 offset low, arg2 offset high, arg3 byte count; payload: path.
-              // result: count; bytes replace the payload
-  kSymlink,   // payload: target, path
-  kListDir,   // arg1 cookie; payload: path. result: entries; payload: {u64 cookie, u32 mode, u64
-              // size, name\0}…
+  kReadFile,   // arg0 unused, arg1 offset low, arg2 offset high, arg3 byte count; payload: path.
+               // result: count; bytes replace the payload
+  kSymlink,    // payload: target, path
+  kListDir,    // arg1 cookie; payload: path. result: entries; payload: {u64 cookie, u32 mode, u64
+               // size, name\0}…
   kStat,  // payload: path. result 0; payload: {u32 mode, u64 size, u64 mtime_ns, link target\0 if a
           // link}
   kRemove,   // payload: path; recursive

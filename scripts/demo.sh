@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# What `make run` shows: real GNU programs in the sandbox, and that the host stays outside.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+cordon=build/cordon
+show() {
+  printf '\n$ cordon'
+  printf ' %q' "$@"
+  printf '\n'
+  "$cordon" "$@"
+}
+show run -c 'echo hello world | wc -w'
+show run -c 'bash --version | head -n 1; uname -a; ls / | paste -sd" "'
+show run -c 'yes | head -c 100000000 | sha256sum'
+show run -c 'find /usr/bin | sed "s,.*/,," | grep -c "^[a-m]" | awk "{ print \$1, \"programs begin with a to m\" }"'
+show run -c 'cat /etc/shadow; ls /home; env | sort | head -n 3' || true
+show doctor
+printf '\nA prompt of your own: build/cordon sh\n'
