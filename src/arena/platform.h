@@ -33,6 +33,8 @@ enum class Access { kNone, kRead, kReadWrite };
 [[nodiscard]] bool MapPrivate(uint64_t address, uint64_t size, Access access);
 // Gives the pages back to the host; they read as zero afterwards.
 void Discard(uint64_t address, uint64_t size);
+// The same for memory that is shared: all processes read zeros afterwards.
+void DiscardShared(uint64_t address, uint64_t size);
 
 // Duplicates the calling process: 0 in the copy, its host identifier in the caller, -errno on
 // failure. The keeper becomes its host parent.
