@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kSmallest = 32;
 // Freed runs from this size on go back to the host; smaller ones are cleared when they are handed
 // out again.
-constexpr size_t kReturnBytes = 64 * 1024;
+constexpr size_t kReturnBytes = 256 * 1024;
 
 size_t RoundToPages(size_t bytes) {
   return (bytes + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
@@ -66,6 +66,15 @@ bool Arena::Refill(uint32_t size_class) {
 }
 
 void* Arena::Allocate(size_t bytes) {
+  void* memory = AllocateBuffer(bytes);
+  const size_t class_bytes = ClassBytes(ClassOf(bytes));
+  // A run that was returned reads as zeros but for its list node.
+  if (memory != nullptr)
+    memset(memory, 0, class_bytes >= kReturnBytes ? sizeof(FreeNode) : class_bytes);
+  return memory;
+}
+
+void* Arena::AllocateBuffer(size_t bytes) {
   const uint32_t size_class = ClassOf(bytes);
   if (size_class >= kClasses) return nullptr;
   SizeClass& own = classes_[size_class];
@@ -80,15 +89,9 @@ void* Arena::Allocate(size_t bytes) {
       --own.free_count;
     }
   }
-  if (node == nullptr) {
-    void* fresh = Extend(class_bytes);
-    if (fresh != nullptr) used_bytes_.fetch_add(class_bytes, std::memory_order_relaxed);
-    return fresh;
-  }
-  used_bytes_.fetch_add(class_bytes, std::memory_order_relaxed);
-  // A returned run reads as zeros but for its list node.
-  memset(node, 0, class_bytes >= kReturnBytes ? sizeof(FreeNode) : class_bytes);
-  return node;
+  void* memory = node != nullptr ? node : Extend(class_bytes);
+  if (memory != nullptr) used_bytes_.fetch_add(class_bytes, std::memory_order_relaxed);
+  return memory;
 }
 
 void Arena::Free(void* pointer, size_t bytes) {

@@ -23,8 +23,10 @@ class Arena {
   // Takes over zero-filled memory at `address`; `bytes` is its size.
   static Arena* Create(void* address, uint64_t bytes);
 
-  // 16-byte aligned; from 4096 bytes on page-aligned. Null when the quota is used up.
+  // Zeroed; 16-byte aligned; from 4096 bytes on page-aligned. Null when the quota is used up.
   [[nodiscard]] void* Allocate(size_t bytes);
+  // The same with whatever is in it: for buffers that are written before they are read.
+  [[nodiscard]] void* AllocateBuffer(size_t bytes);
   void Free(void* pointer, size_t bytes);
 
   template <typename T, typename... Args>

@@ -39,6 +39,8 @@ void DiscardShared(uint64_t address, uint64_t size);
 // Duplicates the calling process: 0 in the copy, its host identifier in the caller, -errno on
 // failure. The keeper becomes its host parent.
 int CloneProcess();
+// The host's identifier of the calling thread, in its PID namespace.
+uint32_t HostThread();
 // Ends the calling host process at once, with no clean-up of its own. `status` is seen by the
 // keeper only.
 [[noreturn]] void ExitProcess(int status);

@@ -110,6 +110,10 @@ int CloneProcess() {
   return static_cast<int>(Call(SYS_clone, CLONE_PARENT | SIGCHLD));
 }
 
+uint32_t HostThread() {
+  return static_cast<uint32_t>(Call(SYS_gettid));
+}
+
 void ExitProcess(int status) {
   for (;;) Call(SYS_exit_group, status);
 }

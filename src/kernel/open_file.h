@@ -1,0 +1,81 @@
+#ifndef CORDON_KERNEL_OPEN_FILE_H_
+#define CORDON_KERNEL_OPEN_FILE_H_
+
+// Open file descriptions: what descriptors point to and forks share. One struct for all kinds; what
+// each kind does is in its Operations table.
+
+#include <atomic>
+#include <cstdint>
+
+#include "arena/lock.h"
+#include "arena/wait.h"
+#include "kernel/process.h"
+#include "vfs/filesystem.h"
+
+namespace cordon::kernel {
+
+struct OpenFile;
+
+// Buffers may be a guest's: they are copied with cordon_copy. Results are bytes or -errno.
+struct Operations {
+  int64_t (*read)(OpenFile& file, void* to, uint64_t size);
+  int64_t (*write)(OpenFile& file, const void* from, uint64_t size);
+  // POLLIN | POLLOUT | …, as they are now.
+  uint32_t (*poll)(OpenFile& file);
+  // The queues that wake when that changes; null entries are skipped.
+  void (*queues)(OpenFile& file, WaitQueue* out[2]);
+  // The last reference goes.
+  void (*close)(OpenFile& file);
+  int32_t (*control)(OpenFile& file, uint32_t request, uint32_t argument);
+  const char* name;  // "pipe", as /proc/self/fd shows it
+};
+
+struct OpenFile {
+  const Operations* operations = nullptr;
+  std::atomic<uint32_t> references{1};
+  std::atomic<uint32_t> flags{0};  // O_ACCMODE | O_APPEND | O_NONBLOCK | O_PATH
+  Mutex offset_lock;
+  uint64_t offset = 0;
+  vfs::Node node;  // fs null where there is none
+  void* object = nullptr;
+
+  [[nodiscard]] bool readable() const { return (flags.load(std::memory_order_relaxed) & 3) != 1; }
+  [[nodiscard]] bool writable() const { return (flags.load(std::memory_order_relaxed) & 3) != 0; }
+  [[nodiscard]] bool blocks() const;
+};
+
+[[nodiscard]] OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object);
+void Retain(OpenFile* file);
+void Release(OpenFile* file);
+
+// Descriptors of the current process. The file returned is not retained: only this process closes
+// its descriptors.
+OpenFile* FileOf(uint32_t descriptor);
+// The lowest free descriptor from `least`, or -EMFILE; takes over the reference on success and
+// failure.
+int32_t Install(OpenFile* file, uint32_t least, bool close_on_exec);
+int32_t InstallAt(OpenFile* file, uint32_t descriptor, bool close_on_exec);
+int32_t CloseDescriptor(uint32_t descriptor);
+void CloseAll(Process& process, bool only_on_exec);
+
+// Sleeps until `ready` says so, woken by `queue`. 0, -EAGAIN (would block), kRestart (interrupted),
+// -ETIMEDOUT.
+int32_t WaitUntil(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64_t deadline_ns);
+
+// --- kinds ---
+int32_t OpenNode(const vfs::Node& node, uint32_t flags,
+                 OpenFile** out);  // takes over the reference
+int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer);
+int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out);
+int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out);
+// One end of a stream to the keeper; `ring` is an index of control.rings.
+OpenFile* OpenStream(uint32_t ring, uint32_t flags);
+// The keeper rang: wakes who waits for any stream.
+void WakeStreams();
+void CreateStreams();
+
+extern const Operations kNodeOperations;
+
+}  // namespace cordon::kernel
+
+#endif  // CORDON_KERNEL_OPEN_FILE_H_

@@ -1,0 +1,146 @@
+#ifndef CORDON_KERNEL_PROCESS_H_
+#define CORDON_KERNEL_PROCESS_H_
+
+// The kernel's data: one Kernel in the arena, one Process for each guest process. Guest parenthood,
+// identifiers, groups and statuses are these; the host's process identifiers appear only in the
+// control page.
+
+#include <atomic>
+#include <cstdint>
+
+#include "arena/arena.h"
+#include "arena/lock.h"
+#include "arena/wait.h"
+#include "kernel/control.h"
+#include "vfs/filesystem.h"
+#include "vfs/path_walk.h"
+
+namespace cordon::kernel {
+
+struct OpenFile;
+struct Terminal;
+
+inline constexpr uint32_t kMaxDescriptors = 1024;
+inline constexpr uint32_t kSignals = 64;
+inline constexpr uint32_t kPollWaiters = 64;
+inline constexpr uint32_t kServicePid = 1;
+
+struct Disposition {
+  uint32_t handler = 0;  // SIG_DFL 0, SIG_IGN 1, else an index of the guest's table
+  uint32_t flags = 0;
+  uint64_t mask = 0;
+};
+
+struct SignalInfo {
+  int32_t number, code, pid, uid, status;
+};
+
+enum class ProcessState : uint32_t { kFree, kStarting, kLive, kStopped, kZombie };
+
+// Lies in pages of its own, what every call touches first.
+struct alignas(4096) Process {
+  Sleeper sleeper;
+  std::atomic<ProcessState> state{ProcessState::kFree};
+  uint32_t slot = 0;
+  uint32_t pid = 0, parent_pid = 0, group = 0, session = 0;
+  // Signals. `pending`, `mask` and dispositions change under Kernel::table_lock.
+  std::atomic<uint64_t> pending{0};
+  uint64_t mask = 0;
+  uint64_t saved_mask = 0;  // to be restored after sigsuspend, ppoll and pselect
+  bool has_saved_mask = false;
+  bool execed = false;  // setpgid of a child is over
+  int32_t job = -1;     // index in control.jobs for a command of the client
+  uint32_t wait_status = 0;
+  bool status_changed = false;  // stopped or continued, not yet seen by wait
+  bool continued = false;
+  uint32_t exit_signal = 0;
+  uint64_t alarm_ns = 0;  // monotonic, 0 none
+  uint64_t alarm_interval_ns = 0;
+  uint64_t start_ns = 0;
+  uint64_t cpu_ns = 0;           // at exit
+  uint64_t children_cpu_ns = 0;  // of those that were waited for
+  uint64_t committed_pages = 0;
+  vfs::Credentials who;
+  uint32_t saved_uid = 0, saved_gid = 0;
+  uint32_t umask = 022;
+  int32_t nice = 0;
+  vfs::Node root, directory, executable;
+  Terminal* terminal = nullptr;
+  Waiter waiters[kPollWaiters];
+  SignalInfo info[kSignals + 1];
+  Disposition disposition[kSignals + 1];
+  char command[16] = {};
+  uint32_t descriptor_limit = 256;
+  uint32_t command_line_size = 0;
+  Mutex descriptor_lock;
+  uint32_t descriptor_end = 0;  // beyond the highest open one
+  // OpenFile pointers; bit 0 is close-on-exec.
+  uintptr_t descriptors[kMaxDescriptors] = {};
+  char command_line[2048] = {};
+};
+
+struct Kernel {
+  Arena* arena;
+  control::Control* control;
+  vfs::FileSystem* files;
+  vfs::MountTable mounts;
+  Mutex table_lock;  // the process table: tree, states, signals
+  uint32_t last_pid;
+  uint32_t process_count;  // without the service
+  uint32_t slot_end;       // beyond the highest slot ever used
+  std::atomic<uint64_t> committed_pages;
+  std::atomic<uint64_t> committed_peak;
+  uint64_t started, peak;
+  uint64_t boot_ns;
+  char hostname[65];
+  Process* processes[control::kMaxSlots];
+};
+
+// The kernel of this sandbox and the process that this host process runs; set at boot and after
+// each clone.
+Kernel& TheKernel();
+Process& Current();
+void SetKernel(Kernel* kernel);
+void SetCurrent(Process* process);
+inline control::Slot& SlotOf(const Process& process) {
+  return TheKernel().control->slots[process.slot];
+}
+
+// --- life ---
+// A process for the caller's table with everything inherited from `parent` but descriptors; null
+// and an errno otherwise.
+int32_t Fork();
+[[noreturn]] void ExitCurrent(uint32_t wait_status);
+int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns);
+// Under table_lock: by identifier, null if there is none (zombies are found).
+Process* FindProcess(uint32_t pid);
+Process* CreateServiceProcess();
+// Counts a met limit where the keeper sees it.
+void MeetLimit(control::Limit limit);
+
+// --- signals ---
+inline uint64_t SignalBit(uint32_t number) {
+  return uint64_t{1} << (number - 1);
+}
+// Under table_lock. Discards what is ignored, wakes, kicks, continues.
+void PostLocked(Process& target, const SignalInfo& info);
+void Post(Process& target, uint32_t number);
+void PostToGroup(uint32_t group, uint32_t number);
+// After `mask` or dispositions changed, under table_lock.
+void UpdateAttention(Process& process);
+// Ends, stops or runs handlers as pending signals say. `restart` is set when a call that was
+// interrupted should be made again. Runs on the guest's stack. False: an exception is pending,
+// return to the guest at once.
+bool DeliverSignals(bool* restart);
+// Takes default actions only; for the kick handler.
+void TakeDefaultActions();
+// A call sleeps with this mask until DeliverSignals has run.
+void SetTemporaryMask(uint64_t mask);
+
+// In a call that was interrupted: made again if the handler allows it, otherwise EINTR. Never
+// reaches a guest.
+inline constexpr int32_t kRestart = -512;
+
+}  // namespace cordon::kernel
+
+#endif  // CORDON_KERNEL_PROCESS_H_
