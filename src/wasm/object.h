@@ -57,7 +57,7 @@ enum class Section : uint32_t {
   kTags,          // TagRecord; imported ones first
   kConstOps,      // ConstOp
   kElements,      // ElementRecord
-  kElementItems,  // uint32_t, see ElementItem
+  kElementItems,  // uint32_t, index of a FuncRef or kNullItem
   kData,          // DataRecord
   kStrings,       // char
   kBytes,         // std::byte, contents of data segments
@@ -191,8 +191,8 @@ struct ConstOp {
   uint32_t index;
   uint64_t bits[2];
 };
-// Elements of segments: an index into FuncRefs, or these.
-enum ElementItem : uint32_t { kNullItem = 0xffffffff, kGlobalItemBit = 0x80000000 };
+// Elements of segments: an index into FuncRefs, or this.
+inline constexpr uint32_t kNullItem = 0xffffffff;
 enum class SegmentMode : uint32_t { kActive, kPassive, kDeclared };
 struct ElementRecord {
   SegmentMode mode;
