@@ -134,6 +134,9 @@ struct NativeStack {
 // kUncaughtException (context->exception holds it; it is cleared by ClearException).
 [[nodiscard]] TrapCode Enter(Context* context, const FuncRef& function, uint64_t* slots,
                              NativeStack stack);
+// Calls a function of another instance from inside a host call: switches the memory base there and
+// back, and hands a pending exception on to the caller.
+void CallAcross(Context* caller, const FuncRef& function, uint64_t* slots);
 inline void ClearException(Context* context) {
   context->exception.tag = nullptr;
 }

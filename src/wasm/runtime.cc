@@ -181,26 +181,6 @@ uint32_t SlotsOf(std::span<const ValType> types) {
   return count;
 }
 
-// GS belongs to the instance that runs.
-void CallOther(Context* caller, const FuncRef* function, uint64_t* slots) {
-  Context* callee = function->context;
-  if (callee == caller) {
-    function->adapter(function->code, callee, slots);
-    return;
-  }
-  const bool can_use_wrgsbase = CanUseWrGsBase();
-  callee->trap_exit = caller->trap_exit;
-  if (callee->memory_base != caller->memory_base && callee->memory_base != nullptr) {
-    SetMemoryBase(callee->memory_base, can_use_wrgsbase);
-  }
-  function->adapter(function->code, callee, slots);
-  if (caller->memory_base != nullptr) SetMemoryBase(caller->memory_base, can_use_wrgsbase);
-  if (callee->exception.tag != nullptr) {
-    caller->exception = callee->exception;
-    callee->exception.tag = nullptr;
-  }
-}
-
 constexpr size_t kMaxConvertedSlots = 64;
 
 // A call whose type differs, in a module that asks for the conversion.
@@ -214,7 +194,7 @@ uint32_t CallConverted(Context* context, const FuncRef* function, uint64_t* slot
     return static_cast<uint32_t>(TrapCode::kIndirectCallTypeMismatch);
   }
   ConvertSlots(registry.Params(expected), slots, registry.Params(function->type_id), converted);
-  CallOther(context, function, converted);
+  CallAcross(context, *function, converted);
   ConvertSlots(registry.Results(function->type_id), converted, registry.Results(expected), slots);
   return kOk;
 }
@@ -226,7 +206,7 @@ uint32_t CallSlow(Context* context, const FuncRef* function, uint64_t* slots, ui
     }
     return CallConverted(context, function, slots, type_index);
   }
-  CallOther(context, function, slots);
+  CallAcross(context, *function, slots);
   return kOk;
 }
 
@@ -234,6 +214,26 @@ constexpr RuntimeFunctions kRuntime = {MemoryCopy, MemoryFill, MemoryInit, Table
                                        TableFill,  TableInit,  TableGrow,  CallSlow};
 
 }  // namespace
+
+// GS belongs to the instance that runs.
+void CallAcross(Context* caller, const FuncRef& function, uint64_t* slots) {
+  Context* callee = function.context;
+  if (callee == caller) {
+    function.adapter(function.code, callee, slots);
+    return;
+  }
+  const bool can_use_wrgsbase = CanUseWrGsBase();
+  callee->trap_exit = caller->trap_exit;
+  if (callee->memory_base != caller->memory_base && callee->memory_base != nullptr) {
+    SetMemoryBase(callee->memory_base, can_use_wrgsbase);
+  }
+  function.adapter(function.code, callee, slots);
+  if (caller->memory_base != nullptr) SetMemoryBase(caller->memory_base, can_use_wrgsbase);
+  if (callee->exception.tag != nullptr) {
+    caller->exception = callee->exception;
+    callee->exception.tag = nullptr;
+  }
+}
 
 const RuntimeFunctions& RuntimeTable() { return kRuntime; }
 
