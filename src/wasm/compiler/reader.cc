@@ -238,6 +238,7 @@ class Reader : public wabt::BinaryReaderNop {
     function_->body_size = size;
     function_->code.reserve(size / 2);
     local_count_ = 0;
+    depth_ = 0;
     return WabtResult::Ok;
   }
   WabtResult OnLocalDecl(Index /*index*/, Index count, Type type) override {
@@ -388,6 +389,9 @@ class Reader : public wabt::BinaryReaderNop {
   WabtResult OnElseExpr() override { return Emit(validator_.OnElse(Here()), Opcode::Else); }
   WabtResult OnEndExpr() override {
     if (function_ == nullptr) return WabtResult::Ok;  // of a constant expression
+    // The end of the function itself is EndFunctionBody's for the validator.
+    if (depth_ == 0) return Emit(WabtResult::Ok, Opcode::End);
+    --depth_;
     return Emit(validator_.OnEnd(Here()), Opcode::End);
   }
   WabtResult OnBrExpr(Index depth) override {
@@ -439,6 +443,7 @@ class Reader : public wabt::BinaryReaderNop {
     return Emit(validator_.OnCatch(Here(), Var(), true), Opcode::CatchAll);
   }
   WabtResult OnDelegateExpr(Index depth) override {
+    --depth_;
     return Emit(validator_.OnDelegate(Here(), VarOf(depth)), Opcode::Delegate, depth);
   }
   WabtResult OnThrowExpr(Index tag) override {
@@ -581,6 +586,7 @@ class Reader : public wabt::BinaryReaderNop {
   }
   WabtResult EmitBlock(WabtResult valid, Opcode opcode, Type type) {
     CHECK_RESULT(valid);
+    ++depth_;
     return Emit(WabtResult::Ok, opcode, BlockSignature(type));
   }
   WabtResult Emit(WabtResult valid, Opcode opcode, uint32_t a = 0, uint64_t b = 0) {
@@ -614,6 +620,7 @@ class Reader : public wabt::BinaryReaderNop {
   ConstExpr* const_expr_ = nullptr;
   Opcode opcode_ = Opcode::Nop;
   uint64_t local_count_ = 0;
+  uint64_t depth_ = 0;  // of blocks in the function
 };
 
 std::string HexOffset(size_t offset) {
