@@ -37,6 +37,7 @@ class Linker {
     AlignTo(kImageAlignment, std::byte{0});
     image_.code_offset = image_.bytes.size();
     for (Input& input : inputs_) CORDON_TRY(Place(&input, /*code=*/true));
+    if (image_.bytes.empty()) image_.bytes.push_back(kFill);  // a mapping cannot be empty
     AlignTo(kImageAlignment, kFill);
     for (const Input& input : inputs_) CORDON_TRY(Define(input));
     for (const Input& input : inputs_) CORDON_TRY(Relocate(input));
