@@ -35,9 +35,8 @@ wabt::Features SupportedFeatures() {
 // Feeds each event to the validator and, if it is valid, records it.
 class Reader : public wabt::BinaryReaderNop {
  public:
-  Reader(std::span<const std::byte> bytes, const ModuleLimits& limits, Module* module)
-      : bytes_(bytes),
-        limits_(limits),
+  Reader(const ModuleLimits& limits, Module* module)
+      : limits_(limits),
         module_(*module),
         validator_(&errors_, wabt::ValidateOptions(SupportedFeatures())) {}
 
@@ -52,8 +51,15 @@ class Reader : public wabt::BinaryReaderNop {
 
   WabtResult BeginCustomSection(Index /*index*/, Offset /*size*/, std::string_view name) override {
     if (name == "cordon.lenient") module_.lenient = true;
+    in_custom_section_ = true;
     return WabtResult::Ok;
   }
+  WabtResult EndCustomSection() override {
+    in_custom_section_ = false;
+    return WabtResult::Ok;
+  }
+  // Whether reading ended in the contents of a custom section, which may be anything.
+  [[nodiscard]] bool in_custom_section() const { return in_custom_section_; }
 
   // Types, imports and declarations.
 
@@ -609,7 +615,6 @@ class Reader : public wabt::BinaryReaderNop {
     }
   }
 
-  std::span<const std::byte> bytes_;
   const ModuleLimits& limits_;
   Module& module_;
   wabt::Errors errors_;
@@ -621,6 +626,7 @@ class Reader : public wabt::BinaryReaderNop {
   Opcode opcode_ = Opcode::Nop;
   uint64_t local_count_ = 0;
   uint64_t depth_ = 0;  // of blocks in the function
+  bool in_custom_section_ = false;
 };
 
 std::string HexOffset(size_t offset) {
@@ -676,27 +682,34 @@ Status CheckPreamble(std::span<const std::byte> bytes, const ModuleLimits& limit
   return {};
 }
 
+std::unexpected<Error> ErrorOf(const Reader& reader) {
+  if (reader.errors().empty()) return Fail(ErrorCode::kInvalid, "malformed module");
+  const wabt::Error& error = reader.errors().front();
+  const std::string reason = NameReason(error.message);
+  ErrorCode code = ErrorCode::kInvalid;
+  if (reason.starts_with("limit:")) code = ErrorCode::kLimit;
+  if (reason.starts_with("unsupported:")) code = ErrorCode::kUnsupported;
+  return Fail(code, reason, HexOffset(error.loc.offset));
+}
+
 }  // namespace
 
 Result<Module> ReadModule(std::span<const std::byte> bytes, const ModuleLimits& limits) {
   CORDON_TRY(CheckPreamble(bytes, limits));
-  Module module;
-  Reader reader(bytes, limits, &module);
-  wabt::ReadBinaryOptions options(SupportedFeatures(), nullptr, /*read_debug_names=*/true,
-                                  /*stop_on_first_error=*/true,
-                                  /*fail_on_custom_section_error=*/false);
-  const wabt::Result result = wabt::ReadBinary(bytes.data(), bytes.size(), &reader, options);
-  if (wabt::Failed(result)) {
-    const auto& errors = reader.errors();
-    if (errors.empty()) return Fail(ErrorCode::kInvalid, "malformed module");
-    const std::string reason = NameReason(errors.front().message);
-    const ErrorCode code = reason.starts_with("limit:")         ? ErrorCode::kLimit
-                           : reason.starts_with("unsupported:") ? ErrorCode::kUnsupported
-                                                                : ErrorCode::kInvalid;
-    return Fail(code, reason, HexOffset(errors.front().loc.offset));
+  // First with everything checked. If only the contents of a custom section are wrong (a name
+  // section that other tools cut), the module is valid: once more without looking into them.
+  for (const bool check_custom_sections : {true, false}) {
+    Module module;
+    Reader reader(limits, &module);
+    const wabt::ReadBinaryOptions options(SupportedFeatures(), nullptr, /*read_debug_names=*/true,
+                                          /*stop_on_first_error=*/true, check_custom_sections);
+    if (wabt::Succeeded(wabt::ReadBinary(bytes.data(), bytes.size(), &reader, options))) {
+      module.referenced.resize(module.functions.size());
+      return module;
+    }
+    if (!check_custom_sections || !reader.in_custom_section()) return ErrorOf(reader);
   }
-  module.referenced.resize(module.functions.size());
-  return module;
+  return Fail(ErrorCode::kInternal, "unreachable");
 }
 
 }  // namespace cordon::wasm

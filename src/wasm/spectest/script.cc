@@ -123,9 +123,12 @@ class ScriptRunner {
 
  private:
   void Pass() { ++result_.passed; }
+  [[nodiscard]] std::string Place(int line) const {
+    return path_ + ":" + std::to_string(line) + ": ";
+  }
   void Failure(int line, const std::string& what) {
     ++result_.failed;
-    result_.failures.push_back(path_ + ":" + std::to_string(line) + ": " + what);
+    result_.failures.push_back(Place(line) + what);
   }
   void Check(bool good, int line, const std::string& what) {
     if (good) {
@@ -230,6 +233,12 @@ class ScriptRunner {
   void OnAssertRejected(const wabt::ScriptModule& module, const std::string& text) {
     std::vector<std::byte> bytes;
     const bool refused = !BytesOf(module, &bytes) || !ReadModule(bytes, ModuleLimits());
+    if (!refused && text == "multiple tables") {
+      // Written before reference types, which made several tables valid.
+      result_.skipped.push_back(Place(module.location().line) +
+                                "wants several tables refused; reference types allow them");
+      return;
+    }
     Check(refused, module.location().line, "accepted, but should be refused: " + text);
   }
 
