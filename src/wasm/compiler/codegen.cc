@@ -24,6 +24,8 @@
 
 #include <mutex>
 
+#include "wasm/compiler/widen_phis.h"
+
 namespace cordon::wasm {
 namespace {
 
@@ -89,7 +91,9 @@ void CodeGenerator::Optimise(llvm::Module& module) {
   passes.addPass(llvm::ADCEPass());
   passes.addPass(llvm::SimplifyCFGPass());
   for (llvm::Function& function : module) {
-    if (!function.isDeclaration()) passes.run(function, functions);
+    if (function.isDeclaration()) continue;
+    passes.run(function, functions);
+    WidenAddressPhis(function);
   }
 }
 
