@@ -1,0 +1,282 @@
+#include "kernel/exec.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "arena/layout.h"
+#include "arena/platform.h"
+#include "kernel/entry.h"
+#include "kernel/guest_memory.h"
+#include "kernel/memory_map.h"
+#include "kernel/open_file.h"
+#include "kernel/process.h"
+#include "kernel/syscall.h"
+#include "vfs/path_walk.h"
+#include "wasm/instance.h"
+
+namespace cordon::kernel {
+namespace {
+
+constexpr uint32_t kMaxInterpreters = 4;
+constexpr uint32_t kScriptLine = 256;  // as Linux's BINPRM_BUF_SIZE
+constexpr uint32_t kAuxWords = 16;
+
+// Private memory of the process. Two buffers: exec fills one while the other is in use.
+StartStrings start_strings[2];
+uint32_t present_strings = 0;
+wasm::TypeRegistry registry;
+wasm::Context* context = nullptr;
+uint32_t handled_signal = 0;
+
+// Parsed views of the image's programs, by their metadata: checking an object for every start would cost more than the start.
+struct KnownObject {
+  const std::byte* metadata;
+  wasm::ObjectView view;
+};
+constexpr uint32_t kKnownObjects = 64;
+KnownObject known_objects[kKnownObjects];
+
+const wasm::ObjectView* ViewOf(const vfs::Program& program) {
+  const auto first = static_cast<uint32_t>(reinterpret_cast<uint64_t>(program.metadata) / 64 % kKnownObjects);
+  for (uint32_t i = 0; i < kKnownObjects; ++i) {
+    KnownObject& known = known_objects[(first + i) % kKnownObjects];
+    if (known.metadata == program.metadata) return &known.view;
+    if (known.metadata != nullptr) continue;
+    wasm::ErrorText error;
+    if (!wasm::ParseObject({program.metadata, program.metadata_size}, &known.view, &error)) return nullptr;
+    known.metadata = program.metadata;
+    return &known.view;
+  }
+  return nullptr;
+}
+
+// Puts `first` and `second` (if any) and `path` in front of the arguments, whose first one goes.
+int32_t Prepend(StartStrings* strings, std::string_view first, std::string_view second, std::string_view path) {
+  const uint32_t old_first = strings->argument_count > 0 ? static_cast<uint32_t>(strlen(strings->text)) + 1 : 0;
+  const auto added = static_cast<uint32_t>(first.size() + 1 + (second.empty() ? 0 : second.size() + 1) + path.size() + 1);
+  if (strings->size - old_first + added > StartStrings::kCapacity) return -E2BIG;
+  memmove(strings->text + added, strings->text + old_first, strings->size - old_first);
+  char* at = strings->text;
+  for (const std::string_view part : {first, second, path}) {
+    if (part.empty()) continue;
+    memcpy(at, part.data(), part.size());
+    at[part.size()] = 0;
+    at += part.size() + 1;
+  }
+  strings->size += added - old_first;
+  strings->argument_count += (strings->argument_count > 0 ? 0 : 1) + (second.empty() ? 1 : 2);
+  return 0;
+}
+
+std::string_view Trim(std::string_view text) {
+  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
+  return text;
+}
+
+struct Executable {
+  vfs::Node node;
+  vfs::Program program;
+};
+
+// Finds what `path` stands for, through `#!` lines. On success the node is referenced.
+int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
+  Process& process = Current();
+  // The buffers hold what `path` refers to from the second round on.
+  char names[2][kScriptLine];
+  for (uint32_t depth = 0; depth <= kMaxInterpreters; ++depth) {
+    int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, path, vfs::kFollow, &out->node);
+    if (error != 0) return error;
+    vfs::FileSystem& fs = *out->node.fs;
+    vfs::Stat stat;
+    error = fs.GetStat(out->node.id, &stat);
+    if (error == 0 && !S_ISREG(stat.mode)) error = -EACCES;
+    if (error == 0) error = fs.Access(process.who, out->node.id, 1);
+    if (error == 0 && fs.ProgramOf(out->node.id, &out->program)) return 0;
+    char* line = names[depth % 2];
+    const int64_t got = error != 0 ? error : fs.Read(out->node.id, 0, line, kScriptLine - 1);
+    fs.Release(out->node.id);
+    if (got < 0) return static_cast<int32_t>(got);
+    if (got < 3 || line[0] != '#' || line[1] != '!') return -ENOEXEC;
+    std::string_view text(line + 2, static_cast<size_t>(got) - 2);
+    text = Trim(text.substr(0, text.find('\n')));
+    const size_t space = text.find_first_of(" \t");
+    const std::string_view interpreter = text.substr(0, space);
+    const std::string_view argument = space == std::string_view::npos ? "" : Trim(text.substr(space));
+    if (interpreter.empty()) return -ENOEXEC;
+    error = Prepend(strings, interpreter, argument, path);
+    if (error != 0) return error;
+    path = interpreter;
+  }
+  return -ELOOP;
+}
+
+wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& request, wasm::ImportValue* value) {
+  if (request.record->kind != wasm::ExternKind::kFunction) return wasm::ImportOutcome::kUnknown;
+  const CallHandler handler = FindCall(request.module, request.name, request.view->Params(request.view->functions[request.record->index].type).size());
+  if (handler == nullptr) return wasm::ImportOutcome::kUnknown;
+  value->function.function = reinterpret_cast<const void*>(handler);
+  return wasm::ImportOutcome::kFound;
+}
+
+void ResetSignals(Process& process) {
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  for (Disposition& disposition : process.disposition) {
+    if (disposition.handler > 1) disposition = {};
+  }
+  process.has_saved_mask = false;
+  process.execed = true;
+  UpdateAttention(process);
+}
+
+void RememberCommand(Process& process, std::string_view path, const StartStrings& strings) {
+  const std::string_view name = path.substr(path.rfind('/') + 1);
+  memset(process.command, 0, sizeof process.command);
+  memcpy(process.command, name.data(), std::min(name.size(), sizeof process.command - 1));
+  uint32_t size = 0;
+  for (uint32_t i = 0; i < strings.argument_count; ++i) size += static_cast<uint32_t>(strlen(strings.text + size)) + 1;
+  process.command_line_size = std::min<uint32_t>(size, sizeof process.command_line);
+  memcpy(process.command_line, strings.text, process.command_line_size);
+}
+
+bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
+  registry.Clear();
+  context = nullptr;
+  const uint64_t bytes = wasm::StorageBytes(view);
+  if (bytes > layout::kInstanceReserve || !platform::MapPrivate(layout::kInstance, bytes, platform::Access::kReadWrite)) {
+    return false;
+  }
+  wasm::InstanceRequest request;
+  request.view = &view;
+  request.image = program.image;
+  request.storage = {reinterpret_cast<std::byte*>(layout::kInstance), bytes};
+  request.memory = &LinearMemory();
+  request.registry = &registry;
+  request.resolver = {nullptr, ResolveImport};
+  request.host.host_call = cordon_host_call;
+  request.host.poll = cordon_poll;
+  request.host.memory_grow = [](wasm::Context*, uint32_t delta) { return GrowMemory(delta); };
+  request.host.poll_word = reinterpret_cast<const uint32_t*>(&Current().sleeper.attention);
+  wasm::InstantiateError error;
+  if (wasm::Instantiate(request, &error) != wasm::InstantiateOutcome::kDone) {
+    WriteMessage(error.message.text);
+    return false;
+  }
+  context = reinterpret_cast<wasm::Context*>(layout::kInstance);
+  return true;
+}
+
+// The outermost frame of every program, on a stack of its own.
+[[noreturn]] void RunProgram() {
+  uint64_t slots[8] = {};
+  const wasm::ObjectView& view = *context->view;
+  wasm::TrapCode code = wasm::TrapCode::kNone;
+  SlotOf(Current()).inside.store(0);
+  TakeDefaultActions();
+  if (view.header->start_function != wasm::kNoIndex) {
+    code = wasm::Enter(context, *wasm::FuncRefOf(context, view.header->start_function), slots, GuestStack());
+  }
+  if (code == wasm::TrapCode::kNone) {
+    code = wasm::Enter(context, *wasm::FindExportedFunction(context, "_start"), slots, GuestStack());
+  }
+  SlotOf(Current()).inside.store(1);
+  if (code == wasm::TrapCode::kNone) ExitCurrent(0);
+  EndByTrap(code);
+}
+
+}  // namespace
+
+StartStrings* NextStartStrings() {
+  StartStrings& next = start_strings[1 - present_strings];
+  next.argument_count = next.variable_count = next.size = 0;
+  next.text = reinterpret_cast<char*>(layout::kPrivate + kStartStringsOffset + (1 - present_strings) * uint64_t{StartStrings::kCapacity});
+  return &next;
+}
+
+int32_t Execute(std::string_view path, StartStrings* strings) {
+  Process& process = Current();
+  Executable executable;
+  const int32_t error = Resolve(path, strings, &executable);
+  if (error != 0) return error;
+  const wasm::ObjectView* view = ViewOf(executable.program);
+  if (view == nullptr || !view->Is(wasm::kIsCommand) || view->memories.empty()) {
+    executable.node.fs->Release(executable.node.id);
+    return -ENOEXEC;
+  }
+  if (!ResetMemory(view->memories[0].min_pages, view->memories[0].max_pages)) {
+    executable.node.fs->Release(executable.node.id);
+    return -ENOMEM;
+  }
+  // From here on the old program is gone: whatever fails ends the process.
+  present_strings = static_cast<uint32_t>(strings - start_strings);
+  if (process.executable.fs != nullptr) process.executable.fs->Release(process.executable.id);
+  process.executable = executable.node;
+  CloseAll(process, true);
+  ResetSignals(process);
+  RememberCommand(process, path, *strings);
+  handled_signal = 0;
+  if (!MakeInstance(*view, executable.program)) ExitCurrent(SIGKILL);
+  cordon_run_on(BaseStackTop(), RunProgram);
+}
+
+uint32_t StartBlockSize() {
+  const StartStrings& strings = start_strings[present_strings];
+  return 4 * (strings.argument_count + strings.variable_count + 3 + kAuxWords) + 16 + strings.size;
+}
+
+int32_t StartBlockCopy(uint32_t address) {
+  const StartStrings& strings = start_strings[present_strings];
+  const Process& process = Current();
+  const uint32_t words = strings.argument_count + strings.variable_count + 3 + kAuxWords;
+  const uint32_t random_at = address + 4 * words;
+  const uint32_t text_at = random_at + 16;
+  uint32_t at = address;
+  const auto put = [&at](uint32_t word) {
+    const int error = Store(at, word);
+    at += 4;
+    return error;
+  };
+  int error = put(strings.argument_count);
+  uint32_t offset = 0;
+  for (uint32_t i = 0; i < strings.argument_count + strings.variable_count; ++i) {
+    if (i == strings.argument_count) error |= put(0);
+    error |= put(text_at + offset);
+    offset += static_cast<uint32_t>(strlen(strings.text + offset)) + 1;
+  }
+  if (strings.variable_count == 0) error |= put(0);
+  error |= put(0);
+  // AT_PAGESZ, AT_RANDOM, AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE, AT_NULL
+  const uint32_t auxiliary[kAuxWords] = {6, 4096, 25, random_at, 11, process.who.uid, 12, process.who.uid,
+                                         13, process.who.gid, 14, process.who.gid, 23, 0, 0, 0};
+  for (const uint32_t word : auxiliary) error |= put(word);
+  uint8_t random[16];
+  platform::FillRandom(random, sizeof random);
+  error |= Store(random_at, random);
+  error |= CopyOut(text_at, strings.text, strings.size);
+  return error != 0 ? -EFAULT : 0;
+}
+
+bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
+  const wasm::FuncRef* entry = wasm::FindExportedFunction(context, "__cordon_signal");
+  if (entry == nullptr) ExitCurrent(number);
+  uint64_t slots[4] = {handler, number, flags, 0};
+  const uint32_t outer = handled_signal;
+  handled_signal = number;
+  SlotOf(Current()).inside.store(0);
+  const wasm::TrapCode code = wasm::Enter(context, *entry, slots, {});
+  SlotOf(Current()).inside.store(1);
+  handled_signal = outer;
+  if (code == wasm::TrapCode::kNone) return true;
+  if (code == wasm::TrapCode::kUncaughtException) return false;
+  EndByTrap(code);
+}
+
+uint32_t HandledSignal() { return handled_signal; }
+wasm::Context* CurrentContext() { return context; }
+
+}  // namespace cordon::kernel

@@ -1,0 +1,343 @@
+// Processes come and go: fork, exit, wait, orphans, groups.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+
+#include "arena/platform.h"
+#include "kernel/memory_map.h"
+#include "kernel/open_file.h"
+#include "kernel/process.h"
+
+namespace cordon::kernel {
+namespace {
+
+constexpr uint32_t kMaxPid = 32768;
+
+bool PidInUse(uint32_t pid) {
+  const Kernel& kernel = TheKernel();
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    const Process* process = kernel.processes[i];
+    if (process == nullptr || process->state.load() == ProcessState::kFree) continue;
+    if (process->pid == pid || process->group == pid || process->session == pid) return true;
+  }
+  return false;
+}
+
+uint32_t NewPid() {
+  Kernel& kernel = TheKernel();
+  do {
+    kernel.last_pid = kernel.last_pid >= kMaxPid ? kServicePid + 1 : kernel.last_pid + 1;
+  } while (PidInUse(kernel.last_pid));
+  return kernel.last_pid;
+}
+
+// A free slot with its Process, or null. A zombie keeps its slot until it is waited for.
+Process* TakeSlot() {
+  Kernel& kernel = TheKernel();
+  for (uint32_t i = 0; i < control::kMaxSlots; ++i) {
+    Process*& process = kernel.processes[i];
+    if (process == nullptr) {
+      process = kernel.arena->New<Process>();
+      if (process == nullptr) return nullptr;
+    } else if (process->state.load() != ProcessState::kFree) {
+      continue;
+    }
+    process->slot = i;
+    kernel.slot_end = std::max(kernel.slot_end, i + 1);
+    return process;
+  }
+  return nullptr;
+}
+
+// Everything a child has from its parent but descriptors, and nothing that a former owner of the slot left.
+void Inherit(Process& child, const Process& parent) {
+  child.pending = 0;
+  child.sleeper.attention = 0;
+  child.mask = parent.mask;
+  child.has_saved_mask = false;
+  child.execed = child.status_changed = child.continued = false;
+  child.job = -1;
+  child.alarm_ns = child.alarm_interval_ns = 0;
+  child.start_ns = platform::ClockNs(1);
+  child.cpu_ns = child.children_cpu_ns = 0;
+  child.committed_pages = parent.committed_pages;
+  child.parent_pid = parent.pid;
+  child.group = parent.group;
+  child.session = parent.session;
+  child.who = parent.who;
+  child.saved_uid = parent.saved_uid;
+  child.saved_gid = parent.saved_gid;
+  child.umask = parent.umask;
+  child.nice = parent.nice;
+  child.terminal = parent.terminal;
+  child.root = parent.root;
+  child.directory = parent.directory;
+  child.executable = parent.executable;
+  for (const vfs::Node* node : {&child.root, &child.directory, &child.executable}) {
+    if (node->fs != nullptr) node->fs->Reference(node->id);
+  }
+  memcpy(child.disposition, parent.disposition, sizeof child.disposition);
+  memcpy(child.command, parent.command, sizeof child.command);
+  memcpy(child.command_line, parent.command_line, parent.command_line_size);
+  child.command_line_size = parent.command_line_size;
+  child.descriptor_limit = parent.descriptor_limit;
+  child.descriptor_end = parent.descriptor_end;
+  for (uint32_t i = 0; i < parent.descriptor_end; ++i) {
+    child.descriptors[i] = parent.descriptors[i];
+    if (child.descriptors[i] != 0) Retain(reinterpret_cast<OpenFile*>(child.descriptors[i] & ~uintptr_t{1}));
+  }
+}
+
+void ReleaseNodes(Process& process) {
+  for (vfs::Node* node : {&process.root, &process.directory, &process.executable}) {
+    if (node->fs != nullptr) node->fs->Release(node->id);
+    *node = {};
+  }
+}
+
+void AnnounceLive(Process& process) {
+  control::Slot& slot = SlotOf(process);
+  const uint32_t thread = platform::HostThread();
+  slot.host_tid.store(thread);
+  slot.host_pid.store(thread);
+  slot.inside.store(1);
+  slot.state.store(control::Slot::kLive);
+  process.state.store(ProcessState::kLive);
+}
+
+// Under table_lock. A stopped member of a group that no living process outside it, but in its session, can continue, would
+// stay stopped for ever (POSIX, _exit).
+void HangUpIfOrphaned(uint32_t group, const Process* leaving) {
+  Kernel& kernel = TheKernel();
+  bool has_stopped = false;
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    const Process* member = kernel.processes[i];
+    if (member == nullptr || member == leaving || member->group != group) continue;
+    const ProcessState state = member->state.load();
+    if (state != ProcessState::kLive && state != ProcessState::kStopped) continue;
+    const Process* parent = FindProcess(member->parent_pid);
+    if (parent != nullptr && parent != leaving && parent->pid != kServicePid && parent->group != group &&
+        parent->session == member->session) {
+      return;
+    }
+    has_stopped = has_stopped || state == ProcessState::kStopped;
+  }
+  if (!has_stopped) return;
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    Process* member = kernel.processes[i];
+    if (member == nullptr || member == leaving || member->group != group) continue;
+    PostLocked(*member, {SIGHUP, SI_KERNEL, 0, 0, 0});
+    PostLocked(*member, {SIGCONT, SI_KERNEL, 0, 0, 0});
+  }
+}
+
+// Under table_lock.
+void Bury(Process& process) {
+  process.state.store(ProcessState::kFree);
+  process.pid = process.group = process.session = 0;
+}
+
+bool IgnoresChildren(const Process& parent) {
+  const Disposition& child = parent.disposition[SIGCHLD];
+  return child.handler == 1 || (child.flags & SA_NOCLDWAIT) != 0;
+}
+
+void GiveAwayChildren(Process& leaving) {
+  Kernel& kernel = TheKernel();
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    Process* child = kernel.processes[i];
+    if (child == nullptr || child->state.load() == ProcessState::kFree || child->parent_pid != leaving.pid) continue;
+    child->parent_pid = kServicePid;
+    if (child->state.load() == ProcessState::kZombie) {
+      Bury(*child);
+    } else if (child->group != leaving.group) {
+      HangUpIfOrphaned(child->group, &leaving);
+    }
+  }
+}
+
+void TellParent(Process& process) {
+  Kernel& kernel = TheKernel();
+  Process* parent = FindProcess(process.parent_pid);
+  if (process.job >= 0) {
+    control::Job& job = kernel.control->jobs[process.job];
+    job.wait_status.store(process.wait_status);
+    job.state.store(control::Job::kExited);
+    kernel.control->keeper_bell.fetch_add(1);
+    platform::WakeWord(&kernel.control->keeper_bell, 1);
+  }
+  if (parent == nullptr || parent->pid == kServicePid || IgnoresChildren(*parent)) Bury(process);
+  if (parent == nullptr || parent->pid == kServicePid) return;
+  const bool killed = (process.wait_status & 0x7f) != 0;
+  PostLocked(*parent, {SIGCHLD, killed ? CLD_KILLED : CLD_EXITED, static_cast<int32_t>(process.pid),
+                       static_cast<int32_t>(process.who.uid),
+                       static_cast<int32_t>(killed ? process.wait_status & 0x7f : process.wait_status >> 8)});
+  parent->sleeper.Notify();
+}
+
+bool Matches(const Process& child, const Process& parent, int32_t pid) {
+  if (child.parent_pid != parent.pid || child.state.load() == ProcessState::kFree) return false;
+  if (pid > 0) return child.pid == static_cast<uint32_t>(pid);
+  if (pid == 0) return child.group == parent.group;
+  return pid == -1 || child.group == static_cast<uint32_t>(-pid);
+}
+
+// Under table_lock: a child with news, and its status. Null and `*any` says whether there are children at all.
+Process* ChildWithNews(int32_t pid, uint32_t options, uint32_t* status, bool* any) {
+  Kernel& kernel = TheKernel();
+  const Process& parent = Current();
+  *any = false;
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    Process* child = kernel.processes[i];
+    if (child == nullptr || !Matches(*child, parent, pid)) continue;
+    *any = true;
+    if (child->state.load() == ProcessState::kZombie && (options & WEXITED) != 0) {
+      *status = child->wait_status;
+      return child;
+    }
+    if (!child->status_changed) continue;
+    if (child->continued && (options & WCONTINUED) != 0) {
+      *status = 0xffff;
+      return child;
+    }
+    if (!child->continued && (options & WUNTRACED) != 0) {
+      *status = child->wait_status;
+      return child;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+Process* FindProcess(uint32_t pid) {
+  const Kernel& kernel = TheKernel();
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    Process* process = kernel.processes[i];
+    if (process != nullptr && process->pid == pid && process->state.load() != ProcessState::kFree) return process;
+  }
+  return nullptr;
+}
+
+Process* CreateServiceProcess() {
+  Process* service = TakeSlot();
+  if (service == nullptr) return nullptr;
+  service->pid = service->group = service->session = kServicePid;
+  TheKernel().last_pid = kServicePid;
+  memcpy(service->command, "init", 5);
+  SetCurrent(service);
+  AnnounceLive(*service);
+  SlotOf(*service).inside.store(0);
+  return service;
+}
+
+int32_t Fork() {
+  Kernel& kernel = TheKernel();
+  Process& parent = Current();
+  Process* child = nullptr;
+  {
+    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+    const bool full = kernel.process_count >= kernel.control->limits.max_processes;
+    child = full ? nullptr : TakeSlot();
+    if (child == nullptr) {
+      MeetLimit(control::kLimitProcesses);
+      return -EAGAIN;
+    }
+    child->pid = NewPid();
+    Inherit(*child, parent);
+    child->state.store(ProcessState::kStarting);
+    SlotOf(*child).state.store(control::Slot::kStarting);
+    ++kernel.started;
+    kernel.peak = std::max<uint64_t>(kernel.peak, ++kernel.process_count);
+  }
+  const auto pid = static_cast<int32_t>(child->pid);
+  int result = ChargePages(child->committed_pages) ? 0 : -ENOMEM;
+  const bool charged = result == 0;
+  if (charged) result = platform::CloneProcess();
+  if (result == 0 && charged) {
+    // The copy: the rest of the kernel's private state is right as it is.
+    SetCurrent(child);
+    AnnounceLive(*child);
+    return 0;
+  }
+  if (result > 0) return pid;
+  if (charged) ReturnPages(child->committed_pages);
+  CloseAll(*child, false);
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  ReleaseNodes(*child);
+  SlotOf(*child).state.store(control::Slot::kFree);
+  --kernel.process_count;
+  Bury(*child);
+  return result == -ENOMEM ? -ENOMEM : -EAGAIN;
+}
+
+void ExitCurrent(uint32_t wait_status) {
+  Kernel& kernel = TheKernel();
+  Process& process = Current();
+  control::Slot& slot = SlotOf(process);
+  slot.inside.store(1);
+  CloseAll(process, false);
+  ReleaseNodes(process);
+  ReturnPages(process.committed_pages);
+  {
+    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+    process.committed_pages = 0;
+    process.cpu_ns = platform::ClockNs(2);
+    process.wait_status = wait_status;
+    process.status_changed = false;
+    process.alarm_ns = 0;
+    GiveAwayChildren(process);
+    if (process.session == process.pid && process.terminal != nullptr) {
+      for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+        Process* other = kernel.processes[i];
+        if (other != nullptr && other != &process && other->session == process.session) {
+          PostLocked(*other, {SIGHUP, SI_KERNEL, 0, 0, 0});
+        }
+      }
+    }
+    const uint32_t group = process.group;
+    process.state.store(ProcessState::kZombie);
+    --kernel.process_count;
+    HangUpIfOrphaned(group, &process);
+    slot.state.store(control::Slot::kGone);
+    TellParent(process);
+  }
+  slot.inside.store(0);
+  platform::ExitProcess(0);
+}
+
+int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns) {
+  Kernel& kernel = TheKernel();
+  Process& parent = Current();
+  for (;;) {
+    const uint32_t seen = parent.sleeper.word.load();
+    {
+      const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+      bool any = false;
+      Process* child = ChildWithNews(pid, options, status, &any);
+      if (child != nullptr) {
+        *waited = static_cast<int32_t>(child->pid);
+        *cpu_ns = child->cpu_ns + child->children_cpu_ns;
+        if ((options & WNOWAIT) != 0) return 0;
+        child->status_changed = false;
+        if (child->state.load() == ProcessState::kZombie) {
+          parent.children_cpu_ns += *cpu_ns;
+          Bury(*child);
+        }
+        return 0;
+      }
+      if (!any) return -ECHILD;
+    }
+    if ((options & WNOHANG) != 0) {
+      *waited = 0;
+      return 0;
+    }
+    if (parent.sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted) return kRestart;
+  }
+}
+
+}  // namespace cordon::kernel

@@ -1,0 +1,32 @@
+#ifndef CORDON_KERNEL_MEMORY_MAP_H_
+#define CORDON_KERNEL_MEMORY_MAP_H_
+
+// The linear memory of the current process: which of its 4 KiB pages exist. Beyond them nothing is accessible, so a
+// guest's stray access is a fault and its trap.
+
+#include <cstdint>
+
+#include "wasm/abi.h"
+
+namespace cordon::kernel {
+
+// Counts pages against the sandbox's memory limit; false when it would be exceeded.
+[[nodiscard]] bool ChargePages(uint64_t pages);
+void ReturnPages(uint64_t pages);
+
+// Empties linear memory and makes [0, min_pages × 64 KiB) accessible. False: over the limit, nothing was changed.
+[[nodiscard]] bool ResetMemory(uint32_t min_pages, uint32_t max_pages);
+wasm::Memory& LinearMemory();
+
+// Guest addresses or -errno, as mmap(2) and its relatives; addresses and lengths in bytes.
+int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_t flags);
+int32_t UnmapPages(uint32_t address, uint32_t length);
+int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, uint32_t flags);
+int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection);
+int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice);
+// memory.grow: the old size in 64 KiB pages, or UINT32_MAX.
+uint32_t GrowMemory(uint32_t delta_pages);
+
+}  // namespace cordon::kernel
+
+#endif  // CORDON_KERNEL_MEMORY_MAP_H_

@@ -1,0 +1,303 @@
+// The service process: guest process 1. Boots the kernel, then answers the keeper's requests, wakes streams and sends alarms.
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <new>
+
+#include "arena/layout.h"
+#include "arena/platform.h"
+#include "kernel/boot.h"
+#include "kernel/exec.h"
+#include "kernel/guest_memory.h"
+#include "kernel/open_file.h"
+#include "kernel/process.h"
+#include "vfs/image.h"
+#include "vfs/memory_fs.h"
+
+namespace cordon::kernel {
+namespace {
+
+constexpr uint32_t kUserId = 1000;
+
+[[noreturn]] void FailBoot(control::Control& control) {
+  control.failed.store(control::kFailBoot);
+  control.keeper_bell.fetch_add(1);
+  platform::WakeWord(&control.keeper_bell, 1);
+  platform::ExitProcess(1);
+}
+
+void Boot(control::Control& control) {
+  Arena* objects = Arena::Create(reinterpret_cast<void*>(layout::kObjects), control.objects_bytes);
+  Arena* blocks = Arena::Create(reinterpret_cast<void*>(layout::kBlocks), control.blocks_bytes);
+  if (objects == nullptr || blocks == nullptr) FailBoot(control);
+  auto* kernel = objects->New<Kernel>();
+  if (kernel == nullptr) FailBoot(control);
+  SetKernel(kernel);
+  vfs::SetCopyFunction(cordon_copy);
+  kernel->arena = objects;
+  kernel->control = &control;
+  kernel->boot_ns = platform::ClockNs(1);
+  memcpy(kernel->hostname, "cordon", 7);
+  static vfs::Image image;
+  if (!image.Open({reinterpret_cast<const std::byte*>(layout::kUserland), control.userland_bytes},
+                  reinterpret_cast<const std::byte*>(layout::kUserlandCode))) {
+    FailBoot(control);
+  }
+  kernel->files = vfs::MemoryFs::Create(objects, blocks, &image, {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
+  Process* service = CreateServiceProcess();
+  if (kernel->files == nullptr || service == nullptr) FailBoot(control);
+  service->root = service->directory = kernel->files->Root();
+  kernel->files->Reference(service->directory.id);
+  CreateStreams();
+  control.booted.store(1);
+  control.keeper_bell.fetch_add(1);
+  platform::WakeWord(&control.keeper_bell, 1);
+}
+
+// Takes the next string of a payload; an empty view at its end.
+std::string_view NextString(const char*& at, const char* end) {
+  const void* zero = memchr(at, 0, static_cast<size_t>(end - at));
+  if (zero == nullptr) return {};
+  const std::string_view text(at, static_cast<size_t>(static_cast<const char*>(zero) - at));
+  at = static_cast<const char*>(zero) + 1;
+  return text;
+}
+
+// Tries the directories of PATH as a shell does.
+int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
+  if (name.find('/') != std::string_view::npos) return Execute(name, strings);
+  int32_t error = -ENOENT;
+  for (const std::string_view directory : {"/usr/local/bin/", "/usr/bin/", "/bin/"}) {
+    char path[512];
+    if (directory.size() + name.size() > sizeof path) return -ENAMETOOLONG;
+    memcpy(path, directory.data(), directory.size());
+    memcpy(path + directory.size(), name.data(), name.size());
+    const int32_t result = Execute({path, directory.size() + name.size()}, strings);
+    if (result != -ENOENT) error = result;
+    if (result != -ENOENT && result != -EACCES) break;
+  }
+  return error;
+}
+
+// In the new process. Ends it when the program cannot be started.
+[[noreturn]] void StartJob(uint32_t job, std::string_view directory, uint32_t argc, uint32_t envc, const char* at, const char* end) {
+  Process& process = Current();
+  process.job = static_cast<int32_t>(job);
+  process.group = process.session = process.pid;
+  process.who = {};
+  process.who.uid = process.saved_uid = kUserId;
+  process.who.gid = process.saved_gid = kUserId;
+  process.umask = 022;
+  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
+    OpenFile* file = OpenStream(job * control::kRingsPerJob + i, i == 0 ? O_RDONLY : O_WRONLY);
+    if (file == nullptr || Install(file, i, false) < 0) ExitCurrent(125 << 8);
+  }
+  vfs::Node found;
+  if (vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, directory, vfs::kFollow, &found) == 0) {
+    std::swap(process.directory, found);
+    found.fs->Release(found.id);
+  }
+  StartStrings* strings = NextStartStrings();
+  strings->argument_count = argc;
+  strings->variable_count = envc;
+  strings->size = std::min(static_cast<uint32_t>(end - at), StartStrings::kCapacity);
+  memcpy(strings->text, at, strings->size);
+  const std::string_view name = strings->text;
+  char message[600] = "cordon: ";
+  strncat(message, strings->text, 500);
+  const int32_t error = ExecuteByName({message + 8, std::min<size_t>(name.size(), 500)}, strings);
+  strcat(message, error == -ENOENT ? ": not found\n" : error == -ENOMEM ? ": not enough memory\n" : ": cannot be executed\n");
+  OpenFile* standard_error = FileOf(2);
+  (void)standard_error->operations->write(*standard_error, message, strlen(message));
+  ExitCurrent((error == -ENOENT ? 127u : 126u) << 8);
+}
+
+int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
+  const uint32_t job = mailbox.arg[0].load();
+  const uint32_t argc = mailbox.arg[2].load();
+  const uint32_t envc = mailbox.arg[3].load();
+  if (job >= control::kMaxJobs || argc == 0) return -EINVAL;
+  const char* at = reinterpret_cast<const char*>(mailbox.payload);
+  const char* end = at + payload_bytes;
+  const std::string_view directory = NextString(at, end);
+  TheKernel().control->jobs[job].state.store(control::Job::kRunning);
+  const int32_t pid = Fork();
+  if (pid == 0) StartJob(job, directory, argc, envc, at, end);
+  // The parent of a command is the service, which waits for nobody: the end goes to the job.
+  return pid;
+}
+
+int32_t MakeDirectories(std::string_view path, uint32_t mode) {
+  Process& process = Current();
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    vfs::Node parent;
+    vfs::LastName name;
+    const int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root, path.substr(0, end), &parent, &name);
+    if (error != 0) return error;
+    vfs::Node made;
+    const int failed = name.is_dots() ? -EEXIST : parent.fs->Create(process.who, parent.id, name.view(), S_IFDIR | mode, 0, &made);
+    if (failed == 0) {
+      vfs::Attributes owner;
+      owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
+      owner.uid = owner.gid = kUserId;
+      (void)made.fs->SetAttributes(process.who, made.id, owner);
+      made.fs->Release(made.id);
+    }
+    parent.fs->Release(parent.id);
+    if (failed != 0 && failed != -EEXIST) return failed;
+    if (end == std::string_view::npos) return 0;
+  }
+}
+
+int32_t WriteFile(control::Mailbox& mailbox, uint32_t payload_bytes) {
+  const char* at = reinterpret_cast<const char*>(mailbox.payload);
+  const char* end = at + payload_bytes;
+  const std::string_view path = NextString(at, end);
+  const uint32_t count = mailbox.arg[3].load();
+  const uint64_t offset = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
+  if (path.empty() || count > static_cast<uint32_t>(end - at)) return -EINVAL;
+  Process& process = Current();
+  vfs::Node file;
+  int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path, vfs::kFollow, &file);
+  if (error == -ENOENT) {
+    error = vfs::WalkAndCreate(TheKernel().mounts, process.who, process.root, process.root, path,
+                               S_IFREG | (mailbox.arg[0].load() & 07777), &file);
+    vfs::Attributes owner;
+    owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
+    owner.uid = owner.gid = kUserId;
+    if (error == 0) (void)file.fs->SetAttributes(process.who, file.id, owner);
+  }
+  if (error != 0) return error;
+  if (offset == 0) error = file.fs->Truncate(file.id, 0);
+  uint64_t file_end = 0;
+  const int64_t put = error != 0 ? error : file.fs->Write(file.id, offset, at, count, &file_end);
+  file.fs->Release(file.id);
+  return static_cast<int32_t>(put);
+}
+
+int32_t ReadFile(control::Mailbox& mailbox, uint32_t payload_bytes) {
+  const char* at = reinterpret_cast<const char*>(mailbox.payload);
+  const std::string_view path = NextString(at, at + payload_bytes);
+  const uint32_t count = std::min(mailbox.arg[3].load(), control::kMailboxBytes);
+  const uint64_t offset = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
+  Process& process = Current();
+  vfs::Node file;
+  const int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path, vfs::kFollow, &file);
+  if (error != 0) return error;
+  vfs::Stat stat;
+  int64_t got = file.fs->GetStat(file.id, &stat);
+  if (got == 0) got = S_ISREG(stat.mode) ? file.fs->Read(file.id, offset, mailbox.payload, count) : -EISDIR;
+  file.fs->Release(file.id);
+  if (got >= 0) {
+    mailbox.payload_bytes.store(static_cast<uint32_t>(got));
+    mailbox.arg[0].store(stat.mode & 0777);
+  }
+  return static_cast<int32_t>(got);
+}
+
+int32_t SignalJob(uint32_t job, uint32_t number, uint32_t target) {
+  Kernel& kernel = TheKernel();
+  if (number == 0 || number > kSignals) return -EINVAL;
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  uint32_t group = 0;
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    const Process* process = kernel.processes[i];
+    if (process != nullptr && process->job == static_cast<int32_t>(job) && process->state.load() != ProcessState::kFree) group = process->group;
+  }
+  if (group == 0) return -ESRCH;
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    Process* process = kernel.processes[i];
+    if (process == nullptr || process->group != group) continue;
+    if (target == static_cast<uint32_t>(control::SignalTarget::kProcess) && process->job != static_cast<int32_t>(job)) continue;
+    PostLocked(*process, {static_cast<int32_t>(number), SI_USER, 0, 0, 0});
+  }
+  return 0;
+}
+
+int32_t ReportUsage(control::Mailbox& mailbox) {
+  const Kernel& kernel = TheKernel();
+  vfs::FileSystemStat files = {};
+  (void)kernel.files->StatFileSystem(&files);
+  const control::Usage usage = {kernel.started,
+                                kernel.process_count,
+                                kernel.peak,
+                                kernel.committed_pages.load() * layout::kPageBytes,
+                                kernel.committed_peak.load() * layout::kPageBytes,
+                                files.total_bytes - files.free_bytes,
+                                files.total_files - files.free_files,
+                                kernel.control->limits_met.load()};
+  memcpy(mailbox.payload, &usage, sizeof usage);
+  mailbox.payload_bytes.store(sizeof usage);
+  return 0;
+}
+
+int32_t KillAll() {
+  Kernel& kernel = TheKernel();
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    if (kernel.processes[i] != nullptr) PostLocked(*kernel.processes[i], {SIGKILL, SI_KERNEL, 0, 0, 0});
+  }
+  return 0;
+}
+
+int32_t Answer(control::Mailbox& mailbox) {
+  const uint32_t payload_bytes = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
+  const char* at = reinterpret_cast<const char*>(mailbox.payload);
+  switch (static_cast<control::Request>(mailbox.request.load())) {
+    case control::Request::kSpawn: return Spawn(mailbox, payload_bytes);
+    case control::Request::kSignalJob: return SignalJob(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
+    case control::Request::kMakeDir: return MakeDirectories(NextString(at, at + payload_bytes), mailbox.arg[0].load() & 07777);
+    case control::Request::kWriteFile: return WriteFile(mailbox, payload_bytes);
+    case control::Request::kReadFile: return ReadFile(mailbox, payload_bytes);
+    case control::Request::kUsage: return ReportUsage(mailbox);
+    case control::Request::kKillAll: return KillAll();
+    default: return -ENOSYS;
+  }
+}
+
+// Sends alarms that are due; the time of the next one.
+uint64_t SendAlarms() {
+  Kernel& kernel = TheKernel();
+  const uint64_t now = platform::ClockNs(1);
+  uint64_t next = platform::kNever;
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    Process* process = kernel.processes[i];
+    if (process == nullptr || process->alarm_ns == 0) continue;
+    if (process->alarm_ns <= now) {
+      process->alarm_ns = process->alarm_interval_ns == 0 ? 0 : now + process->alarm_interval_ns;
+      PostLocked(*process, {SIGALRM, SI_KERNEL, 0, 0, 0});
+    }
+    if (process->alarm_ns != 0) next = std::min(next, process->alarm_ns);
+  }
+  return next;
+}
+
+}  // namespace
+
+void RunService() {
+  auto& control = *reinterpret_cast<control::Control*>(layout::kControl);
+  Boot(control);
+  control::Mailbox& mailbox = control.mailbox;
+  for (;;) {
+    const uint32_t bell = control.service_bell.load();
+    SlotOf(Current()).inside.store(1);
+    if (mailbox.state.load() == control::Mailbox::kRequested) {
+      mailbox.result.store(Answer(mailbox));
+      mailbox.state.store(control::Mailbox::kAnswered);
+      control.keeper_bell.fetch_add(1);
+      platform::WakeWord(&control.keeper_bell, 1);
+    }
+    WakeStreams();
+    const uint64_t next = SendAlarms();
+    SlotOf(Current()).inside.store(0);
+    platform::WaitOnWord(&control.service_bell, bell, next);
+  }
+}
+
+}  // namespace cordon::kernel

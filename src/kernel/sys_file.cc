@@ -1,0 +1,427 @@
+// Calls on descriptors.
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+
+#include "arena/platform.h"
+#include "kernel/guest_memory.h"
+#include "kernel/open_file.h"
+#include "kernel/syscall.h"
+
+namespace cordon::kernel {
+namespace {
+
+struct GuestVector {
+  uint32_t base;
+  uint32_t size;
+};
+
+enum class Direction { kRead, kWrite };
+
+int64_t Transfer(OpenFile& file, Direction direction, uint32_t address, uint32_t size) {
+  if (uint64_t{address} + size > UINT32_MAX) return -EFAULT;
+  if ((file.flags.load() & O_PATH) != 0) return -EBADF;
+  if (direction == Direction::kRead) {
+    return file.readable() ? file.operations->read(file, GuestPointer(address), size) : -EBADF;
+  }
+  return file.writable() ? file.operations->write(file, GuestPointer(address), size) : -EBADF;
+}
+
+int64_t TransferVector(const uint64_t* slots, Direction direction) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  const uint32_t count = Arg(slots, 2);
+  if (file == nullptr) return -EBADF;
+  if (count > IOV_MAX) return -EINVAL;
+  int64_t total = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    GuestVector part;
+    if (Load(&part, Arg(slots, 1) + i * sizeof part) != 0) return total > 0 ? total : -EFAULT;
+    if (part.size == 0) continue;
+    const int64_t moved = Transfer(*file, direction, part.base, part.size);
+    if (moved < 0) return total > 0 ? total : moved;
+    total += moved;
+    if (moved < part.size) break;
+  }
+  return total;
+}
+
+int64_t SysRead(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  return file == nullptr ? -EBADF : Transfer(*file, Direction::kRead, Arg(slots, 1), Arg(slots, 2));
+}
+int64_t SysWrite(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  return file == nullptr ? -EBADF : Transfer(*file, Direction::kWrite, Arg(slots, 1), Arg(slots, 2));
+}
+int64_t SysReadv(const uint64_t* slots) { return TransferVector(slots, Direction::kRead); }
+int64_t SysWritev(const uint64_t* slots) { return TransferVector(slots, Direction::kWrite); }
+
+// The regular file behind a descriptor, for calls that need one.
+OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
+  OpenFile* file = FileOf(descriptor);
+  *error = file == nullptr ? -EBADF : file->operations != &kNodeOperations ? -ESPIPE : 0;
+  return *error == 0 ? file : nullptr;
+}
+
+int64_t SysPread(const uint64_t* slots) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error;
+  if (!file->readable()) return -EBADF;
+  return file->node.fs->Read(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)), Arg(slots, 2));
+}
+
+int64_t SysPwrite(const uint64_t* slots) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error;
+  if (!file->writable()) return -EBADF;
+  uint64_t end = 0;
+  return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)), Arg(slots, 2), &end);
+}
+
+int64_t SysLlseek(const uint64_t* slots) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error;
+  const auto offset = static_cast<int64_t>(uint64_t{Arg(slots, 1)} << 32 | Arg(slots, 2));
+  const MutexLock lock(file->offset_lock, LockRank::kRename);
+  int64_t base = 0;
+  switch (Arg(slots, 4)) {
+    case SEEK_SET: break;
+    case SEEK_CUR: base = static_cast<int64_t>(file->offset); break;
+    case SEEK_END: {
+      vfs::Stat stat;
+      const int failed = file->node.fs->GetStat(file->node.id, &stat);
+      if (failed != 0) return failed;
+      base = stat.size;
+      break;
+    }
+    case SEEK_DATA:
+    case SEEK_HOLE: {
+      const int64_t found = file->node.fs->SeekHole(file->node.id, static_cast<uint64_t>(offset), SignedArg(slots, 4));
+      if (found < 0) return found;
+      file->offset = static_cast<uint64_t>(found);
+      return Store(Arg(slots, 3), found);
+    }
+    default: return -EINVAL;
+  }
+  int64_t target = 0;
+  if (__builtin_add_overflow(base, offset, &target) || target < 0) return -EINVAL;
+  file->offset = static_cast<uint64_t>(target);
+  return Store(Arg(slots, 3), target);
+}
+
+int64_t SysClose(const uint64_t* slots) { return CloseDescriptor(Arg(slots, 0)); }
+
+int64_t SysDup(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file == nullptr) return -EBADF;
+  Retain(file);
+  return Install(file, 0, false);
+}
+
+int64_t SysDup3(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file == nullptr) return -EBADF;
+  if (Arg(slots, 0) == Arg(slots, 1)) return -EINVAL;
+  Retain(file);
+  return InstallAt(file, Arg(slots, 1), (Arg(slots, 2) & O_CLOEXEC) != 0);
+}
+
+constexpr uint32_t kChangeableFlags = O_APPEND | O_NONBLOCK;
+
+int64_t SysFcntl(const uint64_t* slots) {
+  const uint32_t descriptor = Arg(slots, 0);
+  const uint32_t argument = Arg(slots, 2);
+  OpenFile* file = FileOf(descriptor);
+  if (file == nullptr) return -EBADF;
+  uintptr_t& entry = Current().descriptors[descriptor];
+  switch (Arg(slots, 1)) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+      if (argument >= Current().descriptor_limit) return -EINVAL;
+      Retain(file);
+      return Install(file, argument, Arg(slots, 1) == F_DUPFD_CLOEXEC);
+    case F_GETFD: return static_cast<int64_t>(entry & 1);
+    case F_SETFD: entry = (entry & ~uintptr_t{1}) | (argument & FD_CLOEXEC); return 0;
+    case F_GETFL: return file->flags.load();
+    case F_SETFL: file->flags.store((file->flags.load() & ~kChangeableFlags) | (argument & kChangeableFlags)); return 0;
+    case F_GETPIPE_SZ:
+    case F_SETPIPE_SZ: return 65536;
+    default: return -EINVAL;
+  }
+}
+
+int64_t SysIoctl(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file == nullptr) return -EBADF;
+  return file->operations->control(*file, Arg(slots, 1), Arg(slots, 2));
+}
+
+int64_t SysPipe2(const uint64_t* slots) {
+  OpenFile* ends[2];
+  const uint32_t flags = Arg(slots, 1);
+  if ((flags & ~static_cast<uint32_t>(O_CLOEXEC | O_NONBLOCK)) != 0) return -EINVAL;
+  const int32_t error = NewPipe(flags, &ends[0], &ends[1]);
+  if (error != 0) return error;
+  const bool close_on_exec = (flags & O_CLOEXEC) != 0;
+  int32_t descriptors[2] = {Install(ends[0], 0, close_on_exec), 0};
+  descriptors[1] = Install(ends[1], 0, close_on_exec);
+  const int failed = descriptors[0] < 0 || descriptors[1] < 0 ? -EMFILE : Store(Arg(slots, 0), descriptors);
+  if (failed != 0) {
+    for (const int32_t descriptor : descriptors) {
+      if (descriptor >= 0) CloseDescriptor(static_cast<uint32_t>(descriptor));
+    }
+  }
+  return failed;
+}
+
+int64_t SysFtruncate(const uint64_t* slots) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error == -ESPIPE ? -EINVAL : error;
+  return file->writable() ? file->node.fs->Truncate(file->node.id, WideArg(slots, 1)) : -EINVAL;
+}
+
+int64_t SysFallocate(const uint64_t* slots) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error;
+  if (!file->writable()) return -EBADF;
+  if ((Arg(slots, 1) & ~1u) != 0) return -EOPNOTSUPP;
+  return file->node.fs->Allocate(file->node.id, WideArg(slots, 2), WideArg(slots, 4), Arg(slots, 1) == 1);
+}
+
+int64_t SysSync(const uint64_t* /*slots*/) { return 0; }
+int64_t SysFsync(const uint64_t* slots) { return FileOf(Arg(slots, 0)) == nullptr ? -EBADF : 0; }
+
+// One directory entry after the other into the guest, as struct linux_dirent64.
+struct EntryWriter {
+  uint32_t at;
+  uint32_t left;
+  uint64_t cookie;
+  int error;
+};
+
+bool EmitEntry(void* cookie, std::string_view name, uint64_t inode, uint32_t type, uint64_t next) {
+  auto* writer = static_cast<EntryWriter*>(cookie);
+  const auto size = static_cast<uint32_t>((19 + name.size() + 1 + 7) / 8 * 8);
+  if (size > writer->left) return false;
+  char record[19 + 256 + 8] = {};
+  const auto size16 = static_cast<uint16_t>(size);
+  memcpy(record, &inode, 8);
+  memcpy(record + 8, &next, 8);
+  memcpy(record + 16, &size16, 2);
+  record[18] = static_cast<char>(type >> 12);  // DT_ values are the type bits of the mode
+  memcpy(record + 19, name.data(), name.size());
+  writer->error = CopyOut(writer->at, record, size);
+  if (writer->error != 0) return false;
+  writer->at += size;
+  writer->left -= size;
+  writer->cookie = next;
+  return true;
+}
+
+// Offsets 0 and 1 are "." and ".."; the file system's cookies follow, moved by 2.
+int64_t SysGetdents(const uint64_t* slots) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error == -ESPIPE ? -ENOTDIR : error;
+  vfs::Stat stat;
+  if ((error = file->node.fs->GetStat(file->node.id, &stat)) != 0) return error;
+  if (!S_ISDIR(stat.mode)) return -ENOTDIR;
+  const MutexLock lock(file->offset_lock, LockRank::kRename);
+  EntryWriter writer = {Arg(slots, 1), Arg(slots, 2), file->offset, 0};
+  if (file->offset == 0 && !EmitEntry(&writer, ".", stat.inode, S_IFDIR, 1)) return writer.error != 0 ? writer.error : -EINVAL;
+  if (writer.cookie == 1) (void)EmitEntry(&writer, "..", stat.inode, S_IFDIR, 2);
+  if (writer.cookie >= 2) {
+    const auto emit = [](void* cookie, std::string_view name, uint64_t inode, uint32_t type, uint64_t next) {
+      return EmitEntry(cookie, name, inode, type, next + 2);
+    };
+    error = file->node.fs->List(file->node.id, writer.cookie - 2, {&writer, emit});
+    if (error != 0) return error;
+  }
+  if (writer.error != 0) return writer.error;
+  file->offset = writer.cookie;
+  return Arg(slots, 2) - writer.left;
+}
+
+struct GuestPoll {
+  int32_t descriptor;
+  int16_t events;
+  int16_t returned;
+};
+
+uint32_t ReadyEvents(OpenFile& file, uint32_t wanted) {
+  return file.operations->poll(file) & (wanted | POLLERR | POLLHUP | POLLNVAL);
+}
+
+// Waits until one of `files` is ready. The number that is, 0 at the deadline, or kRestart.
+int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
+  Process& process = Current();
+  WaitQueue* queued[kPollWaiters] = {};
+  uint32_t waiters = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    OpenFile* file = polls[i].descriptor < 0 ? nullptr : FileOf(static_cast<uint32_t>(polls[i].descriptor));
+    if (file == nullptr) continue;
+    WaitQueue* queues[2] = {};
+    file->operations->queues(*file, queues);
+    for (WaitQueue* queue : queues) {
+      if (queue == nullptr || waiters == kPollWaiters) continue;
+      process.waiters[waiters].sleeper = &process.sleeper;
+      queue->Add(process.waiters[waiters]);
+      queued[waiters++] = queue;
+    }
+  }
+  int32_t ready = 0;
+  for (;;) {
+    const uint32_t seen = process.sleeper.word.load();
+    ready = 0;
+    for (uint32_t i = 0; i < count; ++i) {
+      polls[i].returned = 0;
+      if (polls[i].descriptor < 0) continue;
+      OpenFile* file = FileOf(static_cast<uint32_t>(polls[i].descriptor));
+      polls[i].returned = static_cast<int16_t>(file == nullptr ? POLLNVAL : ReadyEvents(*file, static_cast<uint16_t>(polls[i].events)));
+      ready += polls[i].returned != 0 ? 1 : 0;
+    }
+    if (ready > 0 || deadline_ns == 0) break;
+    const Wake wake = process.sleeper.SleepFrom(seen, deadline_ns);
+    if (wake == Wake::kTimedOut) break;
+    if (wake == Wake::kInterrupted) {
+      ready = -EINTR;
+      break;
+    }
+  }
+  while (waiters > 0) {
+    --waiters;
+    queued[waiters]->Remove(process.waiters[waiters]);
+  }
+  return ready;
+}
+
+struct GuestTime {
+  int64_t seconds;
+  int32_t nanoseconds;
+  int32_t padding;
+};
+
+// 0: at once; kNever: no time-out.
+int DeadlineOf(uint32_t address, uint64_t* deadline_ns) {
+  *deadline_ns = platform::kNever;
+  if (address == 0) return 0;
+  GuestTime time;
+  if (Load(&time, address) != 0) return -EFAULT;
+  if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000) return -EINVAL;
+  if (time.seconds > INT32_MAX) return 0;
+  const uint64_t wait = static_cast<uint64_t>(time.seconds) * 1'000'000'000 + static_cast<uint64_t>(time.nanoseconds);
+  *deadline_ns = wait == 0 ? 0 : platform::ClockNs(1) + wait;
+  return 0;
+}
+
+int UseMask(uint32_t address) {
+  if (address == 0) return 0;
+  uint64_t mask = 0;
+  if (Load(&mask, address) != 0) return -EFAULT;
+  SetTemporaryMask(mask);
+  return 0;
+}
+
+constexpr uint32_t kMaxPolled = 1024;
+
+int64_t SysPpoll(const uint64_t* slots) {
+  const uint32_t count = Arg(slots, 1);
+  if (count > kMaxPolled) return -EINVAL;
+  GuestPoll polls[kMaxPolled];
+  uint64_t deadline = 0;
+  int error = CopyIn(polls, Arg(slots, 0), count * sizeof(GuestPoll));
+  if (error == 0) error = DeadlineOf(Arg(slots, 2), &deadline);
+  if (error == 0) error = UseMask(Arg(slots, 3));
+  if (error != 0) return error;
+  const int32_t ready = PollFiles(polls, count, deadline);
+  if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(GuestPoll)) != 0) return -EFAULT;
+  return ready;
+}
+
+// The sets are arrays of 32-bit words, as fd_set of the guest is.
+int64_t SysPselect(const uint64_t* slots) {
+  const uint32_t count = Arg(slots, 0);
+  if (count > kMaxPolled) return -EINVAL;
+  const uint32_t bytes = (count + 31) / 32 * 4;
+  uint32_t sets[3][kMaxPolled / 32] = {};
+  for (int i = 0; i < 3; ++i) {
+    if (Arg(slots, 1 + i) != 0 && CopyIn(sets[i], Arg(slots, 1 + i), bytes) != 0) return -EFAULT;
+  }
+  GuestPoll polls[kMaxPolled];
+  uint32_t used = 0;
+  for (uint32_t fd = 0; fd < count; ++fd) {
+    const uint32_t bit = 1u << (fd % 32);
+    const int events = ((sets[0][fd / 32] & bit) != 0 ? POLLIN : 0) | ((sets[1][fd / 32] & bit) != 0 ? POLLOUT : 0) |
+                       ((sets[2][fd / 32] & bit) != 0 ? POLLPRI : 0);
+    if (events == 0) continue;
+    if (FileOf(fd) == nullptr) return -EBADF;
+    polls[used++] = {static_cast<int32_t>(fd), static_cast<int16_t>(events), 0};
+  }
+  uint64_t deadline = 0;
+  uint32_t mask_at[2] = {};
+  int error = DeadlineOf(Arg(slots, 4), &deadline);
+  if (error == 0 && Arg(slots, 5) != 0) error = Load(&mask_at, Arg(slots, 5));
+  if (error == 0) error = UseMask(mask_at[0]);
+  if (error != 0) return error;
+  const int32_t ready = PollFiles(polls, used, deadline);
+  if (ready < 0) return ready;
+  memset(sets, 0, sizeof sets);
+  int64_t bits = 0;
+  for (uint32_t i = 0; i < used; ++i) {
+    const auto fd = static_cast<uint32_t>(polls[i].descriptor);
+    const bool found[3] = {(polls[i].events & POLLIN) != 0 && (polls[i].returned & (POLLIN | POLLHUP | POLLERR)) != 0,
+                           (polls[i].events & POLLOUT) != 0 && (polls[i].returned & (POLLOUT | POLLERR)) != 0,
+                           (polls[i].returned & POLLPRI) != 0};
+    for (int set = 0; set < 3; ++set) {
+      if (!found[set]) continue;
+      sets[set][fd / 32] |= 1u << (fd % 32);
+      ++bits;
+    }
+  }
+  for (int i = 0; i < 3; ++i) {
+    if (Arg(slots, 1 + i) != 0 && CopyOut(Arg(slots, 1 + i), sets[i], bytes) != 0) return -EFAULT;
+  }
+  return bits;
+}
+
+constexpr CallRow kRows[] = {
+    {"read", SysRead},
+    {"write", SysWrite},
+    {"readv", SysReadv},
+    {"writev", SysWritev},
+    {"pread64", SysPread},
+    {"pwrite64", SysPwrite},
+    {"_llseek", SysLlseek},
+    {"close", SysClose},
+    {"dup", SysDup},
+    {"dup3", SysDup3},
+    {"fcntl64", SysFcntl},
+    {"ioctl", SysIoctl},
+    {"pipe2", SysPipe2},
+    {"ftruncate64", SysFtruncate},
+    {"fallocate", SysFallocate},
+    {"sync", SysSync},
+    {"fsync", SysFsync},
+    {"fdatasync", SysFsync},
+    {"getdents64", SysGetdents},
+    {"ppoll_time64", SysPpoll},
+    {"pselect6_time64", SysPselect},
+};
+
+}  // namespace
+
+CallTable FileCalls() { return {kRows, std::size(kRows)}; }
+
+}  // namespace cordon::kernel

@@ -1,0 +1,183 @@
+// Clocks, sleeping, timers, randomness; and the table that all calls are found in.
+
+#include <cerrno>
+#include <csignal>
+#include <iterator>
+
+#include "arena/platform.h"
+#include "kernel/guest_memory.h"
+#include "kernel/process.h"
+#include "kernel/syscall.h"
+
+namespace cordon::kernel {
+namespace {
+
+struct GuestTime {
+  int64_t seconds;
+  int32_t nanoseconds;
+  int32_t padding;
+};
+constexpr uint64_t kSecond = 1'000'000'000;
+
+GuestTime FromNs(uint64_t ns) {
+  return {static_cast<int64_t>(ns / kSecond), static_cast<int32_t>(ns % kSecond), 0};
+}
+
+// Host clocks that say nothing about the host but the time; monotonic ones begin with the sandbox.
+int64_t SysClockGettime(const uint64_t* slots) {
+  switch (Arg(slots, 0)) {
+    case 0:
+    case 5: return Store(Arg(slots, 1), FromNs(platform::ClockNs(0)));
+    case 1:
+    case 4:
+    case 6:
+    case 7: return Store(Arg(slots, 1), FromNs(platform::ClockNs(1) - TheKernel().boot_ns));
+    case 2:
+    case 3: return Store(Arg(slots, 1), FromNs(platform::ClockNs(2)));
+    default: return -EINVAL;
+  }
+}
+
+int64_t SysClockGetres(const uint64_t* slots) {
+  if (Arg(slots, 0) > 7) return -EINVAL;
+  return Arg(slots, 1) == 0 ? 0 : Store(Arg(slots, 1), FromNs(1));
+}
+
+int64_t SysClockNanosleep(const uint64_t* slots) {
+  constexpr uint32_t kAbsolute = 1;
+  GuestTime wanted;
+  if (Load(&wanted, Arg(slots, 2)) != 0) return -EFAULT;
+  if (Arg(slots, 0) > 1) return -EINVAL;
+  if (wanted.seconds < 0 || wanted.nanoseconds < 0 || wanted.nanoseconds >= static_cast<int32_t>(kSecond)) return -EINVAL;
+  const uint64_t now = platform::ClockNs(1);
+  uint64_t deadline = platform::kNever;
+  if (wanted.seconds < INT32_MAX) {
+    const uint64_t ns = static_cast<uint64_t>(wanted.seconds) * kSecond + static_cast<uint64_t>(wanted.nanoseconds);
+    if ((Arg(slots, 1) & kAbsolute) == 0) {
+      deadline = now + ns;
+    } else if (Arg(slots, 0) == 1) {
+      deadline = TheKernel().boot_ns + ns;
+    } else {
+      const uint64_t real = platform::ClockNs(0);
+      deadline = ns > real ? now + (ns - real) : now;
+    }
+  }
+  Process& process = Current();
+  for (;;) {
+    const uint32_t seen = process.sleeper.word.load();
+    const Wake wake = process.sleeper.SleepFrom(seen, deadline);
+    if (wake == Wake::kTimedOut) return 0;
+    if (wake == Wake::kWoken) continue;
+    const uint64_t later = platform::ClockNs(1);
+    if (Arg(slots, 3) != 0 && (Arg(slots, 1) & kAbsolute) == 0) {
+      if (Store(Arg(slots, 3), FromNs(deadline > later ? deadline - later : 0)) != 0) return -EFAULT;
+    }
+    return -EINTR;
+  }
+}
+
+struct GuestTimer {
+  int32_t interval[2];  // seconds, microseconds
+  int32_t value[2];
+};
+
+GuestTimer TimerOf(const Process& process) {
+  const uint64_t now = platform::ClockNs(1);
+  const uint64_t left = process.alarm_ns > now ? process.alarm_ns - now : process.alarm_ns != 0 ? 1000 : 0;
+  const auto pair = [](uint64_t ns, int32_t out[2]) {
+    out[0] = static_cast<int32_t>(ns / kSecond);
+    out[1] = static_cast<int32_t>(ns % kSecond / 1000);
+  };
+  GuestTimer timer;
+  pair(process.alarm_interval_ns, timer.interval);
+  pair(left, timer.value);
+  return timer;
+}
+
+int64_t SysGetitimer(const uint64_t* slots) {
+  return Arg(slots, 0) != 0 ? -EINVAL : Store(Arg(slots, 1), TimerOf(Current()));
+}
+
+// The service process sends SIGALRM when the time has come.
+int64_t SysSetitimer(const uint64_t* slots) {
+  GuestTimer wanted = {};
+  Process& process = Current();
+  if (Arg(slots, 0) != 0) return -EINVAL;
+  if (Arg(slots, 1) != 0 && Load(&wanted, Arg(slots, 1)) != 0) return -EFAULT;
+  const GuestTimer old = TimerOf(process);
+  const auto ns = [](const int32_t pair[2]) {
+    return static_cast<uint64_t>(pair[0]) * kSecond + static_cast<uint64_t>(pair[1]) * 1000;
+  };
+  {
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    const uint64_t value = ns(wanted.value);
+    process.alarm_interval_ns = ns(wanted.interval);
+    process.alarm_ns = value == 0 ? 0 : platform::ClockNs(1) + value;
+  }
+  control::Control& control = *TheKernel().control;
+  control.service_bell.fetch_add(1);
+  platform::WakeWord(&control.service_bell, 1);
+  return Arg(slots, 2) == 0 ? 0 : Store(Arg(slots, 2), old);
+}
+
+int64_t SysGetrandom(const uint64_t* slots) {
+  uint8_t part[256];
+  for (uint32_t done = 0; done < Arg(slots, 1);) {
+    const uint32_t count = Arg(slots, 1) - done < sizeof part ? Arg(slots, 1) - done : sizeof part;
+    platform::FillRandom(part, count);
+    if (CopyOut(Arg(slots, 0) + done, part, count) != 0) return -EFAULT;
+    done += count;
+  }
+  return Arg(slots, 1);
+}
+
+int64_t SysTimes(const uint64_t* slots) {
+  constexpr uint64_t kTick = kSecond / 100;
+  const int32_t out[4] = {static_cast<int32_t>(platform::ClockNs(2) / kTick), 0, static_cast<int32_t>(Current().children_cpu_ns / kTick), 0};
+  if (Arg(slots, 0) != 0 && Store(Arg(slots, 0), out) != 0) return -EFAULT;
+  return static_cast<int64_t>((platform::ClockNs(1) - TheKernel().boot_ns) / kTick);
+}
+
+constexpr CallRow kRows[] = {
+    {"clock_gettime64", SysClockGettime},
+    {"clock_getres_time64", SysClockGetres},
+    {"clock_nanosleep_time64", SysClockNanosleep},
+    {"getitimer", SysGetitimer},
+    {"setitimer", SysSetitimer},
+    {"getrandom", SysGetrandom},
+    {"times", SysTimes},
+};
+
+// In the table of the module but not built: programs see ENOSYS, as on a Linux without the call.
+int64_t SysMissing(const uint64_t* /*slots*/) { return -ENOSYS; }
+
+struct Declared {
+  std::string_view name;
+  size_t parameters;
+};
+constexpr Declared kDeclared[] = {
+#define SYSCALL(number, name, parameters, arguments, notes) {#name, parameters},
+#include "kernel/syscalls.def"
+#undef SYSCALL
+};
+
+}  // namespace
+
+CallTable TimeCalls() { return {kRows, std::size(kRows)}; }
+
+CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters) {
+  if (module != "cordon") return nullptr;
+  for (const Declared& declared : kDeclared) {
+    if (declared.name != name) continue;
+    if (declared.parameters != parameters) return nullptr;
+    for (const CallTable& table : {FileCalls(), PathCalls(), ProcessCalls(), TimeCalls()}) {
+      for (size_t i = 0; i < table.count; ++i) {
+        if (table.rows[i].name == name) return table.rows[i].handler;
+      }
+    }
+    return SysMissing;
+  }
+  return nullptr;
+}
+
+}  // namespace cordon::kernel
