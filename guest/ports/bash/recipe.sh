@@ -1,0 +1,14 @@
+version=5.2.15-2
+dsc_sha256=f51753e946af43eb58549c81e03b35a47af9fe6c6364179ccd4ef862b7c3b2d3
+
+export CORDON_STACK_SIZE=8388608 # functions may recurse
+
+build() {
+  gnu_configure --without-bash-malloc --disable-rpath
+  gnu_make
+}
+
+stage() {
+  put bash
+  link bash rbash
+}

@@ -1,0 +1,42 @@
+# Runs one recipe: unpacked source in $SOURCE -> programs and files in $STAGE. Started by guest/build.py.
+# A recipe sets version and dsc_sha256 and defines build (in $BUILD) and stage (fills $STAGE); what is here helps it.
+set -euo pipefail
+
+export CC=cordon-cc AR=cordon-ar RANLIB=cordon-ranlib NM=cordon-nm STRIP=: CC_FOR_BUILD=clang-19 BUILD_CC=clang-19
+export CFLAGS="-O2 -Wno-implicit-function-declaration"
+
+# The usual GNU configure, out of tree.
+gnu_configure() {
+  "$SOURCE/configure" --host=wasm32-unknown-linux-musl --build="$(dpkg-architecture -qDEB_BUILD_GNU_TYPE)" \
+    --prefix=/usr --sysconfdir=/etc --localstatedir=/var --disable-nls --disable-dependency-tracking --without-selinux \
+    --disable-silent-rules "$@"
+}
+
+gnu_make() {
+  echo "=== make"
+  make -j"${CORDON_JOBS:-2}" "$@"
+}
+
+# Documentation and translators are no part of the programs: replace what would make them.
+no_documentation=(MAKEINFO=true HELP2MAN=true)
+
+# put PROGRAM [NAME]: a program into usr/bin.
+put() {
+  install -D -m 755 "$1" "$STAGE/usr/bin/${2:-$(basename "$1")}"
+}
+
+# link TARGET NAME...: names in usr/bin for a program that is there.
+link() {
+  local target=$1 name
+  shift
+  for name in "$@"; do
+    ln -sf "$target" "$STAGE/usr/bin/$name"
+  done
+}
+
+. "$RECIPE"
+mkdir -p "$BUILD" "$STAGE"
+cd "$BUILD"
+build
+stage
+install -D -m 644 "$SOURCE/debian/copyright" "$STAGE/usr/share/doc/$PORT/copyright"
