@@ -8,6 +8,9 @@ export CFLAGS="-O2 -w -ffile-prefix-map=$(dirname "$SOURCE")=."
 
 # The usual GNU configure, out of tree.
 gnu_configure() {
+  # The distribution's patches made configure.ac newer than what was generated from it; nothing is to be generated again.
+  find "$SOURCE" -name aclocal.m4 -exec touch {} +
+  find "$SOURCE" \( -name configure -o -name 'config*.h.in' -o -name configh.in -o -name Makefile.in \) -exec touch {} +
   "$SOURCE/configure" --host=wasm32-unknown-linux-musl --build="$(dpkg-architecture -qDEB_BUILD_GNU_TYPE)" \
     --prefix=/usr --sysconfdir=/etc --localstatedir=/var --disable-nls --disable-dependency-tracking --without-selinux \
     --disable-silent-rules --enable-cross-guesses=risky "$@"

@@ -3,10 +3,10 @@ dsc_sha256=f51753e946af43eb58549c81e03b35a47af9fe6c6364179ccd4ef862b7c3b2d3
 
 export CORDON_STACK_SIZE=8388608 # functions may recurse
 
-# NO_MAIN_ENV_ARG: main takes two arguments. The start code knows no third.
 build() {
-  CFLAGS+=" -DNO_MAIN_ENV_ARG" gnu_configure --without-bash-malloc --disable-rpath
-  gnu_make
+  gnu_configure --without-bash-malloc --disable-rpath
+  # Its main takes the environment as a third argument.
+  CORDON_START=crt1-environment.o gnu_make
   mark_lenient bash
 }
 

@@ -6,7 +6,7 @@ build() {
   gnu_configure --enable-single-binary=symlinks --enable-install-program=arch,hostname \
     --enable-no-install-program=stdbuf --with-included-regex --disable-libcap --disable-acl --disable-xattr \
     --without-libgmp --without-openssl --disable-libsmack
-  gnu_make "${no_documentation[@]}" --eval='cordon-built: $(BUILT_SOURCES)' cordon-built
+  gnu_make "${no_documentation[@]}" --eval='cordon-built: ; $(MAKE) $(BUILT_SOURCES)' cordon-built
   gnu_make "${no_documentation[@]}" src/coreutils
 }
 

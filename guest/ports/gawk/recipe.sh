@@ -6,6 +6,7 @@ export CORDON_STACK_SIZE=8388608 # functions may recurse
 # No shared objects, so no extensions; persistent memory needs a mapping at a fixed address.
 build() {
   gnu_configure --disable-extensions --disable-pma --disable-mpfr --without-readline
+  gnu_make "${no_documentation[@]}" -C support
   gnu_make "${no_documentation[@]}" gawk
 }
 

@@ -9,8 +9,12 @@ __attribute__((__import_module__("cordon"), __import_name__("startup_copy"))) lo
 int __libc_start_main(int (*)(int, char **, char **), int, char **, void (*)(), void (*)(), void (*)());
 
 /* The compiler gives each signature of main a name of its own. */
+#ifdef MAIN_TAKES_ENVIRONMENT
+int main(int, char **, char **);
+#else
 __attribute__((__weak__)) int __main_argc_argv(int, char **);
 __attribute__((__weak__)) int __main_void(void);
+#endif
 
 void __wasm_call_ctors(void);
 
@@ -22,8 +26,12 @@ void __libc_start_init(void)
 
 static int call_main(int argc, char **argv, char **envp)
 {
+#ifdef MAIN_TAKES_ENVIRONMENT
+	return main(argc, argv, envp);
+#else
 	(void)envp;
 	return __main_argc_argv ? __main_argc_argv(argc, argv) : __main_void();
+#endif
 }
 
 __attribute__((__export_name__("_start"))) void _start(void)
