@@ -4,8 +4,9 @@
 usage: build.py OUTPUT_DIR [PORT...]
 
 Data flow: recipe -> source package (pinned) -> unpacked, patched -> configured and compiled with cordon-cc -> a stage
-in the cache -> OUTPUT_DIR/rootfs and OUTPUT_DIR/manifest.json. What has been built before from the same recipe,
-toolchain and source is taken from the cache. With PORT names only those are built, and the rootfs has only those.
+in the cache -> OUTPUT_DIR/rootfs and OUTPUT_DIR/manifest.json; test programs in OUTPUT_DIR/tests. What has been built
+before from the same recipe, toolchain and source is taken from the cache. With PORT names only those are built, and the
+rootfs has only those.
 """
 
 import concurrent.futures
@@ -154,8 +155,8 @@ class Port:
             if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(work / "source")], self.log) != 0:
                 fail_with_log(f"unpacking {self.name}", self.log)
             environment = {
-                "PATH": f"{self.toolchain.path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(work), "LC_ALL": "C.UTF-8",
-                "PORT": self.name, "RECIPE": str(self.recipe), "SOURCE": str(work / "source"),
+                "PATH": f"{self.toolchain.path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(work),
+                "LC_ALL": "C.UTF-8", "PORT": self.name, "RECIPE": str(self.recipe), "SOURCE": str(work / "source"),
                 "BUILD": str(work / "build"), "STAGE": str(work / "stage"),
                 "CONFIG_SITE": str(HERE / "ports/config.site"),
             }
@@ -215,6 +216,14 @@ def programs(rootfs):
     return found
 
 
+def build_tests(toolchain, output):
+    for source in sorted((HERE / "tests").glob("*.c")):
+        target = output / "tests" / f"{source.stem}.wasm"
+        target.parent.mkdir(exist_ok=True)
+        subprocess.run([toolchain.path / "bin/cordon-cc", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--fatal-warnings",
+                        "-o", target, source], check=True)
+
+
 def build(output, names):
     CACHE.mkdir(parents=True, exist_ok=True)
     output.mkdir(parents=True, exist_ok=True)
@@ -228,11 +237,12 @@ def build(output, names):
         for future in concurrent.futures.as_completed(futures):
             seconds = future.result()
             print(f"{futures[future].name:9} " + (f"{seconds:6.1f} s" if seconds else "cached"), flush=True)
-    stamp = digest(tree_digest(HERE / "rootfs", HERE / "build.py"), *[port.key for port in ports])
+    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", HERE / "build.py"), *[port.key for port in ports])
     stamp_file = output / ".stamp"
     if not stamp_file.is_file() or stamp_file.read_text() != stamp:
         stamp_file.unlink(missing_ok=True)
         print(f"rootfs    {assemble(ports, output)} programs")
+        build_tests(toolchain, output)
         stamp_file.write_text(stamp)
     link = output / "toolchain"
     link.unlink(missing_ok=True)

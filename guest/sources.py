@@ -1,8 +1,8 @@
 """Source packages of the distribution, pinned by hash, through an apt configuration of our own.
 
-The system's own apt is only read: its `deb` entries give the places, repeated here as `deb-src` entries in private lists,
-so that it works for any user and for any mirror. Trust rests on the pin: the recipe holds the SHA-256 of the .dsc, and
-the .dsc those of its files.
+The system's own apt is only read: its `deb` entries give the places, repeated here as `deb-src` entries in private
+lists, so that it works for any user and for any mirror. Trust rests on the pin: the recipe holds the SHA-256 of the
+.dsc, and the .dsc those of its files.
 """
 
 import hashlib

@@ -18,6 +18,20 @@ LETTERS = "abcdef"
 ABSENT = pathlib.Path(__file__).with_name("absent_calls.txt").read_text().split()
 
 
+DOCS_HEAD = """# The import module `cordon`
+
+Generated from `src/kernel/syscalls.def` by `guest/libc/generate.py docs`; a test checks that it is current.
+
+Each row is a function import `(import "cordon" "NAME" (func (param i32 …) (result i32)))`. The result is that of the
+Linux call of the same name, or `-errno` with Linux's numbers. Pointers are offsets into the guest's memory; 64-bit
+values travel as two arguments, low half first unless the name says otherwise. Layouts of structures:
+`guest/libc/README.md`.
+
+| number | name | arguments | differs from Linux, or covers |
+|---|---|---|---|
+"""
+
+
 def rows(path):
     found = [(int(n), name, int(argc), args, notes)
              for n, name, argc, args, notes in ROW.findall(pathlib.Path(path).read_text())]
@@ -67,13 +81,7 @@ def syscall_arch(table):
 
 
 def docs(table):
-    out = ["# The import module `cordon`\n\n",
-           "Generated from `src/kernel/syscalls.def` by `guest/libc/generate.py docs`; a test checks that it is current.\n\n",
-           "Each row is a function import `(import \"cordon\" \"NAME\" (func (param i32 …) (result i32)))`. The result is that "
-           "of the\nLinux call of the same name, or `-errno` with Linux's numbers. Pointers are offsets into the guest's memory; "
-           "64-bit\nvalues travel as two arguments, low half first unless the name says otherwise. Layouts of structures: "
-           "`guest/libc/README.md`.\n\n",
-           "| number | name | arguments | differs from Linux, or covers |\n|---|---|---|---|\n"]
+    out = [DOCS_HEAD]
     for number, name, _, args, notes in sorted(table):
         out.append(f"| {number} | `{name}` | {args} | {notes} |\n")
     return "".join(out)

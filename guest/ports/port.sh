@@ -8,7 +8,7 @@ export CFLAGS="-O2 -w -ffile-prefix-map=$(dirname "$SOURCE")=."
 
 # The usual GNU configure, out of tree.
 gnu_configure() {
-  # The distribution's patches made configure.ac newer than what was generated from it; nothing is to be generated again.
+  # The distribution's patches made configure.ac newer than what was generated from it: do not generate it again.
   find "$SOURCE" -name aclocal.m4 -exec touch {} +
   find "$SOURCE" \( -name configure -o -name 'config*.h.in' -o -name configh.in -o -name Makefile.in \) -exec touch {} +
   "$SOURCE/configure" --host=wasm32-unknown-linux-musl --build="$(dpkg-architecture -qDEB_BUILD_GNU_TYPE)" \
@@ -43,6 +43,10 @@ link() {
     ln -sf "$target" "$STAGE/usr/bin/$name"
   done
 }
+
+# What is true of one port only lies beside its recipe.
+own_site=$(dirname "$RECIPE")/config.site
+[ ! -f "$own_site" ] || CONFIG_SITE+=" $own_site"
 
 . "$RECIPE"
 mkdir -p "$BUILD" "$STAGE"
