@@ -121,6 +121,8 @@ class Toolchain:
     def add_drivers(stage):
         for driver in (HERE / "toolchain").glob("cordon-*"):
             shutil.copy(driver, stage / "bin")
+        (stage / "libexec").mkdir()
+        shutil.copy(HERE / "toolchain/wasm-opt", stage / "libexec")
         for tool in ("ar", "ranlib", "nm", "strip", "objcopy"):
             (stage / "bin" / f"cordon-{tool}").symlink_to(shutil.which(f"llvm-{tool}-19"))
         resources = subprocess.run(["clang-19", "-print-resource-dir"], capture_output=True, text=True,
