@@ -1,0 +1,271 @@
+#!/usr/bin/env python3
+"""Builds the guest side: toolchain, ports, and the root file system that they make up.
+
+usage: build.py OUTPUT_DIR [PORT...]
+
+Data flow: recipe -> source package (pinned) -> unpacked, patched -> configured and compiled with cordon-cc -> a stage
+in the cache -> OUTPUT_DIR/rootfs and OUTPUT_DIR/manifest.json; test programs in OUTPUT_DIR/tests. What has been built
+before from the same recipe, toolchain and source is taken from the cache. With PORT names only those are built, and the
+rootfs has only those.
+"""
+
+import concurrent.futures
+import fcntl
+import hashlib
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+
+import sources
+
+HERE = pathlib.Path(__file__).resolve().parent
+SYSCALLS = HERE.parent / "src/kernel/syscalls.def"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cordon/guest"
+# Ports are built two at a time, so that one's configure, which is sequential, overlaps with another's make.
+WORKERS = int(os.environ.get("CORDON_GUEST_WORKERS", "2"))
+EMPTY_DIRECTORIES = ["home/user", "root", "tmp", "var/tmp", "run", "dev", "proc", "mnt", "opt", "usr/local/bin",
+                     "usr/sbin", "usr/lib"]
+LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "var/run": "/run"}
+
+
+class BuildError(Exception):
+    pass
+
+
+def digest(*parts):
+    sha = hashlib.sha256()
+    for part in parts:
+        data = part if isinstance(part, bytes) else str(part).encode()
+        sha.update(len(data).to_bytes(8, "little") + data)
+    return sha.hexdigest()
+
+
+def tree_digest(*roots):
+    parts = []
+    for root in roots:
+        files = [root] if root.is_file() else sorted(root.rglob("*"))
+        for path in files:
+            if path.is_file() and path.suffix != ".md" and "__pycache__" not in path.parts:
+                parts += [path.relative_to(HERE), path.read_bytes()]
+    return digest(*parts)
+
+
+def run_logged(command, log, **kwargs):
+    with open(log, "ab") as out:
+        return subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False,
+                              **kwargs).returncode
+
+
+def fail_with_log(what, log):
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-30:])
+    raise BuildError(f"{what} failed; the end of {log}:\n{tail}")
+
+
+def publish(work, final):
+    """Renames a finished tree into the cache. Another build may have been quicker: its result is as good."""
+    final.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        work.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
+        shutil.rmtree(work)
+
+
+def recipe_value(recipe, name):
+    found = re.search(rf"^{name}=(\S+)$", recipe.read_text(), re.M)
+    if not found:
+        raise BuildError(f"{recipe}: no line {name}=…")
+    return found.group(1)
+
+
+class Toolchain:
+    """musl with its wasm32 port, the compiler drivers, the compiler's runtime library."""
+
+    def __init__(self):
+        self.recipe = HERE / "libc/source.sh"
+        self.pin = recipe_value(self.recipe, "dsc_sha256")
+        version = subprocess.run(["clang-19", "--version"], capture_output=True, text=True, check=True).stdout
+        # The rows, not their documentation: a better comment must not rebuild the world.
+        rows = re.findall(r"^SYSCALL\((\d+),\s*(\w+),\s*(\d+)", SYSCALLS.read_text(), re.M)
+        self.key = digest(tree_digest(HERE / "libc", HERE / "toolchain"), repr(rows), version)
+        self.path = CACHE / "toolchain" / self.key[:32]
+
+    def build(self):
+        if self.path.is_dir():
+            return False
+        log = CACHE / "logs/toolchain.log"
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("")
+        with tempfile.TemporaryDirectory(dir=CACHE) as work_name:
+            work = pathlib.Path(work_name)
+            dsc = sources.fetch(CACHE, "musl", recipe_value(self.recipe, "version"), self.pin)
+            if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(work / "musl")], log) != 0:
+                fail_with_log("unpacking musl", log)
+            stage = work / "stage"
+            (stage / "bin").mkdir(parents=True)
+            if run_logged([str(HERE / "libc/build-musl.sh"), str(work / "musl"), str(stage)], log) != 0:
+                fail_with_log("building musl", log)
+            self.add_drivers(stage)
+            shutil.copy(work / "musl/COPYRIGHT", stage / "COPYRIGHT.musl")
+            publish(stage, self.path)
+        return True
+
+    @staticmethod
+    def add_drivers(stage):
+        for driver in (HERE / "toolchain").glob("cordon-*"):
+            shutil.copy(driver, stage / "bin")
+        (stage / "libexec").mkdir()
+        shutil.copy(HERE / "toolchain/wasm-opt", stage / "libexec")
+        for tool in ("ar", "ranlib", "nm", "strip", "objcopy"):
+            (stage / "bin" / f"cordon-{tool}").symlink_to(shutil.which(f"llvm-{tool}-19"))
+        resources = subprocess.run(["clang-19", "-print-resource-dir"], capture_output=True, text=True,
+                                   check=True).stdout.strip()
+        shutil.copy(pathlib.Path(resources) / "lib/wasi/libclang_rt.builtins-wasm32.a", stage / "lib")
+
+
+class Port:
+    def __init__(self, name, toolchain):
+        self.name = name
+        self.recipe = HERE / "ports" / name / "recipe.sh"
+        if not self.recipe.is_file():
+            raise BuildError(f"there is no port {name}")
+        self.toolchain = toolchain
+        self.version = recipe_value(self.recipe, "version")
+        self.pin = recipe_value(self.recipe, "dsc_sha256")
+        self.key = digest(toolchain.key, self.pin,
+                          tree_digest(self.recipe.parent, HERE / "ports/port.sh", HERE / "ports/config.site"))
+        self.path = CACHE / "ports" / f"{name}-{self.key[:32]}"
+        self.log = CACHE / "logs" / f"{name}.log"
+
+    def build(self):
+        """Returns the seconds that it took; 0 from the cache."""
+        if self.path.is_dir():
+            return 0.0
+        begin = time.monotonic()
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.write_text("")
+        with tempfile.TemporaryDirectory(dir=CACHE) as work_name:
+            work = pathlib.Path(work_name)
+            dsc = sources.fetch(CACHE, self.name, self.version, self.pin)
+            if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(work / "source")], self.log) != 0:
+                fail_with_log(f"unpacking {self.name}", self.log)
+            environment = {
+                "PATH": f"{self.toolchain.path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(work),
+                "LC_ALL": "C.UTF-8", "PORT": self.name, "RECIPE": str(self.recipe), "SOURCE": str(work / "source"),
+                "BUILD": str(work / "build"), "STAGE": str(work / "stage"),
+                "CONFIG_SITE": str(HERE / "ports/config.site"),
+            }
+            if run_logged(["nice", "-n", "5", "bash", str(HERE / "ports/port.sh")], self.log, env=environment) != 0:
+                fail_with_log(f"building {self.name}", self.log)
+            self.check()
+            publish(work / "stage", self.path)
+        return time.monotonic() - begin
+
+    def check(self):
+        """A call through a wrong prototype traps at run time: the linker's word for it is a build failure."""
+        made = self.log.read_text(errors="replace").split("=== make", 1)[-1]
+        bad = re.findall(r".*function signature mismatch.*(?:\n>>> .*){0,2}|.*undefined symbol: .*", made)
+        if bad:
+            raise BuildError(f"{self.name}:\n" + "\n".join(bad))
+
+
+def copy_stage(stage, rootfs):
+    shutil.copytree(stage, rootfs, symlinks=True, dirs_exist_ok=True)
+
+
+def assemble(ports, output):
+    rootfs = pathlib.Path(tempfile.mkdtemp(dir=output, prefix="rootfs."))
+    os.chmod(rootfs, 0o755)
+    for directory in EMPTY_DIRECTORIES:
+        (rootfs / directory).mkdir(parents=True, exist_ok=True)
+    for link, target in LINKS.items():
+        (rootfs / link).symlink_to(target)
+    copy_stage(HERE / "rootfs", rootfs)
+    for port in ports:
+        copy_stage(port.path, rootfs)
+    for directory, mode in (("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)):
+        os.chmod(rootfs / directory, mode)
+    doc = rootfs / "usr/share/doc/musl"
+    doc.mkdir(parents=True)
+    shutil.copy(ports[0].toolchain.path / "COPYRIGHT.musl", doc / "copyright")
+    manifest = json.dumps({"programs": programs(rootfs)}, indent=1) + "\n"
+    final = output / "rootfs"
+    if final.is_dir():
+        shutil.rmtree(final)
+    rootfs.rename(final)
+    (output / "manifest.json").write_text(manifest)
+    return manifest.count('"module"')
+
+
+def programs(rootfs):
+    """Every name under which a module can be executed, with the hash of the module."""
+    found = []
+    for path in sorted(rootfs.rglob("*")):
+        real = path.resolve()
+        if not real.is_relative_to(rootfs) or not real.is_file() or path.parent.is_symlink():
+            continue
+        data = real.read_bytes()
+        if data[:8] == b"\0asm\1\0\0\0":
+            found.append({"path": "/" + str(path.relative_to(rootfs)), "module": hashlib.sha256(data).hexdigest(),
+                          "file": "/" + str(real.relative_to(rootfs))})
+    return found
+
+
+def build_tests(toolchain, output):
+    for source in sorted((HERE / "tests").glob("*.c")):
+        target = output / "tests" / f"{source.stem}.wasm"
+        target.parent.mkdir(exist_ok=True)
+        subprocess.run([toolchain.path / "bin/cordon-cc", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--fatal-warnings",
+                        "-o", target, source], check=True)
+
+
+def build(output, names):
+    CACHE.mkdir(parents=True, exist_ok=True)
+    output.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    toolchain = Toolchain()
+    if toolchain.build():
+        print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
+    ports = [Port(name, toolchain) for name in names]
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        futures = {pool.submit(port.build): port for port in ports}
+        for future in concurrent.futures.as_completed(futures):
+            seconds = future.result()
+            print(f"{futures[future].name:9} " + (f"{seconds:6.1f} s" if seconds else "cached"), flush=True)
+    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", HERE / "build.py"), *[port.key for port in ports])
+    stamp_file = output / ".stamp"
+    if not stamp_file.is_file() or stamp_file.read_text() != stamp:
+        stamp_file.unlink(missing_ok=True)
+        print(f"rootfs    {assemble(ports, output)} programs")
+        build_tests(toolchain, output)
+        stamp_file.write_text(stamp)
+    link = output / "toolchain"
+    link.unlink(missing_ok=True)
+    link.symlink_to(toolchain.path)
+
+
+def main():
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    # The slowest first, the others fill the second core meanwhile.
+    slow = ["coreutils", "bash"]
+    names = sys.argv[2:] or slow + sorted(p.parent.name for p in (HERE / "ports").glob("*/recipe.sh")
+                                          if p.parent.name not in slow)
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            build(pathlib.Path(sys.argv[1]).resolve(), names)
+        except (BuildError, sources.SourceError) as error:
+            sys.exit(f"guest: {error}")
+
+
+if __name__ == "__main__":
+    main()

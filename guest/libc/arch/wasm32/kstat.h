@@ -1,0 +1,23 @@
+struct kstat {
+  dev_t st_dev;
+  ino_t st_ino;
+  mode_t st_mode;
+  nlink_t st_nlink;
+  uid_t st_uid;
+  gid_t st_gid;
+  dev_t st_rdev;
+  off_t st_size;
+  blksize_t st_blksize;
+  int __st_pad;
+  blkcnt_t st_blocks;
+  long long st_atime_sec;
+  long st_atime_nsec;
+  int __atime_pad;
+  long long st_mtime_sec;
+  long st_mtime_nsec;
+  int __mtime_pad;
+  long long st_ctime_sec;
+  long st_ctime_nsec;
+  int __ctime_pad;
+};
+_Static_assert(sizeof(struct kstat) == 112, "the kernel writes 112 bytes");

@@ -1,0 +1,1 @@
+/* See src/setjmp/wasm32/setjmp.c. */

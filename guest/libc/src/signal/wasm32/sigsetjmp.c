@@ -1,0 +1,1 @@
+/* sigsetjmp is a macro; see src/setjmp. */

@@ -1,0 +1,1 @@
+/* Calls are made in place; see patches/musl.patch. */

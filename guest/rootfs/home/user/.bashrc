@@ -1,0 +1,2 @@
+# ~/.bashrc: what interactive shells read.
+[ -r /etc/bash.bashrc ] && . /etc/bash.bashrc

@@ -1,0 +1,2 @@
+# ~/.profile: what login shells read.
+[ -n "${BASH-}" ] && [ -r ~/.bashrc ] && . ~/.bashrc

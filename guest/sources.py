@@ -1,0 +1,103 @@
+"""Source packages of the distribution, pinned by hash, through an apt configuration of our own.
+
+The system's own apt is only read: its `deb` entries give the places, repeated here as `deb-src` entries in private
+lists, so that it works for any user and for any mirror. Trust rests on the pin: the recipe holds the SHA-256 of the
+.dsc, and the .dsc those of its files.
+"""
+
+import hashlib
+import pathlib
+import re
+import shutil
+import subprocess
+import threading
+
+SYSTEM_LISTS = [pathlib.Path("/etc/apt/sources.list")]
+SYSTEM_PARTS = pathlib.Path("/etc/apt/sources.list.d")
+_lock = threading.Lock()
+
+
+class SourceError(Exception):
+    pass
+
+
+def sha256_of(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def files_of(dsc):
+    """(sha256, size, name) of each file that the .dsc names."""
+    section = re.search(r"^Checksums-Sha256:\n((?: .*\n)+)", dsc.read_text(errors="replace"), re.M)
+    if not section:
+        raise SourceError(f"{dsc.name}: no Checksums-Sha256")
+    return [tuple(line.split()) for line in section.group(1).splitlines()]
+
+
+def complete(folder, dsc_name, pin):
+    """Whether the package lies in `folder`, each file with the hash that the pin leads to."""
+    dsc = folder / dsc_name
+    if not dsc.is_file() or sha256_of(dsc) != pin:
+        return False
+    return all((folder / name).is_file() and sha256_of(folder / name) == sha for sha, _, name in files_of(dsc))
+
+
+def source_entries():
+    """The system's deb entries as deb-src: (text of a .list, text of a .sources)."""
+    lists = SYSTEM_LISTS + sorted(SYSTEM_PARTS.glob("*.list"))
+    one_line = [re.sub(r"^deb ", "deb-src ", line) for path in lists if path.is_file()
+                for line in path.read_text().splitlines() if line.startswith("deb ")]
+    stanzas = []
+    for path in sorted(SYSTEM_PARTS.glob("*.sources")):
+        for stanza in re.split(r"\n\s*\n", path.read_text()):
+            lines = [line for line in stanza.splitlines() if not line.startswith("#")]
+            if any(re.match(r"Types:.*\bdeb\b", line) for line in lines) and "Enabled: no" not in lines:
+                stanzas.append("\n".join("Types: deb-src" if line.startswith("Types:") else line for line in lines))
+    # Third parties' repositories seldom have sources, and none of ours.
+    def ours(entry):
+        return re.search(r"debian", entry) is not None
+
+    return ("\n".join(filter(ours, one_line)) + "\n", "\n\n".join(filter(ours, stanzas)) + "\n")
+
+
+def private_apt(cache):
+    """Makes the configuration and reads the lists; returns the environment for apt."""
+    apt = cache / "apt"
+    shutil.rmtree(apt, ignore_errors=True)
+    for folder in ("lists/partial", "cache/archives/partial", "parts"):
+        (apt / folder).mkdir(parents=True)
+    listed, stanzas = source_entries()
+    (apt / "parts/cordon.list").write_text(listed)
+    (apt / "parts/cordon.sources").write_text(stanzas)
+    config = apt / "apt.conf"
+    config.write_text(f'Dir::Etc::sourcelist "/dev/null";\nDir::Etc::sourceparts "{apt}/parts";\n'
+                      f'Dir::State::lists "{apt}/lists";\nDir::Cache "{apt}/cache";\n'
+                      'APT::Sandbox::User "";\nAcquire::Languages "none";\n')
+    environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
+    apt_run(["apt-get", "update", "-q"], environment, apt)
+    return environment
+
+
+def apt_run(command, environment, folder):
+    done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False,
+                          stdin=subprocess.DEVNULL)
+    if done.returncode != 0:
+        raise SourceError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
+
+
+def fetch(cache, package, version, pin):
+    """Returns the path of the .dsc of `package`, with its files beside it, all verified."""
+    folder = cache / "sources" / f"{package}-{pin[:16]}"
+    dsc_name = f"{package}_{version.split(':', 1)[-1]}.dsc"
+    with _lock:
+        if complete(folder, dsc_name, pin):
+            return folder / dsc_name
+        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(cache / "apt/apt.conf"),
+                       "LC_ALL": "C.UTF-8"}
+        if not list((cache / "apt/lists").glob("*Sources*")):
+            environment = private_apt(cache)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        apt_run(["apt-get", "source", "-q", "--download-only", f"{package}={version}"], environment, folder)
+        if not complete(folder, dsc_name, pin):
+            raise SourceError(f"{package} {version}: what was fetched does not have the pinned hash {pin}")
+        return folder / dsc_name
