@@ -48,8 +48,7 @@ Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name) {
   if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
     return SystemError("mkdirat(" + name + ", 0700)");
   }
-  OwnedFd folder(
-      openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  OwnedFd folder(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!folder.valid()) return SystemError("openat(" + name + ", O_DIRECTORY | O_NOFOLLOW)");
   struct stat status = {};
   if (fstat(folder.get(), &status) != 0) return SystemError("fstat(" + name + ")");
@@ -57,8 +56,8 @@ Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name) {
     return Fail(ErrorCode::kInvalid, "the cache folder " + name + " belongs to another user");
   }
   if ((status.st_mode & 077) != 0) {
-    return Fail(ErrorCode::kInvalid, "others may enter the cache folder " + name +
-                                         "; it must have mode 0700");
+    return Fail(ErrorCode::kInvalid,
+                "others may enter the cache folder " + name + "; it must have mode 0700");
   }
   return folder;
 }
@@ -108,8 +107,7 @@ Result<CompileCache> CompileCache::Open(const std::string& parent, std::string c
   return CompileCache(std::move(*objects), std::move(compiler));
 }
 
-std::string CompileCache::NameOf(const Sha256::Digest& module_hash, Tier tier,
-                                 CpuLevel cpu_level) {
+std::string CompileCache::NameOf(const Sha256::Digest& module_hash, Tier tier, CpuLevel cpu_level) {
   Sha256 key;
   key.Update("cordon object " + std::to_string(kObjectVersion) + " " +
              std::to_string(static_cast<uint32_t>(tier)) + " " +
@@ -159,10 +157,10 @@ Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tie
   if (!output) return output;
   CompilerProcess process;
   process.program = compiler_;
-  process.arguments = {tier == Tier::kFast ? "--tier=fast" : "--tier=optimised",
-                       request.cpu_level == CpuLevel::kX86_64V3 ? "--cpu=x86-64-v3"
-                                                                : "--cpu=x86-64-v2",
-                       "--jobs=" + std::to_string(request.threads)};
+  process.arguments = {
+      tier == Tier::kFast ? "--tier=fast" : "--tier=optimised",
+      request.cpu_level == CpuLevel::kX86_64V3 ? "--cpu=x86-64-v3" : "--cpu=x86-64-v2",
+      "--jobs=" + std::to_string(request.threads)};
   process.module_fd = input->get();
   process.object_fd = output->get();
   process.time_limit = request.time_limit;
@@ -176,8 +174,8 @@ Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tie
   struct stat status = {};
   if (fstat(output->get(), &status) != 0) return SystemError("fstat(object)");
   if (static_cast<uint64_t>(status.st_size) > request.object_bytes) {
-    return Fail(ErrorCode::kLimit, "limit: object larger than " +
-                                       std::to_string(request.object_bytes) + " bytes");
+    return Fail(ErrorCode::kLimit,
+                "limit: object larger than " + std::to_string(request.object_bytes) + " bytes");
   }
   return output;
 }
@@ -188,8 +186,8 @@ Status CompileCache::Store(const CachedObject& object, const std::string& name) 
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid()) return SystemError("openat(" + temporary + ", O_CREAT | O_EXCL)");
   const FileMapping mapping(object.fd.get(), object.size_bytes);
-  Status status = mapping.valid() ? WriteAll(file.get(), mapping.bytes())
-                                  : Status(SystemError("mmap(object)"));
+  Status status =
+      mapping.valid() ? WriteAll(file.get(), mapping.bytes()) : Status(SystemError("mmap(object)"));
   if (status && renameat(folder_.get(), temporary.c_str(), folder_.get(), name.c_str()) != 0) {
     status = SystemError("renameat(" + name + ")");
   }

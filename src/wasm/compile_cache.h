@@ -37,8 +37,8 @@ struct CachedObject {
 
 class CompileCache {
  public:
-  // Opens or makes the folder, which must be a directory of this user that nobody else may enter; no
-  // component below `parent` may be a symbolic link. `compiler` is the path of cordon-compile.
+  // Opens or makes the folder, which must be a directory of this user that nobody else may enter;
+  // no component below `parent` may be a symbolic link. `compiler` is the path of cordon-compile.
   [[nodiscard]] static Result<CompileCache> Open(const std::string& parent, std::string compiler);
   // $XDG_CACHE_HOME, or ~/.cache. The folder is cordon/objects below it.
   [[nodiscard]] static Result<std::string> DefaultParent();

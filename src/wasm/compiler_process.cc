@@ -146,17 +146,17 @@ Status CompilerProcess::Run() const {
   if (!in_time) kill(pid, SIGKILL);
   const int status = WaitFor(pid);
   if (!in_time) {
-    return Fail(ErrorCode::kLimit, "limit: compiling took longer than " +
-                                       std::to_string(time_limit.count()) + " s");
+    return Fail(ErrorCode::kLimit,
+                "limit: compiling took longer than " + std::to_string(time_limit.count()) + " s");
   }
   if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   if (WIFEXITED(status) && !lines.message().empty()) {
     return Fail(ErrorCode::kInvalid, lines.message());
   }
   return Fail(ErrorCode::kInvalid,
-              "the compiler ended by " + (WIFSIGNALED(status)
-                                              ? "signal " + std::to_string(WTERMSIG(status))
-                                              : "status " + std::to_string(WEXITSTATUS(status))) +
+              "the compiler ended by " +
+                  (WIFSIGNALED(status) ? "signal " + std::to_string(WTERMSIG(status))
+                                       : "status " + std::to_string(WEXITSTATUS(status))) +
                   " on this module");
 }
 

@@ -10,8 +10,8 @@
 
 namespace cordon::wasm {
 
-// Runs cordon-compile in service mode: no environment, no descriptors but the module, the object and
-// a pipe for progress and errors. Ends it at the deadline.
+// Runs cordon-compile in service mode: no environment, no descriptors but the module, the object
+// and a pipe for progress and errors. Ends it at the deadline.
 struct CompilerProcess {
   std::string program;
   std::vector<std::string> arguments;

@@ -85,9 +85,8 @@ int main(int argc, char** argv) {
     std::cerr << "cordon-compile: a module and -o FILE, or --module-fd and --object-fd\n";
     return 2;
   }
-  const cordon::Status status = as_service
-                                    ? cordon::wasm::RunService(service, options)
-                                    : cordon::wasm::CompileFile(input, output, options);
+  const cordon::Status status = as_service ? cordon::wasm::RunService(service, options)
+                                           : cordon::wasm::CompileFile(input, output, options);
   if (!status) {
     std::cerr << "cordon-compile: " << status.error().ToString() << "\n";
     return 1;

@@ -38,7 +38,8 @@ constexpr int kAllowed[] = {
 
 using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
-bool Add(const Filter& filter, uint32_t action, int call, std::initializer_list<scmp_arg_cmp> when) {
+bool Add(const Filter& filter, uint32_t action, int call,
+         std::initializer_list<scmp_arg_cmp> when) {
   return seccomp_rule_add_array(filter.get(), action, call, static_cast<unsigned>(when.size()),
                                 when.begin()) == 0;
 }
@@ -61,8 +62,7 @@ bool AddRules(const Filter& filter, const ServiceOptions& service) {
   }
   // Libraries look for files and terminals; they are told that there are none.
   for (const int call : {SCMP_SYS(openat), SCMP_SYS(open), SCMP_SYS(readlink), SCMP_SYS(access),
-                         SCMP_SYS(newfstatat), SCMP_SYS(fstat), SCMP_SYS(ioctl),
-                         SCMP_SYS(prctl)}) {
+                         SCMP_SYS(newfstatat), SCMP_SYS(fstat), SCMP_SYS(ioctl), SCMP_SYS(prctl)}) {
     good = good && Add(filter, SCMP_ACT_ERRNO(EPERM), call, {});
   }
   return good;
@@ -108,7 +108,9 @@ Status WriteAll(int fd, std::span<const std::byte> bytes) {
 
 Status LockIn(const ServiceOptions& service) {
   // Everything that is opened, looked up or loaded lazily, now: the targets of LLVM.
-  { const CodeGenerator warm(Tier::kOptimised, CpuLevel::kX86_64V2); }
+  {
+    const CodeGenerator warm(Tier::kOptimised, CpuLevel::kX86_64V2);
+  }
   CORDON_TRY(SetLimit(RLIMIT_CORE, 0, "RLIMIT_CORE"));
   CORDON_TRY(SetLimit(RLIMIT_CPU, service.cpu_seconds, "RLIMIT_CPU"));
   CORDON_TRY(SetLimit(RLIMIT_AS, service.memory_bytes, "RLIMIT_AS"));
