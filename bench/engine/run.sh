@@ -14,8 +14,8 @@ clang-19 --target=wasm32 -O2 -nostdlib -Wl,--no-entry $exports -fuse-ld=lld \
 "$build/cordon-compile" --tier="$tier" "$work/kernels.wasm" -o "$work/kernels.cwo"
 for kernel in $kernels; do
   gcc -O2 -DKERNEL=$kernel "$here/kernels.c" "$here/native_main.c" -o "$work/$kernel"
-  native=$("$work/$kernel" 8 9)
-  wasm=$("$build/engine_bench" "$work/kernels.cwo" $kernel 8 9)
+  native=$("$work/$kernel" 8 25)
+  wasm=$("$build/engine_bench" "$work/kernels.cwo" $kernel 8 25)
   echo "$kernel $native $wasm"
 done | awk '
   $3 != $5 { print $1 ": results differ: " $3 " " $5; bad = 1 }

@@ -30,8 +30,8 @@ int Run(const char* path, const char* kernel, unsigned scale, int runs) {
     std::fprintf(stderr, "%s\n", view.error().ToString().c_str());
     return 1;
   }
-  void* image = mmap(nullptr, view->image.size(), PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* image =
+      mmap(nullptr, view->image.size(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   std::memcpy(image, view->image.data(), view->image.size());
   mprotect(image, view->image.size(), PROT_READ | PROT_EXEC);
   cordon::wasm::Memory memory;

@@ -133,8 +133,8 @@ class Instantiation {
 
   // Null, or why it is refused.
   const char* ResolveImport(const ImportRecord& record) {
-    ImportRequest import = {&view_, &record, view_.String(record.module), view_.String(record.name),
-                            kNoIndex, 0};
+    ImportRequest import = {
+        &view_, &record, view_.String(record.module), view_.String(record.name), kNoIndex, 0};
     if (record.kind == ExternKind::kFunction) {
       import.function_index = record.index;
       import.type_id = context_.type_ids[view_.functions[record.index].type];
@@ -156,9 +156,13 @@ class Instantiation {
 
   const char* Bind(const ImportRecord& record, const ImportValue& value) {
     switch (record.kind) {
-      case ExternKind::kFunction: context_.imports[record.index] = value.function; return nullptr;
-      case ExternKind::kTable: return BindTable(view_.tables[record.index], record.index, value);
-      case ExternKind::kMemory: return BindMemory(view_.memories[record.index], value);
+      case ExternKind::kFunction:
+        context_.imports[record.index] = value.function;
+        return nullptr;
+      case ExternKind::kTable:
+        return BindTable(view_.tables[record.index], record.index, value);
+      case ExternKind::kMemory:
+        return BindMemory(view_.memories[record.index], value);
       case ExternKind::kGlobal:
         if (value.global == nullptr) return "unknown import";
         context_.imported_globals[record.index] = value.global;
@@ -208,22 +212,39 @@ class Instantiation {
     size_t depth = 0;
     for (const ConstOp& op : view_.const_ops.subspan(first, count)) {
       switch (op.opcode) {
-        case ConstOpcode::kConst: stack[depth++] = {{op.bits[0], op.bits[1]}}; continue;
-        case ConstOpcode::kGlobalGet: stack[depth++] = *GlobalAt(&context_, op.index); continue;
+        case ConstOpcode::kConst:
+          stack[depth++] = {{op.bits[0], op.bits[1]}};
+          continue;
+        case ConstOpcode::kGlobalGet:
+          stack[depth++] = *GlobalAt(&context_, op.index);
+          continue;
         case ConstOpcode::kRefFunc:
           stack[depth++] = {{reinterpret_cast<uint64_t>(&context_.funcrefs[op.index]), 0}};
           continue;
-        default: break;
+        default:
+          break;
       }
       const uint64_t right = stack[--depth].bits[0];
       uint64_t& left = stack[depth - 1].bits[0];
       switch (op.opcode) {
-        case ConstOpcode::kI32Add: left = static_cast<uint32_t>(left + right); break;
-        case ConstOpcode::kI32Sub: left = static_cast<uint32_t>(left - right); break;
-        case ConstOpcode::kI32Mul: left = static_cast<uint32_t>(left * right); break;
-        case ConstOpcode::kI64Add: left += right; break;
-        case ConstOpcode::kI64Sub: left -= right; break;
-        default: left *= right; break;
+        case ConstOpcode::kI32Add:
+          left = static_cast<uint32_t>(left + right);
+          break;
+        case ConstOpcode::kI32Sub:
+          left = static_cast<uint32_t>(left - right);
+          break;
+        case ConstOpcode::kI32Mul:
+          left = static_cast<uint32_t>(left * right);
+          break;
+        case ConstOpcode::kI64Add:
+          left += right;
+          break;
+        case ConstOpcode::kI64Sub:
+          left -= right;
+          break;
+        default:
+          left *= right;
+          break;
       }
     }
     return stack[0];
@@ -244,8 +265,8 @@ class Instantiation {
       if (record.mode == SegmentMode::kActive) {
         const auto offset =
             static_cast<uint32_t>(Evaluate(record.first_op, record.op_count).bits[0]);
-        if (context_.runtime.table_init(&context_, record.table, i, offset, 0,
-                                        record.item_count) != 0) {
+        if (context_.runtime.table_init(&context_, record.table, i, offset, 0, record.item_count) !=
+            0) {
           return Trap(TrapCode::kOutOfBoundsTable);
         }
       }

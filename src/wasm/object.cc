@@ -40,12 +40,15 @@ bool IsValType(uint8_t byte) {
     case ValType::kF64:
     case ValType::kV128:
     case ValType::kFuncref:
-    case ValType::kExternref: return true;
+    case ValType::kExternref:
+      return true;
   }
   return false;
 }
 
-bool IsRefType(ValType type) { return type == ValType::kFuncref || type == ValType::kExternref; }
+bool IsRefType(ValType type) {
+  return type == ValType::kFuncref || type == ValType::kExternref;
+}
 
 bool InRange(uint64_t first, uint64_t count, uint64_t size) {
   return first <= size && count <= size - first;
@@ -102,11 +105,16 @@ class Checker {
 
   [[nodiscard]] uint64_t CountOf(ExternKind kind) const {
     switch (kind) {
-      case ExternKind::kFunction: return view_.functions.size();
-      case ExternKind::kTable: return view_.tables.size();
-      case ExternKind::kMemory: return view_.memories.size();
-      case ExternKind::kGlobal: return view_.globals.size();
-      case ExternKind::kTag: return view_.tags.size();
+      case ExternKind::kFunction:
+        return view_.functions.size();
+      case ExternKind::kTable:
+        return view_.tables.size();
+      case ExternKind::kMemory:
+        return view_.memories.size();
+      case ExternKind::kGlobal:
+        return view_.globals.size();
+      case ExternKind::kTag:
+        return view_.tags.size();
     }
     return 0;
   }
@@ -351,8 +359,7 @@ bool ParseObject(std::span<const std::byte> bytes, ObjectView* view, ErrorText* 
   if (view->adapters.size() != view->types.size() ||
       header.imported_functions > view->functions.size() ||
       header.imported_tables > view->tables.size() ||
-      header.imported_globals > view->globals.size() ||
-      header.imported_tags > view->tags.size() ||
+      header.imported_globals > view->globals.size() || header.imported_tags > view->tags.size() ||
       header.imported_memories > view->memories.size()) {
     return Refuse(error, "counts contradict each other");
   }

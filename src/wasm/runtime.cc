@@ -133,12 +133,17 @@ class SlotReader {
   static size_t ClassOf(ValType type) {
     switch (type) {
       case ValType::kF32:
-      case ValType::kF64: return 1;
-      case ValType::kV128: return 2;
+      case ValType::kF64:
+        return 1;
+      case ValType::kV128:
+        return 2;
       // References are classes of their own: an integer must never become a function.
-      case ValType::kFuncref: return 3;
-      case ValType::kExternref: return 4;
-      default: return 0;
+      case ValType::kFuncref:
+        return 3;
+      case ValType::kExternref:
+        return 4;
+      default:
+        return 0;
     }
   }
   static uint64_t Convert(uint64_t bits, ValType have, ValType want) {
@@ -235,6 +240,8 @@ void CallAcross(Context* caller, const FuncRef& function, uint64_t* slots) {
   }
 }
 
-const RuntimeFunctions& RuntimeTable() { return kRuntime; }
+const RuntimeFunctions& RuntimeTable() {
+  return kRuntime;
+}
 
 }  // namespace cordon::wasm

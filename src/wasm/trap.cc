@@ -24,8 +24,7 @@ bool InCode(const Context* context, uint64_t pc) {
 
 bool InReservation(const Context* context, uint64_t address) {
   const std::byte* base = context->memory_base;
-  return base != nullptr &&
-         Contains(base - kMemoryGuardBefore, base + kMemoryReservation, address);
+  return base != nullptr && Contains(base - kMemoryGuardBefore, base + kMemoryReservation, address);
 }
 
 // Compiled code traps with `ud1 imm8(%eax),%eax`: 67 0f b9 40 imm8.

@@ -29,8 +29,8 @@ void AssignTables(Module* module) {
     TableDef& table = module->tables[i];
     table.capacity = table.min;
     if (table.exported || table.grows) {
-      table.capacity = static_cast<uint32_t>(
-          std::min<uint64_t>(table.max, uint64_t{table.min} + kTableGrowth));
+      table.capacity =
+          static_cast<uint32_t>(std::min<uint64_t>(table.max, uint64_t{table.min} + kTableGrowth));
     }
     if (table.type == ValType::kFuncref && (i < module->imported_tables || table.exported)) {
       module->foreign_calls = true;
@@ -66,11 +66,18 @@ bool ThrowsItself(const Module& module, const Function& function, std::vector<ui
       case Opcode::Throw:
       case Opcode::Rethrow:
       case Opcode::CallIndirect:
-      case Opcode::ReturnCallIndirect: throws = true; break;
-      case Opcode::Loop: throws = throws || module.polls; break;
+      case Opcode::ReturnCallIndirect:
+        throws = true;
+        break;
+      case Opcode::Loop:
+        throws = throws || module.polls;
+        break;
       case Opcode::Call:
-      case Opcode::ReturnCall: callees->push_back(instr.a); break;
-      default: break;
+      case Opcode::ReturnCall:
+        callees->push_back(instr.a);
+        break;
+      default:
+        break;
     }
   }
   return throws;

@@ -56,9 +56,8 @@ class ParallelCompilation {
     Work();
     for (std::thread& thread : threads) thread.join();
     if (out_of_time_) {
-      return Fail(ErrorCode::kLimit,
-                  "limit: compiling took longer than " +
-                      std::to_string(options_.time_limit.count()) + " ms");
+      return Fail(ErrorCode::kLimit, "limit: compiling took longer than " +
+                                         std::to_string(options_.time_limit.count()) + " ms");
     }
     if (code_bytes_ > options_.code_bytes) {
       return Fail(ErrorCode::kLimit, "limit: more than " + std::to_string(options_.code_bytes) +

@@ -11,11 +11,20 @@ using wabt::Opcode;
 
 bool FunctionLowering::StepCall(const Instr& instr) {
   switch (instr.opcode) {
-    case Opcode::Call: OnCall(instr.a, false); return true;
-    case Opcode::ReturnCall: OnCall(instr.a, true); return true;
-    case Opcode::CallIndirect: OnCallIndirect(instr, false); return true;
-    case Opcode::ReturnCallIndirect: OnCallIndirect(instr, true); return true;
-    default: return false;
+    case Opcode::Call:
+      OnCall(instr.a, false);
+      return true;
+    case Opcode::ReturnCall:
+      OnCall(instr.a, true);
+      return true;
+    case Opcode::CallIndirect:
+      OnCallIndirect(instr, false);
+      return true;
+    case Opcode::ReturnCallIndirect:
+      OnCallIndirect(instr, true);
+      return true;
+    default:
+      return false;
   }
 }
 
@@ -87,8 +96,8 @@ FunctionLowering::Value* FunctionLowering::TableElement(uint32_t table, Value* i
     return b_.CreateGEP(p_.i64, ContextField(offset), wide);
   }
   Value* pointer = LoadField(p_.ptr, module_.layout.tables + table * sizeof(void*), true);
-  Value* elements = LoadPlain(
-      p_.ptr, b_.CreateConstInBoundsGEP1_64(p_.i8, pointer, offsetof(Table, elements)));
+  Value* elements =
+      LoadPlain(p_.ptr, b_.CreateConstInBoundsGEP1_64(p_.i8, pointer, offsetof(Table, elements)));
   return b_.CreateGEP(p_.i64, elements, wide);
 }
 
@@ -116,8 +125,7 @@ void FunctionLowering::SlowCall(Value* funcref, const std::vector<Value*>& argum
 
 void FunctionLowering::OnCallIndirect(const Instr& instr, bool tail) {
   const Signature& signature = module_.signatures[instr.a];
-  Value* element =
-      TableElement(static_cast<uint32_t>(instr.b), Pop(), TrapCode::kUndefinedElement);
+  Value* element = TableElement(static_cast<uint32_t>(instr.b), Pop(), TrapCode::kUndefinedElement);
   std::vector<Value*> arguments = PopArguments(signature);
   Value* funcref = LoadPlain(p_.ptr, element);
   const auto field = [&](llvm::Type* type, size_t offset) {
@@ -162,10 +170,9 @@ void FunctionLowering::OnCallIndirect(const Instr& instr, bool tail) {
     if (!tail) b_.CreateBr(join);
     b_.SetInsertPoint(slow);
     SlowCall(funcref, arguments, instr.a);
-    Value* slow_single = single == nullptr
-                             ? nullptr
-                             : LoadSlot(p_, b_, ContextField(module_.layout.results), 0,
-                                        signature.results[0]);
+    Value* slow_single = single == nullptr ? nullptr
+                                           : LoadSlot(p_, b_, ContextField(module_.layout.results),
+                                                      0, signature.results[0]);
     Block* slow_end = b_.GetInsertBlock();
     b_.CreateBr(join);
     b_.SetInsertPoint(join);

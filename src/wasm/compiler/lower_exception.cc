@@ -28,11 +28,18 @@ void FunctionLowering::FindRethrows() {
       case Opcode::Block:
       case Opcode::Loop:
       case Opcode::If:
-      case Opcode::Try: open.push_back(i); break;
+      case Opcode::Try:
+        open.push_back(i);
+        break;
       case Opcode::End:
-      case Opcode::Delegate: open.pop_back(); break;
-      case Opcode::Rethrow: rethrown_[open[open.size() - 1 - instr.a]] = true; break;
-      default: break;
+      case Opcode::Delegate:
+        open.pop_back();
+        break;
+      case Opcode::Rethrow:
+        rethrown_[open[open.size() - 1 - instr.a]] = true;
+        break;
+      default:
+        break;
     }
   }
 }
@@ -133,8 +140,7 @@ void FunctionLowering::OnDelegate(uint32_t depth) {
 }
 
 void FunctionLowering::OnThrow(uint32_t tag) {
-  const std::vector<Value*> payload =
-      PopArguments(module_.signatures[module_.tags[tag]]);
+  const std::vector<Value*> payload = PopArguments(module_.signatures[module_.tags[tag]]);
   StoreSlots(p_, b_, ContextField(kSlotsOffset), payload);
   StorePlain(TagAt(tag), ContextField(kTagOffset));
   b_.CreateBr(HandlerFrom(frames_.size()));

@@ -92,8 +92,7 @@ FunctionLowering::Value* FunctionLowering::LoadField(llvm::Type* type, size_t of
                                                      bool is_constant) {
   llvm::LoadInst* load = LoadPlain(type, ContextField(offset));
   if (is_constant) {
-    load->setMetadata(llvm::LLVMContext::MD_invariant_load,
-                      llvm::MDNode::get(p_.context, {}));
+    load->setMetadata(llvm::LLVMContext::MD_invariant_load, llvm::MDNode::get(p_.context, {}));
   }
   return load;
 }
@@ -132,7 +131,9 @@ void FunctionLowering::SkipUnreachable() {
       case Opcode::Block:
       case Opcode::Loop:
       case Opcode::If:
-      case Opcode::Try: ++depth; break;
+      case Opcode::Try:
+        ++depth;
+        break;
       case Opcode::Else:
       case Opcode::Catch:
       case Opcode::CatchAll:
@@ -143,30 +144,63 @@ void FunctionLowering::SkipUnreachable() {
         if (depth == 0) return;
         --depth;
         break;
-      default: break;
+      default:
+        break;
     }
   }
 }
 
 bool FunctionLowering::StepControl(const Instr& instr) {
   switch (instr.opcode) {
-    case Opcode::Block: PushFrame(FrameKind::kBlock, instr.a); return true;
-    case Opcode::Loop: BeginLoop(PushFrame(FrameKind::kLoop, instr.a)); return true;
-    case Opcode::If: BeginIf(instr.a); return true;
-    case Opcode::Try: PushFrame(FrameKind::kTry, instr.a); return true;
-    case Opcode::Else: OnElse(); return true;
+    case Opcode::Block:
+      PushFrame(FrameKind::kBlock, instr.a);
+      return true;
+    case Opcode::Loop:
+      BeginLoop(PushFrame(FrameKind::kLoop, instr.a));
+      return true;
+    case Opcode::If:
+      BeginIf(instr.a);
+      return true;
+    case Opcode::Try:
+      PushFrame(FrameKind::kTry, instr.a);
+      return true;
+    case Opcode::Else:
+      OnElse();
+      return true;
     case Opcode::Catch:
-    case Opcode::CatchAll: OnCatch(instr); return true;
-    case Opcode::Delegate: OnDelegate(instr.a); return true;
-    case Opcode::Throw: OnThrow(instr.a); return true;
-    case Opcode::Rethrow: OnRethrow(instr.a); return true;
-    case Opcode::End: OnEnd(); return true;
-    case Opcode::Br: Branch(instr.a); return true;
-    case Opcode::BrIf: OnBrIf(instr.a); return true;
-    case Opcode::BrTable: OnBrTable(instr); return true;
-    case Opcode::Return: Return(); return true;
-    case Opcode::Unreachable: Trap(TrapCode::kUnreachable); return true;
-    case Opcode::Drop: Pop(); return true;
+    case Opcode::CatchAll:
+      OnCatch(instr);
+      return true;
+    case Opcode::Delegate:
+      OnDelegate(instr.a);
+      return true;
+    case Opcode::Throw:
+      OnThrow(instr.a);
+      return true;
+    case Opcode::Rethrow:
+      OnRethrow(instr.a);
+      return true;
+    case Opcode::End:
+      OnEnd();
+      return true;
+    case Opcode::Br:
+      Branch(instr.a);
+      return true;
+    case Opcode::BrIf:
+      OnBrIf(instr.a);
+      return true;
+    case Opcode::BrTable:
+      OnBrTable(instr);
+      return true;
+    case Opcode::Return:
+      Return();
+      return true;
+    case Opcode::Unreachable:
+      Trap(TrapCode::kUnreachable);
+      return true;
+    case Opcode::Drop:
+      Pop();
+      return true;
     case Opcode::Select: {
       Value* condition = b_.CreateIsNotNull(Pop());
       Value* otherwise = Pop();
@@ -174,7 +208,8 @@ bool FunctionLowering::StepControl(const Instr& instr) {
       Push(b_.CreateSelect(condition, value, otherwise));
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -197,8 +232,8 @@ void FunctionLowering::BeginLoop(Frame& frame) {
 void FunctionLowering::Poll() {
   Block* cold = NewBlock("poll");
   Block* go_on = NewBlock("polled");
-  auto* word = b_.CreateAlignedLoad(
-      p_.i32, LoadField(p_.ptr, offsetof(Context, poll_word), true), llvm::Align(4), true);
+  auto* word = b_.CreateAlignedLoad(p_.i32, LoadField(p_.ptr, offsetof(Context, poll_word), true),
+                                    llvm::Align(4), true);
   b_.CreateCondBr(b_.CreateIsNotNull(word), cold, go_on, p_.unlikely);
   b_.SetInsertPoint(cold);
   Value* poll = LoadField(p_.ptr, offsetof(Context, poll));
@@ -315,7 +350,9 @@ void FunctionLowering::OnBrTable(const Instr& instr) {
   reachable_ = false;
 }
 
-void FunctionLowering::Return() { BranchTo(frames_.front()); }
+void FunctionLowering::Return() {
+  BranchTo(frames_.front());
+}
 
 void FunctionLowering::EmitReturn() {
   const size_t count = signature_.results.size();

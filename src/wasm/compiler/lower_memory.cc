@@ -12,7 +12,9 @@ namespace {
 
 constexpr unsigned kGsAddressSpace = 256;
 
-constexpr size_t RuntimeOffset(size_t field) { return offsetof(Context, runtime) + field; }
+constexpr size_t RuntimeOffset(size_t field) {
+  return offsetof(Context, runtime) + field;
+}
 
 }  // namespace
 
@@ -69,8 +71,12 @@ bool FunctionLowering::StepMemory(const Instr& instr) {
     case Opcode::LocalGet:
       Push(b_.CreateLoad(local_types_[instr.a], locals_[instr.a]));
       return true;
-    case Opcode::LocalSet: b_.CreateStore(Pop(), locals_[instr.a]); return true;
-    case Opcode::LocalTee: b_.CreateStore(values_.back(), locals_[instr.a]); return true;
+    case Opcode::LocalSet:
+      b_.CreateStore(Pop(), locals_[instr.a]);
+      return true;
+    case Opcode::LocalTee:
+      b_.CreateStore(values_.back(), locals_[instr.a]);
+      return true;
     case Opcode::GlobalGet: {
       llvm::Type* type;
       Value* pointer = GlobalPointer(instr.a, &type);
@@ -83,29 +89,71 @@ bool FunctionLowering::StepMemory(const Instr& instr) {
       StorePlain(Pop(), pointer);
       return true;
     }
-    case Opcode::I32Load: LoadOp(instr, p_.i32, p_.i32, false); return true;
-    case Opcode::I64Load: LoadOp(instr, p_.i64, p_.i64, false); return true;
-    case Opcode::F32Load: LoadOp(instr, p_.f32, p_.f32, false); return true;
-    case Opcode::F64Load: LoadOp(instr, p_.f64, p_.f64, false); return true;
-    case Opcode::I32Load8S: LoadOp(instr, p_.i8, p_.i32, true); return true;
-    case Opcode::I32Load8U: LoadOp(instr, p_.i8, p_.i32, false); return true;
-    case Opcode::I32Load16S: LoadOp(instr, p_.i16, p_.i32, true); return true;
-    case Opcode::I32Load16U: LoadOp(instr, p_.i16, p_.i32, false); return true;
-    case Opcode::I64Load8S: LoadOp(instr, p_.i8, p_.i64, true); return true;
-    case Opcode::I64Load8U: LoadOp(instr, p_.i8, p_.i64, false); return true;
-    case Opcode::I64Load16S: LoadOp(instr, p_.i16, p_.i64, true); return true;
-    case Opcode::I64Load16U: LoadOp(instr, p_.i16, p_.i64, false); return true;
-    case Opcode::I64Load32S: LoadOp(instr, p_.i32, p_.i64, true); return true;
-    case Opcode::I64Load32U: LoadOp(instr, p_.i32, p_.i64, false); return true;
-    case Opcode::I32Store: StoreOp(instr, p_.i32); return true;
-    case Opcode::I64Store: StoreOp(instr, p_.i64); return true;
-    case Opcode::F32Store: StoreOp(instr, p_.f32); return true;
-    case Opcode::F64Store: StoreOp(instr, p_.f64); return true;
+    case Opcode::I32Load:
+      LoadOp(instr, p_.i32, p_.i32, false);
+      return true;
+    case Opcode::I64Load:
+      LoadOp(instr, p_.i64, p_.i64, false);
+      return true;
+    case Opcode::F32Load:
+      LoadOp(instr, p_.f32, p_.f32, false);
+      return true;
+    case Opcode::F64Load:
+      LoadOp(instr, p_.f64, p_.f64, false);
+      return true;
+    case Opcode::I32Load8S:
+      LoadOp(instr, p_.i8, p_.i32, true);
+      return true;
+    case Opcode::I32Load8U:
+      LoadOp(instr, p_.i8, p_.i32, false);
+      return true;
+    case Opcode::I32Load16S:
+      LoadOp(instr, p_.i16, p_.i32, true);
+      return true;
+    case Opcode::I32Load16U:
+      LoadOp(instr, p_.i16, p_.i32, false);
+      return true;
+    case Opcode::I64Load8S:
+      LoadOp(instr, p_.i8, p_.i64, true);
+      return true;
+    case Opcode::I64Load8U:
+      LoadOp(instr, p_.i8, p_.i64, false);
+      return true;
+    case Opcode::I64Load16S:
+      LoadOp(instr, p_.i16, p_.i64, true);
+      return true;
+    case Opcode::I64Load16U:
+      LoadOp(instr, p_.i16, p_.i64, false);
+      return true;
+    case Opcode::I64Load32S:
+      LoadOp(instr, p_.i32, p_.i64, true);
+      return true;
+    case Opcode::I64Load32U:
+      LoadOp(instr, p_.i32, p_.i64, false);
+      return true;
+    case Opcode::I32Store:
+      StoreOp(instr, p_.i32);
+      return true;
+    case Opcode::I64Store:
+      StoreOp(instr, p_.i64);
+      return true;
+    case Opcode::F32Store:
+      StoreOp(instr, p_.f32);
+      return true;
+    case Opcode::F64Store:
+      StoreOp(instr, p_.f64);
+      return true;
     case Opcode::I32Store8:
-    case Opcode::I64Store8: StoreOp(instr, p_.i8); return true;
+    case Opcode::I64Store8:
+      StoreOp(instr, p_.i8);
+      return true;
     case Opcode::I32Store16:
-    case Opcode::I64Store16: StoreOp(instr, p_.i16); return true;
-    case Opcode::I64Store32: StoreOp(instr, p_.i32); return true;
+    case Opcode::I64Store16:
+      StoreOp(instr, p_.i16);
+      return true;
+    case Opcode::I64Store32:
+      StoreOp(instr, p_.i32);
+      return true;
     case Opcode::MemorySize: {
       Value* memory = LoadField(p_.ptr, offsetof(Context, memory), true);
       Value* size = LoadPlain(
@@ -116,7 +164,9 @@ bool FunctionLowering::StepMemory(const Instr& instr) {
     case Opcode::MemoryGrow:
       Push(Runtime(offsetof(Context, memory_grow), p_.i32, {context_, Pop()}));
       return true;
-    case Opcode::MemoryCopy: OnMemoryCopy(); return true;
+    case Opcode::MemoryCopy:
+      OnMemoryCopy();
+      return true;
     case Opcode::MemoryFill: {
       Value* size = Pop();
       Value* value = Pop();
@@ -138,7 +188,8 @@ bool FunctionLowering::StepMemory(const Instr& instr) {
     case Opcode::DataDrop:
       StorePlain(b_.getInt8(1), ContextField(module_.layout.dropped_data + instr.a));
       return true;
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -162,7 +213,9 @@ bool FunctionLowering::StepTable(const Instr& instr) {
       StorePlain(value, element);
       return true;
     }
-    case Opcode::TableSize: Push(TableSize(instr.a)); return true;
+    case Opcode::TableSize:
+      Push(TableSize(instr.a));
+      return true;
     case Opcode::TableGrow: {
       Value* count = Pop();
       Value* value = Pop();
@@ -187,8 +240,8 @@ bool FunctionLowering::StepTable(const Instr& instr) {
       const bool copy = instr.opcode == Opcode::TableCopy;
       Value* first = b_.getInt32(copy ? instr.a : static_cast<uint32_t>(instr.b));
       Value* second = b_.getInt32(copy ? static_cast<uint32_t>(instr.b) : instr.a);
-      const size_t offset = copy ? offsetof(RuntimeFunctions, table_copy)
-                                 : offsetof(RuntimeFunctions, table_init);
+      const size_t offset =
+          copy ? offsetof(RuntimeFunctions, table_copy) : offsetof(RuntimeFunctions, table_init);
       Value* status =
           Runtime(RuntimeOffset(offset), p_.i32, {context_, first, second, to, from, count});
       TrapIf(b_.CreateIsNotNull(status), TrapCode::kOutOfBoundsTable);
@@ -197,15 +250,20 @@ bool FunctionLowering::StepTable(const Instr& instr) {
     case Opcode::ElemDrop:
       StorePlain(b_.getInt8(1), ContextField(module_.layout.dropped_elements + instr.a));
       return true;
-    case Opcode::RefNull: Push(b_.getInt64(0)); return true;
-    case Opcode::RefIsNull: Push(b_.CreateZExt(b_.CreateIsNull(Pop()), p_.i32)); return true;
+    case Opcode::RefNull:
+      Push(b_.getInt64(0));
+      return true;
+    case Opcode::RefIsNull:
+      Push(b_.CreateZExt(b_.CreateIsNull(Pop()), p_.i32));
+      return true;
     case Opcode::RefFunc: {
       const uint64_t offset =
           module_.layout.funcrefs + uint64_t{module_.funcref_of[instr.a]} * sizeof(FuncRef);
       Push(b_.CreatePtrToInt(ContextField(offset), p_.i64));
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -213,8 +271,8 @@ bool FunctionLowering::StepTable(const Instr& instr) {
 FunctionLowering::Value* FunctionLowering::AtomicAddress(uint64_t offset, uint64_t size) {
   Value* index = Pop();
   if (size > 1) {
-    Value* low = b_.CreateTrunc(
-        b_.CreateAdd(b_.CreateZExt(index, p_.i64), b_.getInt64(offset)), p_.i32);
+    Value* low =
+        b_.CreateTrunc(b_.CreateAdd(b_.CreateZExt(index, p_.i64), b_.getInt64(offset)), p_.i32);
     Value* rest = b_.CreateAnd(low, static_cast<uint32_t>(size - 1));
     TrapIf(b_.CreateIsNotNull(rest), TrapCode::kUnalignedAtomic);
   }
@@ -261,18 +319,20 @@ AtomicShape ShapeOf(Opcode::Enum opcode) {
 }  // namespace
 
 bool FunctionLowering::StepAtomic(const Instr& instr) {
-  if (instr.opcode < Opcode::MemoryAtomicNotify ||
-      instr.opcode > Opcode::I64AtomicRmw32CmpxchgU) {
+  if (instr.opcode < Opcode::MemoryAtomicNotify || instr.opcode > Opcode::I64AtomicRmw32CmpxchgU) {
     return false;
   }
   switch (instr.opcode) {
     case Opcode::MemoryAtomicNotify:
     case Opcode::MemoryAtomicWait32:
-    case Opcode::MemoryAtomicWait64: OnAtomicWait(instr); return true;
+    case Opcode::MemoryAtomicWait64:
+      OnAtomicWait(instr);
+      return true;
     case Opcode::AtomicFence:
       b_.CreateFence(llvm::AtomicOrdering::SequentiallyConsistent);
       return true;
-    default: break;
+    default:
+      break;
   }
   const AtomicShape shape = ShapeOf(static_cast<Opcode::Enum>(instr.opcode));
   llvm::Type* memory_type = b_.getIntNTy(shape.bits);
@@ -313,7 +373,8 @@ void FunctionLowering::OnAtomicRmw(const Instr& instr) {
   static constexpr Rmw::BinOp kOperations[] = {Rmw::Add, Rmw::Sub, Rmw::And,
                                                Rmw::Or,  Rmw::Xor, Rmw::Xchg};
   const auto op = kOperations[(instr.opcode - Opcode::I32AtomicRmwAdd) / 7];
-  auto* rmw = b_.CreateAtomicRMW(op, AtomicAddress(instr.b, shape.bits / 8), operand, align, kOrder);
+  auto* rmw =
+      b_.CreateAtomicRMW(op, AtomicAddress(instr.b, shape.bits / 8), operand, align, kOrder);
   rmw->setVolatile(true);
   Push(b_.CreateZExt(rmw, result));
 }

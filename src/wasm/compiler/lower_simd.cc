@@ -25,7 +25,9 @@ FunctionLowering::Value* FunctionLowering::PopAs(llvm::Type* type) {
   return b_.CreateBitCast(Pop(), type);
 }
 
-void FunctionLowering::PushVector(Value* value) { Push(b_.CreateBitCast(value, p_.v128)); }
+void FunctionLowering::PushVector(Value* value) {
+  Push(b_.CreateBitCast(value, p_.v128));
+}
 
 bool FunctionLowering::StepVector(const Instr& instr) {
   return StepVectorMemory(instr) || StepVectorLanes(instr) || StepVectorInteger(instr) ||
@@ -47,8 +49,8 @@ bool FunctionLowering::StepVectorMemory(const Instr& instr) {
   };
   const auto zero = [&](unsigned bits) {
     Value* value = Load(b_.getIntNTy(bits), Address(Pop(), instr.b));
-    PushVector(b_.CreateInsertElement(llvm::Constant::getNullValue(Lanes(bits)), value,
-                                      uint64_t{0}));
+    PushVector(
+        b_.CreateInsertElement(llvm::Constant::getNullValue(Lanes(bits)), value, uint64_t{0}));
     return true;
   };
   const auto load_lane = [&](unsigned bits) {
@@ -63,33 +65,56 @@ bool FunctionLowering::StepVectorMemory(const Instr& instr) {
     return true;
   };
   switch (instr.opcode) {
-    case Opcode::V128Load: Push(Load(p_.v128, Address(Pop(), instr.b))); return true;
+    case Opcode::V128Load:
+      Push(Load(p_.v128, Address(Pop(), instr.b)));
+      return true;
     case Opcode::V128Store: {
       Value* value = Pop();
       Store(value, Address(Pop(), instr.b));
       return true;
     }
-    case Opcode::V128Load8X8S: return extend(8, true);
-    case Opcode::V128Load8X8U: return extend(8, false);
-    case Opcode::V128Load16X4S: return extend(16, true);
-    case Opcode::V128Load16X4U: return extend(16, false);
-    case Opcode::V128Load32X2S: return extend(32, true);
-    case Opcode::V128Load32X2U: return extend(32, false);
-    case Opcode::V128Load8Splat: return splat(8);
-    case Opcode::V128Load16Splat: return splat(16);
-    case Opcode::V128Load32Splat: return splat(32);
-    case Opcode::V128Load64Splat: return splat(64);
-    case Opcode::V128Load32Zero: return zero(32);
-    case Opcode::V128Load64Zero: return zero(64);
-    case Opcode::V128Load8Lane: return load_lane(8);
-    case Opcode::V128Load16Lane: return load_lane(16);
-    case Opcode::V128Load32Lane: return load_lane(32);
-    case Opcode::V128Load64Lane: return load_lane(64);
-    case Opcode::V128Store8Lane: return store_lane(8);
-    case Opcode::V128Store16Lane: return store_lane(16);
-    case Opcode::V128Store32Lane: return store_lane(32);
-    case Opcode::V128Store64Lane: return store_lane(64);
-    default: return false;
+    case Opcode::V128Load8X8S:
+      return extend(8, true);
+    case Opcode::V128Load8X8U:
+      return extend(8, false);
+    case Opcode::V128Load16X4S:
+      return extend(16, true);
+    case Opcode::V128Load16X4U:
+      return extend(16, false);
+    case Opcode::V128Load32X2S:
+      return extend(32, true);
+    case Opcode::V128Load32X2U:
+      return extend(32, false);
+    case Opcode::V128Load8Splat:
+      return splat(8);
+    case Opcode::V128Load16Splat:
+      return splat(16);
+    case Opcode::V128Load32Splat:
+      return splat(32);
+    case Opcode::V128Load64Splat:
+      return splat(64);
+    case Opcode::V128Load32Zero:
+      return zero(32);
+    case Opcode::V128Load64Zero:
+      return zero(64);
+    case Opcode::V128Load8Lane:
+      return load_lane(8);
+    case Opcode::V128Load16Lane:
+      return load_lane(16);
+    case Opcode::V128Load32Lane:
+      return load_lane(32);
+    case Opcode::V128Load64Lane:
+      return load_lane(64);
+    case Opcode::V128Store8Lane:
+      return store_lane(8);
+    case Opcode::V128Store16Lane:
+      return store_lane(16);
+    case Opcode::V128Store32Lane:
+      return store_lane(32);
+    case Opcode::V128Store64Lane:
+      return store_lane(64);
+    default:
+      return false;
   }
 }
 
@@ -139,27 +164,49 @@ bool FunctionLowering::StepVectorLanes(const Instr& instr) {
       PushVector(b_.CreateIntrinsic(Intrinsic::x86_ssse3_pshuf_b_128, {}, {vector, indexes}));
       return true;
     }
-    case Opcode::I8X16Splat: return splat(Lanes(8));
-    case Opcode::I16X8Splat: return splat(Lanes(16));
-    case Opcode::I32X4Splat: return splat(Lanes(32));
-    case Opcode::I64X2Splat: return splat(Lanes(64));
-    case Opcode::F32X4Splat: return splat(FloatLanes(32));
-    case Opcode::F64X2Splat: return splat(FloatLanes(64));
-    case Opcode::I8X16ExtractLaneS: return extract(Lanes(8), true);
-    case Opcode::I8X16ExtractLaneU: return extract(Lanes(8));
-    case Opcode::I16X8ExtractLaneS: return extract(Lanes(16), true);
-    case Opcode::I16X8ExtractLaneU: return extract(Lanes(16));
-    case Opcode::I32X4ExtractLane: return extract(Lanes(32));
-    case Opcode::I64X2ExtractLane: return extract(Lanes(64));
-    case Opcode::F32X4ExtractLane: return extract(FloatLanes(32));
-    case Opcode::F64X2ExtractLane: return extract(FloatLanes(64));
-    case Opcode::I8X16ReplaceLane: return replace(Lanes(8));
-    case Opcode::I16X8ReplaceLane: return replace(Lanes(16));
-    case Opcode::I32X4ReplaceLane: return replace(Lanes(32));
-    case Opcode::I64X2ReplaceLane: return replace(Lanes(64));
-    case Opcode::F32X4ReplaceLane: return replace(FloatLanes(32));
-    case Opcode::F64X2ReplaceLane: return replace(FloatLanes(64));
-    case Opcode::V128Not: Push(b_.CreateNot(Pop())); return true;
+    case Opcode::I8X16Splat:
+      return splat(Lanes(8));
+    case Opcode::I16X8Splat:
+      return splat(Lanes(16));
+    case Opcode::I32X4Splat:
+      return splat(Lanes(32));
+    case Opcode::I64X2Splat:
+      return splat(Lanes(64));
+    case Opcode::F32X4Splat:
+      return splat(FloatLanes(32));
+    case Opcode::F64X2Splat:
+      return splat(FloatLanes(64));
+    case Opcode::I8X16ExtractLaneS:
+      return extract(Lanes(8), true);
+    case Opcode::I8X16ExtractLaneU:
+      return extract(Lanes(8));
+    case Opcode::I16X8ExtractLaneS:
+      return extract(Lanes(16), true);
+    case Opcode::I16X8ExtractLaneU:
+      return extract(Lanes(16));
+    case Opcode::I32X4ExtractLane:
+      return extract(Lanes(32));
+    case Opcode::I64X2ExtractLane:
+      return extract(Lanes(64));
+    case Opcode::F32X4ExtractLane:
+      return extract(FloatLanes(32));
+    case Opcode::F64X2ExtractLane:
+      return extract(FloatLanes(64));
+    case Opcode::I8X16ReplaceLane:
+      return replace(Lanes(8));
+    case Opcode::I16X8ReplaceLane:
+      return replace(Lanes(16));
+    case Opcode::I32X4ReplaceLane:
+      return replace(Lanes(32));
+    case Opcode::I64X2ReplaceLane:
+      return replace(Lanes(64));
+    case Opcode::F32X4ReplaceLane:
+      return replace(FloatLanes(32));
+    case Opcode::F64X2ReplaceLane:
+      return replace(FloatLanes(64));
+    case Opcode::V128Not:
+      Push(b_.CreateNot(Pop()));
+      return true;
     case Opcode::V128And:
     case Opcode::V128Andnot:
     case Opcode::V128Or:
@@ -188,7 +235,8 @@ bool FunctionLowering::StepVectorLanes(const Instr& instr) {
       Push(b_.CreateZExt(b_.CreateIsNotNull(whole), p_.i32));
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 
@@ -240,45 +288,78 @@ bool FunctionLowering::StepVectorWiden(const Instr& instr) {
     return true;
   };
   switch (instr.opcode) {
-    case Opcode::I16X8ExtendLowI8X16S: return extend(8, false, true);
-    case Opcode::I16X8ExtendHighI8X16S: return extend(8, true, true);
-    case Opcode::I16X8ExtendLowI8X16U: return extend(8, false, false);
-    case Opcode::I16X8ExtendHighI8X16U: return extend(8, true, false);
-    case Opcode::I32X4ExtendLowI16X8S: return extend(16, false, true);
-    case Opcode::I32X4ExtendHighI16X8S: return extend(16, true, true);
-    case Opcode::I32X4ExtendLowI16X8U: return extend(16, false, false);
-    case Opcode::I32X4ExtendHighI16X8U: return extend(16, true, false);
-    case Opcode::I64X2ExtendLowI32X4S: return extend(32, false, true);
-    case Opcode::I64X2ExtendHighI32X4S: return extend(32, true, true);
-    case Opcode::I64X2ExtendLowI32X4U: return extend(32, false, false);
-    case Opcode::I64X2ExtendHighI32X4U: return extend(32, true, false);
-    case Opcode::I16X8ExtmulLowI8X16S: return extmul(8, false, true);
-    case Opcode::I16X8ExtmulHighI8X16S: return extmul(8, true, true);
-    case Opcode::I16X8ExtmulLowI8X16U: return extmul(8, false, false);
-    case Opcode::I16X8ExtmulHighI8X16U: return extmul(8, true, false);
-    case Opcode::I32X4ExtmulLowI16X8S: return extmul(16, false, true);
-    case Opcode::I32X4ExtmulHighI16X8S: return extmul(16, true, true);
-    case Opcode::I32X4ExtmulLowI16X8U: return extmul(16, false, false);
-    case Opcode::I32X4ExtmulHighI16X8U: return extmul(16, true, false);
-    case Opcode::I64X2ExtmulLowI32X4S: return extmul(32, false, true);
-    case Opcode::I64X2ExtmulHighI32X4S: return extmul(32, true, true);
-    case Opcode::I64X2ExtmulLowI32X4U: return extmul(32, false, false);
-    case Opcode::I64X2ExtmulHighI32X4U: return extmul(32, true, false);
-    case Opcode::I16X8ExtaddPairwiseI8X16S: return extadd(8, true);
-    case Opcode::I16X8ExtaddPairwiseI8X16U: return extadd(8, false);
-    case Opcode::I32X4ExtaddPairwiseI16X8S: return extadd(16, true);
-    case Opcode::I32X4ExtaddPairwiseI16X8U: return extadd(16, false);
+    case Opcode::I16X8ExtendLowI8X16S:
+      return extend(8, false, true);
+    case Opcode::I16X8ExtendHighI8X16S:
+      return extend(8, true, true);
+    case Opcode::I16X8ExtendLowI8X16U:
+      return extend(8, false, false);
+    case Opcode::I16X8ExtendHighI8X16U:
+      return extend(8, true, false);
+    case Opcode::I32X4ExtendLowI16X8S:
+      return extend(16, false, true);
+    case Opcode::I32X4ExtendHighI16X8S:
+      return extend(16, true, true);
+    case Opcode::I32X4ExtendLowI16X8U:
+      return extend(16, false, false);
+    case Opcode::I32X4ExtendHighI16X8U:
+      return extend(16, true, false);
+    case Opcode::I64X2ExtendLowI32X4S:
+      return extend(32, false, true);
+    case Opcode::I64X2ExtendHighI32X4S:
+      return extend(32, true, true);
+    case Opcode::I64X2ExtendLowI32X4U:
+      return extend(32, false, false);
+    case Opcode::I64X2ExtendHighI32X4U:
+      return extend(32, true, false);
+    case Opcode::I16X8ExtmulLowI8X16S:
+      return extmul(8, false, true);
+    case Opcode::I16X8ExtmulHighI8X16S:
+      return extmul(8, true, true);
+    case Opcode::I16X8ExtmulLowI8X16U:
+      return extmul(8, false, false);
+    case Opcode::I16X8ExtmulHighI8X16U:
+      return extmul(8, true, false);
+    case Opcode::I32X4ExtmulLowI16X8S:
+      return extmul(16, false, true);
+    case Opcode::I32X4ExtmulHighI16X8S:
+      return extmul(16, true, true);
+    case Opcode::I32X4ExtmulLowI16X8U:
+      return extmul(16, false, false);
+    case Opcode::I32X4ExtmulHighI16X8U:
+      return extmul(16, true, false);
+    case Opcode::I64X2ExtmulLowI32X4S:
+      return extmul(32, false, true);
+    case Opcode::I64X2ExtmulHighI32X4S:
+      return extmul(32, true, true);
+    case Opcode::I64X2ExtmulLowI32X4U:
+      return extmul(32, false, false);
+    case Opcode::I64X2ExtmulHighI32X4U:
+      return extmul(32, true, false);
+    case Opcode::I16X8ExtaddPairwiseI8X16S:
+      return extadd(8, true);
+    case Opcode::I16X8ExtaddPairwiseI8X16U:
+      return extadd(8, false);
+    case Opcode::I32X4ExtaddPairwiseI16X8S:
+      return extadd(16, true);
+    case Opcode::I32X4ExtaddPairwiseI16X8U:
+      return extadd(16, false);
     case Opcode::I32X4DotI16X8S: {
       Value* right = PopAs(Lanes(16));
       Value* left = PopAs(Lanes(16));
       PushVector(b_.CreateIntrinsic(Intrinsic::x86_sse2_pmadd_wd, {}, {left, right}));
       return true;
     }
-    case Opcode::I8X16NarrowI16X8S: return narrow(Intrinsic::x86_sse2_packsswb_128, 16);
-    case Opcode::I8X16NarrowI16X8U: return narrow(Intrinsic::x86_sse2_packuswb_128, 16);
-    case Opcode::I16X8NarrowI32X4S: return narrow(Intrinsic::x86_sse2_packssdw_128, 32);
-    case Opcode::I16X8NarrowI32X4U: return narrow(Intrinsic::x86_sse41_packusdw, 32);
-    default: return false;
+    case Opcode::I8X16NarrowI16X8S:
+      return narrow(Intrinsic::x86_sse2_packsswb_128, 16);
+    case Opcode::I8X16NarrowI16X8U:
+      return narrow(Intrinsic::x86_sse2_packuswb_128, 16);
+    case Opcode::I16X8NarrowI32X4S:
+      return narrow(Intrinsic::x86_sse2_packssdw_128, 32);
+    case Opcode::I16X8NarrowI32X4U:
+      return narrow(Intrinsic::x86_sse41_packusdw, 32);
+    default:
+      return false;
   }
 }
 

@@ -31,9 +31,35 @@ namespace {
 // The integer instructions that exist for several widths, as rows: the operation and the opcode
 // for lanes of 8, 16, 32 and 64 bits (Invalid where there is none).
 enum class VectorOp {
-  kAdd, kSub, kMul, kAddSatS, kAddSatU, kSubSatS, kSubSatU, kMinS, kMinU, kMaxS, kMaxU, kAvgr,
-  kAbs, kNeg, kAllTrue, kBitmask, kShl, kShrS, kShrU,
-  kEq, kNe, kLtS, kLtU, kGtS, kGtU, kLeS, kLeU, kGeS, kGeU,
+  kAdd,
+  kSub,
+  kMul,
+  kAddSatS,
+  kAddSatU,
+  kSubSatS,
+  kSubSatU,
+  kMinS,
+  kMinU,
+  kMaxS,
+  kMaxU,
+  kAvgr,
+  kAbs,
+  kNeg,
+  kAllTrue,
+  kBitmask,
+  kShl,
+  kShrS,
+  kShrU,
+  kEq,
+  kNe,
+  kLtS,
+  kLtU,
+  kGtS,
+  kGtU,
+  kLeS,
+  kLeU,
+  kGeS,
+  kGeU,
 };
 struct VectorRow {
   VectorOp op;
@@ -102,10 +128,8 @@ bool FunctionLowering::StepVectorInteger(const Instr& instr) {
     // pmulhrsw does not saturate: only -1 * -1 leaves the range, and gives 0x8000.
     Value* right = PopAs(Lanes(16));
     Value* left = PopAs(Lanes(16));
-    Value* product =
-        b_.CreateIntrinsic(Intrinsic::x86_ssse3_pmul_hr_sw_128, {}, {left, right});
-    Value* overflowed =
-        b_.CreateICmpEQ(product, b_.CreateVectorSplat(8, b_.getInt16(0x8000)));
+    Value* product = b_.CreateIntrinsic(Intrinsic::x86_ssse3_pmul_hr_sw_128, {}, {left, right});
+    Value* overflowed = b_.CreateICmpEQ(product, b_.CreateVectorSplat(8, b_.getInt16(0x8000)));
     PushVector(b_.CreateXor(product, b_.CreateSExt(overflowed, Lanes(16))));
     return true;
   }
@@ -123,17 +147,39 @@ bool FunctionLowering::StepVectorInteger(const Instr& instr) {
     PushVector(Binary(id, left, right));
   };
   switch (found.op) {
-    case VectorOp::kAdd: arithmetic(Instruction::Add); break;
-    case VectorOp::kSub: arithmetic(Instruction::Sub); break;
-    case VectorOp::kMul: arithmetic(Instruction::Mul); break;
-    case VectorOp::kAddSatS: intrinsic(Intrinsic::sadd_sat); break;
-    case VectorOp::kAddSatU: intrinsic(Intrinsic::uadd_sat); break;
-    case VectorOp::kSubSatS: intrinsic(Intrinsic::ssub_sat); break;
-    case VectorOp::kSubSatU: intrinsic(Intrinsic::usub_sat); break;
-    case VectorOp::kMinS: intrinsic(Intrinsic::smin); break;
-    case VectorOp::kMinU: intrinsic(Intrinsic::umin); break;
-    case VectorOp::kMaxS: intrinsic(Intrinsic::smax); break;
-    case VectorOp::kMaxU: intrinsic(Intrinsic::umax); break;
+    case VectorOp::kAdd:
+      arithmetic(Instruction::Add);
+      break;
+    case VectorOp::kSub:
+      arithmetic(Instruction::Sub);
+      break;
+    case VectorOp::kMul:
+      arithmetic(Instruction::Mul);
+      break;
+    case VectorOp::kAddSatS:
+      intrinsic(Intrinsic::sadd_sat);
+      break;
+    case VectorOp::kAddSatU:
+      intrinsic(Intrinsic::uadd_sat);
+      break;
+    case VectorOp::kSubSatS:
+      intrinsic(Intrinsic::ssub_sat);
+      break;
+    case VectorOp::kSubSatU:
+      intrinsic(Intrinsic::usub_sat);
+      break;
+    case VectorOp::kMinS:
+      intrinsic(Intrinsic::smin);
+      break;
+    case VectorOp::kMinU:
+      intrinsic(Intrinsic::umin);
+      break;
+    case VectorOp::kMaxS:
+      intrinsic(Intrinsic::smax);
+      break;
+    case VectorOp::kMaxU:
+      intrinsic(Intrinsic::umax);
+      break;
     case VectorOp::kAvgr: {
       Value* right = Extend(PopAs(type), false);
       Value* left = Extend(PopAs(type), false);
@@ -142,8 +188,12 @@ bool FunctionLowering::StepVectorInteger(const Instr& instr) {
       PushVector(b_.CreateTrunc(b_.CreateLShr(sum, one), type));
       break;
     }
-    case VectorOp::kAbs: PushVector(Binary(Intrinsic::abs, PopAs(type), b_.getFalse())); break;
-    case VectorOp::kNeg: PushVector(b_.CreateNeg(PopAs(type))); break;
+    case VectorOp::kAbs:
+      PushVector(Binary(Intrinsic::abs, PopAs(type), b_.getFalse()));
+      break;
+    case VectorOp::kNeg:
+      PushVector(b_.CreateNeg(PopAs(type)));
+      break;
     case VectorOp::kAllTrue: {
       Value* zero_lanes = b_.CreateIsNull(PopAs(type));
       Value* bits = b_.CreateBitCast(zero_lanes, b_.getIntNTy(type->getNumElements()));
@@ -157,19 +207,45 @@ bool FunctionLowering::StepVectorInteger(const Instr& instr) {
       Push(b_.CreateZExt(bits, p_.i32));
       break;
     }
-    case VectorOp::kShl: VectorShift(found.bits, Instruction::Shl); break;
-    case VectorOp::kShrS: VectorShift(found.bits, Instruction::AShr); break;
-    case VectorOp::kShrU: VectorShift(found.bits, Instruction::LShr); break;
-    case VectorOp::kEq: VectorCompare(type, CmpInst::ICMP_EQ); break;
-    case VectorOp::kNe: VectorCompare(type, CmpInst::ICMP_NE); break;
-    case VectorOp::kLtS: VectorCompare(type, CmpInst::ICMP_SLT); break;
-    case VectorOp::kLtU: VectorCompare(type, CmpInst::ICMP_ULT); break;
-    case VectorOp::kGtS: VectorCompare(type, CmpInst::ICMP_SGT); break;
-    case VectorOp::kGtU: VectorCompare(type, CmpInst::ICMP_UGT); break;
-    case VectorOp::kLeS: VectorCompare(type, CmpInst::ICMP_SLE); break;
-    case VectorOp::kLeU: VectorCompare(type, CmpInst::ICMP_ULE); break;
-    case VectorOp::kGeS: VectorCompare(type, CmpInst::ICMP_SGE); break;
-    case VectorOp::kGeU: VectorCompare(type, CmpInst::ICMP_UGE); break;
+    case VectorOp::kShl:
+      VectorShift(found.bits, Instruction::Shl);
+      break;
+    case VectorOp::kShrS:
+      VectorShift(found.bits, Instruction::AShr);
+      break;
+    case VectorOp::kShrU:
+      VectorShift(found.bits, Instruction::LShr);
+      break;
+    case VectorOp::kEq:
+      VectorCompare(type, CmpInst::ICMP_EQ);
+      break;
+    case VectorOp::kNe:
+      VectorCompare(type, CmpInst::ICMP_NE);
+      break;
+    case VectorOp::kLtS:
+      VectorCompare(type, CmpInst::ICMP_SLT);
+      break;
+    case VectorOp::kLtU:
+      VectorCompare(type, CmpInst::ICMP_ULT);
+      break;
+    case VectorOp::kGtS:
+      VectorCompare(type, CmpInst::ICMP_SGT);
+      break;
+    case VectorOp::kGtU:
+      VectorCompare(type, CmpInst::ICMP_UGT);
+      break;
+    case VectorOp::kLeS:
+      VectorCompare(type, CmpInst::ICMP_SLE);
+      break;
+    case VectorOp::kLeU:
+      VectorCompare(type, CmpInst::ICMP_ULE);
+      break;
+    case VectorOp::kGeS:
+      VectorCompare(type, CmpInst::ICMP_SGE);
+      break;
+    case VectorOp::kGeU:
+      VectorCompare(type, CmpInst::ICMP_UGE);
+      break;
   }
   return true;
 }
@@ -215,52 +291,100 @@ bool FunctionLowering::StepVectorFloat(const Instr& instr) {
     return true;
   };
   switch (instr.opcode) {
-    case Opcode::F32X4Eq: return compare(32, CmpInst::FCMP_OEQ);
-    case Opcode::F32X4Ne: return compare(32, CmpInst::FCMP_UNE);
-    case Opcode::F32X4Lt: return compare(32, CmpInst::FCMP_OLT);
-    case Opcode::F32X4Gt: return compare(32, CmpInst::FCMP_OGT);
-    case Opcode::F32X4Le: return compare(32, CmpInst::FCMP_OLE);
-    case Opcode::F32X4Ge: return compare(32, CmpInst::FCMP_OGE);
-    case Opcode::F64X2Eq: return compare(64, CmpInst::FCMP_OEQ);
-    case Opcode::F64X2Ne: return compare(64, CmpInst::FCMP_UNE);
-    case Opcode::F64X2Lt: return compare(64, CmpInst::FCMP_OLT);
-    case Opcode::F64X2Gt: return compare(64, CmpInst::FCMP_OGT);
-    case Opcode::F64X2Le: return compare(64, CmpInst::FCMP_OLE);
-    case Opcode::F64X2Ge: return compare(64, CmpInst::FCMP_OGE);
-    case Opcode::F32X4Abs: return unary(32, Intrinsic::fabs);
-    case Opcode::F64X2Abs: return unary(64, Intrinsic::fabs);
-    case Opcode::F32X4Neg: PushVector(b_.CreateFNeg(PopAs(FloatLanes(32)))); return true;
-    case Opcode::F64X2Neg: PushVector(b_.CreateFNeg(PopAs(FloatLanes(64)))); return true;
-    case Opcode::F32X4Sqrt: return unary(32, Intrinsic::sqrt);
-    case Opcode::F64X2Sqrt: return unary(64, Intrinsic::sqrt);
-    case Opcode::F32X4Ceil: return unary(32, Intrinsic::ceil);
-    case Opcode::F64X2Ceil: return unary(64, Intrinsic::ceil);
-    case Opcode::F32X4Floor: return unary(32, Intrinsic::floor);
-    case Opcode::F64X2Floor: return unary(64, Intrinsic::floor);
-    case Opcode::F32X4Trunc: return unary(32, Intrinsic::trunc);
-    case Opcode::F64X2Trunc: return unary(64, Intrinsic::trunc);
-    case Opcode::F32X4Nearest: return unary(32, Intrinsic::roundeven);
-    case Opcode::F64X2Nearest: return unary(64, Intrinsic::roundeven);
-    case Opcode::F32X4Add: return binary(32, Instruction::FAdd);
-    case Opcode::F64X2Add: return binary(64, Instruction::FAdd);
-    case Opcode::F32X4Sub: return binary(32, Instruction::FSub);
-    case Opcode::F64X2Sub: return binary(64, Instruction::FSub);
-    case Opcode::F32X4Mul: return binary(32, Instruction::FMul);
-    case Opcode::F64X2Mul: return binary(64, Instruction::FMul);
-    case Opcode::F32X4Div: return binary(32, Instruction::FDiv);
-    case Opcode::F64X2Div: return binary(64, Instruction::FDiv);
-    case Opcode::F32X4Min: return min_max(32, false);
-    case Opcode::F64X2Min: return min_max(64, false);
-    case Opcode::F32X4Max: return min_max(32, true);
-    case Opcode::F64X2Max: return min_max(64, true);
-    case Opcode::F32X4PMin: return pseudo(32, false);
-    case Opcode::F64X2PMin: return pseudo(64, false);
-    case Opcode::F32X4PMax: return pseudo(32, true);
-    case Opcode::F64X2PMax: return pseudo(64, true);
-    case Opcode::I32X4TruncSatF32X4S: return saturate(true, 32);
-    case Opcode::I32X4TruncSatF32X4U: return saturate(false, 32);
-    case Opcode::I32X4TruncSatF64X2SZero: return saturate(true, 64);
-    case Opcode::I32X4TruncSatF64X2UZero: return saturate(false, 64);
+    case Opcode::F32X4Eq:
+      return compare(32, CmpInst::FCMP_OEQ);
+    case Opcode::F32X4Ne:
+      return compare(32, CmpInst::FCMP_UNE);
+    case Opcode::F32X4Lt:
+      return compare(32, CmpInst::FCMP_OLT);
+    case Opcode::F32X4Gt:
+      return compare(32, CmpInst::FCMP_OGT);
+    case Opcode::F32X4Le:
+      return compare(32, CmpInst::FCMP_OLE);
+    case Opcode::F32X4Ge:
+      return compare(32, CmpInst::FCMP_OGE);
+    case Opcode::F64X2Eq:
+      return compare(64, CmpInst::FCMP_OEQ);
+    case Opcode::F64X2Ne:
+      return compare(64, CmpInst::FCMP_UNE);
+    case Opcode::F64X2Lt:
+      return compare(64, CmpInst::FCMP_OLT);
+    case Opcode::F64X2Gt:
+      return compare(64, CmpInst::FCMP_OGT);
+    case Opcode::F64X2Le:
+      return compare(64, CmpInst::FCMP_OLE);
+    case Opcode::F64X2Ge:
+      return compare(64, CmpInst::FCMP_OGE);
+    case Opcode::F32X4Abs:
+      return unary(32, Intrinsic::fabs);
+    case Opcode::F64X2Abs:
+      return unary(64, Intrinsic::fabs);
+    case Opcode::F32X4Neg:
+      PushVector(b_.CreateFNeg(PopAs(FloatLanes(32))));
+      return true;
+    case Opcode::F64X2Neg:
+      PushVector(b_.CreateFNeg(PopAs(FloatLanes(64))));
+      return true;
+    case Opcode::F32X4Sqrt:
+      return unary(32, Intrinsic::sqrt);
+    case Opcode::F64X2Sqrt:
+      return unary(64, Intrinsic::sqrt);
+    case Opcode::F32X4Ceil:
+      return unary(32, Intrinsic::ceil);
+    case Opcode::F64X2Ceil:
+      return unary(64, Intrinsic::ceil);
+    case Opcode::F32X4Floor:
+      return unary(32, Intrinsic::floor);
+    case Opcode::F64X2Floor:
+      return unary(64, Intrinsic::floor);
+    case Opcode::F32X4Trunc:
+      return unary(32, Intrinsic::trunc);
+    case Opcode::F64X2Trunc:
+      return unary(64, Intrinsic::trunc);
+    case Opcode::F32X4Nearest:
+      return unary(32, Intrinsic::roundeven);
+    case Opcode::F64X2Nearest:
+      return unary(64, Intrinsic::roundeven);
+    case Opcode::F32X4Add:
+      return binary(32, Instruction::FAdd);
+    case Opcode::F64X2Add:
+      return binary(64, Instruction::FAdd);
+    case Opcode::F32X4Sub:
+      return binary(32, Instruction::FSub);
+    case Opcode::F64X2Sub:
+      return binary(64, Instruction::FSub);
+    case Opcode::F32X4Mul:
+      return binary(32, Instruction::FMul);
+    case Opcode::F64X2Mul:
+      return binary(64, Instruction::FMul);
+    case Opcode::F32X4Div:
+      return binary(32, Instruction::FDiv);
+    case Opcode::F64X2Div:
+      return binary(64, Instruction::FDiv);
+    case Opcode::F32X4Min:
+      return min_max(32, false);
+    case Opcode::F64X2Min:
+      return min_max(64, false);
+    case Opcode::F32X4Max:
+      return min_max(32, true);
+    case Opcode::F64X2Max:
+      return min_max(64, true);
+    case Opcode::F32X4PMin:
+      return pseudo(32, false);
+    case Opcode::F64X2PMin:
+      return pseudo(64, false);
+    case Opcode::F32X4PMax:
+      return pseudo(32, true);
+    case Opcode::F64X2PMax:
+      return pseudo(64, true);
+    case Opcode::I32X4TruncSatF32X4S:
+      return saturate(true, 32);
+    case Opcode::I32X4TruncSatF32X4U:
+      return saturate(false, 32);
+    case Opcode::I32X4TruncSatF64X2SZero:
+      return saturate(true, 64);
+    case Opcode::I32X4TruncSatF64X2UZero:
+      return saturate(false, 64);
     case Opcode::F32X4ConvertI32X4S:
       PushVector(b_.CreateSIToFP(PopAs(Lanes(32)), FloatLanes(32)));
       return true;
@@ -282,7 +406,8 @@ bool FunctionLowering::StepVectorFloat(const Instr& instr) {
       PushVector(b_.CreateShuffleVector(value, llvm::Constant::getNullValue(narrow), {0, 1, 2, 3}));
       return true;
     }
-    default: return false;
+    default:
+      return false;
   }
 }
 

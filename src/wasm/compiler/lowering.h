@@ -84,8 +84,8 @@ class FunctionLowering {
     Block* dispatch = nullptr;    // of a try: where a pending exception goes
     Block* next_catch = nullptr;  // where the test of the next catch begins
     bool catches_all = false;
-    size_t begin = 0;             // instruction
-    Value* saved = nullptr;       // the exception that a catch took, if it is thrown again
+    size_t begin = 0;        // instruction
+    Value* saved = nullptr;  // the exception that a catch took, if it is thrown again
   };
 
   // lower_function.cc: control

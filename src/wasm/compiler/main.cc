@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "wasm/compiler/compile.h"
+#include "wasm/compiler/service.h"
 
 namespace cordon::wasm {
 namespace {
@@ -55,15 +56,23 @@ int main(int argc, char** argv) {
   std::string tier = "optimised";
   std::string cpu = "x86-64-v2";
   bool progress = false;
+  uint32_t time_limit_s = 0;
+  cordon::wasm::ServiceOptions service;
   CLI::App app("Compiles a WebAssembly module to an object file");
-  app.add_option("module", input, "module (.wasm)")->required();
-  app.add_option("-o,--output", output, "object file")->required();
+  app.add_option("module", input, "module (.wasm)");
+  app.add_option("-o,--output", output, "object file");
   app.add_option("--tier", tier, "how much to optimise")
       ->check(CLI::IsMember({"fast", "optimised"}));
   app.add_option("--cpu", cpu, "CPU level")->check(CLI::IsMember({"x86-64-v2", "x86-64-v3"}));
   app.add_option("-j,--jobs", options.threads, "threads")->check(CLI::Range(1, 64));
   app.add_flag("--progress", progress, "lines \"functions DONE TOTAL\" on standard error");
+  app.add_option("--time-limit", time_limit_s, "seconds after which it gives up");
+  app.add_option("--module-fd", service.module_fd,
+                 "service mode: compile the module on this descriptor, locked in");
+  app.add_option("--object-fd", service.object_fd, "service mode: where the object goes");
+  app.add_option("--progress-fd", service.progress_fd, "service mode: where progress goes");
   CLI11_PARSE(app, argc, argv);
+  options.time_limit = std::chrono::seconds(time_limit_s);
   options.tier = tier == "fast" ? Tier::kFast : Tier::kOptimised;
   options.cpu_level = cpu == "x86-64-v3" ? CpuLevel::kX86_64V3 : CpuLevel::kX86_64V2;
   if (progress) {
@@ -71,7 +80,13 @@ int main(int argc, char** argv) {
       std::fprintf(stderr, "functions %zu %zu\n", done, total);
     };
   }
-  const cordon::Status status = cordon::wasm::CompileFile(input, output, options);
+  const bool as_service = service.module_fd >= 0 && service.object_fd >= 0;
+  if (!as_service && (input.empty() || output.empty())) {
+    std::cerr << "cordon-compile: a module and -o FILE, or --module-fd and --object-fd\n";
+    return 2;
+  }
+  const cordon::Status status = as_service ? cordon::wasm::RunService(service, options)
+                                           : cordon::wasm::CompileFile(input, output, options);
   if (!status) {
     std::cerr << "cordon-compile: " << status.error().ToString() << "\n";
     return 1;

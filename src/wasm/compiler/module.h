@@ -61,7 +61,7 @@ struct TableDef {
   uint32_t max;
   bool has_max;
   bool exported = false;
-  bool grows = false;       // there is a table.grow for it
+  bool grows = false;  // there is a table.grow for it
   uint32_t capacity = 0;
 };
 struct ImportDef {

@@ -158,7 +158,10 @@ class ObjectWriter {
     std::vector<ElementRecord> elements;
     std::vector<uint32_t> items;
     for (const ElementSegment& segment : module_.elements) {
-      ElementRecord record = {segment.mode, segment.table, 0, 0,
+      ElementRecord record = {segment.mode,
+                              segment.table,
+                              0,
+                              0,
                               static_cast<uint32_t>(items.size()),
                               static_cast<uint32_t>(segment.items.size())};
       AddExpression(segment.offset, &record.first_op, &record.op_count);

@@ -9,8 +9,12 @@
 
 namespace cordon::wasm {
 
-std::string FunctionSymbol(uint32_t index) { return "f" + std::to_string(index); }
-std::string AdapterSymbol(uint32_t signature) { return "a" + std::to_string(signature); }
+std::string FunctionSymbol(uint32_t index) {
+  return "f" + std::to_string(index);
+}
+std::string AdapterSymbol(uint32_t signature) {
+  return "a" + std::to_string(signature);
+}
 
 Partition::Partition(const Module& wasm_module, Tier tier_wanted, CpuLevel cpu_level,
                      const std::string& name)
@@ -38,13 +42,18 @@ Partition::Partition(const Module& wasm_module, Tier tier_wanted, CpuLevel cpu_l
 
 llvm::Type* Partition::TypeOf(ValType type) const {
   switch (type) {
-    case ValType::kI32: return i32;
-    case ValType::kF32: return f32;
-    case ValType::kF64: return f64;
-    case ValType::kV128: return v128;
+    case ValType::kI32:
+      return i32;
+    case ValType::kF32:
+      return f32;
+    case ValType::kF64:
+      return f64;
+    case ValType::kV128:
+      return v128;
     case ValType::kI64:
     case ValType::kFuncref:
-    case ValType::kExternref: break;
+    case ValType::kExternref:
+      break;
   }
   return i64;  // references are numbers until they are used
 }
@@ -141,8 +150,8 @@ void Partition::LowerAdapter(uint32_t index) {
     uint32_t count = 0;
     for (const ValType result : signature.results) count += SlotCount(result);
     for (uint32_t i = 0; i < count; ++i) {
-      auto* value = builder.CreateAlignedLoad(
-          i64, builder.CreateConstInBoundsGEP1_32(i64, area, i), llvm::Align(8));
+      auto* value = builder.CreateAlignedLoad(i64, builder.CreateConstInBoundsGEP1_32(i64, area, i),
+                                              llvm::Align(8));
       builder.CreateAlignedStore(value, builder.CreateConstInBoundsGEP1_32(i64, slots, i),
                                  llvm::Align(8));
     }
@@ -160,8 +169,8 @@ void Partition::LowerImport(uint32_t index) {
   uint32_t result_slots = 0;
   for (const ValType type : signature.params) param_slots += SlotCount(type);
   for (const ValType type : signature.results) result_slots += SlotCount(type);
-  llvm::Value* slots = builder.CreateAlloca(
-      i64, builder.getInt32(std::max({param_slots, result_slots, 1u})));
+  llvm::Value* slots =
+      builder.CreateAlloca(i64, builder.getInt32(std::max({param_slots, result_slots, 1u})));
   llvm::Value* bound = builder.CreateAlignedLoad(
       ptr,
       builder.CreateConstInBoundsGEP1_64(i8, wasm_context,
@@ -171,9 +180,9 @@ void Partition::LowerImport(uint32_t index) {
   auto* known = llvm::BasicBlock::Create(context, "known", function);
   builder.CreateCondBr(builder.CreateIsNull(bound), unknown, known, unlikely);
   builder.SetInsertPoint(unknown);
-  auto* trap = builder.CreateIntrinsic(
-      llvm::Intrinsic::ubsantrap, {},
-      {builder.getInt8(static_cast<uint8_t>(TrapCode::kUnknownImport))});
+  auto* trap =
+      builder.CreateIntrinsic(llvm::Intrinsic::ubsantrap, {},
+                              {builder.getInt8(static_cast<uint8_t>(TrapCode::kUnknownImport))});
   trap->setDoesNotReturn();
   builder.CreateUnreachable();
   builder.SetInsertPoint(known);

@@ -21,7 +21,9 @@ using wabt::Type;
 using wabt::Var;
 using WabtResult = wabt::Result;
 
-ValType ToValType(Type type) { return static_cast<ValType>(static_cast<int32_t>(type) & 0x7f); }
+ValType ToValType(Type type) {
+  return static_cast<ValType>(static_cast<int32_t>(type) & 0x7f);
+}
 
 wabt::Features SupportedFeatures() {
   wabt::Features features;  // the finished proposals are on by default
@@ -66,8 +68,8 @@ class Reader : public wabt::BinaryReaderNop {
   WabtResult OnFuncType(Index index, Index param_count, Type* params, Index result_count,
                         Type* results) override {
     CHECK_RESULT(validator_.OnFuncType(Here(), param_count, params, result_count, results, index));
-    CHECK_RESULT(Limit(param_count + uint64_t{result_count}, limits_.params,
-                       "parameters and results"));
+    CHECK_RESULT(
+        Limit(param_count + uint64_t{result_count}, limits_.params, "parameters and results"));
     Signature signature;
     for (Index i = 0; i < param_count; ++i) signature.params.push_back(ToValType(params[i]));
     for (Index i = 0; i < result_count; ++i) signature.results.push_back(ToValType(results[i]));
@@ -525,9 +527,7 @@ class Reader : public wabt::BinaryReaderNop {
  private:
   [[nodiscard]] Location Here() const { return Location(state->offset); }
   [[nodiscard]] Var VarOf(Index index) const { return Var(index, Here()); }
-  static Address Align(Address log2) {
-    return log2 >= 32 ? Address{1} << 31 : Address{1} << log2;
-  }
+  static Address Align(Address log2) { return log2 >= 32 ? Address{1} << 31 : Address{1} << log2; }
   static wabt::SegmentKind KindOf(uint8_t flags) {
     if ((flags & wabt::SegDeclared) == wabt::SegDeclared) return wabt::SegmentKind::Declared;
     if ((flags & wabt::SegPassive) != 0) return wabt::SegmentKind::Passive;
@@ -536,9 +536,8 @@ class Reader : public wabt::BinaryReaderNop {
 
   WabtResult Limit(uint64_t value, uint64_t limit, const char* what) {
     if (value <= limit) return WabtResult::Ok;
-    errors_.emplace_back(
-        wabt::ErrorLevel::Error, Here(),
-        "limit: more than " + std::to_string(limit) + " " + what);
+    errors_.emplace_back(wabt::ErrorLevel::Error, Here(),
+                         "limit: more than " + std::to_string(limit) + " " + what);
     return WabtResult::Error;
   }
 
@@ -576,7 +575,8 @@ class Reader : public wabt::BinaryReaderNop {
   WabtResult EmitConstOp(const ConstOp& op) {
     const_expr_->ops.push_back(op);
     // Each operator takes two values, so this bounds the depth of the stack as well.
-    return Limit(const_expr_->ops.size(), kConstStackDepth, "instructions in a constant expression");
+    return Limit(const_expr_->ops.size(), kConstStackDepth,
+                 "instructions in a constant expression");
   }
   // A constant in a function or in a constant expression.
   WabtResult EmitConst(WabtResult valid, Opcode opcode, uint64_t bits) {
@@ -603,12 +603,18 @@ class Reader : public wabt::BinaryReaderNop {
   }
   WabtResult EmitConstOperator(Opcode opcode) {
     switch (opcode) {
-      case Opcode::I32Add: return EmitConstOp({ConstOpcode::kI32Add, 0, {}});
-      case Opcode::I32Sub: return EmitConstOp({ConstOpcode::kI32Sub, 0, {}});
-      case Opcode::I32Mul: return EmitConstOp({ConstOpcode::kI32Mul, 0, {}});
-      case Opcode::I64Add: return EmitConstOp({ConstOpcode::kI64Add, 0, {}});
-      case Opcode::I64Sub: return EmitConstOp({ConstOpcode::kI64Sub, 0, {}});
-      case Opcode::I64Mul: return EmitConstOp({ConstOpcode::kI64Mul, 0, {}});
+      case Opcode::I32Add:
+        return EmitConstOp({ConstOpcode::kI32Add, 0, {}});
+      case Opcode::I32Sub:
+        return EmitConstOp({ConstOpcode::kI32Sub, 0, {}});
+      case Opcode::I32Mul:
+        return EmitConstOp({ConstOpcode::kI32Mul, 0, {}});
+      case Opcode::I64Add:
+        return EmitConstOp({ConstOpcode::kI64Add, 0, {}});
+      case Opcode::I64Sub:
+        return EmitConstOp({ConstOpcode::kI64Sub, 0, {}});
+      case Opcode::I64Mul:
+        return EmitConstOp({ConstOpcode::kI64Mul, 0, {}});
       default:
         errors_.emplace_back(wabt::ErrorLevel::Error, Here(), "constant expression required");
         return WabtResult::Error;
@@ -673,9 +679,8 @@ Status CheckPreamble(std::span<const std::byte> bytes, const ModuleLimits& limit
                 "limit: module larger than " + std::to_string(limits.module_bytes) + " bytes");
   }
   static constexpr uint8_t kComponent[] = {0, 'a', 's', 'm', 0x0d, 0, 1, 0};
-  if (bytes.size() >= 8 &&
-      std::equal(std::begin(kComponent), std::end(kComponent),
-                 reinterpret_cast<const uint8_t*>(bytes.data()))) {
+  if (bytes.size() >= 8 && std::equal(std::begin(kComponent), std::end(kComponent),
+                                      reinterpret_cast<const uint8_t*>(bytes.data()))) {
     return Fail(ErrorCode::kUnsupported,
                 "unsupported: a WebAssembly component; only core modules run", "0x4");
   }

@@ -43,8 +43,8 @@ class PhiWidening {
     while (!work.empty()) {
       llvm::PHINode* phi = work.pop_back_val();
       if (wide_.count(phi) != 0) continue;
-      wide_[phi] = llvm::PHINode::Create(wide_type_, phi->getNumIncomingValues(), "",
-                                         phi->getIterator());
+      wide_[phi] =
+          llvm::PHINode::Create(wide_type_, phi->getNumIncomingValues(), "", phi->getIterator());
       for (llvm::Value* value : phi->incoming_values()) {
         if (auto* incoming = llvm::dyn_cast<llvm::PHINode>(value)) work.push_back(incoming);
       }
@@ -55,7 +55,8 @@ class PhiWidening {
     if (auto* constant = llvm::dyn_cast<llvm::ConstantInt>(value)) {
       return llvm::ConstantInt::get(wide_type_, constant->getZExtValue());
     }
-    if (llvm::isa<llvm::Constant>(value)) return llvm::ConstantInt::get(wide_type_, 0);  // undefined
+    if (llvm::isa<llvm::Constant>(value))
+      return llvm::ConstantInt::get(wide_type_, 0);  // undefined
     if (auto* phi = llvm::dyn_cast<llvm::PHINode>(value)) return wide_[phi];
     llvm::Value*& extended = extended_[value];
     if (extended == nullptr) {
@@ -96,6 +97,8 @@ class PhiWidening {
 
 }  // namespace
 
-void WidenAddressPhis(llvm::Function& function) { PhiWidening(function).Run(); }
+void WidenAddressPhis(llvm::Function& function) {
+  PhiWidening(function).Run();
+}
 
 }  // namespace cordon::wasm

@@ -45,8 +45,7 @@ int main(int argc, char** argv) {
     for (const std::string& line : result.failures) std::cout << "FAILED " << line << "\n";
     for (const std::string& line : result.skipped) std::cout << "skipped " << line << "\n";
     if (verbose) {
-      std::cout << files[i] << ": " << result.passed << " passed, " << result.failed
-                << " failed\n";
+      std::cout << files[i] << ": " << result.passed << " passed, " << result.failed << " failed\n";
     }
   }
   std::cout << passed << " passed, " << failed << " failed\n";

@@ -69,26 +69,37 @@ bool VectorMatches(const wabt::Const& wanted, const uint64_t* slots) {
 
 bool Matches(const wabt::Const& wanted, const uint64_t* slots) {
   switch (wanted.type()) {
-    case wabt::Type::I32: return wanted.u32() == static_cast<uint32_t>(slots[0]);
-    case wabt::Type::I64: return wanted.u64() == slots[0];
+    case wabt::Type::I32:
+      return wanted.u32() == static_cast<uint32_t>(slots[0]);
+    case wabt::Type::I64:
+      return wanted.u64() == slots[0];
     case wabt::Type::F32:
       return FloatMatches(wanted, 0, wanted.f32_bits(), static_cast<uint32_t>(slots[0]), false);
-    case wabt::Type::F64: return FloatMatches(wanted, 0, wanted.f64_bits(), slots[0], true);
-    case wabt::Type::V128: return VectorMatches(wanted, slots);
+    case wabt::Type::F64:
+      return FloatMatches(wanted, 0, wanted.f64_bits(), slots[0], true);
+    case wabt::Type::V128:
+      return VectorMatches(wanted, slots);
     case wabt::Type::FuncRef:
       return wanted.ref_bits() == wabt::Const::kRefNullBits ? slots[0] == 0 : slots[0] != 0;
     case wabt::Type::ExternRef:
       return wanted.ref_bits() == wabt::Const::kRefNullBits ? slots[0] == 0
                                                             : slots[0] == wanted.ref_bits() + 1;
-    default: return false;
+    default:
+      return false;
   }
 }
 
 void StoreArgument(const wabt::Const& value, std::vector<uint64_t>* slots) {
   switch (value.type()) {
-    case wabt::Type::I32: slots->push_back(value.u32()); break;
-    case wabt::Type::F32: slots->push_back(value.f32_bits()); break;
-    case wabt::Type::F64: slots->push_back(value.f64_bits()); break;
+    case wabt::Type::I32:
+      slots->push_back(value.u32());
+      break;
+    case wabt::Type::F32:
+      slots->push_back(value.f32_bits());
+      break;
+    case wabt::Type::F64:
+      slots->push_back(value.f64_bits());
+      break;
     case wabt::Type::V128:
       slots->push_back(value.vec128().u64(0));
       slots->push_back(value.vec128().u64(1));
@@ -98,7 +109,9 @@ void StoreArgument(const wabt::Const& value, std::vector<uint64_t>* slots) {
       // Null is 0, the host's reference n is n + 1.
       slots->push_back(value.ref_bits() == wabt::Const::kRefNullBits ? 0 : value.ref_bits() + 1);
       break;
-    default: slots->push_back(value.u64()); break;
+    default:
+      slots->push_back(value.u64());
+      break;
   }
 }
 
@@ -172,8 +185,8 @@ class ScriptRunner {
     }
     outcome.slots.resize(std::max<size_t>(
         {outcome.slots.size(), instance->view.types[function.type].result_slots, 1}));
-    outcome.trap = store_.Call(instance, *FuncRefOf(instance->context(), item->index),
-                               outcome.slots.data());
+    outcome.trap =
+        store_.Call(instance, *FuncRefOf(instance->context(), item->index), outcome.slots.data());
     outcome.found = true;
     return outcome;
   }
@@ -182,8 +195,8 @@ class ScriptRunner {
     const int line = command.action->loc.line;
     const Outcome outcome = Perform(*command.action);
     if (!outcome.found || outcome.trap != TrapCode::kNone) {
-      Failure(line, outcome.found ? std::string("trap: ") + TrapName(outcome.trap)
-                                  : "no such export");
+      Failure(line,
+              outcome.found ? std::string("trap: ") + TrapName(outcome.trap) : "no such export");
       return;
     }
     bool good = true;

@@ -23,17 +23,16 @@ struct CallScope {
   StackRange stack;
 };
 thread_local CallScope call_scope;
+thread_local TrapReport last_trap;
 
 void OnFault(int signal_number, siginfo_t* info, void* ucontext) {
   if (call_scope.entry != nullptr) {
     for (const auto& instance : *call_scope.instances) {
-      TrapReport report;
-      if (instance->storage.empty() ||
-          !ClassifyFault(instance->context(), call_scope.stack, signal_number, *info, ucontext,
-                         &report)) {
+      if (instance->storage.empty() || !ClassifyFault(instance->context(), call_scope.stack,
+                                                      signal_number, *info, ucontext, &last_trap)) {
         continue;
       }
-      LeaveFault(call_scope.entry, report.code, ucontext);
+      LeaveFault(call_scope.entry, last_trap.code, ucontext);
       return;
     }
   }
@@ -56,8 +55,7 @@ uint32_t GrowMemory(Context* context, uint32_t delta_pages) {
   const uint64_t old_pages = memory.size_bytes / kPageSize;
   const uint64_t bytes = delta_pages * kPageSize;
   if (memory.size_bytes + bytes > memory.max_bytes) return UINT32_MAX;
-  if (bytes != 0 &&
-      mprotect(memory.base + memory.size_bytes, bytes, PROT_READ | PROT_WRITE) != 0) {
+  if (bytes != 0 && mprotect(memory.base + memory.size_bytes, bytes, PROT_READ | PROT_WRITE) != 0) {
     return UINT32_MAX;
   }
   memory.size_bytes += bytes;
@@ -122,8 +120,8 @@ uint32_t Notify(Context* context, uint64_t address, uint32_t count) {
 }
 
 void* MapPrivate(size_t bytes) {
-  void* mapping =
-      mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  void* mapping = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   return mapping == MAP_FAILED ? nullptr : mapping;
 }
 
@@ -154,7 +152,9 @@ NativeStackMapping::NativeStackMapping()
   if (base_ != nullptr) mprotect(base_, kStackGuardBytes, PROT_NONE);
 }
 
-NativeStackMapping::~NativeStackMapping() { munmap(base_, kStackGuardBytes + kStackBytes); }
+NativeStackMapping::~NativeStackMapping() {
+  munmap(base_, kStackGuardBytes + kStackBytes);
+}
 
 StackRange NativeStackMapping::range() const {
   return {base_, base_ + kStackGuardBytes, base_ + kStackGuardBytes + kStackBytes};
@@ -218,8 +218,12 @@ ImportOutcome Store::ResolveHost(const ImportRequest& request, ImportValue* valu
     ValType params[2];
     size_t count;
   } kFunctions[] = {
-      {"print", {}, 0},          {"print_i32", {kI32}, 1}, {"print_i64", {kI64}, 1},
-      {"print_f32", {kF32}, 1},  {"print_f64", {kF64}, 1}, {"print_i32_f32", {kI32, kF32}, 2},
+      {"print", {}, 0},
+      {"print_i32", {kI32}, 1},
+      {"print_i64", {kI64}, 1},
+      {"print_f32", {kF32}, 1},
+      {"print_f64", {kF64}, 1},
+      {"print_i32_f32", {kI32, kF32}, 2},
       {"print_f64_f64", {kF64, kF64}, 2},
   };
   static constexpr struct {
@@ -231,7 +235,8 @@ ImportOutcome Store::ResolveHost(const ImportRequest& request, ImportValue* valu
   for (const auto& row : kFunctions) {
     if (request.name != row.name) continue;
     const uint32_t type = registry_->Intern({row.params, row.count}, {});
-    if (kind != ExternKind::kFunction || type != request.type_id) return ImportOutcome::kIncompatible;
+    if (kind != ExternKind::kFunction || type != request.type_id)
+      return ImportOutcome::kIncompatible;
     value->function = {row.name, nullptr};
     return ImportOutcome::kFound;
   }
@@ -269,8 +274,12 @@ ImportOutcome Store::ResolveFrom(const LoadedInstance& instance, const ImportReq
       value->function = {function, &wasm_function_marker};
       break;
     }
-    case ExternKind::kTable: value->table = context->tables[item->index]; break;
-    case ExternKind::kMemory: value->memory = context->memory; break;
+    case ExternKind::kTable:
+      value->table = context->tables[item->index];
+      break;
+    case ExternKind::kMemory:
+      value->memory = context->memory;
+      break;
     case ExternKind::kGlobal: {
       const GlobalRecord& have = instance.view.globals[item->index];
       const GlobalRecord& wanted = request.view->globals[request.record->index];
@@ -331,6 +340,7 @@ LoadOutcome Store::Add(std::span<const std::byte> module, LoadedInstance** insta
   request.host.atomic_wait32 = Wait32;
   request.host.atomic_wait64 = Wait64;
   request.host.atomic_notify = Notify;
+  if (customise_) customise_(&request);
   InstantiateError error;
   const InstantiateOutcome outcome = Instantiate(request, &error);
   *message = error.message.text;
@@ -344,6 +354,10 @@ LoadOutcome Store::Add(std::span<const std::byte> module, LoadedInstance** insta
     if (trap != TrapCode::kNone) return LoadOutcome::kTrapped;
   }
   return LoadOutcome::kDone;
+}
+
+const TrapReport& Store::LastTrap() {
+  return last_trap;
 }
 
 TrapCode Store::Call(LoadedInstance* instance, const FuncRef& function, uint64_t* slots) {

@@ -3,6 +3,7 @@
 
 // Instances of one script of the test suite, the host module `spectest`, and calls with traps.
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <span>
@@ -61,6 +62,12 @@ class Store {
                   std::string* message);
   void Register(const std::string& name, LoadedInstance* instance) { named_[name] = instance; }
   TrapCode Call(LoadedInstance* instance, const FuncRef& function, uint64_t* slots);
+  // The report of the last fault of this thread that was a trap.
+  [[nodiscard]] static const TrapReport& LastTrap();
+  // Changes requests before they are carried out; for tests with host functions of their own.
+  void set_customise(std::function<void(InstanceRequest*)> customise) {
+    customise_ = std::move(customise);
+  }
 
  private:
   static ImportOutcome Resolve(void* cookie, const ImportRequest& request, ImportValue* value);
@@ -69,6 +76,7 @@ class Store {
   ImportOutcome ResolveHost(const ImportRequest& request, ImportValue* value);
 
   Tier tier_;
+  std::function<void(InstanceRequest*)> customise_;
   std::unique_ptr<TypeRegistry> registry_ = std::make_unique<TypeRegistry>();
   std::vector<std::unique_ptr<LoadedInstance>> instances_;
   std::map<std::string, LoadedInstance*> named_;

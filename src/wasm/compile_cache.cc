@@ -1,0 +1,224 @@
+#include "wasm/compile_cache.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <cstring>
+
+#include "wasm/compiler_process.h"
+
+namespace cordon::wasm {
+namespace {
+
+class FileMapping {
+ public:
+  FileMapping(int fd, size_t size)
+      : start_(mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0)), size_(size) {}
+  ~FileMapping() {
+    if (start_ != MAP_FAILED) munmap(start_, size_);
+  }
+  FileMapping(const FileMapping&) = delete;
+  FileMapping& operator=(const FileMapping&) = delete;
+  [[nodiscard]] bool valid() const { return start_ != MAP_FAILED; }
+  [[nodiscard]] std::span<const std::byte> bytes() const {
+    return {static_cast<const std::byte*>(start_), size_};
+  }
+
+ private:
+  void* start_;
+  size_t size_;
+};
+
+Status WriteAll(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t count = write(fd, bytes.data(), bytes.size());
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return SystemError("write(object)");
+    bytes = bytes.subspan(static_cast<size_t>(count));
+  }
+  return {};
+}
+
+// Opens a folder of this user below `parent`, making it if it is not there.
+Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name) {
+  if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
+    return SystemError("mkdirat(" + name + ", 0700)");
+  }
+  OwnedFd folder(openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return SystemError("openat(" + name + ", O_DIRECTORY | O_NOFOLLOW)");
+  struct stat status = {};
+  if (fstat(folder.get(), &status) != 0) return SystemError("fstat(" + name + ")");
+  if (status.st_uid != geteuid()) {
+    return Fail(ErrorCode::kInvalid, "the cache folder " + name + " belongs to another user");
+  }
+  if ((status.st_mode & 077) != 0) {
+    return Fail(ErrorCode::kInvalid,
+                "others may enter the cache folder " + name + "; it must have mode 0700");
+  }
+  return folder;
+}
+
+Result<OwnedFd> MemoryFile(const char* name) {
+  OwnedFd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!fd.valid()) return SystemError("memfd_create(" + std::string(name) + ")");
+  return fd;
+}
+
+std::string TemporaryName() {
+  uint64_t number = 0;
+  if (getrandom(&number, sizeof number, 0) != sizeof number) {
+    number = static_cast<uint64_t>(getpid());
+  }
+  char text[40];
+  std::snprintf(text, sizeof text, ".new-%016llx", static_cast<unsigned long long>(number));
+  return text;
+}
+
+Sha256::Digest HashOf(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.Update(bytes);
+  return hash.Finish();
+}
+
+}  // namespace
+
+Result<std::string> CompileCache::DefaultParent() {
+  const char* cache = std::getenv("XDG_CACHE_HOME");
+  if (cache != nullptr && cache[0] == '/') return std::string(cache);
+  const char* home = std::getenv("HOME");
+  if (home != nullptr && home[0] == '/') return std::string(home) + "/.cache";
+  return Fail(ErrorCode::kInvalid, "neither XDG_CACHE_HOME nor HOME is set");
+}
+
+Result<CompileCache> CompileCache::Open(const std::string& parent, std::string compiler) {
+  if (mkdir(parent.c_str(), 0700) != 0 && errno != EEXIST) {
+    return SystemError("mkdir(" + parent + ", 0700)");
+  }
+  const OwnedFd base(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!base.valid()) return SystemError("open(" + parent + ", O_DIRECTORY)");
+  Result<OwnedFd> own = OpenOwnFolder(base.get(), "cordon");
+  if (!own) return std::unexpected(own.error());
+  Result<OwnedFd> objects = OpenOwnFolder(own->get(), "objects");
+  if (!objects) return std::unexpected(objects.error());
+  return CompileCache(std::move(*objects), std::move(compiler));
+}
+
+std::string CompileCache::NameOf(const Sha256::Digest& module_hash, Tier tier, CpuLevel cpu_level) {
+  Sha256 key;
+  key.Update("cordon object " + std::to_string(kObjectVersion) + " " +
+             std::to_string(static_cast<uint32_t>(tier)) + " " +
+             std::to_string(static_cast<uint32_t>(cpu_level)) + " ");
+  key.Update(std::as_bytes(std::span(module_hash)));
+  return Sha256::Hex(key.Finish()) + ".cwo";
+}
+
+// Whatever is in a file of the cache or comes from the compiler is checked like something hostile.
+Result<CachedObject> CompileCache::Check(OwnedFd fd, const Wanted& wanted) const {
+  struct stat status = {};
+  if (fstat(fd.get(), &status) != 0) return SystemError("fstat(object)");
+  if (!S_ISREG(status.st_mode) || status.st_uid != geteuid()) {
+    return Fail(ErrorCode::kCorrupt, "a cached object is not a file of this user");
+  }
+  const auto size = static_cast<uint64_t>(status.st_size);
+  if (size < sizeof(ObjectHeader)) return Fail(ErrorCode::kCorrupt, "a cached object is truncated");
+  const FileMapping mapping(fd.get(), size);
+  if (!mapping.valid()) return SystemError("mmap(object, PROT_READ)");
+  CORDON_TRY(VerifyObjectHash(mapping.bytes()));
+  const Result<ObjectView> view = ParseObject(mapping.bytes());
+  if (!view) return std::unexpected(view.error());
+  if (view->header->module_hash != wanted.module_hash || view->header->tier != wanted.tier ||
+      view->header->cpu_level != wanted.cpu_level) {
+    return Fail(ErrorCode::kCorrupt, "a cached object is of another module");
+  }
+  return CachedObject{std::move(fd), size, wanted.tier};
+}
+
+Result<CachedObject> CompileCache::Load(const Wanted& wanted) const {
+  const std::string name = NameOf(wanted.module_hash, wanted.tier, wanted.cpu_level);
+  OwnedFd fd(openat(folder_.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK));
+  if (!fd.valid()) return SystemError("openat(" + name + ", O_NOFOLLOW)");
+  Result<CachedObject> object = Check(std::move(fd), wanted);
+  // A damaged one makes room for a new one.
+  if (!object) unlinkat(folder_.get(), name.c_str(), 0);
+  return object;
+}
+
+Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tier tier,
+                                          const CompileRequest& request) const {
+  Result<OwnedFd> input = MemoryFile("module");
+  if (!input) return input;
+  CORDON_TRY(WriteAll(input->get(), module));
+  if (lseek(input->get(), 0, SEEK_SET) != 0) return SystemError("lseek(module)");
+  Result<OwnedFd> output = MemoryFile("object");
+  if (!output) return output;
+  CompilerProcess process;
+  process.program = compiler_;
+  process.arguments = {
+      tier == Tier::kFast ? "--tier=fast" : "--tier=optimised",
+      request.cpu_level == CpuLevel::kX86_64V3 ? "--cpu=x86-64-v3" : "--cpu=x86-64-v2",
+      "--jobs=" + std::to_string(request.threads)};
+  process.module_fd = input->get();
+  process.object_fd = output->get();
+  process.time_limit = request.time_limit;
+  process.progress = request.progress;
+  CORDON_TRY(process.Run());
+  // The process has ended and nobody else has the descriptor; sealed, so that what is checked is
+  // what is mapped.
+  if (fcntl(output->get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
+    return SystemError("fcntl(F_ADD_SEALS)");
+  }
+  struct stat status = {};
+  if (fstat(output->get(), &status) != 0) return SystemError("fstat(object)");
+  if (static_cast<uint64_t>(status.st_size) > request.object_bytes) {
+    return Fail(ErrorCode::kLimit,
+                "limit: object larger than " + std::to_string(request.object_bytes) + " bytes");
+  }
+  return output;
+}
+
+Status CompileCache::Store(const CachedObject& object, const std::string& name) const {
+  const std::string temporary = TemporaryName();
+  const OwnedFd file(openat(folder_.get(), temporary.c_str(),
+                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return SystemError("openat(" + temporary + ", O_CREAT | O_EXCL)");
+  const FileMapping mapping(object.fd.get(), object.size_bytes);
+  Status status =
+      mapping.valid() ? WriteAll(file.get(), mapping.bytes()) : Status(SystemError("mmap(object)"));
+  if (status && renameat(folder_.get(), temporary.c_str(), folder_.get(), name.c_str()) != 0) {
+    status = SystemError("renameat(" + name + ")");
+  }
+  if (!status) unlinkat(folder_.get(), temporary.c_str(), 0);
+  return status;
+}
+
+Result<CachedObject> CompileCache::GetTier(std::span<const std::byte> module, Tier tier,
+                                           const CompileRequest& request) const {
+  const Wanted wanted = {HashOf(module), tier, request.cpu_level};
+  if (Result<CachedObject> cached = Load(wanted)) return cached;
+  Result<OwnedFd> compiled = RunCompiler(module, tier, request);
+  if (!compiled) return std::unexpected(compiled.error());
+  Result<CachedObject> object = Check(std::move(*compiled), wanted);
+  if (!object) return object;
+  // Not being able to keep it is not an error: it is compiled again the next time.
+  static_cast<void>(Store(*object, NameOf(wanted.module_hash, tier, request.cpu_level)));
+  return object;
+}
+
+Result<CachedObject> CompileCache::Get(std::span<const std::byte> module,
+                                       const CompileRequest& request) const {
+  const Wanted wanted = {HashOf(module), Tier::kOptimised, request.cpu_level};
+  if (Result<CachedObject> cached = Load(wanted)) return cached;
+  return GetTier(module, Tier::kFast, request);
+}
+
+std::thread CompileCache::Optimise(std::vector<std::byte> module, CompileRequest request) const {
+  return std::thread([this, bytes = std::move(module), wanted = std::move(request)] {
+    static_cast<void>(GetTier(bytes, Tier::kOptimised, wanted));
+  });
+}
+
+}  // namespace cordon::wasm

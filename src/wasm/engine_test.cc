@@ -1,0 +1,321 @@
+// What the official suite does not reach: traps with backtraces, host functions, lenient calls,
+// polls, exceptions of the host, refusals.
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "wasm/compiler/compile.h"
+#include "wasm/spectest/store.h"
+#include "wasm/spectest/wat.h"
+
+namespace cordon::wasm {
+namespace {
+
+// Appends an empty custom section.
+void AddCustomSection(std::vector<std::byte>* module, const std::string& name) {
+  module->push_back(std::byte{0});
+  module->push_back(static_cast<std::byte>(name.size() + 1));
+  module->push_back(static_cast<std::byte>(name.size()));
+  for (const char c : name) module->push_back(static_cast<std::byte>(c));
+}
+
+class EngineTest : public ::testing::TestWithParam<Tier> {
+ protected:
+  void SetUp() override { InstallFaultHandler(); }
+
+  LoadedInstance* Add(const std::string& text, const std::string& custom_section = {}) {
+    std::vector<std::byte> bytes = AssembleText(text);
+    EXPECT_FALSE(bytes.empty());
+    if (!custom_section.empty()) AddCustomSection(&bytes, custom_section);
+    LoadedInstance* instance = nullptr;
+    std::string message;
+    EXPECT_EQ(store_.Add(bytes, &instance, &message), LoadOutcome::kDone) << message;
+    return instance;
+  }
+  // Calls an export; the slots hold the parameters and then the results.
+  TrapCode Call(LoadedInstance* instance, const char* name, std::vector<uint64_t>* slots) {
+    const FuncRef* function = FindExportedFunction(instance->context(), name);
+    if (function == nullptr) return TrapCode::kUnknownImport;
+    slots->resize(std::max<size_t>(slots->size(), 4));
+    return store_.Call(instance, *function, slots->data());
+  }
+  static std::vector<std::string> FrameNames(const LoadedInstance& instance) {
+    std::vector<std::string> names;
+    const TrapReport& report = Store::LastTrap();
+    for (uint32_t i = 0; i < report.frame_count; ++i) {
+      names.emplace_back(
+          instance.view.String(instance.view.functions[report.frames[i].function_index].name));
+    }
+    return names;
+  }
+  // Lets unknown functions be bound or left unknown by `resolve`.
+  void UseHost(const HostFunctions& host, ImportResolver resolver) {
+    store_.set_customise([host, resolver](InstanceRequest* request) {
+      if (host.host_call != nullptr) request->host.host_call = host.host_call;
+      request->host.poll = host.poll;
+      request->host.poll_word = host.poll_word;
+      request->host.user = host.user;
+      if (resolver.resolve != nullptr) request->resolver = resolver;
+    });
+  }
+
+  Store store_{GetParam()};
+};
+
+ImportOutcome BindAll(void* /*cookie*/, const ImportRequest& /*request*/, ImportValue* value) {
+  static char bound;
+  value->function = {&bound, nullptr};
+  return ImportOutcome::kFound;
+}
+ImportOutcome BindNone(void* /*cookie*/, const ImportRequest& /*request*/, ImportValue* /*value*/) {
+  return ImportOutcome::kUnknown;
+}
+
+TEST_P(EngineTest, TrapHasBacktraceWithNames) {
+  LoadedInstance* instance = Add(R"((module (memory 1)
+    (func $inner (param i32) (result i32) local.get 0 i32.load offset=16 i32.const 1 i32.add)
+    (func $outer (export "run") (param i32) (result i32)
+      local.get 0 call $inner i32.const 3 i32.mul)))");
+  std::vector<uint64_t> slots = {65536};
+  EXPECT_EQ(Call(instance, "run", &slots), TrapCode::kOutOfBoundsMemory);
+  EXPECT_EQ(FrameNames(*instance), (std::vector<std::string>{"inner", "outer"}));
+  slots = {100};
+  EXPECT_EQ(Call(instance, "run", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 3U);
+}
+
+TEST_P(EngineTest, HighestIndexWithHighestOffsetTraps) {
+  LoadedInstance* instance = Add(R"((module (memory 1)
+    (func (export "load") (param i32) (result i64) local.get 0 i64.load offset=0xffffffff)
+    (func (export "store") (param i32) local.get 0 i64.const 1 i64.store offset=0xffffffff)))");
+  std::vector<uint64_t> slots = {0xffffffff};
+  EXPECT_EQ(Call(instance, "load", &slots), TrapCode::kOutOfBoundsMemory);
+  slots = {0xffffffff};
+  EXPECT_EQ(Call(instance, "store", &slots), TrapCode::kOutOfBoundsMemory);
+}
+
+TEST_P(EngineTest, BulkCopyOverProtectedPageTraps) {
+  LoadedInstance* instance = Add(R"((module (memory 4)
+    (func (export "fill") (param i32) local.get 0 i32.const 7 i32.const 131072 memory.fill)))");
+  // What a kernel does for a guest's mprotect.
+  ASSERT_EQ(mprotect(instance->memory.base + kPageSize, kPageSize, PROT_READ), 0);
+  std::vector<uint64_t> slots = {0};
+  EXPECT_EQ(Call(instance, "fill", &slots), TrapCode::kOutOfBoundsMemory);
+}
+
+TEST_P(EngineTest, UnknownImportTrapsWithItsName) {
+  UseHost({}, {nullptr, BindNone});
+  LoadedInstance* instance = Add(R"((module (import "env" "missing" (func $f (param i32)))
+    (func $main (export "run") i32.const 1 call $f)))");
+  std::vector<uint64_t> slots;
+  EXPECT_EQ(Call(instance, "run", &slots), TrapCode::kUnknownImport);
+  EXPECT_EQ(FrameNames(*instance).front(), "env.missing");
+}
+
+TEST_P(EngineTest, HostCallGetsSlotsOfEveryType) {
+  HostFunctions host;
+  host.host_call = [](Context* context, uint32_t index, uint64_t* slots) {
+    EXPECT_EQ(index, 0U);
+    EXPECT_EQ(context->user, &BindAll);
+    EXPECT_EQ(slots[0], 0xffffffffU);
+    EXPECT_EQ(slots[1], 2U);
+    EXPECT_EQ(static_cast<uint32_t>(slots[2]), 0x3f800000U);
+    EXPECT_EQ(slots[3], 5U);
+    EXPECT_EQ(slots[4], 6U);
+    slots[0] = 77;
+    slots[1] = 88;
+  };
+  host.user = reinterpret_cast<void*>(&BindAll);
+  UseHost(host, {nullptr, BindAll});
+  LoadedInstance* instance = Add(R"((module
+    (import "env" "f" (func $f (param i32 i64 f32 v128) (result i64 i32)))
+    (func (export "run") (result i64 i32)
+      i32.const -1 i64.const 2 f32.const 1 v128.const i64x2 5 6 call $f)))");
+  std::vector<uint64_t> slots;
+  EXPECT_EQ(Call(instance, "run", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 77U);
+  EXPECT_EQ(slots[1], 88U);
+}
+
+constexpr const char* kMismatch = R"((module
+    (type $unary (func (param i32) (result i32)))
+    (type $none (func))
+    (type $wide (func (param i64 i32 f64) (result i64)))
+    (table 4 funcref) (elem (i32.const 0) $double $three)
+    (global $called (mut i32) (i32.const 0))
+    (func $double (param i32) (result i32)
+      (global.set $called (i32.const 1)) (i32.mul (local.get 0) (i32.const 2)))
+    (func $three (param i32 i32 f64) (result i64)
+      (i64.extend_i32_u (i32.add (local.get 0) (local.get 1))))
+    (func (export "extra") (result i64)
+      (call_indirect (type $wide) (i64.const 21) (i32.const 9) (f64.const 1) (i32.const 0)))
+    (func (export "missing") (result i32)
+      (call_indirect (type $unary) (i32.const 5) (i32.const 1)))
+    (func (export "no_result") (result i32)
+      (call_indirect (type $none) (i32.const 0)) (global.get $called))
+    (func (export "null") (call_indirect (type $none) (i32.const 3)))
+    (func (export "outside") (call_indirect (type $none) (i32.const 4)))))";
+
+TEST_P(EngineTest, MismatchedIndirectCallTraps) {
+  LoadedInstance* instance = Add(kMismatch);
+  std::vector<uint64_t> slots;
+  for (const char* name : {"extra", "missing", "no_result"}) {
+    EXPECT_EQ(Call(instance, name, &slots), TrapCode::kIndirectCallTypeMismatch) << name;
+  }
+  EXPECT_EQ(Call(instance, "null", &slots), TrapCode::kUninitializedElement);
+  EXPECT_EQ(Call(instance, "outside", &slots), TrapCode::kUndefinedElement);
+}
+
+TEST_P(EngineTest, LenientModuleConvertsLikeARegisterMachine) {
+  LoadedInstance* instance = Add(kMismatch, "cordon.lenient");
+  std::vector<uint64_t> slots;
+  EXPECT_EQ(Call(instance, "extra", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 42U);
+  EXPECT_EQ(Call(instance, "missing", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 5U);  // the missing argument is zero
+  EXPECT_EQ(Call(instance, "no_result", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 1U);
+  EXPECT_EQ(Call(instance, "null", &slots), TrapCode::kUninitializedElement);
+}
+
+TEST_P(EngineTest, PollEndsAnEndlessLoop) {
+  static uint32_t word;
+  static int polls;
+  word = 1;
+  polls = 0;
+  HostFunctions host;
+  host.poll_word = &word;
+  host.poll = [](Context* context) {
+    if (++polls == 3) RaiseTrap(context, TrapCode::kHostTrap);
+  };
+  UseHost(host, {nullptr, BindAll});
+  LoadedInstance* instance = Add(R"((module
+    (import "cordon" "rt_sigaction" (func (param i32 i32 i32 i32) (result i32)))
+    (func (export "run") (loop $again br $again))))");
+  EXPECT_TRUE(instance->view.Is(kHasPolls));
+  std::vector<uint64_t> slots;
+  EXPECT_EQ(Call(instance, "run", &slots), TrapCode::kHostTrap);
+  EXPECT_EQ(polls, 3);
+}
+
+constexpr const char* kThrowing = R"((module
+    (import "cordon" "rt_sigaction" (func $host (param i32 i32 i32 i32) (result i32)))
+    (tag $jump (param i32))
+    (func $inner (result i32)
+      (call $host (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)))
+    (func (export "call") (result i32)
+      (try (result i32) (do (i32.add (call $inner) (i32.const 1000))) (catch $jump)))
+    (func (export "loop") (result i32)
+      (try (result i32) (do (loop $again br $again) (i32.const 0)) (catch $jump)))
+    (func (export "uncaught") (drop (call $inner)))))";
+
+// What a kernel does when a guest's signal handler that it runs inside a call ends by longjmp.
+void LeavePending(Context* context) {
+  context->exception.tag = context->tags[0];
+  context->exception.slots[0] = 42;
+}
+
+TEST_P(EngineTest, ExceptionOfTheHostIsCaught) {
+  static uint32_t word;
+  word = 1;
+  HostFunctions host;
+  host.host_call = [](Context* context, uint32_t, uint64_t*) { LeavePending(context); };
+  host.poll_word = &word;
+  host.poll = LeavePending;
+  UseHost(host, {nullptr, BindAll});
+  LoadedInstance* instance = Add(kThrowing);
+  std::vector<uint64_t> slots;
+  EXPECT_EQ(Call(instance, "call", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 42U);
+  EXPECT_EQ(Call(instance, "loop", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 42U);
+  EXPECT_EQ(Call(instance, "uncaught", &slots), TrapCode::kUncaughtException);
+}
+
+TEST_P(EngineTest, ObjectDoesNotDependOnThreads) {
+  std::string text = "(module (memory 1)";
+  for (int i = 0; i < 3000; ++i) {
+    const std::string n = std::to_string(i);
+    text += "(func (export \"f" + n + "\") (param i32) (result i32) local.get 0 i32.const " + n +
+            " i32.mul i32.load i32.const " + n + " i32.rem_u local.get 0 i32.add)";
+  }
+  const std::vector<std::byte> bytes = AssembleText(text + ")");
+  CompileOptions options;
+  options.tier = GetParam();
+  const auto alone = Compile(bytes, options);
+  options.threads = 2;
+  const auto together = Compile(bytes, options);
+  ASSERT_TRUE(alone && together);
+  EXPECT_EQ(*alone, *together);
+}
+
+INSTANTIATE_TEST_SUITE_P(Tiers, EngineTest, ::testing::Values(Tier::kFast, Tier::kOptimised),
+                         [](const auto& info) {
+                           return info.param == Tier::kFast ? "Fast" : "Optimised";
+                         });
+
+std::string Refusal(const std::vector<std::byte>& bytes, const CompileOptions& options = {}) {
+  const auto object = Compile(bytes, options);
+  return object ? "accepted" : object.error().ToString();
+}
+
+std::vector<std::byte> Bytes(std::initializer_list<int> values) {
+  std::vector<std::byte> bytes;
+  for (const int value : values) bytes.push_back(static_cast<std::byte>(value));
+  return bytes;
+}
+
+TEST(RefusalTest, ProposalsAreNamed) {
+  EXPECT_NE(Refusal(Bytes({0, 'a', 's', 'm', 0x0d, 0, 1, 0})).find("component"), std::string::npos);
+  // (func try_table ...): type section, function section, code with opcode 0x1f.
+  const auto body = [](int opcode) {
+    return Bytes({0, 'a', 's', 'm', 1,  0, 0, 0, 1, 4,      1,    0x60, 0,   0,
+                  3, 2,   1,   0,   10, 6, 1, 4, 0, opcode, 0x40, 0x0b, 0x0b});
+  };
+  EXPECT_NE(Refusal(body(0x1f)).find("try_table"), std::string::npos) << Refusal(body(0x1f));
+  EXPECT_NE(Refusal(body(0xfb)).find("garbage collection"), std::string::npos)
+      << Refusal(body(0xfb));
+  EXPECT_NE(Refusal(body(0xe3)).find("stack switching"), std::string::npos) << Refusal(body(0xe3));
+}
+
+TEST(RefusalTest, TruncatedModulesAreRefusedWithTheirOffset) {
+  const std::vector<std::byte> bytes = AssembleText(
+      "(module (memory 1) (func (export \"f\") (param i32) (result i32) local.get 0 i32.load))");
+  for (size_t size = 0; size < bytes.size(); ++size) {
+    const std::string reason = Refusal({bytes.begin(), bytes.begin() + static_cast<long>(size)});
+    // A module may end between sections; then something it promised is missing or it is smaller.
+    if (reason != "accepted") EXPECT_NE(reason.find("0x"), std::string::npos) << reason;
+  }
+  EXPECT_EQ(Refusal(bytes), "accepted");
+}
+
+TEST(RefusalTest, LimitsHaveNames) {
+  CompileOptions options;
+  options.limits.functions = 1;
+  options.limits.locals = 10;
+  EXPECT_NE(Refusal(AssembleText("(module (func) (func))"), options).find("limit: more than 1 fun"),
+            std::string::npos);
+  EXPECT_NE(Refusal(AssembleText("(module (func (local i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 "
+                                 "i32)))"),
+                    options)
+                .find("locals"),
+            std::string::npos);
+  options.limits.module_bytes = 4;
+  EXPECT_NE(Refusal(AssembleText("(module)"), options).find("limit: module larger"),
+            std::string::npos);
+}
+
+TEST(FactsTest, CommandsAndReactorsAreTold) {
+  const auto facts = [](const char* text) {
+    const auto object = Compile(AssembleText(text), {});
+    return object ? reinterpret_cast<const ObjectHeader*>(object->data())->facts : ~0U;
+  };
+  EXPECT_EQ(facts("(module (func (export \"_start\")))"), uint32_t{kIsCommand});
+  EXPECT_EQ(facts("(module (func (export \"_initialize\")))"), uint32_t{kIsReactor});
+  EXPECT_EQ(facts("(module (func (export \"_start\") (param i32)))"), 0U);
+}
+
+}  // namespace
+}  // namespace cordon::wasm
