@@ -66,11 +66,9 @@ void OnFault(int number, siginfo_t* info, void* raw) {
 }
 
 void OnKick(int /*number*/, siginfo_t* /*info*/, void* /*raw*/) {
-  control::Slot& slot = SlotOf(Current());
   // Inside the kernel the way out looks at the attention word.
-  if (slot.inside.exchange(1) != 0) return;
-  TakeDefaultActions();
-  slot.inside.store(0);
+  if (IsExiting() || SlotOf(Current()).inside.load() != 0) return;
+  LeaveTakingDefaultActions();
 }
 
 bool Reserve(uint64_t address, uint64_t bytes, int protection) {

@@ -124,6 +124,18 @@ wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& r
   return wasm::ImportOutcome::kFound;
 }
 
+// The linker lays the shadow stack below all data, so that its overflow is a fault.
+uint64_t ShadowStackBytes(const wasm::ObjectView& view) {
+  uint64_t lowest = uint64_t{view.memories[0].min_pages} * wasm::kPageSize;
+  bool found = false;
+  for (const wasm::DataRecord& segment : view.data) {
+    if (segment.mode != wasm::SegmentMode::kActive || segment.op_count != 1) continue;
+    lowest = std::min<uint64_t>(lowest, view.const_ops[segment.first_op].bits[0] & 0xffffffff);
+    found = true;
+  }
+  return found ? lowest : 0;
+}
+
 void ResetSignals(Process& process) {
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
   for (Disposition& disposition : process.disposition) {
@@ -176,8 +188,7 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   uint64_t slots[8] = {};
   const wasm::ObjectView& view = *context->view;
   wasm::TrapCode code = wasm::TrapCode::kNone;
-  SlotOf(Current()).inside.store(0);
-  TakeDefaultActions();
+  LeaveTakingDefaultActions();
   if (view.header->start_function != wasm::kNoIndex) {
     code = wasm::Enter(context, *wasm::FuncRefOf(context, view.header->start_function), slots, GuestStack());
   }
@@ -208,7 +219,7 @@ int32_t Execute(std::string_view path, StartStrings* strings) {
     executable.node.fs->Release(executable.node.id);
     return -ENOEXEC;
   }
-  if (!ResetMemory(view->memories[0].min_pages, view->memories[0].max_pages)) {
+  if (!ResetMemory(view->memories[0].min_pages, view->memories[0].max_pages, ShadowStackBytes(*view))) {
     executable.node.fs->Release(executable.node.id);
     return -ENOMEM;
   }

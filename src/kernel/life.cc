@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint32_t kMaxPid = 32768;
 
+// Private to the host process: a kick that arrives late finds nothing to do.
+bool exiting = false;
+
 bool PidInUse(uint32_t pid) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
@@ -214,6 +217,8 @@ Process* ChildWithNews(int32_t pid, uint32_t options, uint32_t* status, bool* an
 
 }  // namespace
 
+bool IsExiting() { return exiting; }
+
 Process* FindProcess(uint32_t pid) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
@@ -279,6 +284,7 @@ void ExitCurrent(uint32_t wait_status) {
   Kernel& kernel = TheKernel();
   Process& process = Current();
   control::Slot& slot = SlotOf(process);
+  exiting = true;
   slot.inside.store(1);
   CloseAll(process, false);
   ReleaseNodes(process);
@@ -304,9 +310,10 @@ void ExitCurrent(uint32_t wait_status) {
     --kernel.process_count;
     HangUpIfOrphaned(group, &process);
     slot.state.store(control::Slot::kGone);
+    slot.inside.store(0);
+    // From here on slot and process may belong to somebody else as soon as the lock is free.
     TellParent(process);
   }
-  slot.inside.store(0);
   platform::ExitProcess(0);
 }
 

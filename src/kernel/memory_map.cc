@@ -128,14 +128,15 @@ void ReturnPages(uint64_t pages) {
 
 wasm::Memory& LinearMemory() { return memory; }
 
-bool ResetMemory(uint32_t min_pages, uint32_t max_pages) {
+bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
   const uint64_t bytes = uint64_t{min_pages} * wasm::kPageSize;
   const auto count = static_cast<uint32_t>(bytes / kPageBytes);
   Process& process = Current();
   const uint64_t old_pages = process.committed_pages;
-  if (count > kPages || !ChargePages(count)) return false;
+  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
+  if (count > kPages || !ChargePages(charge)) return false;
   ReturnPages(old_pages);
-  process.committed_pages = count;
+  process.committed_pages = charge;
   if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes, platform::Access::kNone)) {
     return false;
   }

@@ -14,8 +14,9 @@ namespace cordon::kernel {
 [[nodiscard]] bool ChargePages(uint64_t pages);
 void ReturnPages(uint64_t pages);
 
-// Empties linear memory and makes [0, min_pages × 64 KiB) accessible. False: over the limit, nothing was changed.
-[[nodiscard]] bool ResetMemory(uint32_t min_pages, uint32_t max_pages);
+// Empties linear memory and makes [0, min_pages × 64 KiB) accessible. The first `stack_bytes` of it, the program's shadow stack,
+// are not charged: megabytes of which a process touches a few pages. False: over the limit, nothing was changed.
+[[nodiscard]] bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes);
 wasm::Memory& LinearMemory();
 
 // Guest addresses or -errno, as mmap(2) and its relatives; addresses and lengths in bytes.

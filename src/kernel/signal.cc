@@ -119,6 +119,37 @@ void Stop(Process& process, uint32_t number) {
   ExitCurrent(number);  // no core is ever dumped, so bit 7 stays clear
 }
 
+// A hint without the lock: it is asked again under it.
+bool HasDefaultAction(const Process& process) {
+  for (uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable); ready != 0; ready &= ready - 1) {
+    if (ActionOf(process, static_cast<uint32_t>(std::countr_zero(ready)) + 1) != Action::kHandle) return true;
+  }
+  return false;
+}
+
+void TakeDefaultActions(Process& process) {
+  for (;;) {
+    uint32_t number = 0;
+    Action action = Action::kIgnore;
+    {
+      const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+      uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
+      for (; ready != 0; ready &= ready - 1) {
+        const uint32_t candidate = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
+        action = ActionOf(process, candidate);
+        if (action == Action::kHandle) continue;
+        number = candidate;
+        process.pending.fetch_and(~SignalBit(number));
+        break;
+      }
+      UpdateAttention(process);
+    }
+    if (number == 0) return;
+    if (action == Action::kEnd) End(number);
+    if (action == Action::kStop) Stop(process, number);
+  }
+}
+
 // Calls the guest's handler. False: it left by an exception.
 bool RunHandler(Process& process, uint32_t number, const Disposition& disposition, uint64_t old_mask) {
   const bool finished = CallSignalHandler(disposition.handler, number, disposition.flags);
@@ -219,28 +250,14 @@ bool DeliverSignals(bool* restart) {
   }
 }
 
-void TakeDefaultActions() {
+void LeaveTakingDefaultActions() {
   Process& process = Current();
-  for (;;) {
-    uint32_t number = 0;
-    Action action = Action::kIgnore;
-    {
-      const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-      uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
-      for (; ready != 0; ready &= ready - 1) {
-        const uint32_t candidate = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
-        action = ActionOf(process, candidate);
-        if (action == Action::kHandle) continue;
-        number = candidate;
-        process.pending.fetch_and(~SignalBit(number));
-        break;
-      }
-      UpdateAttention(process);
-    }
-    if (number == 0) return;
-    if (action == Action::kEnd) End(number);
-    if (action == Action::kStop) Stop(process, number);
-  }
+  control::Slot& slot = SlotOf(process);
+  do {
+    slot.inside.store(1);
+    TakeDefaultActions(process);
+    slot.inside.store(0);
+  } while (HasDefaultAction(process));
 }
 
 }  // namespace cordon::kernel
