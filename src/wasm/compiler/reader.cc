@@ -247,6 +247,7 @@ class Reader : public wabt::BinaryReaderNop {
     function_->code.reserve(size / 2);
     local_count_ = 0;
     depth_ = 0;
+    ended_ = false;
     return WabtResult::Ok;
   }
   WabtResult OnLocalDecl(Index /*index*/, Index count, Type type) override {
@@ -398,7 +399,11 @@ class Reader : public wabt::BinaryReaderNop {
   WabtResult OnEndExpr() override {
     if (function_ == nullptr) return WabtResult::Ok;  // of a constant expression
     // The end of the function itself is EndFunctionBody's for the validator.
-    if (depth_ == 0) return Emit(WabtResult::Ok, Opcode::End);
+    if (depth_ == 0) {
+      CHECK_RESULT(Emit(WabtResult::Ok, Opcode::End));
+      ended_ = true;
+      return WabtResult::Ok;
+    }
     --depth_;
     return Emit(validator_.OnEnd(Here()), Opcode::End);
   }
@@ -543,6 +548,7 @@ class Reader : public wabt::BinaryReaderNop {
 
   uint32_t InternSignature(Signature signature) {
     std::vector<uint8_t> key;
+    key.reserve(signature.params.size() + signature.results.size() + 1);
     for (const ValType t : signature.params) key.push_back(static_cast<uint8_t>(t));
     key.push_back(0);
     for (const ValType t : signature.results) key.push_back(static_cast<uint8_t>(t));
@@ -598,6 +604,11 @@ class Reader : public wabt::BinaryReaderNop {
   WabtResult Emit(WabtResult valid, Opcode opcode, uint32_t a = 0, uint64_t b = 0) {
     CHECK_RESULT(valid);
     if (const_expr_ != nullptr) return EmitConstOperator(opcode);
+    if (ended_) {  // which libwabt lets pass
+      errors_.emplace_back(wabt::ErrorLevel::Error, Here(),
+                           "instruction after the end of the function");
+      return WabtResult::Error;
+    }
     function_->code.push_back({static_cast<uint16_t>(static_cast<Opcode::Enum>(opcode)), a, b});
     return WabtResult::Ok;
   }
@@ -632,6 +643,7 @@ class Reader : public wabt::BinaryReaderNop {
   Opcode opcode_ = Opcode::Nop;
   uint64_t local_count_ = 0;
   uint64_t depth_ = 0;  // of blocks in the function
+  bool ended_ = false;  // the function's own end was read
   bool in_custom_section_ = false;
 };
 
