@@ -295,6 +295,12 @@ TEST(RefusalTest, TruncatedModulesAreRefusedWithTheirOffset) {
   EXPECT_EQ(Refusal(bytes), "accepted");
 }
 
+TEST(RefusalTest, NothingMayFollowTheEndOfAFunction) {
+  const auto bytes = Bytes(
+      {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 5, 1, 3, 0, 0x0b, 0x0b});
+  EXPECT_NE(Refusal(bytes).find("after the end"), std::string::npos) << Refusal(bytes);
+}
+
 TEST(RefusalTest, LimitsHaveNames) {
   CompileOptions options;
   options.limits.functions = 1;
