@@ -134,8 +134,8 @@ void UpdateAttention(Process& process);
 // interrupted should be made again. Runs on the guest's stack. False: an exception is pending,
 // return to the guest at once.
 bool DeliverSignals(bool* restart);
-// The way to compiled code for everybody who does not come from a call: takes default actions and leaves the kernel, so that
-// a signal that arrives on the way is not missed.
+// The way to compiled code for everybody who does not come from a call: takes default actions and
+// leaves the kernel, so that a signal that arrives on the way is not missed.
 void LeaveTakingDefaultActions();
 // A call sleeps with this mask until DeliverSignals has run.
 void SetTemporaryMask(uint64_t mask);

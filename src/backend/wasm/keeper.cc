@@ -350,7 +350,8 @@ class Keeper {
   void EndEverything() {
     if (init_ > 0) {
       (void)kill(init_, SIGKILL);
-      // The namespace's init is gone only when all others are, and those are our children, too: reap everybody.
+      // The namespace's init is gone only when all others are, and those are our children, too:
+      // reap everybody.
       pid_t pid = 0;
       do {
         pid = waitpid(-1, nullptr, __WALL);
