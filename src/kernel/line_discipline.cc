@@ -259,8 +259,8 @@ void SetDefaults(Terminal& terminal) {
   settings.output = OPOST | ONLCR;
   settings.control = B38400 | CS8 | CREAD;
   settings.local = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN;
-  constexpr uint8_t kCharacters[19] = {3, 28, kDelete, 21, 4,  0, 1,  0,  17,
-                                       19, 26, 0,      18, 15, 23, 22, 0, 0, 0};
+  constexpr uint8_t kCharacters[19] = {3,  28, kDelete, 21, 4,  0,  1, 0, 17, 19,
+                                       26, 0,  18,      15, 23, 22, 0, 0, 0};
   memcpy(settings.characters, kCharacters, sizeof kCharacters);
 }
 

@@ -34,8 +34,7 @@ bool HasOutput(void* argument) {
 int64_t TakeOutput(Terminal& terminal, void* to, uint64_t size) {
   const MutexLock lock(terminal.lock, LockRank::kInode);
   OutputQueue& queue = *terminal.output;
-  const auto count =
-      static_cast<uint32_t>(std::min<uint64_t>(size, queue.written - queue.taken));
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>(size, queue.written - queue.taken));
   const uint32_t start = queue.taken % OutputQueue::kBytes;
   const uint32_t first = std::min(count, OutputQueue::kBytes - start);
   auto* bytes = static_cast<std::byte*>(to);
@@ -148,9 +147,8 @@ int32_t ControlMaster(OpenFile& file, uint32_t request, uint32_t argument) {
   }
 }
 
-constexpr Operations kMasterOperations = {ReadMaster,   WriteMaster, PollMaster,
-                                          MasterQueues, CloseMaster, ControlMaster,
-                                          "ptmx"};
+constexpr Operations kMasterOperations = {ReadMaster,  WriteMaster,   PollMaster, MasterQueues,
+                                          CloseMaster, ControlMaster, "ptmx"};
 
 // The directory of terminals, referenced, or without a file system.
 vfs::Node Directory() {
@@ -204,8 +202,7 @@ void AddTerminalNode(uint32_t number) {
 void RemoveTerminalNode(uint32_t number) {
   const vfs::Node directory = Directory();
   if (directory.fs == nullptr) return;
-  (void)directory.fs->Remove({}, directory.id, Name(number).text,
-                             vfs::FileSystem::Removal::kFile);
+  (void)directory.fs->Remove({}, directory.id, Name(number).text, vfs::FileSystem::Removal::kFile);
   directory.fs->Release(directory.id);
 }
 

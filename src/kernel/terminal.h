@@ -1,9 +1,9 @@
 #ifndef CORDON_KERNEL_TERMINAL_H_
 #define CORDON_KERNEL_TERMINAL_H_
 
-// Terminals: a line discipline between a side that types (the client, through the keeper's rings, or
-// the master of a pseudo-terminal) and the programs in front of it. All state is in the arena; any
-// process may run the line discipline, under the terminal's lock.
+// Terminals: a line discipline between a side that types (the client, through the keeper's rings,
+// or the master of a pseudo-terminal) and the programs in front of it. All state is in the arena;
+// any process may run the line discipline, under the terminal's lock.
 
 #include <termios.h>
 
