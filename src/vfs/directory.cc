@@ -241,7 +241,12 @@ int MemoryFs::Symlink(const Credentials& who, uint64_t id, std::string_view name
 int MemoryFs::Link(const Credentials& who, uint64_t node, uint64_t id, std::string_view name) {
   Inode* inode = InodeOf(node);
   Inode* directory = InodeOf(id);
-  if (inode->is(S_IFDIR)) return -EPERM;
+  if (inode->is(S_IFDIR)) {
+    Node there;
+    if (Lookup(who, id, name, &there) != 0) return -EPERM;
+    Release(there.id);
+    return -EEXIST;
+  }
   // A file that lost its last name gets none again: whoever took that name away relies on it.
   uint32_t links = inode->links.load();
   do {
