@@ -350,8 +350,12 @@ class Keeper {
   void EndEverything() {
     if (init_ > 0) {
       (void)kill(init_, SIGKILL);
-      int status = 0;
-      (void)waitpid(init_, &status, __WALL);
+      // The namespace's init is gone only when all others are, and those are our children, too:
+      // reap everybody.
+      pid_t pid = 0;
+      do {
+        pid = waitpid(-1, nullptr, __WALL);
+      } while (pid != init_ && (pid > 0 || errno == EINTR));
       init_ = -1;
     }
     if (control_ != nullptr) {
