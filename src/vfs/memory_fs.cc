@@ -252,6 +252,10 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   return 0;
 }
 
+uint32_t MemoryFs::ModeOf(uint64_t id) {
+  return InodeOf(id)->mode.load(std::memory_order_relaxed);
+}
+
 int MemoryFs::SetAttributes(const Credentials& who, uint64_t id, const Attributes& change) {
   Inode& inode = *InodeOf(id);
   const bool owner = who.uid == 0 || who.uid == inode.uid;

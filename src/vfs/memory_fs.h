@@ -47,6 +47,7 @@ class MemoryFs final : public FileSystem {
   int Rename(const Credentials& who, uint64_t from, std::string_view from_name, uint64_t to,
              std::string_view to_name, uint32_t flags) override;
   int GetStat(uint64_t id, Stat* out) override;
+  uint32_t ModeOf(uint64_t id) override;
   int SetAttributes(const Credentials& who, uint64_t id, const Attributes& change) override;
   int Access(const Credentials& who, uint64_t id, uint32_t access) override;
   int64_t Read(uint64_t id, uint64_t offset, void* to, uint64_t size) override;

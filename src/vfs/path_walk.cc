@@ -29,7 +29,8 @@ class Walker {
   int Run(WalkMode mode, LastName* name) {
     if (left_.size() >= kMaxPath) return -ENAMETOOLONG;
     if (left_.empty()) return -ENOENT;
-    int error = ReadMode();
+    ReadMode();
+    int error = 0;
     while (error == 0) {
       left_ = SkipSlashes(left_);
       const std::string_view part = left_.substr(0, left_.find('/'));
@@ -68,12 +69,7 @@ class Walker {
     if (at_.fs != nullptr) at_.fs->Release(at_.id);
   }
 
-  int ReadMode() {
-    Stat stat;
-    const int error = at_.fs->GetStat(at_.id, &stat);
-    mode_ = stat.mode;
-    return error;
-  }
+  void ReadMode() { mode_ = at_.fs->ModeOf(at_.id); }
   [[nodiscard]] int RequireDirectory() const { return S_ISDIR(mode_) ? 0 : -ENOTDIR; }
   int MaySearch() {
     const int error = RequireDirectory();
@@ -88,16 +84,18 @@ class Walker {
     Node next;
     error = at_.fs->Lookup(who_, at_.id, name, &next);
     if (error != 0) return error;
-    Stat stat;
-    error = next.fs->GetStat(next.id, &stat);
-    if (error == 0 && (!S_ISLNK(stat.mode) || mode == kNoFollow)) return Move(next, stat.mode);
-    if (error == 0) error = FollowLink(next);
+    const uint32_t next_mode = next.fs->ModeOf(next.id);
+    if (!S_ISLNK(next_mode) || mode == kNoFollow) {
+      Move(next, next_mode);
+      return 0;
+    }
+    error = FollowLink(next);
     next.fs->Release(next.id);
     return error;
   }
 
   // Takes over the reference on `next`, and crosses into what is mounted there.
-  int Move(Node next, uint32_t mode) {
+  void Move(Node next, uint32_t mode) {
     bool crossed = false;
     for (uint32_t i = 0; S_ISDIR(mode) && i < mounts_.count; ++i) {
       if (mounts_.mounts[i].covered != next) continue;
@@ -109,7 +107,7 @@ class Walker {
     Drop();
     at_ = next;
     mode_ = mode;
-    return crossed ? ReadMode() : 0;
+    if (crossed) ReadMode();
   }
 
   int Up() {
@@ -126,7 +124,8 @@ class Walker {
     if (error != 0) return error;
     Drop();
     at_ = parent;
-    return ReadMode();
+    ReadMode();
+    return 0;
   }
 
   // What is left to walk becomes the target and what was left behind the link.
@@ -144,7 +143,8 @@ class Walker {
     Drop();
     at_ = root_;
     at_.fs->Reference(at_.id);
-    return ReadMode();
+    ReadMode();
+    return 0;
   }
 
   const MountTable& mounts_;
