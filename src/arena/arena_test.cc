@@ -119,6 +119,35 @@ TEST_F(ArenaTest, MutexExcludesProcesses) {
   EXPECT_FALSE(shared->mutex.held());
 }
 
+TEST_F(ArenaTest, RwLockKeepsReadersFromAWriter) {
+  struct Shared {
+    RwLock lock;
+    uint64_t first, second;
+    std::atomic<uint32_t> together, most;
+  };
+  auto* shared = arena_->New<Shared>();
+  InProcesses(4, [shared](int me) {
+    for (int i = 0; i < 50000; ++i) {
+      if (i % 8 == me) {
+        const ExclusiveLock lock(shared->lock, LockRank::kInode);
+        shared->first = shared->first + 1;
+        shared->second = shared->second + 1;
+      } else {
+        const SharedLock lock(shared->lock, LockRank::kInode);
+        const uint32_t now = shared->together.fetch_add(1) + 1;
+        if (now > shared->most.load()) shared->most.store(now);
+        if (shared->first != shared->second) return false;
+        if (i % 5000 == 0) usleep(2000);
+        shared->together.fetch_sub(1);
+      }
+    }
+    return true;
+  });
+  EXPECT_EQ(shared->first, 25000u);
+  EXPECT_GT(shared->most.load(), 1u) << "no two readers were ever in together";
+  EXPECT_FALSE(shared->lock.held());
+}
+
 // Two processes hand a token to and fro through wait queues: a lost wake-up would end in the
 // deadline.
 TEST_F(ArenaTest, NoWakeUpIsLost) {

@@ -16,13 +16,13 @@ enum State : uint32_t { kFree = 0, kHeld = 1, kContended = 2 };
 
 #ifndef NDEBUG
 struct Held {
-  const Mutex* mutex;
+  const void* mutex;
   LockRank rank;
 };
 Held held[16];
 int held_count = 0;
 
-void NoteLock(const Mutex* mutex, LockRank rank) {
+void NoteLock(const void* mutex, LockRank rank) {
   if (held_count > 0) {
     const Held& last = held[held_count - 1];
     const bool ordered = rank > last.rank || (rank == last.rank && mutex > last.mutex);
@@ -31,7 +31,7 @@ void NoteLock(const Mutex* mutex, LockRank rank) {
   held[held_count++] = {mutex, rank};
 }
 
-void NoteUnlock(const Mutex* mutex) {
+void NoteUnlock(const void* mutex) {
   for (int i = held_count; i-- > 0;) {
     if (held[i].mutex != mutex) continue;
     for (int j = i; j + 1 < held_count; ++j) held[j] = held[j + 1];
@@ -41,8 +41,8 @@ void NoteUnlock(const Mutex* mutex) {
   __builtin_trap();
 }
 #else
-void NoteLock(const Mutex* /*mutex*/, LockRank /*rank*/) {}
-void NoteUnlock(const Mutex* /*mutex*/) {}
+void NoteLock(const void* /*mutex*/, LockRank /*rank*/) {}
+void NoteUnlock(const void* /*mutex*/) {}
 #endif
 
 }  // namespace
@@ -83,6 +83,63 @@ void Mutex::Unlock() {
   NoteUnlock(this);
   if (state_.exchange(kFree, std::memory_order_release) == kContended)
     platform::WakeWord(&state_, 1);
+}
+
+namespace {
+constexpr uint32_t kWriter = 1u << 31;
+constexpr uint32_t kWaiting = 1u << 30;
+constexpr int kEverybody = INT32_MAX;
+}  // namespace
+
+// Sleeps while the state is `seen` and announces it, so that whoever frees the lock wakes.
+void RwLock::Wait(uint32_t seen) {
+  if ((seen & kWaiting) == 0 &&
+      !state_.compare_exchange_strong(seen, seen | kWaiting, std::memory_order_relaxed)) {
+    return;
+  }
+  platform::WaitOnWord(&state_, seen | kWaiting, platform::kNever);
+}
+
+void RwLock::LockShared(LockRank rank) {
+  for (int i = 0;; ++i) {
+    uint32_t seen = state_.load(std::memory_order_relaxed);
+    if ((seen & (kWriter | kWaiting)) == 0) {
+      if (state_.compare_exchange_weak(seen, seen + 1, std::memory_order_acquire)) break;
+    } else if (i < kSpins) {
+      __builtin_ia32_pause();
+    } else {
+      Wait(seen);
+    }
+  }
+  NoteLock(this, rank);
+}
+
+void RwLock::UnlockShared() {
+  NoteUnlock(this);
+  uint32_t left = state_.fetch_sub(1, std::memory_order_release) - 1;
+  // If a writer was quicker, its Unlock finds the flag.
+  if (left == kWaiting && state_.compare_exchange_strong(left, 0, std::memory_order_relaxed))
+    platform::WakeWord(&state_, kEverybody);
+}
+
+void RwLock::Lock(LockRank rank) {
+  for (int i = 0;; ++i) {
+    uint32_t seen = state_.load(std::memory_order_relaxed);
+    if ((seen & ~kWaiting) == 0) {
+      if (state_.compare_exchange_weak(seen, seen | kWriter, std::memory_order_acquire)) break;
+    } else if (i < kSpins) {
+      __builtin_ia32_pause();
+    } else {
+      Wait(seen);
+    }
+  }
+  NoteLock(this, rank);
+}
+
+void RwLock::Unlock() {
+  NoteUnlock(this);
+  if ((state_.exchange(0, std::memory_order_release) & kWaiting) != 0)
+    platform::WakeWord(&state_, kEverybody);
 }
 
 }  // namespace cordon

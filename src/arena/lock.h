@@ -55,6 +55,44 @@ class MutexLock {
   Mutex& mutex_;
 };
 
+// Many readers or one writer; who waits to write keeps later readers out. Zero-initialised memory
+// is a free lock.
+class RwLock {
+ public:
+  void LockShared(LockRank rank);
+  void UnlockShared();
+  void Lock(LockRank rank);
+  void Unlock();
+  [[nodiscard]] bool held() const { return state_.load(std::memory_order_relaxed) != 0; }
+
+ private:
+  void Wait(uint32_t seen);
+
+  std::atomic<uint32_t> state_{0};  // count of readers, and two flags above it
+};
+
+class SharedLock {
+ public:
+  SharedLock(RwLock& lock, LockRank rank) : lock_(lock) { lock_.LockShared(rank); }
+  ~SharedLock() { lock_.UnlockShared(); }
+  SharedLock(const SharedLock&) = delete;
+  SharedLock& operator=(const SharedLock&) = delete;
+
+ private:
+  RwLock& lock_;
+};
+
+class ExclusiveLock {
+ public:
+  ExclusiveLock(RwLock& lock, LockRank rank) : lock_(lock) { lock_.Lock(rank); }
+  ~ExclusiveLock() { lock_.Unlock(); }
+  ExclusiveLock(const ExclusiveLock&) = delete;
+  ExclusiveLock& operator=(const ExclusiveLock&) = delete;
+
+ private:
+  RwLock& lock_;
+};
+
 }  // namespace cordon
 
 #endif  // CORDON_ARENA_LOCK_H_

@@ -11,6 +11,7 @@
 #include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
+#include "kernel/terminal.h"
 
 namespace cordon::kernel {
 namespace {
@@ -78,6 +79,7 @@ void Inherit(Process& child, const Process& parent) {
   child.umask = parent.umask;
   child.nice = parent.nice;
   child.terminal = parent.terminal;
+  if (child.terminal != nullptr) Retain(child.terminal);
   child.root = parent.root;
   child.directory = parent.directory;
   child.executable = parent.executable;
@@ -281,6 +283,7 @@ int32_t Fork() {
   if (result > 0) return pid;
   if (charged) ReturnPages(child->committed_pages);
   CloseAll(*child, false);
+  LeaveTerminal(*child);
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   ReleaseNodes(*child);
   SlotOf(*child).state.store(control::Slot::kFree);
@@ -296,6 +299,7 @@ void ExitCurrent(uint32_t wait_status) {
   exiting = true;
   slot.inside.store(1);
   CloseAll(process, false);
+  LeaveTerminal(process);
   ReleaseNodes(process);
   ReturnPages(process.committed_pages);
   {
@@ -306,14 +310,6 @@ void ExitCurrent(uint32_t wait_status) {
     process.status_changed = false;
     process.alarm_ns = 0;
     GiveAwayChildren(process);
-    if (process.session == process.pid && process.terminal != nullptr) {
-      for (uint32_t i = 0; i < kernel.slot_end; ++i) {
-        Process* other = kernel.processes[i];
-        if (other != nullptr && other != &process && other->session == process.session) {
-          PostLocked(*other, {SIGHUP, SI_KERNEL, 0, 0, 0});
-        }
-      }
-    }
     const uint32_t group = process.group;
     process.state.store(ProcessState::kZombie);
     --kernel.process_count;

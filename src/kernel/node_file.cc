@@ -10,6 +10,8 @@
 #include "arena/platform.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/terminal.h"
+#include "kernel/terminal_nodes.h"
 
 namespace cordon::kernel {
 namespace {
@@ -99,12 +101,36 @@ constexpr DeviceRow kDevices[] = {
     {1, 3, &kNull}, {1, 5, &kZero}, {1, 7, &kFull}, {1, 8, &kRandom}, {1, 9, &kRandom},
 };
 
+int32_t OpenTerminalDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
+  constexpr uint64_t kControlling = 5 << 8;
+  Terminal* terminal = nullptr;
+  if (rdev == kControlling) {
+    terminal = ControllingTerminal();
+    if (terminal != nullptr) Retain(terminal);
+  } else {
+    terminal = TerminalByNumber(static_cast<uint32_t>(rdev & 0xff));
+  }
+  if (terminal == nullptr) return -ENXIO;
+  if (terminal->locked || terminal->hung_up.load()) {
+    Release(terminal);
+    return -EIO;
+  }
+  // The leader of a session without a terminal gets the first one that it opens.
+  if ((flags & O_NOCTTY) == 0 && rdev != kControlling) (void)TakeControl(*terminal);
+  *out = OpenTerminal(terminal, flags & ~static_cast<uint32_t>(O_NOCTTY));
+  return *out == nullptr ? -ENFILE : 0;
+}
+
 }  // namespace
 
 const Operations kNodeOperations = {ReadNode, WriteNode,   PollReady, NoQueues,
                                     nullptr,  NodeControl, "file"};
 
 int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
+  constexpr uint64_t kMaster = 5 << 8 | 2;
+  if (rdev == kMaster) return OpenMaster(flags & ~static_cast<uint32_t>(O_NOCTTY), out);
+  if (rdev == 5 << 8 || rdev >> 8 == kPtsMajor) return OpenTerminalDevice(rdev, flags, out);
+  flags &= ~static_cast<uint32_t>(O_NOCTTY);
   for (const DeviceRow& row : kDevices) {
     if (rdev != (uint64_t{row.major} << 8 | row.minor)) continue;
     *out = NewOpenFile(row.operations, flags, nullptr);
@@ -118,7 +144,7 @@ int32_t OpenNode(const vfs::Node& node, uint32_t flags, OpenFile** out) {
   int error = node.fs->GetStat(node.id, &stat);
   const uint32_t type = stat.mode & S_IFMT;
   if (error == 0 && (flags & O_PATH) == 0) {
-    if (type == S_IFIFO) error = OpenFifo(node, flags, out);
+    if (type == S_IFIFO) error = OpenFifo(node, flags & ~static_cast<uint32_t>(O_NOCTTY), out);
     if (type == S_IFCHR) error = OpenDevice(stat.rdev, flags, out);
     if (type == S_IFSOCK) error = -ENXIO;
   }
@@ -127,7 +153,7 @@ int32_t OpenNode(const vfs::Node& node, uint32_t flags, OpenFile** out) {
     return error;
   }
   if ((flags & O_PATH) != 0 || type == S_IFREG || type == S_IFDIR || type == S_IFLNK) {
-    *out = NewOpenFile(&kNodeOperations, flags, nullptr);
+    *out = NewOpenFile(&kNodeOperations, flags & ~static_cast<uint32_t>(O_NOCTTY), nullptr);
     if (*out == nullptr) {
       node.fs->Release(node.id);
       return -ENFILE;

@@ -128,6 +128,8 @@ inline uint64_t SignalBit(uint32_t number) {
 void PostLocked(Process& target, const SignalInfo& info);
 void Post(Process& target, uint32_t number);
 void PostToGroup(uint32_t group, uint32_t number);
+// Under no lock. Nobody outside the process's group, but in its session, could continue it.
+bool IsGroupOrphaned(const Process& process);
 // After `mask` or dispositions changed, under table_lock.
 void UpdateAttention(Process& process);
 // Ends, stops or runs handlers as pending signals say. `restart` is set when a call that was

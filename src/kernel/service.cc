@@ -19,6 +19,7 @@
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
+#include "kernel/terminal.h"
 #include "vfs/image.h"
 #include "vfs/memory_fs.h"
 
@@ -59,6 +60,7 @@ void Boot(control::Control& control) {
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
   CreateStreams();
+  CreateTerminals();
   control.booted.store(1);
   control.keeper_bell.fetch_add(1);
   platform::WakeWord(&control.keeper_bell, 1);
@@ -89,6 +91,37 @@ int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
   return error;
 }
 
+// The command's terminal becomes its descriptors 0, 1 and 2.
+bool OpenJobTerminal(uint32_t job, const WindowSize& size) {
+  control::Ring* rings = TheKernel().control->rings + uint64_t{job} * control::kRingsPerJob;
+  Terminal* terminal = NewTerminal();
+  if (terminal == nullptr) return false;
+  terminal->keeper_input = &rings[0];
+  terminal->keeper_output = &rings[1];
+  terminal->size = size;
+  rings[0].reader_wants.store(1);
+  if (TakeControl(*terminal) != 0) return false;
+  OpenFile* file = OpenTerminal(terminal, O_RDWR);
+  if (file == nullptr || Install(file, 0, false) < 0) return false;
+  for (uint32_t i = 1; i < 3; ++i) {
+    Retain(file);
+    if (Install(file, i, false) < 0) return false;
+  }
+  return true;
+}
+
+bool OpenJobStreams(uint32_t job) {
+  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
+    OpenFile* file = OpenStream(job * control::kRingsPerJob + i, i == 0 ? O_RDONLY : O_WRONLY);
+    if (file == nullptr || Install(file, i, false) < 0) return false;
+  }
+  return true;
+}
+
+WindowSize UnpackSize(uint32_t packed) {
+  return {static_cast<uint16_t>(packed >> 16), static_cast<uint16_t>(packed), 0, 0};
+}
+
 // In the new process. Ends it when the program cannot be started.
 [[noreturn]] void StartJob(uint32_t job, std::string_view directory, uint32_t argc, uint32_t envc,
                            const char* at, const char* end) {
@@ -99,9 +132,11 @@ int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
   process.who.uid = process.saved_uid = kUserId;
   process.who.gid = process.saved_gid = kUserId;
   process.umask = 022;
-  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
-    OpenFile* file = OpenStream(job * control::kRingsPerJob + i, i == 0 ? O_RDONLY : O_WRONLY);
-    if (file == nullptr || Install(file, i, false) < 0) ExitCurrent(125 << 8);
+  const control::Mailbox& mailbox = TheKernel().control->mailbox;
+  const bool terminal = (mailbox.arg[1].load() & control::kSpawnTerminal) != 0;
+  TheKernel().control->jobs[job].uses_terminal.store(terminal ? 1 : 0);
+  if (!(terminal ? OpenJobTerminal(job, UnpackSize(mailbox.arg[4].load())) : OpenJobStreams(job))) {
+    ExitCurrent(125 << 8);
   }
   vfs::Node found;
   if (vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, directory,
@@ -221,21 +256,39 @@ int32_t SignalJob(uint32_t job, uint32_t number, uint32_t target) {
   if (number == 0 || number > kSignals) return -EINVAL;
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   uint32_t group = 0;
+  const bool whole_group = target == static_cast<uint32_t>(control::SignalTarget::kForegroundGroup);
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* process = kernel.processes[i];
     if (process != nullptr && process->job == static_cast<int32_t>(job) &&
         process->state.load() != ProcessState::kFree)
-      group = process->group;
+      group = whole_group && process->terminal != nullptr ? process->terminal->foreground.load()
+                                                          : process->group;
   }
   if (group == 0) return -ESRCH;
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* process = kernel.processes[i];
     if (process == nullptr || process->group != group) continue;
-    if (target == static_cast<uint32_t>(control::SignalTarget::kProcess) &&
-        process->job != static_cast<int32_t>(job))
-      continue;
+    if (!whole_group && process->job != static_cast<int32_t>(job)) continue;
     PostLocked(*process, {static_cast<int32_t>(number), SI_USER, 0, 0, 0});
   }
+  return 0;
+}
+
+int32_t ResizeJob(uint32_t job, const WindowSize& size) {
+  Kernel& kernel = TheKernel();
+  Terminal* terminal = nullptr;
+  {
+    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+    for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+      const Process* process = kernel.processes[i];
+      if (process != nullptr && process->job == static_cast<int32_t>(job))
+        terminal = process->terminal;
+    }
+    if (terminal == nullptr) return -ESRCH;
+    Retain(terminal);
+  }
+  Resize(*terminal, size);
+  Release(terminal);
   return 0;
 }
 
@@ -274,6 +327,8 @@ int32_t Answer(control::Mailbox& mailbox) {
       return Spawn(mailbox, payload_bytes);
     case control::Request::kSignalJob:
       return SignalJob(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
+    case control::Request::kResize:
+      return ResizeJob(mailbox.arg[0].load(), UnpackSize(mailbox.arg[1].load()));
     case control::Request::kMakeDir:
       return MakeDirectories(NextString(at, at + payload_bytes), mailbox.arg[0].load() & 07777);
     case control::Request::kWriteFile:
@@ -323,6 +378,7 @@ void RunService() {
       platform::WakeWord(&control.keeper_bell, 1);
     }
     WakeStreams();
+    ServeTerminals();
     const uint64_t next = SendAlarms();
     SlotOf(Current()).inside.store(0);
     platform::WaitOnWord(&control.service_bell, bell, next);

@@ -68,6 +68,7 @@ void Continue(Process& target) {
   target.sleeper.Notify();
 }
 
+// Under table_lock.
 bool IsOrphaned(const Process& process) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
@@ -171,6 +172,11 @@ bool RunHandler(Process& process, uint32_t number, const Disposition& dispositio
 }
 
 }  // namespace
+
+bool IsGroupOrphaned(const Process& process) {
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  return IsOrphaned(process);
+}
 
 void UpdateAttention(Process& process) {
   const uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);

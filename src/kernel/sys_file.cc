@@ -2,18 +2,21 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <cstring>
 
 #include "arena/platform.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/syscall.h"
+#include "kernel/terminal.h"
 
 namespace cordon::kernel {
 namespace {
@@ -185,7 +188,34 @@ int64_t SysFcntl(const uint64_t* slots) {
 int64_t SysIoctl(const uint64_t* slots) {
   OpenFile* file = FileOf(Arg(slots, 0));
   if (file == nullptr) return -EBADF;
-  return file->operations->control(*file, Arg(slots, 1), Arg(slots, 2));
+  switch (Arg(slots, 1)) {
+    case FIOCLEX:
+    case FIONCLEX: {
+      uintptr_t& entry = Current().descriptors[Arg(slots, 0)];
+      entry = (entry & ~uintptr_t{1}) | (Arg(slots, 1) == FIOCLEX ? 1 : 0);
+      return 0;
+    }
+    case FIONBIO: {
+      uint32_t on = 0;
+      if (Load(&on, Arg(slots, 2)) != 0) return -EFAULT;
+      const uint32_t flags = file->flags.load() & ~static_cast<uint32_t>(O_NONBLOCK);
+      file->flags.store(on != 0 ? flags | O_NONBLOCK : flags);
+      return 0;
+    }
+    default:
+      return file->operations->control(*file, Arg(slots, 1), Arg(slots, 2));
+  }
+}
+
+int64_t SysTtyname(const uint64_t* slots) {
+  const OpenFile* file = FileOf(Arg(slots, 0));
+  if (file == nullptr) return -EBADF;
+  const Terminal* terminal = TerminalOf(*file);
+  if (terminal == nullptr) return -ENOTTY;
+  char path[24];
+  const auto size =
+      static_cast<uint32_t>(snprintf(path, sizeof path, "/dev/pts/%u", terminal->number)) + 1;
+  return size > Arg(slots, 2) ? -ERANGE : CopyOut(Arg(slots, 1), path, size);
 }
 
 int64_t SysPipe2(const uint64_t* slots) {
@@ -430,13 +460,28 @@ int64_t SysPselect(const uint64_t* slots) {
 }
 
 constexpr CallRow kRows[] = {
-    {"read", SysRead},           {"write", SysWrite},           {"readv", SysReadv},
-    {"writev", SysWritev},       {"pread64", SysPread},         {"pwrite64", SysPwrite},
-    {"_llseek", SysLlseek},      {"close", SysClose},           {"dup", SysDup},
-    {"dup3", SysDup3},           {"fcntl64", SysFcntl},         {"ioctl", SysIoctl},
-    {"pipe2", SysPipe2},         {"ftruncate64", SysFtruncate}, {"fallocate", SysFallocate},
-    {"sync", SysSync},           {"fsync", SysFsync},           {"fdatasync", SysFsync},
-    {"getdents64", SysGetdents}, {"ppoll_time64", SysPpoll},    {"pselect6_time64", SysPselect},
+    {"read", SysRead},
+    {"write", SysWrite},
+    {"readv", SysReadv},
+    {"writev", SysWritev},
+    {"pread64", SysPread},
+    {"pwrite64", SysPwrite},
+    {"_llseek", SysLlseek},
+    {"close", SysClose},
+    {"dup", SysDup},
+    {"dup3", SysDup3},
+    {"fcntl64", SysFcntl},
+    {"ioctl", SysIoctl},
+    {"ttyname", SysTtyname},
+    {"pipe2", SysPipe2},
+    {"ftruncate64", SysFtruncate},
+    {"fallocate", SysFallocate},
+    {"sync", SysSync},
+    {"fsync", SysFsync},
+    {"fdatasync", SysFsync},
+    {"getdents64", SysGetdents},
+    {"ppoll_time64", SysPpoll},
+    {"pselect6_time64", SysPselect},
 };
 
 }  // namespace

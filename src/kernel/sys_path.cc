@@ -158,7 +158,8 @@ int64_t SysOpenat(const uint64_t* slots) {
       return error;
   }
   OpenFile* file = nullptr;
-  error = OpenNode(found.Take(), flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_PATH), &file);
+  error = OpenNode(found.Take(), flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_PATH | O_NOCTTY),
+                   &file);
   return error != 0 ? error : Install(file, 0, (flags & O_CLOEXEC) != 0);
 }
 

@@ -13,6 +13,7 @@
 #include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/syscall.h"
+#include "kernel/terminal.h"
 
 namespace cordon::kernel {
 namespace {
@@ -160,16 +161,18 @@ int64_t SysSetpgid(const uint64_t* slots) {
 
 int64_t SysSetsid(const uint64_t* /*slots*/) {
   Kernel& kernel = TheKernel();
-  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   Process& process = Current();
-  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
-    const Process* member = kernel.processes[i];
-    if (member != nullptr && member->state.load() != ProcessState::kFree &&
-        member->group == process.pid)
-      return -EPERM;
+  {
+    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+    for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+      const Process* member = kernel.processes[i];
+      if (member != nullptr && member->state.load() != ProcessState::kFree &&
+          member->group == process.pid)
+        return -EPERM;
+    }
+    process.group = process.session = process.pid;
   }
-  process.group = process.session = process.pid;
-  process.terminal = nullptr;
+  LeaveTerminal(process);
   return process.pid;
 }
 

@@ -1,4 +1,4 @@
-// Names: look-up, making, removing, renaming, listing.
+// Names: look-up, making, listing. Removing and renaming are in rename.cc.
 
 #include <sys/stat.h>
 
@@ -15,9 +15,6 @@ namespace {
 
 constexpr uint32_t kSearch = 1;
 constexpr uint32_t kWrite = 2;
-constexpr uint32_t kNoReplace = 1;
-constexpr uint32_t kExchange = 2;
-constexpr uint32_t kMaxNameSize = 255;
 
 uint32_t HashOf(std::string_view name) {
   uint32_t hash = 2166136261u;
@@ -37,36 +34,13 @@ uint32_t CellOf(const Directory& directory, std::string_view name, uint32_t hash
   }
 }
 
+}  // namespace
+
 DirectoryEntry* EntryOf(const Directory& directory, std::string_view name) {
   if (directory.capacity == 0) return nullptr;
   const uint32_t place = directory.table[CellOf(directory, name, HashOf(name))];
   return place == 0 ? nullptr : &directory.entries[place - 1];
 }
-
-void Touch(Inode* inode) {
-  inode->mtime = inode->ctime = platform::ClockNs(0);
-}
-
-// Locks two directories, which may be the same, in the order of their addresses.
-class TwoDirectories {
- public:
-  TwoDirectories(Inode* a, Inode* b) : first_(std::min(a, b)), second_(std::max(a, b)) {
-    first_->lock.Lock(LockRank::kDirectory);
-    if (second_ != first_) second_->lock.Lock(LockRank::kDirectory);
-  }
-  ~TwoDirectories() {
-    if (second_ != first_) second_->lock.Unlock();
-    first_->lock.Unlock();
-  }
-  TwoDirectories(const TwoDirectories&) = delete;
-  TwoDirectories& operator=(const TwoDirectories&) = delete;
-
- private:
-  Inode* first_;
-  Inode* second_;
-};
-
-}  // namespace
 
 int MemoryFs::GrowDirectory(Inode* inode) {
   Directory& directory = inode->directory;
@@ -116,7 +90,6 @@ int MemoryFs::Insert(Inode* inode, std::string_view name, Inode* child) {
   directory.table[CellOf(directory, name, hash)] = directory.used + 1;
   ++directory.used;
   ++directory.alive;
-  if (S_ISDIR(child->mode)) child->directory.parent = inode;
   return 0;
 }
 
@@ -128,6 +101,11 @@ void MemoryFs::Erase(Inode* inode, std::string_view name) {
   --inode->directory.alive;
 }
 
+void MemoryFs::SetParent(Inode* child, Inode* parent) {
+  parent->references.fetch_add(1);
+  child->directory.parent = parent;
+}
+
 Inode* MemoryFs::Find(Inode* inode, std::string_view name, int* error) {
   *error = -ENOENT;
   Directory& directory = inode->directory;
@@ -137,11 +115,14 @@ Inode* MemoryFs::Find(Inode* inode, std::string_view name, int* error) {
   if (lower == nullptr) return nullptr;
   Inode* child = FromImage(lower->inode);
   *error = child == nullptr ? -ENOSPC : Insert(inode, name, child);
+  if (*error == 0 && child->is(S_IFDIR)) SetParent(child, inode);
   if (*error == 0) return child;
-  if (child != nullptr) Free(child);
+  if (child != nullptr) Unref(child);
   return nullptr;
 }
 
+// Brings in all names of the image: from then on the directory's own entries are the truth, so
+// that a removed name needs no mark and a listing has one order.
 int MemoryFs::Materialise(Inode* inode) {
   if (!inode->directory.in_image) return 0;
   for (const ImageEntry& entry : image_->EntriesOf(inode->image)) {
@@ -152,15 +133,30 @@ int MemoryFs::Materialise(Inode* inode) {
   return 0;
 }
 
+bool MemoryFs::IsEmpty(const Inode& inode) const {
+  return inode.directory.alive == 0 &&
+         (!inode.directory.in_image || image_->EntriesOf(inode.image).empty());
+}
+
 int MemoryFs::Lookup(const Credentials& /*who*/, uint64_t id, std::string_view name, Node* out) {
-  Inode* directory = InodeOf(id);
-  if (name.size() > kMaxNameSize) return -ENAMETOOLONG;
-  const MutexLock lock(directory->lock, LockRank::kDirectory);
+  Inode* inode = InodeOf(id);
+  if (name.size() > kMaxNameBytes) return -ENAMETOOLONG;
+  {
+    const SharedLock lock(inode->lock, LockRank::kDirectory);
+    if (const DirectoryEntry* entry = EntryOf(inode->directory, name)) {
+      entry->inode->references.fetch_add(1);
+      *out = {this, IdOf(entry->inode)};
+      return 0;
+    }
+    if (!inode->directory.in_image) return -ENOENT;
+    if (image_->Find(inode->image, name) == nullptr) return -ENOENT;
+  }
+  const ExclusiveLock lock(inode->lock, LockRank::kDirectory);
   int error = 0;
-  Inode* child = Find(directory, name, &error);
+  Inode* child = Find(inode, name, &error);
   if (child == nullptr) return error;
   child->references.fetch_add(1);
-  *out = {this, reinterpret_cast<uint64_t>(child)};
+  *out = {this, IdOf(child)};
   return 0;
 }
 
@@ -169,19 +165,19 @@ int MemoryFs::Parent(uint64_t id, Node* out) {
   Inode* parent = InodeOf(id)->directory.parent;
   if (parent == nullptr) parent = InodeOf(id);
   parent->references.fetch_add(1);
-  *out = {this, reinterpret_cast<uint64_t>(parent)};
+  *out = {this, IdOf(parent)};
   return 0;
 }
 
-// Under the directory's lock. Takes over the first reference of `inode` as the entry's.
+// Takes over the first reference of `inode` as the entry's.
 int MemoryFs::AddEntry(const Credentials& who, Inode* directory, std::string_view name,
                        Inode* inode) {
-  if (name.size() > kMaxNameSize) return -ENAMETOOLONG;
+  if (name.size() > kMaxNameBytes) return -ENAMETOOLONG;
   if (directory->links.load() == 0) return -ENOENT;
   int error = 0;
   if (Find(directory, name, &error) != nullptr) return -EEXIST;
   if (error != -ENOENT) return error;
-  error = Access(who, reinterpret_cast<uint64_t>(directory), kWrite | kSearch);
+  error = Access(who, IdOf(directory), kWrite | kSearch);
   if (error == 0) error = Insert(directory, name, inode);
   if (error == 0) Touch(directory);
   return error;
@@ -191,24 +187,36 @@ int MemoryFs::Create(const Credentials& who, uint64_t id, std::string_view name,
                      uint64_t rdev, Node* out) {
   Inode* directory = InodeOf(id);
   Inode* inode = NewInode(mode, who);
-  if (inode == nullptr) return -ENOSPC;
-  inode->rdev = rdev;
-  const MutexLock lock(directory->lock, LockRank::kDirectory);
-  if ((directory->mode & S_ISGID) != 0) {
-    inode->gid = directory->gid;
-    if (S_ISDIR(mode)) inode->mode |= S_ISGID;
+  // What is there already is said first, as by every other file system.
+  if (inode == nullptr) {
+    Node there;
+    if (Lookup(who, id, name, &there) != 0) return -ENOSPC;
+    Release(there.id);
+    return -EEXIST;
   }
-  const int error = AddEntry(who, directory, name, inode);
+  inode->rdev = rdev;
+  int error = 0;
+  {
+    const ExclusiveLock lock(directory->lock, LockRank::kDirectory);
+    if ((directory->mode & S_ISGID) != 0) {
+      inode->gid = directory->gid.load();
+      if (S_ISDIR(mode)) inode->mode |= S_ISGID;
+    }
+    if (S_ISDIR(mode)) inode->links = 2;
+    error = AddEntry(who, directory, name, inode);
+    if (error == 0) {
+      inode->references.fetch_add(1);
+      if (S_ISDIR(mode)) {
+        SetParent(inode, directory);
+        directory->links.fetch_add(1);
+      }
+    }
+  }
   if (error != 0) {
     Free(inode);
     return error;
   }
-  if (S_ISDIR(mode)) {
-    inode->links = 2;
-    directory->links.fetch_add(1);
-  }
-  inode->references.fetch_add(1);
-  *out = {this, reinterpret_cast<uint64_t>(inode)};
+  *out = {this, IdOf(inode)};
   return 0;
 }
 
@@ -217,15 +225,16 @@ int MemoryFs::Symlink(const Credentials& who, uint64_t id, std::string_view name
   Inode* directory = InodeOf(id);
   Inode* inode = NewInode(S_IFLNK | 0777, who);
   if (inode == nullptr) return -ENOSPC;
+  int error = 0;
   inode->target = static_cast<char*>(objects_->AllocateBuffer(target.size()));
   if (inode->target == nullptr) {
-    Free(inode);
-    return -ENOSPC;
+    error = -ENOSPC;
+  } else {
+    memcpy(inode->target, target.data(), target.size());
+    inode->size = target.size();
+    const ExclusiveLock lock(directory->lock, LockRank::kDirectory);
+    error = AddEntry(who, directory, name, inode);
   }
-  memcpy(inode->target, target.data(), target.size());
-  inode->size = target.size();
-  const MutexLock lock(directory->lock, LockRank::kDirectory);
-  const int error = AddEntry(who, directory, name, inode);
   if (error != 0) Free(inode);
   return error;
 }
@@ -233,134 +242,36 @@ int MemoryFs::Symlink(const Credentials& who, uint64_t id, std::string_view name
 int MemoryFs::Link(const Credentials& who, uint64_t node, uint64_t id, std::string_view name) {
   Inode* inode = InodeOf(node);
   Inode* directory = InodeOf(id);
-  if (S_ISDIR(inode->mode)) return -EPERM;
-  const MutexLock lock(directory->lock, LockRank::kDirectory);
-  const int error = AddEntry(who, directory, name, inode);
-  if (error != 0) return error;
+  if (inode->is(S_IFDIR)) {
+    Node there;
+    if (Lookup(who, id, name, &there) != 0) return -EPERM;
+    Release(there.id);
+    return -EEXIST;
+  }
+  // A file that lost its last name gets none again: whoever took that name away relies on it.
+  uint32_t links = inode->links.load();
+  do {
+    if (links == 0) return -ENOENT;
+  } while (!inode->links.compare_exchange_weak(links, links + 1));
   inode->references.fetch_add(1);
-  inode->links.fetch_add(1);
-  inode->ctime = platform::ClockNs(0);
-  return 0;
-}
-
-// Write permission, and the sticky bit.
-int MemoryFs::CheckRemoval(const Credentials& who, const Inode& directory, const Inode& victim) {
-  const int error = Access(who, reinterpret_cast<uint64_t>(&directory), kWrite | kSearch);
-  if (error != 0) return error;
-  if ((directory.mode & S_ISVTX) != 0 && who.uid != 0 && who.uid != directory.uid &&
-      who.uid != victim.uid)
-    return -EPERM;
-  return 0;
-}
-
-int MemoryFs::Remove(const Credentials& who, uint64_t id, std::string_view name, Removal kind) {
-  Inode* directory = InodeOf(id);
-  Inode* victim = nullptr;
+  int error = 0;
   {
-    const MutexLock lock(directory->lock, LockRank::kDirectory);
-    int error = Materialise(directory);
-    if (error == 0) victim = Find(directory, name, &error);
-    if (victim == nullptr) return error;
-    error = CheckRemoval(who, *directory, *victim);
-    if (error != 0) return error;
-    if (kind == Removal::kFile && S_ISDIR(victim->mode)) return -EISDIR;
-    if (kind == Removal::kDirectory) {
-      if (!S_ISDIR(victim->mode)) return -ENOTDIR;
-      // A parent is locked before its child; addresses do not say which is which, so no two are
-      // locked at once: a name that arrives in between finds a directory without links and is
-      // refused.
-      victim->links.store(0);
-      if (victim->directory.in_image ? !image_->EntriesOf(victim->image).empty()
-                                     : victim->directory.alive > 0) {
-        victim->links.store(2);
-        return -ENOTEMPTY;
-      }
-      directory->links.fetch_sub(1);
-    } else {
-      victim->links.fetch_sub(1);
-    }
-    Erase(directory, name);
-    Touch(directory);
-    victim->ctime = directory->ctime;
+    const ExclusiveLock lock(directory->lock, LockRank::kDirectory);
+    error = AddEntry(who, directory, name, inode);
+    if (error == 0) inode->ctime = directory->ctime.load();
   }
-  Unref(victim);
-  return 0;
-}
-
-int MemoryFs::Rename(const Credentials& who, uint64_t from, std::string_view from_name, uint64_t to,
-                     std::string_view to_name, uint32_t flags) {
-  if (to_name.size() > kMaxNameSize || from_name.size() > kMaxNameSize) return -ENAMETOOLONG;
-  const MutexLock lock(rename_lock_, LockRank::kRename);
-  return RenameLocked(who, InodeOf(from), from_name, InodeOf(to), to_name, flags);
-}
-
-int MemoryFs::RenameLocked(const Credentials& who, Inode* from, std::string_view from_name,
-                           Inode* to, std::string_view to_name, uint32_t flags) {
-  Inode* replaced = nullptr;
-  {
-    const TwoDirectories lock(from, to);
-    int error = Materialise(from);
-    if (error == 0) error = Materialise(to);
-    if (error != 0) return error;
-    Inode* moved = Find(from, from_name, &error);
-    if (moved == nullptr) return error;
-    if (to->links.load() == 0) return -ENOENT;
-    Inode* target = Find(to, to_name, &error);
-    if (target == nullptr && error != -ENOENT) return error;
-    if (target == nullptr && (flags & kExchange) != 0) return -ENOENT;
-    if (target != nullptr && (flags & kNoReplace) != 0) return -EEXIST;
-    if (target == moved) return 0;
-    error = CheckRemoval(who, *from, *moved);
-    if (error == 0 && target != nullptr) error = CheckRemoval(who, *to, *target);
-    if (error == 0) error = Access(who, reinterpret_cast<uint64_t>(to), kWrite | kSearch);
-    if (error != 0) return error;
-    // A directory cannot move into itself. Parents change only under rename_lock_.
-    for (const Inode* up = to; up != nullptr; up = up->directory.parent) {
-      if (up == moved) return -EINVAL;
-    }
-    const bool moves_directory = S_ISDIR(moved->mode);
-    if (target != nullptr && (flags & kExchange) != 0) {
-      EntryOf(from->directory, from_name)->inode = target;
-      EntryOf(to->directory, to_name)->inode = moved;
-      if (S_ISDIR(target->mode))
-        target->directory.parent = from, from->links.fetch_add(1), to->links.fetch_sub(1);
-      if (moves_directory)
-        moved->directory.parent = to, to->links.fetch_add(1), from->links.fetch_sub(1);
-      Touch(from), Touch(to);
-      return 0;
-    }
-    if (target != nullptr) {
-      if (moves_directory && !S_ISDIR(target->mode)) return -ENOTDIR;
-      if (!moves_directory && S_ISDIR(target->mode)) return -EISDIR;
-      if (S_ISDIR(target->mode)) {
-        if (target->directory.in_image ? !image_->EntriesOf(target->image).empty()
-                                       : target->directory.alive > 0)
-          return -ENOTEMPTY;
-        target->links.store(0);
-        to->links.fetch_sub(1);
-      } else {
-        target->links.fetch_sub(1);
-      }
-      EntryOf(to->directory, to_name)->inode = moved;
-      if (moves_directory) moved->directory.parent = to;
-      replaced = target;
-    } else if ((error = Insert(to, to_name, moved)) != 0) {
-      return error;
-    }
-    Erase(from, from_name);
-    if (moves_directory) from->links.fetch_sub(1), to->links.fetch_add(1);
-    Touch(from), Touch(to);
-    moved->ctime = to->ctime;
-  }
-  if (replaced != nullptr) Unref(replaced);
-  return 0;
+  if (error != 0) DropLink(inode);
+  return error;
 }
 
 int MemoryFs::List(uint64_t id, uint64_t cookie, DirectorySink sink) {
   Inode* inode = InodeOf(id);
-  const MutexLock lock(inode->lock, LockRank::kDirectory);
-  const int error = Materialise(inode);
-  if (error != 0) return error;
+  if (cookie == 0) {
+    const ExclusiveLock lock(inode->lock, LockRank::kDirectory);
+    const int error = Materialise(inode);
+    if (error != 0) return error;
+  }
+  const SharedLock lock(inode->lock, LockRank::kDirectory);
   const Directory& directory = inode->directory;
   const DirectoryEntry* const first = directory.entries;
   const DirectoryEntry* const end = first + directory.used;
@@ -373,7 +284,7 @@ int MemoryFs::List(uint64_t id, uint64_t cookie, DirectorySink sink) {
                    at->inode->mode & S_IFMT, at->cookie))
       break;
   }
-  inode->atime = platform::ClockNs(0);
+  inode->atime = static_cast<int64_t>(platform::ClockNs(0));
   return 0;
 }
 

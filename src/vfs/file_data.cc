@@ -1,3 +1,5 @@
+// Contents of regular files.
+
 #include <algorithm>
 #include <bit>
 #include <cerrno>
@@ -11,122 +13,139 @@ namespace {
 
 constexpr uint64_t kSmallestChunk = 512;
 constexpr uint64_t kMaxFile = uint64_t{1} << 40;
-constexpr uint32_t kFileBytesLimit = 1u << 3;  // control::kLimitFileBytes
+constexpr uint32_t kFirstTables = 4;
 
 }  // namespace
 
-bool FileData::Charge(uint64_t bytes) {
-  if (fs_.bytes_.fetch_add(bytes) + bytes <= fs_.quotas_.max_bytes) return true;
-  fs_.bytes_.fetch_sub(bytes);
-  if (fs_.quotas_.limits_met != nullptr) fs_.quotas_.limits_met->fetch_or(kFileBytesLimit);
-  return false;
+std::byte* FileData::ChunkAt(uint64_t index) const {
+  if (index == 0) return contents_.first;
+  const uint64_t table = index / ChunkTable::kChunks;
+  if (table >= contents_.table_count || contents_.tables[table] == nullptr) return nullptr;
+  return contents_.tables[table]->chunks[index % ChunkTable::kChunks];
 }
 
-void FileData::FreeChunk(std::byte* chunk, uint64_t bytes) {
-  if (chunk == nullptr) return;
-  // Whole chunks go back to the host; the allocator clears nothing in buffers.
-  if (bytes == kChunkBytes) platform::DiscardShared(reinterpret_cast<uint64_t>(chunk), bytes);
-  fs_.blocks_->Free(chunk, bytes);
-  fs_.bytes_.fetch_sub(bytes);
-}
-
-int FileData::GrowTable(uint64_t index) {
-  Contents& contents = inode_.contents;
-  if (index < contents.chunk_count) return 0;
-  const uint64_t count = std::max<uint64_t>(std::bit_ceil(index + 1), 4);
-  auto** chunks = static_cast<std::byte**>(fs_.objects_->Allocate(count * sizeof(std::byte*)));
-  if (chunks == nullptr) return -ENOSPC;
-  if (contents.chunks != nullptr) {
-    memcpy(chunks, contents.chunks, contents.chunk_count * sizeof(std::byte*));
-    fs_.objects_->Free(contents.chunks, contents.chunk_count * sizeof(std::byte*));
+// Where the pointer to a chunk after the first is kept; null when the arena is full.
+std::byte** FileData::SlotFor(uint64_t index) {
+  const uint64_t table = index / ChunkTable::kChunks;
+  if (table >= contents_.table_count) {
+    const uint64_t count = std::max<uint64_t>(std::bit_ceil(table + 1), kFirstTables);
+    auto** tables = static_cast<ChunkTable**>(fs_.objects_->Allocate(count * sizeof(ChunkTable*)));
+    if (tables == nullptr) return nullptr;
+    if (contents_.table_count > 0) {
+      memcpy(tables, contents_.tables, contents_.table_count * sizeof(ChunkTable*));
+      fs_.objects_->Free(contents_.tables, contents_.table_count * sizeof(ChunkTable*));
+    }
+    contents_.tables = tables;
+    contents_.table_count = static_cast<uint32_t>(count);
   }
-  contents.chunks = chunks;
-  contents.chunk_count = static_cast<uint32_t>(count);
-  return 0;
+  ChunkTable*& chunks = contents_.tables[table];
+  if (chunks == nullptr) chunks = fs_.objects_->New<ChunkTable>();
+  return chunks == nullptr ? nullptr : &chunks->chunks[index % ChunkTable::kChunks];
 }
 
-// Chunk 0 as large as `bytes` needs.
-int FileData::GrowFirst(uint64_t bytes) {
-  Contents& contents = inode_.contents;
-  const uint64_t wanted = std::bit_ceil(std::max(bytes, kSmallestChunk));
-  if (wanted <= contents.first_bytes) return 0;
-  const int error = GrowTable(0);
-  if (error != 0) return error;
-  if (!Charge(wanted)) return -EDQUOT;
-  auto* chunk = static_cast<std::byte*>(fs_.blocks_->AllocateBuffer(wanted));
-  if (chunk == nullptr) {
-    fs_.bytes_.fetch_sub(wanted);
-    return -ENOSPC;
-  }
-  const uint64_t old = contents.chunks[0] == nullptr ? 0 : contents.first_bytes;
-  if (old > 0) memcpy(chunk, contents.chunks[0], old);
-  memset(chunk + old, 0, wanted - old);
-  FreeChunk(contents.chunks[0], contents.first_bytes);
-  contents.chunks[0] = chunk;
-  contents.first_bytes = static_cast<uint32_t>(wanted);
-  return 0;
-}
-
-// The chunk with room for its first `bytes` bytes.
-std::byte* FileData::ChunkForWrite(uint64_t index, uint64_t bytes, int* error) {
-  Contents& contents = inode_.contents;
-  if (index == 0) {
-    *error = GrowFirst(bytes);
-    return *error == 0 ? contents.chunks[0] : nullptr;
-  }
-  *error = GrowTable(index);
-  if (*error != 0) return nullptr;
-  std::byte*& chunk = contents.chunks[index];
-  if (chunk != nullptr) return chunk;
-  if (!Charge(kChunkBytes)) {
+// `charge` of its bytes are new to the quota.
+std::byte* FileData::NewChunk(uint64_t bytes, uint64_t charge, int* error) {
+  if (!fs_.ChargeBytes(charge)) {
     *error = -EDQUOT;
     return nullptr;
   }
-  chunk = static_cast<std::byte*>(fs_.blocks_->AllocateBuffer(kChunkBytes));
+  auto* chunk = static_cast<std::byte*>(fs_.blocks_->AllocateBuffer(bytes));
   if (chunk == nullptr) {
-    fs_.bytes_.fetch_sub(kChunkBytes);
+    fs_.bytes_.fetch_sub(charge);
     *error = -ENOSPC;
     return nullptr;
   }
-  memset(chunk, 0, kChunkBytes);
+  contents_.allocated += charge;
   return chunk;
 }
 
-int FileData::Own() {
-  if (inode_.image == kNoImage) return 0;
-  const std::byte* data = fs_.image_->DataOf(inode_.image);
-  const uint64_t size = inode_.size;
-  inode_.image = kNoImage;
-  inode_.contents = {};
-  inode_.size = 0;
-  const int64_t put = size == 0 ? 0 : Write(0, data, size);
-  return put < 0 ? static_cast<int>(put) : static_cast<uint64_t>(put) < size ? -EDQUOT : 0;
+void FileData::FreeChunk(std::byte* chunk, uint64_t bytes) {
+  // Whole chunks go back to the host.
+  if (bytes == kChunkBytes) platform::DiscardShared(reinterpret_cast<uint64_t>(chunk), bytes);
+  fs_.blocks_->Free(chunk, bytes);
 }
 
-int64_t FileData::Read(uint64_t offset, void* to, uint64_t size) {
-  if (offset >= inode_.size) return 0;
-  size = std::min(size, inode_.size - offset);
-  auto* out = static_cast<std::byte*>(to);
-  if (inode_.image != kNoImage) {
-    return Copy(out, fs_.image_->DataOf(inode_.image) + offset, size) != 0
-               ? -EFAULT
-               : static_cast<int64_t>(size);
+// What a chunk that comes into being holds: the image's bytes, then zeros.
+void FileData::Fill(std::byte* chunk, uint64_t index, Range part) const {
+  if (part.begin >= part.end) return;
+  const uint64_t start = index * kChunkBytes;
+  const uint64_t lower =
+      contents_.image_bytes <= start ? 0 : std::min(contents_.image_bytes - start, part.end);
+  const uint64_t split = std::max(part.begin, lower);
+  if (split > part.begin) {
+    memcpy(chunk + part.begin, fs_.image_->DataOf(inode_.image) + start + part.begin,
+           split - part.begin);
   }
+  memset(chunk + split, 0, part.end - split);
+}
+
+int FileData::GrowFirst(uint64_t bytes, Range wanted) {
+  const uint64_t size = std::bit_ceil(std::max(bytes, kSmallestChunk));
+  const uint64_t old = contents_.first_bytes;
+  if (size <= old) return 0;
+  int error = 0;
+  std::byte* chunk = NewChunk(size, size - old, &error);
+  if (chunk == nullptr) return error;
+  if (old > 0) {
+    memcpy(chunk, contents_.first, old);
+    FreeChunk(contents_.first, old);
+    wanted = {old, old};
+  }
+  Fill(chunk, 0, {old, wanted.begin});
+  Fill(chunk, 0, {wanted.end, size});
+  contents_.first = chunk;
+  contents_.first_bytes = static_cast<uint32_t>(size);
+  return 0;
+}
+
+std::byte* FileData::ChunkForWrite(uint64_t index, Range wanted, bool* fresh, int* error) {
+  *fresh = false;
+  if (index == 0) {
+    // The image's bytes in this chunk must all find room in it.
+    const uint64_t lower = std::min(contents_.image_bytes, kChunkBytes);
+    *fresh = contents_.first_bytes == 0;
+    *error = GrowFirst(std::max(wanted.end, lower), wanted);
+    return *error == 0 ? contents_.first : nullptr;
+  }
+  std::byte** slot = SlotFor(index);
+  if (slot == nullptr) {
+    *error = -ENOSPC;
+    return nullptr;
+  }
+  if (*slot != nullptr) return *slot;
+  std::byte* chunk = NewChunk(kChunkBytes, kChunkBytes, error);
+  if (chunk == nullptr) return nullptr;
+  *fresh = true;
+  Fill(chunk, index, {0, wanted.begin});
+  Fill(chunk, index, {wanted.end, kChunkBytes});
+  *slot = chunk;
+  return chunk;
+}
+
+int64_t FileData::Read(uint64_t offset, void* to, uint64_t size) const {
+  const uint64_t file_size = inode_.size;
+  if (offset >= file_size) return 0;
+  size = std::min(size, file_size - offset);
+  auto* out = static_cast<std::byte*>(to);
   static constexpr std::byte kZeros[4096] = {};
   for (uint64_t done = 0; done < size;) {
-    const uint64_t index = (offset + done) / kChunkBytes;
-    const uint64_t start = (offset + done) % kChunkBytes;
+    const uint64_t at = offset + done;
+    const uint64_t index = at / kChunkBytes;
+    const uint64_t start = at % kChunkBytes;
     uint64_t part = std::min(size - done, kChunkBytes - start);
-    const std::byte* chunk =
-        index < inode_.contents.chunk_count ? inode_.contents.chunks[index] : nullptr;
-    const std::byte* from = chunk + start;
-    if (chunk == nullptr || start >= BytesOf(index)) {
-      from = kZeros;
-      part = std::min<uint64_t>(part, sizeof kZeros);
-    } else {
+    const std::byte* from = kZeros;
+    const std::byte* chunk = ChunkAt(index);
+    if (chunk != nullptr && start < BytesOf(index)) {
+      from = chunk + start;
       part = std::min(part, BytesOf(index) - start);
+    } else if (chunk == nullptr && at < contents_.image_bytes) {
+      from = fs_.image_->DataOf(inode_.image) + at;
+      part = std::min(part, contents_.image_bytes - at);
+    } else {
+      // Never past where the image begins to show: a chunk's end is one.
+      part = std::min<uint64_t>(part, sizeof kZeros);
     }
-    if (Copy(out + done, from, part) != 0) return -EFAULT;
+    if (Copy(out + done, from, part) != 0) return done > 0 ? static_cast<int64_t>(done) : -EFAULT;
     done += part;
   }
   return static_cast<int64_t>(size);
@@ -134,97 +153,111 @@ int64_t FileData::Read(uint64_t offset, void* to, uint64_t size) {
 
 int64_t FileData::Write(uint64_t offset, const void* from, uint64_t size) {
   if (size == 0) return 0;
-  if (offset > kMaxFile || size > kMaxFile - offset) return -EFBIG;
-  int error = Own();
+  if (offset >= kMaxFile) return -EFBIG;
+  size = std::min(size, kMaxFile - offset);
   const auto* in = static_cast<const std::byte*>(from);
+  int error = 0;
   uint64_t done = 0;
   while (error == 0 && done < size) {
     const uint64_t index = (offset + done) / kChunkBytes;
     const uint64_t start = (offset + done) % kChunkBytes;
     const uint64_t part = std::min(size - done, kChunkBytes - start);
     // A file that grows beyond its first chunk gets that in full size at once.
-    if (index > 0 && inode_.contents.first_bytes > 0) error = GrowFirst(kChunkBytes);
-    std::byte* chunk = error == 0 ? ChunkForWrite(index, start + part, &error) : nullptr;
+    if (index > 0 && contents_.first_bytes > 0) error = GrowFirst(kChunkBytes, {});
+    bool fresh = false;
+    std::byte* chunk =
+        error == 0 ? ChunkForWrite(index, {start, start + part}, &fresh, &error) : nullptr;
     if (chunk == nullptr) break;
     if (Copy(chunk + start, in + done, part) != 0) {
+      // What an earlier file left there must not show.
+      if (fresh) Fill(chunk, index, {start, start + part});
       error = -EFAULT;
       break;
     }
     done += part;
   }
-  inode_.size = std::max(inode_.size, done > 0 ? offset + done : 0);
+  if (done > 0) {
+    inode_.modified = true;
+    if (offset + done > inode_.size) inode_.size = offset + done;
+  }
   return done > 0 ? static_cast<int64_t>(done) : error;
+}
+
+void FileData::FreeChunksFrom(uint64_t index) {
+  if (index == 0 && contents_.first != nullptr) {
+    FreeChunk(contents_.first, contents_.first_bytes);
+    fs_.bytes_.fetch_sub(contents_.first_bytes);
+    contents_.allocated -= contents_.first_bytes;
+    contents_.first = nullptr;
+    contents_.first_bytes = 0;
+  }
+  for (uint64_t t = index / ChunkTable::kChunks; t < contents_.table_count; ++t) {
+    ChunkTable*& table = contents_.tables[t];
+    if (table == nullptr) continue;
+    const uint64_t base = t * ChunkTable::kChunks;
+    for (uint64_t i = index > base ? index - base : 0; i < ChunkTable::kChunks; ++i) {
+      if (table->chunks[i] == nullptr) continue;
+      FreeChunk(table->chunks[i], kChunkBytes);
+      fs_.bytes_.fetch_sub(kChunkBytes);
+      contents_.allocated -= kChunkBytes;
+      table->chunks[i] = nullptr;
+    }
+    if (index > base) continue;
+    fs_.objects_->Delete(table);
+    table = nullptr;
+  }
 }
 
 int FileData::Resize(uint64_t size) {
   if (size > kMaxFile) return -EFBIG;
-  if (size == 0) {
-    Clear();
-    inode_.size = 0;
-    return 0;
-  }
-  const int error = Own();
-  if (error != 0) return error;
-  Contents& contents = inode_.contents;
+  inode_.modified = true;
   if (size < inode_.size) {
-    const uint64_t keep = (size + kChunkBytes - 1) / kChunkBytes;
-    for (uint64_t i = keep; i < contents.chunk_count; ++i) {
-      FreeChunk(contents.chunks[i], BytesOf(i));
-      contents.chunks[i] = nullptr;
-    }
+    FreeChunksFrom((size + kChunkBytes - 1) / kChunkBytes);
+    contents_.image_bytes = std::min(contents_.image_bytes, size);
     // What was cut off must read as zeros when the file grows again.
-    const uint64_t last = (size - 1) / kChunkBytes;
-    const uint64_t in_last = (size - 1) % kChunkBytes + 1;
-    std::byte* const chunk = last < contents.chunk_count ? contents.chunks[last] : nullptr;
-    if (chunk != nullptr && in_last < BytesOf(last)) {
-      memset(chunk + in_last, 0, BytesOf(last) - in_last);
-    }
+    const uint64_t rest = size % kChunkBytes;
+    const uint64_t last = size / kChunkBytes;
+    std::byte* chunk = ChunkAt(last);
+    if (rest > 0 && chunk != nullptr && rest < BytesOf(last))
+      memset(chunk + rest, 0, BytesOf(last) - rest);
   }
   inode_.size = size;
   return 0;
 }
 
 int FileData::Reserve(uint64_t offset, uint64_t size) {
-  if (size == 0 || offset > kMaxFile || size > kMaxFile - offset)
-    return size == 0 ? -EINVAL : -EFBIG;
-  int error = Own();
-  for (uint64_t index = offset / kChunkBytes;
-       error == 0 && index <= (offset + size - 1) / kChunkBytes; ++index) {
-    (void)ChunkForWrite(index, std::min(kChunkBytes, offset + size - index * kChunkBytes), &error);
+  if (size == 0) return -EINVAL;
+  if (offset >= kMaxFile || size > kMaxFile - offset) return -EFBIG;
+  const uint64_t last = (offset + size - 1) / kChunkBytes;
+  int error = 0;
+  if (last > 0 && contents_.first_bytes > 0) error = GrowFirst(kChunkBytes, {});
+  for (uint64_t index = offset / kChunkBytes; error == 0 && index <= last; ++index) {
+    // An empty range at the end: all of it is filled.
+    const uint64_t end = std::min(kChunkBytes, offset + size - index * kChunkBytes);
+    bool fresh = false;
+    (void)ChunkForWrite(index, {end, end}, &fresh, &error);
   }
   return error;
 }
 
-int64_t FileData::Seek(uint64_t offset, bool hole) {
-  if (offset >= inode_.size) return -ENXIO;
-  if (inode_.image != kNoImage) return static_cast<int64_t>(hole ? inode_.size : offset);
-  while (offset < inode_.size) {
+int64_t FileData::Seek(uint64_t offset, bool hole) const {
+  const uint64_t file_size = inode_.size;
+  if (offset >= file_size) return -ENXIO;
+  while (offset < file_size) {
     const uint64_t index = offset / kChunkBytes;
-    const bool is_hole =
-        index >= inode_.contents.chunk_count || inode_.contents.chunks[index] == nullptr;
+    const bool is_hole = ChunkAt(index) == nullptr && offset >= contents_.image_bytes;
     if (is_hole == hole) return static_cast<int64_t>(offset);
     offset = (index + 1) * kChunkBytes;
   }
-  return hole ? static_cast<int64_t>(inode_.size) : -ENXIO;
-}
-
-uint64_t FileData::AllocatedBytes() const {
-  if (inode_.image != kNoImage) return inode_.size;
-  uint64_t bytes = 0;
-  for (uint64_t i = 0; i < inode_.contents.chunk_count; ++i) {
-    if (inode_.contents.chunks[i] != nullptr) bytes += BytesOf(i);
-  }
-  return bytes;
+  return hole ? static_cast<int64_t>(file_size) : -ENXIO;
 }
 
 void FileData::Clear() {
-  if (inode_.image == kNoImage && inode_.contents.chunks != nullptr) {
-    Contents& contents = inode_.contents;
-    for (uint64_t i = 0; i < contents.chunk_count; ++i) FreeChunk(contents.chunks[i], BytesOf(i));
-    fs_.objects_->Free(contents.chunks, contents.chunk_count * sizeof(std::byte*));
+  FreeChunksFrom(0);
+  if (contents_.table_count > 0) {
+    fs_.objects_->Free(contents_.tables, contents_.table_count * sizeof(ChunkTable*));
   }
-  inode_.image = kNoImage;
-  inode_.contents = {};
+  contents_ = {};
 }
 
 }  // namespace cordon::vfs

@@ -109,6 +109,11 @@ class FileSystem {
                      std::string_view to_name, uint32_t flags) = 0;
 
   virtual int GetStat(uint64_t id, Stat* out) = 0;
+  // st_mode alone: what a walk asks of every inode on its way.
+  virtual uint32_t ModeOf(uint64_t id) {
+    Stat stat = {};
+    return GetStat(id, &stat) == 0 ? stat.mode : 0;
+  }
   virtual int SetAttributes(const Credentials& who, uint64_t id, const Attributes& change) = 0;
   // Permission to do `access` (R_OK 4 | W_OK 2 | X_OK 1): 0 or -EACCES.
   virtual int Access(const Credentials& who, uint64_t id, uint32_t access) = 0;

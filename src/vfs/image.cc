@@ -8,6 +8,10 @@
 namespace cordon::vfs {
 namespace {
 
+constexpr uint64_t kPage = 4096;
+constexpr uint64_t kMaxTarget = 4096;
+constexpr uint32_t kMaxNameBytes = 255;
+
 bool Fits(uint64_t offset, uint64_t size, uint64_t whole) {
   return offset <= whole && size <= whole - offset;
 }
@@ -20,7 +24,7 @@ bool Image::Open(std::span<const std::byte> file, const std::byte* code) {
   memcpy(&header, file.data(), sizeof header);
   if (header.magic != kImageMagic || header.version != kImageVersion ||
       header.file_size != file.size() || header.inode_count == 0 ||
-      header.code_offset % 4096 != 0 || header.inodes % 8 != 0 || header.entries % 4 != 0 ||
+      header.code_offset % kPage != 0 || header.inodes % 8 != 0 || header.entries % 4 != 0 ||
       !Fits(header.code_offset, header.code_size, file.size()) ||
       !Fits(header.inodes, uint64_t{header.inode_count} * sizeof(ImageInode), file.size()) ||
       !Fits(header.entries, uint64_t{header.entry_count} * sizeof(ImageEntry), file.size()) ||
@@ -33,22 +37,65 @@ bool Image::Open(std::span<const std::byte> file, const std::byte* code) {
   entries_ = {reinterpret_cast<const ImageEntry*>(file.data() + header.entries),
               header.entry_count};
   strings_ = reinterpret_cast<const char*>(file.data() + header.strings);
-  for (const ImageInode& inode : inodes_) {
-    if (!Fits(inode.data, inode.size, file.size()) ||
-        !Fits(inode.first_entry, inode.entry_count, header.entry_count) ||
-        !Fits(inode.metadata, inode.metadata_size, file.size()) || inode.metadata % 8 != 0 ||
-        !Fits(inode.image_offset, inode.image_size, header.code_size) ||
-        inode.image_offset % 4096 != 0) {
-      return false;
-    }
-  }
+  shared_count_ = header.shared_count;
   for (const ImageEntry& entry : entries_) {
-    if (entry.inode >= header.inode_count || entry.name_size == 0 || entry.name_size > 255 ||
+    if (entry.inode >= header.inode_count || entry.name_size == 0 ||
+        entry.name_size > kMaxNameBytes ||
         !Fits(entry.name, entry.name_size, header.string_bytes)) {
       return false;
     }
   }
-  return S_ISDIR(inodes_[0].mode);
+  for (const ImageInode& inode : inodes_) {
+    if (!CheckInode(inode, header)) return false;
+  }
+  if (!S_ISDIR(inodes_[0].mode)) return false;
+  for (uint32_t number = 0; number < inode_count(); ++number) {
+    if (S_ISDIR(inodes_[number].mode) && !CheckDirectory(number)) return false;
+  }
+  return true;
+}
+
+bool Image::CheckInode(const ImageInode& inode, const ImageHeader& header) const {
+  if (!Fits(inode.data, inode.size, file_.size()) ||
+      !Fits(inode.metadata, inode.metadata_size, file_.size()) || inode.metadata % 8 != 0 ||
+      !Fits(inode.image_offset, inode.image_size, header.code_size) ||
+      inode.image_offset % kPage != 0 || inode.shared_slot > header.shared_count) {
+    return false;
+  }
+  switch (inode.mode & S_IFMT) {
+    case S_IFDIR:
+      return Fits(inode.first_entry, inode.entry_count, header.entry_count) &&
+             inode.shared_slot == 0 && inode.metadata_size == 0;
+    case S_IFLNK:
+      return inode.size > 0 && inode.size < kMaxTarget && inode.metadata_size == 0 &&
+             (inode.shared_slot != 0 || inode.links == 1);
+    case S_IFREG:
+      return inode.shared_slot != 0 || inode.links == 1;
+    default:
+      return false;
+  }
+}
+
+// Names in order and without '/', and a tree: a directory is named once, in its parent, and its
+// number is above its parent's.
+bool Image::CheckDirectory(uint32_t number) const {
+  std::string_view last;
+  uint32_t last_directory = number;
+  uint32_t directories = 0;
+  for (const ImageEntry& entry : EntriesOf(number)) {
+    const std::string_view name = NameOf(entry);
+    if (name <= last || name == "." || name == ".." || name.find('/') != name.npos ||
+        name.find('\0') != name.npos) {
+      return false;
+    }
+    last = name;
+    const ImageInode& child = inodes_[entry.inode];
+    if (!S_ISDIR(child.mode)) continue;
+    if (child.parent != number || entry.inode <= last_directory) return false;
+    last_directory = entry.inode;
+    ++directories;
+  }
+  return inodes_[number].links == directories + 2;
 }
 
 const ImageEntry* Image::Find(uint32_t directory, std::string_view name) const {

@@ -19,7 +19,7 @@
 namespace cordon::vfs {
 
 inline constexpr std::array<char, 8> kImageMagic = {'C', 'O', 'R', 'D', 'O', 'N', 'U', 'L'};
-inline constexpr uint32_t kImageVersion = 1;
+inline constexpr uint32_t kImageVersion = 2;
 
 struct ImageHeader {
   std::array<char, 8> magic;
@@ -27,7 +27,8 @@ struct ImageHeader {
   uint32_t inode_count;
   uint32_t entry_count;
   uint32_t string_bytes;
-  uint64_t inodes;  // offsets in the file
+  uint32_t shared_count;  // files with several names
+  uint64_t inodes;        // offsets in the file
   uint64_t entries;
   uint64_t strings;
   uint64_t file_size;
@@ -40,7 +41,9 @@ struct ImageInode {
   uint32_t uid, gid;
   uint32_t first_entry, entry_count;  // of a directory, sorted by name
   uint32_t links;
-  uint64_t data, size;  // contents or link target
+  uint32_t parent;       // of a directory; the root's is itself
+  uint32_t shared_slot;  // of a file with several names: 1 to shared_count; otherwise 0
+  uint64_t data, size;   // contents or link target
   int64_t mtime;
   // Of a program: its object; image_offset counts from code_offset. metadata_size 0: none.
   uint64_t metadata, metadata_size;
@@ -54,11 +57,12 @@ struct ImageEntry {
 
 class Image {
  public:
-  // Checks every offset; false if the file is damaged. Inode 0 is the root.
+  // Checks everything that reading relies on; false if the file is damaged. Inode 0 is the root.
   [[nodiscard]] bool Open(std::span<const std::byte> file, const std::byte* code);
 
   [[nodiscard]] const ImageInode& inode(uint32_t number) const { return inodes_[number]; }
   [[nodiscard]] uint32_t inode_count() const { return static_cast<uint32_t>(inodes_.size()); }
+  [[nodiscard]] uint32_t shared_count() const { return shared_count_; }
   [[nodiscard]] std::span<const ImageEntry> EntriesOf(uint32_t directory) const {
     return entries_.subspan(inodes_[directory].first_entry, inodes_[directory].entry_count);
   }
@@ -74,11 +78,15 @@ class Image {
   [[nodiscard]] const std::byte* code() const { return code_; }
 
  private:
+  [[nodiscard]] bool CheckInode(const ImageInode& inode, const ImageHeader& header) const;
+  [[nodiscard]] bool CheckDirectory(uint32_t number) const;
+
   std::span<const std::byte> file_;
   const std::byte* code_ = nullptr;
   std::span<const ImageInode> inodes_;
   std::span<const ImageEntry> entries_;
   const char* strings_ = nullptr;
+  uint32_t shared_count_ = 0;
 };
 
 }  // namespace cordon::vfs

@@ -1,30 +1,45 @@
 #include "vfs/memory_fs.h"
 
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
 
+#include "arena/layout.h"
 #include "arena/platform.h"
 #include "vfs/inode.h"
 
 namespace cordon::vfs {
 namespace {
 
-constexpr uint64_t kSecond = 1'000'000'000;
-constexpr uint32_t kFilesLimit = 1u << 2;  // control::kLimitFiles
+constexpr uint32_t kFilesLimit = 1u << 2;      // control::kLimitFiles
+constexpr uint32_t kFileBytesLimit = 1u << 3;  // control::kLimitFileBytes
+constexpr uint64_t kPiece = 1 << 20;           // no lock is held over a longer copy
+constexpr uint32_t kPermissions = 07777;
+constexpr uint32_t kWrite = 2;
 
 CopyFunction copy_function = [](void* to, const void* from, uint64_t size) {
   memcpy(to, from, size);
   return 0;
 };
 
-Time TimeOf(uint64_t ns) {
-  return {static_cast<int64_t>(ns / kSecond), static_cast<uint32_t>(ns % kSecond)};
+// Times before 1970 are negative, their nanoseconds are not.
+Time TimeOf(int64_t ns) {
+  constexpr auto kSecond = static_cast<int64_t>(kNsInSecond);
+  int64_t seconds = ns / kSecond;
+  if (ns % kSecond < 0) --seconds;
+  return {seconds, static_cast<uint32_t>(ns - seconds * kSecond)};
 }
-uint64_t NsOf(const Time& time) {
-  return static_cast<uint64_t>(time.seconds) * kSecond + time.nanoseconds;
+int64_t NsOf(const Time& time) {
+  // What 64 bits of nanoseconds hold ends in 2262.
+  constexpr int64_t kLatest = INT64_MAX / static_cast<int64_t>(kNsInSecond) - 1;
+  return std::clamp(time.seconds, -kLatest, kLatest) * static_cast<int64_t>(kNsInSecond) +
+         time.nanoseconds;
+}
+int64_t Now() {
+  return static_cast<int64_t>(platform::ClockNs(0));
 }
 
 bool InGroup(const Credentials& who, uint32_t gid) {
@@ -33,6 +48,12 @@ bool InGroup(const Credentials& who, uint32_t gid) {
 }
 
 }  // namespace
+
+void Touch(Inode* inode) {
+  const int64_t now = Now();
+  inode->mtime = now;
+  inode->ctime = now;
+}
 
 void SetCopyFunction(CopyFunction copy) {
   copy_function = copy;
@@ -46,51 +67,65 @@ MemoryFs* MemoryFs::Create(Arena* objects, Arena* blocks, const Image* image,
   void* memory = objects->Allocate(sizeof(MemoryFs));
   if (memory == nullptr) return nullptr;
   auto* fs = new (memory) MemoryFs(objects, blocks, image, quotas);
-  Credentials root;
+  if (image != nullptr && image->shared_count() > 0) {
+    fs->shared_ = static_cast<Inode**>(objects->Allocate(image->shared_count() * sizeof(Inode*)));
+    if (fs->shared_ == nullptr) return nullptr;
+  }
+  const Credentials root;
   fs->root_ = image != nullptr ? fs->FromImage(0) : fs->NewInode(S_IFDIR | 0755, root);
   if (fs->root_ == nullptr) return nullptr;
   if (image == nullptr) fs->root_->links = 2;
   return fs->PopulateDevices() == 0 ? fs : nullptr;
 }
 
+int MemoryFs::MakeDevice(const Credentials& who, uint64_t directory, std::string_view name,
+                         uint32_t mode, uint64_t rdev, std::string_view target) {
+  if (!target.empty()) return Symlink(who, directory, name, target);
+  Node made;
+  const int error = Create(who, directory, name, mode, rdev, &made);
+  if (error == 0) Release(made.id);
+  return error;
+}
+
 int MemoryFs::PopulateDevices() {
   struct Row {
-    const char* name;
+    std::string_view name;
     uint32_t mode;
     uint64_t rdev;
-    const char* target;
+    std::string_view target;
   };
   constexpr Row kRows[] = {
-      {"null", S_IFCHR | 0666, 1 << 8 | 3, nullptr},
-      {"zero", S_IFCHR | 0666, 1 << 8 | 5, nullptr},
-      {"full", S_IFCHR | 0666, 1 << 8 | 7, nullptr},
-      {"random", S_IFCHR | 0666, 1 << 8 | 8, nullptr},
-      {"urandom", S_IFCHR | 0666, 1 << 8 | 9, nullptr},
-      {"tty", S_IFCHR | 0666, 5 << 8, nullptr},
+      {"null", S_IFCHR | 0666, 1 << 8 | 3, {}},
+      {"zero", S_IFCHR | 0666, 1 << 8 | 5, {}},
+      {"full", S_IFCHR | 0666, 1 << 8 | 7, {}},
+      {"random", S_IFCHR | 0666, 1 << 8 | 8, {}},
+      {"urandom", S_IFCHR | 0666, 1 << 8 | 9, {}},
+      {"tty", S_IFCHR | 0666, 5 << 8, {}},
       {"fd", 0, 0, "/proc/self/fd"},
       {"stdin", 0, 0, "/proc/self/fd/0"},
       {"stdout", 0, 0, "/proc/self/fd/1"},
       {"stderr", 0, 0, "/proc/self/fd/2"},
-      {"shm", S_IFDIR | 01777, 0, nullptr},
+      {"shm", S_IFDIR | 01777, 0, {}},
   };
   const Credentials root;
-  const auto root_id = reinterpret_cast<uint64_t>(root_);
   Node dev;
-  int error = Lookup(root, root_id, "dev", &dev);
-  if (error == -ENOENT) error = Create(root, root_id, "dev", S_IFDIR | 0755, 0, &dev);
+  int error = Lookup(root, IdOf(root_), "dev", &dev);
+  if (error == -ENOENT) error = Create(root, IdOf(root_), "dev", S_IFDIR | 0755, 0, &dev);
   if (error != 0) return error;
   for (const Row& row : kRows) {
-    if (row.target != nullptr) {
-      error = Symlink(root, dev.id, row.name, row.target);
-    } else {
-      Node made;
-      error = Create(root, dev.id, row.name, row.mode, row.rdev, &made);
-      if (error == 0) Release(made.id);
-    }
-    if (error != 0) break;
+    error = MakeDevice(root, dev.id, row.name, row.mode, row.rdev, row.target);
+    if (error != 0 && error != -EEXIST) break;  // an image may bring its own
+    error = 0;
   }
   Release(dev.id);
   return error;
+}
+
+bool MemoryFs::ChargeBytes(uint64_t bytes) {
+  if (bytes_.fetch_add(bytes) + bytes <= quotas_.max_bytes) return true;
+  bytes_.fetch_sub(bytes);
+  if (quotas_.limits_met != nullptr) quotas_.limits_met->fetch_or(kFileBytesLimit);
+  return false;
 }
 
 Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who) {
@@ -104,48 +139,78 @@ Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who) {
     files_.fetch_sub(1);
     return nullptr;
   }
+  inodes_.fetch_add(1);
+  inode->counted = true;
   inode->mode = mode;
   inode->uid = who.uid;
   inode->gid = who.gid;
   inode->number = next_number_.fetch_add(1);
-  inode->atime = inode->mtime = inode->ctime = platform::ClockNs(0);
-  if (!S_ISDIR(mode)) inode->contents = {};
+  Touch(inode);
+  inode->atime = inode->mtime.load();
+  if (S_ISREG(mode)) inode->contents = {};
+  if (S_ISLNK(mode)) inode->target = nullptr;
   return inode;
 }
 
-// Inodes of the image do not count against the quota of files.
 Inode* MemoryFs::FromImage(uint32_t number) {
+  const uint32_t slot = image_->inode(number).shared_slot;
+  if (slot == 0) return CopyOfImage(number);
+  const MutexLock lock(shared_lock_, LockRank::kInode);
+  Inode*& known = shared_[slot - 1];
+  // The first reference is the slot's, which goes with the last name (DropLink).
+  if (known == nullptr) known = CopyOfImage(number);
+  if (known != nullptr) known->references.fetch_add(1);
+  return known;
+}
+
+// Inodes of the image do not count against the quota of files.
+Inode* MemoryFs::CopyOfImage(uint32_t number) {
   auto* inode = objects_->New<Inode>();
   if (inode == nullptr) return nullptr;
+  inodes_.fetch_add(1);
   const ImageInode& lower = image_->inode(number);
-  files_.fetch_add(1);
-  quotas_.max_files += 1;
   inode->mode = lower.mode;
   inode->uid = lower.uid;
   inode->gid = lower.gid;
   inode->number = next_number_.fetch_add(1);
   inode->links = lower.links;
-  inode->size = S_ISDIR(lower.mode) ? 0 : lower.size;
-  inode->atime = inode->mtime = inode->ctime = static_cast<uint64_t>(lower.mtime) * kSecond;
+  inode->atime = inode->mtime = inode->ctime = lower.mtime * static_cast<int64_t>(kNsInSecond);
   inode->image = number;
   if (S_ISDIR(lower.mode)) {
     inode->directory.in_image = true;
-  } else {
+    return inode;
+  }
+  inode->size = lower.size;
+  if (S_ISREG(lower.mode)) {
     inode->contents = {};
+    inode->contents.image_bytes = lower.size;
   }
   return inode;
 }
 
+// Gives up what an inode owns. Its parent directory may go with it, and that one's: a loop, because
+// a chain of removed directories can be longer than the kernel's stack.
 void MemoryFs::Free(Inode* inode) {
-  if (inode->attachment.object != nullptr) inode->attachment.release(inode->attachment.object);
-  if (S_ISREG(inode->mode)) FileData(*this, *inode).Clear();
-  if (S_ISLNK(inode->mode) && inode->image == kNoImage) objects_->Free(inode->target, inode->size);
-  if (S_ISDIR(inode->mode) && inode->directory.capacity > 0) {
-    objects_->Free(inode->directory.entries, inode->directory.capacity * sizeof(DirectoryEntry));
-    objects_->Free(inode->directory.table, inode->directory.capacity * 2 * sizeof(uint32_t));
+  while (inode != nullptr) {
+    Inode* parent = nullptr;
+    if (inode->attachment.object != nullptr) inode->attachment.release(inode->attachment.object);
+    if (inode->is(S_IFREG)) FileData(*this, *inode).Clear();
+    if (inode->is(S_IFLNK) && inode->image == kNoImage) {
+      objects_->Free(inode->target, inode->size);
+    }
+    if (inode->is(S_IFDIR)) {
+      const Directory& directory = inode->directory;
+      if (directory.capacity > 0) {
+        objects_->Free(directory.entries, directory.capacity * sizeof(DirectoryEntry));
+        objects_->Free(directory.table, directory.capacity * 2 * sizeof(uint32_t));
+      }
+      parent = directory.parent;
+    }
+    if (inode->counted) files_.fetch_sub(1);
+    inodes_.fetch_sub(1);
+    objects_->Delete(inode);
+    inode = parent != nullptr && parent->references.fetch_sub(1) == 1 ? parent : nullptr;
   }
-  files_.fetch_sub(1);
-  objects_->Delete(inode);
 }
 
 void MemoryFs::Unref(Inode* inode) {
@@ -165,7 +230,6 @@ void MemoryFs::Release(uint64_t id) {
 
 int MemoryFs::GetStat(uint64_t id, Stat* out) {
   Inode& inode = *InodeOf(id);
-  *out = {};
   out->device = 1;
   out->inode = inode.number;
   out->mode = inode.mode;
@@ -173,11 +237,14 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   out->uid = inode.uid;
   out->gid = inode.gid;
   out->rdev = inode.rdev;
-  out->size = static_cast<int64_t>(S_ISDIR(inode.mode) ? 4096 : inode.size);
-  if (S_ISREG(inode.mode)) {
-    const MutexLock lock(inode.lock, LockRank::kInode);
-    out->size = static_cast<int64_t>(inode.size);
-    out->blocks = static_cast<int64_t>((FileData(*this, inode).AllocatedBytes() + 511) / 512);
+  out->size = layout::kPageBytes;
+  out->blocks = 0;
+  if (!inode.is(S_IFDIR)) out->size = static_cast<int64_t>(inode.size.load());
+  if (inode.is(S_IFREG)) {
+    const SharedLock lock(inode.lock, LockRank::kInode);
+    const uint64_t bytes = inode.contents.allocated + inode.contents.image_bytes;
+    out->size = static_cast<int64_t>(inode.size.load());
+    out->blocks = static_cast<int64_t>((bytes + 511) / 512);
   }
   out->atime = TimeOf(inode.atime);
   out->mtime = TimeOf(inode.mtime);
@@ -185,22 +252,34 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   return 0;
 }
 
+uint32_t MemoryFs::ModeOf(uint64_t id) {
+  return InodeOf(id)->mode.load(std::memory_order_relaxed);
+}
+
 int MemoryFs::SetAttributes(const Credentials& who, uint64_t id, const Attributes& change) {
   Inode& inode = *InodeOf(id);
   const bool owner = who.uid == 0 || who.uid == inode.uid;
-  const uint32_t times = change.fields & (Attributes::kAtime | Attributes::kMtime);
-  if (!owner &&
-      (times == 0 || (change.fields & Attributes::kTimesNow) == 0 || Access(who, id, 2) != 0))
-    return -EPERM;
-  if ((change.fields & Attributes::kUid) != 0 && who.uid != 0 && change.uid != inode.uid)
-    return -EPERM;
-  if ((change.fields & Attributes::kGid) != 0 && who.uid != 0 && !InGroup(who, change.gid))
-    return -EPERM;
-  const uint64_t now = platform::ClockNs(0);
-  if ((change.fields & Attributes::kMode) != 0) inode.mode = (inode.mode & S_IFMT) | change.mode;
-  if ((change.fields & Attributes::kUid) != 0) inode.uid = change.uid;
-  if ((change.fields & Attributes::kGid) != 0) inode.gid = change.gid;
   const bool use_now = (change.fields & Attributes::kTimesNow) != 0;
+  constexpr uint32_t kOwnersOnly = Attributes::kMode | Attributes::kUid | Attributes::kGid;
+  if (!owner && ((change.fields & kOwnersOnly) != 0 || !use_now)) return -EPERM;
+  if (!owner && Access(who, id, kWrite) != 0) return -EACCES;
+  const bool sets_uid = (change.fields & Attributes::kUid) != 0;
+  const bool sets_gid = (change.fields & Attributes::kGid) != 0;
+  if (sets_uid && who.uid != 0 && change.uid != inode.uid) return -EPERM;
+  if (sets_gid && who.uid != 0 && change.gid != inode.gid && !InGroup(who, change.gid))
+    return -EPERM;
+  const int64_t now = Now();
+  if ((change.fields & Attributes::kMode) != 0) {
+    uint32_t mode = (inode.mode & S_IFMT) | (change.mode & kPermissions);
+    if (who.uid != 0 && !InGroup(who, inode.gid)) mode &= ~S_ISGID;
+    inode.mode = mode;
+  }
+  if (sets_uid) inode.uid = change.uid;
+  if (sets_gid) inode.gid = change.gid;
+  // A program does not keep the rights of one owner for the next.
+  if ((sets_uid || sets_gid) && inode.is(S_IFREG)) {
+    inode.mode &= (inode.mode & S_IXGRP) != 0 ? ~(S_ISUID | S_ISGID) : ~S_ISUID;
+  }
   if ((change.fields & Attributes::kAtime) != 0) inode.atime = use_now ? now : NsOf(change.atime);
   if ((change.fields & Attributes::kMtime) != 0) inode.mtime = use_now ? now : NsOf(change.mtime);
   inode.ctime = now;
@@ -209,64 +288,93 @@ int MemoryFs::SetAttributes(const Credentials& who, uint64_t id, const Attribute
 
 int MemoryFs::Access(const Credentials& who, uint64_t id, uint32_t access) {
   const Inode& inode = *InodeOf(id);
+  const uint32_t mode = inode.mode;
   if (who.uid == 0) {
     // The superuser may execute what anybody may execute.
-    return (access & 1) != 0 && !S_ISDIR(inode.mode) && (inode.mode & 0111) == 0 ? -EACCES : 0;
+    return (access & 1) != 0 && !S_ISDIR(mode) && (mode & 0111) == 0 ? -EACCES : 0;
   }
   const uint32_t shift = who.uid == inode.uid ? 6 : InGroup(who, inode.gid) ? 3 : 0;
-  return (inode.mode >> shift & access) == access ? 0 : -EACCES;
+  return (mode >> shift & access) == access ? 0 : -EACCES;
 }
 
 int64_t MemoryFs::Read(uint64_t id, uint64_t offset, void* to, uint64_t size) {
   Inode& inode = *InodeOf(id);
-  if (S_ISDIR(inode.mode)) return -EISDIR;
-  if (!S_ISREG(inode.mode)) return -EINVAL;
-  const MutexLock lock(inode.lock, LockRank::kInode);
-  return FileData(*this, inode).Read(offset, to, size);
+  if (inode.is(S_IFDIR)) return -EISDIR;
+  if (!inode.is(S_IFREG)) return -EINVAL;
+  auto* out = static_cast<std::byte*>(to);
+  for (uint64_t done = 0;;) {
+    const uint64_t part = std::min(size - done, kPiece);
+    int64_t got = 0;
+    {
+      const SharedLock lock(inode.lock, LockRank::kInode);
+      got = FileData(*this, inode).Read(offset + done, out + done, part);
+    }
+    if (got <= 0) return done > 0 ? static_cast<int64_t>(done) : got;
+    done += static_cast<uint64_t>(got);
+    if (static_cast<uint64_t>(got) < part || done == size) return static_cast<int64_t>(done);
+  }
 }
 
 int64_t MemoryFs::Write(uint64_t id, uint64_t offset, const void* from, uint64_t size,
                         uint64_t* end) {
   Inode& inode = *InodeOf(id);
-  if (!S_ISREG(inode.mode)) return -EINVAL;
-  const MutexLock lock(inode.lock, LockRank::kInode);
-  const uint64_t at = offset == kAppend ? inode.size : offset;
-  const int64_t put = FileData(*this, inode).Write(at, from, size);
-  if (put > 0) {
-    *end = at + static_cast<uint64_t>(put);
-    inode.mtime = inode.ctime = platform::ClockNs(0);
+  if (!inode.is(S_IFREG)) return -EINVAL;
+  const auto* in = static_cast<const std::byte*>(from);
+  uint64_t at = offset;
+  uint64_t done = 0;
+  for (int64_t put = 1; put > 0 && done < size;) {
+    const uint64_t part = std::min(size - done, kPiece);
+    const ExclusiveLock lock(inode.lock, LockRank::kInode);
+    if (at == kAppend) {
+      // A long append takes its place at once, so that another one goes behind it.
+      at = inode.size;
+      if (size > kPiece && (put = FileData(*this, inode).Resize(at + size)) != 0) return put;
+    }
+    put = FileData(*this, inode).Write(at + done, in + done, part);
+    if (put > 0) done += static_cast<uint64_t>(put);
+    const bool short_write = put < static_cast<int64_t>(part);
+    if (short_write && offset == kAppend && size > kPiece && inode.size == at + size)
+      (void)FileData(*this, inode).Resize(at + done);
+    if (short_write && done == 0) return put;
+    if (short_write) break;
   }
-  return put;
+  if (done > 0) Touch(&inode);
+  *end = at + done;
+  return static_cast<int64_t>(done);
 }
 
 int MemoryFs::Truncate(uint64_t id, uint64_t size) {
   Inode& inode = *InodeOf(id);
-  if (S_ISDIR(inode.mode)) return -EISDIR;
-  if (!S_ISREG(inode.mode)) return -EINVAL;
-  const MutexLock lock(inode.lock, LockRank::kInode);
-  inode.mtime = inode.ctime = platform::ClockNs(0);
-  return FileData(*this, inode).Resize(size);
+  if (inode.is(S_IFDIR)) return -EISDIR;
+  if (!inode.is(S_IFREG)) return -EINVAL;
+  const ExclusiveLock lock(inode.lock, LockRank::kInode);
+  const int error = FileData(*this, inode).Resize(size);
+  if (error == 0) Touch(&inode);
+  return error;
 }
 
 int MemoryFs::Allocate(uint64_t id, uint64_t offset, uint64_t size, bool keep_size) {
   Inode& inode = *InodeOf(id);
-  if (!S_ISREG(inode.mode)) return -ENODEV;
-  const MutexLock lock(inode.lock, LockRank::kInode);
-  const int error = FileData(*this, inode).Reserve(offset, size);
-  if (error == 0 && !keep_size) inode.size = std::max(inode.size, offset + size);
-  return error;
+  if (!inode.is(S_IFREG)) return -ENODEV;
+  const ExclusiveLock lock(inode.lock, LockRank::kInode);
+  FileData data(*this, inode);
+  const int error = data.Reserve(offset, size);
+  if (error != 0 || keep_size || offset + size <= inode.size) return error;
+  Touch(&inode);
+  return data.Resize(offset + size);
 }
 
 int64_t MemoryFs::SeekHole(uint64_t id, uint64_t offset, int whence) {
   Inode& inode = *InodeOf(id);
-  const MutexLock lock(inode.lock, LockRank::kInode);
-  return FileData(*this, inode).Seek(offset, whence == 4);
+  if (!inode.is(S_IFREG)) return -EINVAL;
+  const SharedLock lock(inode.lock, LockRank::kInode);
+  return FileData(*this, inode).Seek(offset, whence == SEEK_HOLE);
 }
 
 int64_t MemoryFs::ReadLink(uint64_t id, char* to, uint64_t size) {
   const Inode& inode = *InodeOf(id);
-  if (!S_ISLNK(inode.mode)) return -EINVAL;
-  const uint64_t count = std::min(size, inode.size);
+  if (!inode.is(S_IFLNK)) return -EINVAL;
+  const uint64_t count = std::min(size, inode.size.load());
   memcpy(to,
          inode.image != kNoImage ? reinterpret_cast<const char*>(image_->DataOf(inode.image))
                                  : inode.target,
@@ -288,7 +396,7 @@ Attachment* MemoryFs::AttachmentOf(uint64_t id) {
 
 bool MemoryFs::ProgramOf(uint64_t id, Program* out) {
   const Inode& inode = *InodeOf(id);
-  if (inode.image == kNoImage) return false;
+  if (inode.image == kNoImage || inode.modified) return false;
   const ImageInode& lower = image_->inode(inode.image);
   if (lower.metadata_size == 0) return false;
   *out = {image_->At(lower.metadata), lower.metadata_size, image_->code() + lower.image_offset};

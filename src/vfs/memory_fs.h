@@ -47,6 +47,7 @@ class MemoryFs final : public FileSystem {
   int Rename(const Credentials& who, uint64_t from, std::string_view from_name, uint64_t to,
              std::string_view to_name, uint32_t flags) override;
   int GetStat(uint64_t id, Stat* out) override;
+  uint32_t ModeOf(uint64_t id) override;
   int SetAttributes(const Credentials& who, uint64_t id, const Attributes& change) override;
   int Access(const Credentials& who, uint64_t id, uint32_t access) override;
   int64_t Read(uint64_t id, uint64_t offset, void* to, uint64_t size) override;
@@ -63,37 +64,65 @@ class MemoryFs final : public FileSystem {
 
   // Makes /dev as it is on every Linux.
   int PopulateDevices();
+  [[nodiscard]] uint64_t inodes_in_memory() const { return inodes_.load(); }
 
  private:
   friend class FileData;
+  friend class Checker;
+  struct RenameEnds;
+
   MemoryFs(Arena* objects, Arena* blocks, const Image* image, const Quotas& quotas)
       : objects_(objects), blocks_(blocks), image_(image), quotas_(quotas) {}
 
   Inode* NewInode(uint32_t mode, const Credentials& who);
+  // A reference on the inode that stands for one of the image.
   Inode* FromImage(uint32_t number);
+  Inode* CopyOfImage(uint32_t number);
   void Free(Inode* inode);
   void Unref(Inode* inode);
-  // Under the directory's lock.
+  bool ChargeBytes(uint64_t bytes);
+  int MakeDevice(const Credentials& who, uint64_t directory, std::string_view name, uint32_t mode,
+                 uint64_t rdev, std::string_view target);
+
+  // Under the directory's lock, exclusive.
   Inode* Find(Inode* directory, std::string_view name, int* error);
   int Materialise(Inode* directory);
   int Insert(Inode* directory, std::string_view name, Inode* inode);
   void Erase(Inode* directory, std::string_view name);
   int GrowDirectory(Inode* directory);
   int AddEntry(const Credentials& who, Inode* directory, std::string_view name, Inode* inode);
-  int CheckRemoval(const Credentials& who, const Inode& directory, const Inode& victim);
-  int RenameLocked(const Credentials& who, Inode* from, std::string_view from_name, Inode* to,
-                   std::string_view to_name, uint32_t flags);
+  [[nodiscard]] bool IsEmpty(const Inode& directory) const;
+  int CheckRemoval(const Credentials& who, const Inode& directory, const Inode& victim,
+                   Removal kind);
+  void DropLink(Inode* inode);
+
+  int RemoveFile(const Credentials& who, Inode* directory, std::string_view name);
+  int RemoveDirectory(const Credentials& who, Inode* directory, std::string_view name);
+  int FindEnds(RenameEnds* ends, uint32_t flags);
+  int CheckRename(const Credentials& who, const RenameEnds& ends, uint32_t flags);
+  int Exchange(const RenameEnds& ends);
+  int Replace(const RenameEnds& ends);
+  void SetParent(Inode* child, Inode* parent);
 
   Arena* objects_;
   Arena* blocks_;
   const Image* image_;
   Quotas quotas_;
-  Mutex rename_lock_;
-  std::atomic<uint64_t> files_{0};
-  std::atomic<uint64_t> bytes_{0};
+  Mutex rename_lock_;                // parents of directories, and which directories exist
+  std::atomic<uint64_t> files_{0};   // in the quota
+  std::atomic<uint64_t> bytes_{0};   // of all chunks
+  std::atomic<uint64_t> inodes_{0};  // in memory
   std::atomic<uint64_t> next_number_{1};
   Inode* root_ = nullptr;
+  // Inodes of the image with several names, by their slot, referenced; null until one is met.
+  Mutex shared_lock_;
+  Inode** shared_ = nullptr;
 };
+
+// Verifies what must hold while nothing changes: counts of links and entries, hash tables, parents,
+// quotas, and that no inode is lost. `unlinked` inodes without a name are still open. Writes the
+// violations, a line each, to `text`, and returns their number.
+int CheckFileSystem(MemoryFs& fs, uint64_t unlinked, char* text, uint64_t size);
 
 }  // namespace cordon::vfs
 

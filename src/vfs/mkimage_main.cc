@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,7 @@ class Builder {
     header.inode_count = static_cast<uint32_t>(inodes_.size());
     header.entry_count = static_cast<uint32_t>(entries_.size());
     header.string_bytes = static_cast<uint32_t>(strings_.size());
+    header.shared_count = MarkShared();
     header.inodes = 128;
     static_assert(sizeof header <= 128);
     header.entries = header.inodes + inodes_.size() * sizeof(ImageInode);
@@ -91,6 +93,7 @@ class Builder {
     struct stat stat = {};
     if (lstat(path.c_str(), &stat) != 0) return SystemError("lstat(" + path.string() + ")");
     ImageInode inode = {};
+    inode.parent = inodes_[number].parent;
     inode.mode = stat.st_mode;
     inode.links = S_ISDIR(stat.st_mode) ? 2 : 1;
     inode.mtime = time_;
@@ -116,25 +119,46 @@ class Builder {
     return {};
   }
 
+  // Files with several names get slots, in the order of their inodes.
+  uint32_t MarkShared() {
+    uint32_t count = 0;
+    for (const auto& [number, links] : more_links_) inodes_[number].links += links;
+    for (ImageInode& inode : inodes_) {
+      if (!S_ISDIR(inode.mode) && inode.links > 1) inode.shared_slot = ++count;
+    }
+    return count;
+  }
+
   Status AddDirectory(uint32_t number, const stdfs::path& path, const std::string& guest_path) {
     std::vector<std::string> names;
     for (const auto& entry : stdfs::directory_iterator(path))
       names.push_back(entry.path().filename().string());
     std::ranges::sort(names);
     const auto first_entry = static_cast<uint32_t>(entries_.size());
-    const auto first_inode = static_cast<uint32_t>(inodes_.size());
-    for (uint32_t i = 0; i < names.size(); ++i) {
-      entries_.push_back({static_cast<uint32_t>(strings_.size()),
-                          static_cast<uint32_t>(names[i].size()), first_inode + i});
-      strings_ += names[i];
-      inodes_.emplace_back();
+    std::vector<std::pair<uint32_t, std::string>> children;
+    for (const std::string& name : names) {
+      struct stat stat = {};
+      if (lstat((path / name).c_str(), &stat) != 0)
+        return SystemError("lstat(" + (path / name).string() + ")");
+      auto child = static_cast<uint32_t>(inodes_.size());
+      const auto [known, fresh] = by_host_inode_.try_emplace({stat.st_dev, stat.st_ino}, child);
+      if (fresh) {
+        inodes_.emplace_back();
+        inodes_[child].parent = number;
+        children.emplace_back(child, name);
+      } else {
+        child = known->second;
+        ++more_links_[child];
+      }
+      entries_.push_back(
+          {static_cast<uint32_t>(strings_.size()), static_cast<uint32_t>(name.size()), child});
+      strings_ += name;
     }
     inodes_[number].first_entry = first_entry;
     inodes_[number].entry_count = static_cast<uint32_t>(names.size());
-    for (uint32_t i = 0; i < names.size(); ++i) {
-      CORDON_TRY(AddNode(first_inode + i, path / names[i],
-                         guest_path.empty() ? names[i] : guest_path + "/" + names[i]));
-      if (S_ISDIR(inodes_[first_inode + i].mode)) ++inodes_[number].links;
+    for (const auto& [child, name] : children) {
+      CORDON_TRY(AddNode(child, path / name, guest_path.empty() ? name : guest_path + "/" + name));
+      if (S_ISDIR(inodes_[child].mode)) ++inodes_[number].links;
     }
     return {};
   }
@@ -159,6 +183,8 @@ class Builder {
   stdfs::path root_;
   stdfs::path objects_;
   int64_t time_ = 0;
+  std::map<std::pair<dev_t, ino_t>, uint32_t> by_host_inode_;
+  std::map<uint32_t, uint32_t> more_links_;  // names of an inode after its first
   std::vector<ImageInode> inodes_;
   std::vector<ImageEntry> entries_;
   std::string strings_;

@@ -11,12 +11,13 @@ namespace {
 
 constexpr uint32_t kSearch = 1;  // X_OK
 
-// Moves through directories with one reference on where it is.
+// Moves through directories with one reference on where it is. Links are not followed by recursion:
+// the kernel's stack is small, and a guest chooses how many there are.
 class Walker {
  public:
   Walker(const MountTable& mounts, const Credentials& who, Node root, Node start,
          std::string_view path)
-      : mounts_(mounts), who_(who), root_(root) {
+      : mounts_(mounts), who_(who), root_(root), left_(path) {
     at_ = !path.empty() && path[0] == '/' ? root : start;
     at_.fs->Reference(at_.id);
   }
@@ -24,50 +25,31 @@ class Walker {
   Walker& operator=(const Walker&) = delete;
   ~Walker() { Drop(); }
 
-  // Walks all components but the last, which goes to `name`.
-  int ToParent(std::string_view path, LastName* name) {
-    if (path.size() >= kMaxPath) return -ENAMETOOLONG;
-    if (path.empty()) return -ENOENT;
-    for (;;) {
-      path = SkipSlashes(path);
-      const std::string_view part = path.substr(0, path.find('/'));
-      const std::string_view rest = path.substr(part.size());
+  // Walks all components, or, with a `name` to put it into, all but the last.
+  int Run(WalkMode mode, LastName* name) {
+    if (left_.size() >= kMaxPath) return -ENAMETOOLONG;
+    if (left_.empty()) return -ENOENT;
+    ReadMode();
+    int error = 0;
+    while (error == 0) {
+      left_ = SkipSlashes(left_);
+      const std::string_view part = left_.substr(0, left_.find('/'));
+      left_.remove_prefix(part.size());
+      const bool trailing_slash = !left_.empty();
+      const bool last = SkipSlashes(left_).empty();
       if (part.size() > kMaxName) return -ENAMETOOLONG;
-      if (SkipSlashes(rest).empty()) {
+      if (last && name != nullptr) {
         memcpy(name->text, part.data(), part.size());
         name->text[part.size()] = 0;
         name->size = static_cast<uint32_t>(part.size());
-        name->trailing_slash = !rest.empty();
-        return RequireDirectory();
+        name->trailing_slash = trailing_slash;
+        return MaySearch();
       }
-      const int error = Step(part, kFollow);
-      if (error != 0) return error;
-      path = rest;
+      if (!part.empty()) error = Step(part, !last || trailing_slash ? kFollow : mode);
+      // A link as the last component leaves its target to be walked.
+      if (error == 0 && SkipSlashes(left_).empty())
+        return left_.empty() && !part.empty() ? 0 : RequireDirectory();
     }
-  }
-
-  int To(std::string_view path, WalkMode mode) {
-    LastName name;
-    int error = ToParent(path, &name);
-    if (error != 0 || name.size == 0) return error;
-    error = Step(name.view(), name.trailing_slash ? kFollow : mode);
-    return error == 0 && name.trailing_slash ? RequireDirectory() : error;
-  }
-
-  // One component, through a link if it is one and `mode` says so.
-  int Step(std::string_view name, WalkMode mode) {
-    int error = RequireDirectory();
-    if (error == 0) error = at_.fs->Access(who_, at_.id, kSearch);
-    if (error != 0 || name == ".") return error;
-    if (name == "..") return Up();
-    Node next;
-    error = at_.fs->Lookup(who_, at_.id, name, &next);
-    if (error != 0) return error;
-    Stat stat;
-    error = next.fs->GetStat(next.id, &stat);
-    if (error == 0 && (!S_ISLNK(stat.mode) || mode == kNoFollow)) return Move(next);
-    if (error == 0) error = FollowLink(next);
-    next.fs->Release(next.id);
     return error;
   }
 
@@ -87,60 +69,92 @@ class Walker {
     if (at_.fs != nullptr) at_.fs->Release(at_.id);
   }
 
+  void ReadMode() { mode_ = at_.fs->ModeOf(at_.id); }
+  [[nodiscard]] int RequireDirectory() const { return S_ISDIR(mode_) ? 0 : -ENOTDIR; }
+  int MaySearch() {
+    const int error = RequireDirectory();
+    return error != 0 ? error : at_.fs->Access(who_, at_.id, kSearch);
+  }
+
+  // One component, through a link if it is one and `mode` says so.
+  int Step(std::string_view name, WalkMode mode) {
+    int error = MaySearch();
+    if (error != 0 || name == ".") return error;
+    if (name == "..") return Up();
+    Node next;
+    error = at_.fs->Lookup(who_, at_.id, name, &next);
+    if (error != 0) return error;
+    const uint32_t next_mode = next.fs->ModeOf(next.id);
+    if (!S_ISLNK(next_mode) || mode == kNoFollow) {
+      Move(next, next_mode);
+      return 0;
+    }
+    error = FollowLink(next);
+    next.fs->Release(next.id);
+    return error;
+  }
+
   // Takes over the reference on `next`, and crosses into what is mounted there.
-  int Move(Node next) {
-    for (uint32_t i = 0; i < mounts_.count; ++i) {
+  void Move(Node next, uint32_t mode) {
+    bool crossed = false;
+    for (uint32_t i = 0; S_ISDIR(mode) && i < mounts_.count; ++i) {
       if (mounts_.mounts[i].covered != next) continue;
       next.fs->Release(next.id);
       next = mounts_.mounts[i].root;
       next.fs->Reference(next.id);
+      crossed = true;
     }
     Drop();
     at_ = next;
-    return 0;
+    mode_ = mode;
+    if (crossed) ReadMode();
   }
 
   int Up() {
+    // The root may itself be a mounted one.
     if (at_ == root_) return 0;
-    for (uint32_t i = 0; i < mounts_.count; ++i) {
+    for (uint32_t i = mounts_.count; i-- > 0;) {
       if (mounts_.mounts[i].root != at_) continue;
       Drop();
       at_ = mounts_.mounts[i].covered;
       at_.fs->Reference(at_.id);
-      break;
     }
     Node parent;
     const int error = at_.fs->Parent(at_.id, &parent);
     if (error != 0) return error;
     Drop();
     at_ = parent;
+    ReadMode();
     return 0;
   }
 
-  int RequireDirectory() {
-    Stat stat;
-    const int error = at_.fs->GetStat(at_.id, &stat);
-    return error != 0 ? error : S_ISDIR(stat.mode) ? 0 : -ENOTDIR;
-  }
-
+  // What is left to walk becomes the target and what was left behind the link.
   int FollowLink(const Node& link) {
     if (++links_ > kMaxLinks) return -ELOOP;
-    char target[kMaxPath];
-    const int64_t size = link.fs->ReadLink(link.id, target, sizeof target);
+    if (left_.size() > kMaxPath) return -ENAMETOOLONG;
+    char* rest = buffer_ + sizeof buffer_ - left_.size();
+    memmove(rest, left_.data(), left_.size());
+    const int64_t size = link.fs->ReadLink(link.id, buffer_, kMaxPath);
     if (size <= 0) return size == 0 ? -ENOENT : static_cast<int>(size);
-    if (target[0] == '/') {
-      Drop();
-      at_ = root_;
-      at_.fs->Reference(at_.id);
-    }
-    return To({target, static_cast<size_t>(size)}, kFollow);
+    char* target = rest - size;
+    memmove(target, buffer_, static_cast<size_t>(size));
+    left_ = {target, static_cast<size_t>(size) + left_.size()};
+    if (*target != '/') return 0;
+    Drop();
+    at_ = root_;
+    at_.fs->Reference(at_.id);
+    ReadMode();
+    return 0;
   }
 
   const MountTable& mounts_;
   const Credentials& who_;
   Node root_;
   Node at_;
+  uint32_t mode_ = 0;  // of at_
   uint32_t links_ = 0;
+  std::string_view left_;  // in the caller's path, or in buffer_ after a link
+  char buffer_[2 * kMaxPath];
 };
 
 }  // namespace
@@ -148,7 +162,7 @@ class Walker {
 int Walk(const MountTable& mounts, const Credentials& who, Node root, Node start,
          std::string_view path, WalkMode mode, Node* out) {
   Walker walker(mounts, who, root, start, path);
-  const int error = walker.To(path, mode);
+  const int error = walker.Run(mode, nullptr);
   if (error == 0) *out = walker.Take();
   return error;
 }
@@ -156,8 +170,7 @@ int Walk(const MountTable& mounts, const Credentials& who, Node root, Node start
 int WalkToParent(const MountTable& mounts, const Credentials& who, Node root, Node start,
                  std::string_view path, Node* directory, LastName* name) {
   Walker walker(mounts, who, root, start, path);
-  int error = walker.ToParent(path, name);
-  if (error == 0) error = walker.Step(".", kFollow);  // search permission
+  const int error = walker.Run(kFollow, name);
   if (error == 0) *directory = walker.Take();
   return error;
 }
