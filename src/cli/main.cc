@@ -4,6 +4,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -182,7 +183,7 @@ int Run(const Options& options) {
 }  // namespace
 }  // namespace cordon
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   app.require_subcommand(1);
   cordon::Options options;
@@ -216,4 +217,7 @@ int main(int argc, char** argv) {
   fflush(stdout);
   fflush(stderr);
   _exit(status);
+} catch (const std::exception& error) {
+  fprintf(stderr, "cordon: %s\n", error.what());
+  return cordon::kOwnFailure;
 }

@@ -95,7 +95,7 @@ struct Executable {
 int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
   Process& process = Current();
   // The buffers hold what `path` refers to from the second round on.
-  char names[2][kScriptLine];
+  char names[2][kScriptLine] = {};
   for (uint32_t depth = 0; depth <= kMaxInterpreters; ++depth) {
     int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, path,
                           vfs::kFollow, &out->node);

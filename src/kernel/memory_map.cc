@@ -180,7 +180,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
     if (page == kPages) return -ENOMEM;
   }
   const int32_t error = Add(page, count, AccessOf(protection));
-  return error != 0 ? error : int64_t{page} * kPageBytes;
+  return error != 0 ? error : static_cast<int64_t>(uint64_t{page} * kPageBytes);
 }
 
 int32_t UnmapPages(uint32_t address, uint32_t length) {
@@ -212,7 +212,7 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   memcpy(reinterpret_cast<void*>(AddressOf(target)), reinterpret_cast<const void*>(AddressOf(page)),
          uint64_t{old_count} * kPageBytes);
   Drop(page, old_count);
-  return int64_t{target} * kPageBytes;
+  return static_cast<int64_t>(uint64_t{target} * kPageBytes);
 }
 
 int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection) {

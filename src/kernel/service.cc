@@ -7,12 +7,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
 #include "arena/layout.h"
 #include "arena/platform.h"
 #include "kernel/boot.h"
+#include "kernel/entry.h"
 #include "kernel/exec.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
@@ -112,15 +114,16 @@ int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
   strings->variable_count = envc;
   strings->size = std::min(static_cast<uint32_t>(end - at), StartStrings::kCapacity);
   memcpy(strings->text, at, strings->size);
-  const std::string_view name = strings->text;
-  char message[600] = "cordon: ";
-  strncat(message, strings->text, 500);
-  const int32_t error = ExecuteByName({message + 8, std::min<size_t>(name.size(), 500)}, strings);
-  strcat(message, error == -ENOENT   ? ": not found\n"
-                  : error == -ENOMEM ? ": not enough memory\n"
-                                     : ": cannot be executed\n");
-  OpenFile* standard_error = FileOf(2);
-  (void)standard_error->operations->write(*standard_error, message, strlen(message));
+  char name_text[512] = {};
+  memcpy(name_text, strings->text, std::min<size_t>(strlen(strings->text), sizeof name_text - 1));
+  const std::string_view name = name_text;
+  const int32_t error = ExecuteByName(name, strings);
+  char message[600];
+  const char* reason = error == -ENOENT   ? "not found"
+                       : error == -ENOMEM ? "not enough memory"
+                                          : "cannot be executed";
+  snprintf(message, sizeof message, "cordon: %s: %s\n", name_text, reason);
+  WriteMessage(message);
   ExitCurrent((error == -ENOENT ? 127u : 126u) << 8);
 }
 

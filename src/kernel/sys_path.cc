@@ -405,9 +405,10 @@ int64_t SysUtimensat(const uint64_t* slots) {
       if (times[i].nanoseconds == kOmit) continue;
       change.fields |= i == 0 ? vfs::Attributes::kAtime : vfs::Attributes::kMtime;
       *fields[i] = {times[i].seconds, static_cast<uint32_t>(times[i].nanoseconds)};
-      if (times[i].nanoseconds == kNow)
+      if (times[i].nanoseconds == kNow) {
         *fields[i] = {static_cast<int64_t>(now / 1'000'000'000),
                       static_cast<uint32_t>(now % 1'000'000'000)};
+      }
     }
   }
   if (Arg(slots, 1) == 0) return ChangeOpen(Arg(slots, 0), change);

@@ -20,9 +20,11 @@ class Checker {
   int Run(uint64_t unlinked) {
     last_ = &root_;
     // Every inode that is met joins the list behind the last, so the loop meets all.
-    for (Inode* inode = last_; inode != nullptr; inode = inode->check_next) {
-      if (inode->is(S_IFDIR)) Expand(*inode);
-    }
+    Inode* next = &root_;
+    do {
+      if (next->is(S_IFDIR)) Expand(*next);
+      next = next->check_next;
+    } while (next != nullptr);
     Totals met;
     Inode* inode = &root_;
     do {

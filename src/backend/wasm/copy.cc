@@ -37,7 +37,9 @@ Status CopyNodeIn(MailboxClient& mailbox, int directory, const std::string& at,
   if (!S_ISDIR(stat.st_mode))
     return Fail(ErrorCode::kUnsupported, "only files and directories are copied", shown);
   CORDON_TRY(mailbox.MakeDirectory(to, stat.st_mode & 0777));
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(dup(fd.get())), closedir);
+  const int listed = dup(fd.get());
+  if (listed < 0) return SystemError("dup()");
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(listed), closedir);
   if (listing == nullptr) return SystemError("fdopendir(" + shown + ")");
   std::vector<std::string> names;
   while (const dirent* entry = readdir(listing.get())) {
@@ -46,8 +48,8 @@ Status CopyNodeIn(MailboxClient& mailbox, int directory, const std::string& at,
   }
   std::ranges::sort(names);
   for (const std::string& name : names) {
-    CORDON_TRY(
-        CopyNodeIn(mailbox, fd.get(), name, shown + "/" + name, to + "/" + name, O_NOFOLLOW));
+    const std::string suffix = "/" + name;
+    CORDON_TRY(CopyNodeIn(mailbox, fd.get(), name, shown + suffix, to + suffix, O_NOFOLLOW));
   }
   return {};
 }
