@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "vfs/inode.h"
 
@@ -11,28 +12,30 @@ namespace cordon::vfs {
 
 class Checker {
  public:
-  Checker(MemoryFs& fs, char* text, uint64_t size) : fs_(fs), text_(text), left_(size) {
+  Checker(MemoryFs& fs, char* text, uint64_t size)
+      : fs_(fs), root_(*fs.root_), text_(text), left_(size) {
     if (size > 0) *text = 0;
   }
 
   int Run(uint64_t unlinked) {
-    last_ = fs_.root_;
+    last_ = &root_;
     // Every inode that is met joins the list behind the last, so the loop meets all.
-    for (Inode* inode = fs_.root_; inode != nullptr; inode = inode->check_next) {
-      if (inode->is(S_IFDIR)) Expand(*inode);
-    }
+    Inode* next = &root_;
+    do {
+      if (next->is(S_IFDIR)) Expand(*next);
+      next = next->check_next;
+    } while (next != nullptr);
     Totals met;
-    for (Inode* inode = fs_.root_; inode != nullptr;) {
+    Inode* inode = &root_;
+    do {
       CheckInode(*inode, &met);
-      Inode* next = inode->check_next;
-      inode->check_next = nullptr;
       inode->check_names = 0;
-      inode = next;
-    }
+      inode = std::exchange(inode->check_next, nullptr);
+    } while (inode != nullptr);
     CheckTotals(met, unlinked);
-    if (fs_.rename_lock_.held() || fs_.shared_lock_.held()) Report("a lock is held", *fs_.root_);
-    if (!fs_.objects_->Check()) Report("free list of objects", *fs_.root_);
-    if (!fs_.blocks_->Check()) Report("free list of blocks", *fs_.root_);
+    if (fs_.rename_lock_.held() || fs_.shared_lock_.held()) Report("a lock is held", root_);
+    if (!fs_.objects_->Check()) Report("free list of objects", root_);
+    if (!fs_.blocks_->Check()) Report("free list of blocks", root_);
     return violations_;
   }
 
@@ -91,7 +94,7 @@ class Checker {
       Inode* child = entry.inode;
       if (child->is(S_IFDIR) && child->directory.parent != &inode)
         Report("parent is another directory", *child);
-      if (child->check_names++ > 0 || child == fs_.root_) continue;
+      if (child->check_names++ > 0 || child == &root_) continue;
       last_->check_next = child;
       last_ = child;
     }
@@ -128,7 +131,7 @@ class Checker {
 
   void CheckDirectory(const Inode& inode) {
     const Directory& directory = inode.directory;
-    const uint64_t names = &inode == fs_.root_ ? 0 : 1;
+    const uint64_t names = &inode == &root_ ? 0 : 1;
     if (inode.check_names != names) Report("names", inode, inode.check_names, names);
     uint64_t children = 0;
     for (uint32_t i = 0; i < directory.used; ++i) {
@@ -160,17 +163,17 @@ class Checker {
 
   // Files that are open and have no name are in the totals and not in the tree.
   void CheckTotals(const Totals& met, uint64_t unlinked) {
-    const Inode& root = *fs_.root_;
     if (fs_.inodes_ != met.inodes + unlinked)
-      Report("inodes in memory", root, fs_.inodes_, met.inodes + unlinked);
+      Report("inodes in memory", root_, fs_.inodes_, met.inodes + unlinked);
     const uint64_t files = fs_.files_;
-    if (files < met.files || files > met.files + unlinked) Report("files", root, files, met.files);
+    if (files < met.files || files > met.files + unlinked) Report("files", root_, files, met.files);
     const uint64_t bytes = fs_.bytes_;
     if (bytes < met.bytes || (unlinked == 0 && bytes != met.bytes))
-      Report("bytes of all files", root, bytes, met.bytes);
+      Report("bytes of all files", root_, bytes, met.bytes);
   }
 
   MemoryFs& fs_;
+  Inode& root_;
   char* text_;
   uint64_t left_;
   Inode* last_ = nullptr;

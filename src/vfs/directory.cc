@@ -6,6 +6,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <span>
 
 #include "arena/platform.h"
 #include "vfs/inode.h"
@@ -59,8 +60,7 @@ int MemoryFs::GrowDirectory(Inode* inode) {
   grown.table = table;
   grown.capacity = capacity;
   grown.used = 0;
-  for (uint32_t i = 0; directory.entries != nullptr && i < directory.used; ++i) {
-    const DirectoryEntry& entry = directory.entries[i];
+  for (const DirectoryEntry& entry : std::span(directory.entries, directory.used)) {
     if (entry.inode == nullptr) continue;
     entries[grown.used] = entry;
     table[CellOf(grown, {entry.name, entry.name_size}, entry.hash)] = grown.used + 1;
@@ -76,12 +76,11 @@ int MemoryFs::GrowDirectory(Inode* inode) {
 
 int MemoryFs::Insert(Inode* inode, std::string_view name, Inode* child) {
   const int error = GrowDirectory(inode);
-  if (error != 0) return error;
+  Directory& directory = inode->directory;
+  if (error != 0 || directory.entries == nullptr || directory.table == nullptr) return error;
   auto* text = static_cast<char*>(objects_->AllocateBuffer(name.size()));
   if (text == nullptr) return -ENOSPC;
   memcpy(text, name.data(), name.size());
-  Directory& directory = inode->directory;
-  if (directory.entries == nullptr) return -ENOSPC;
   const uint32_t hash = HashOf(name);
   directory.entries[directory.used] = {child, text, directory.next_cookie++,
                                        static_cast<uint32_t>(name.size()), hash};

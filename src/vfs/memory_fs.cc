@@ -328,7 +328,8 @@ int64_t MemoryFs::Write(uint64_t id, uint64_t offset, const void* from, uint64_t
     if (at == kAppend) {
       // A long append takes its place at once, so that another one goes behind it.
       at = inode.size;
-      if (size > kPiece && (put = FileData(*this, inode).Resize(at + size)) != 0) return put;
+      const int error = size > kPiece ? FileData(*this, inode).Resize(at + size) : 0;
+      if (error != 0) return error;
     }
     put = FileData(*this, inode).Write(at + done, in + done, part);
     if (put > 0) done += static_cast<uint64_t>(put);

@@ -157,7 +157,8 @@ class Builder {
     inodes_[number].first_entry = first_entry;
     inodes_[number].entry_count = static_cast<uint32_t>(names.size());
     for (const auto& [child, name] : children) {
-      CORDON_TRY(AddNode(child, path / name, guest_path.empty() ? name : guest_path + "/" + name));
+      const stdfs::path child_path = stdfs::path(guest_path) / name;
+      CORDON_TRY(AddNode(child, path / name, child_path.string()));
       if (S_ISDIR(inodes_[child].mode)) ++inodes_[number].links;
     }
     return {};

@@ -290,7 +290,7 @@ class DifferentialTest : public StressTest {
     std::ranges::sort(own);
     ASSERT_EQ(own, host) << path;
     for (const std::string& name : own) {
-      const std::string child = path.empty() ? name : path + "/" + name;
+      const std::string child = (std::filesystem::path(path) / name).string();
       const Stat stat = StatOf(child);
       if (S_ISDIR(stat.mode)) CompareTree(child);
       if (!S_ISREG(stat.mode)) continue;
