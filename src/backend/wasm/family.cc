@@ -78,11 +78,13 @@ std::string Isolation::ToString() const {
 Family::Family(Family&& other) noexcept
     : init_(std::exchange(other.init_, -1)),
       init_pidfd_(std::move(other.init_pidfd_)),
+      alive_(std::move(other.alive_)),
       isolation_(other.isolation_) {}
 
 Family& Family::operator=(Family&& other) noexcept {
   std::swap(init_, other.init_);
   std::swap(init_pidfd_, other.init_pidfd_);
+  std::swap(alive_, other.alive_);
   std::swap(isolation_, other.isolation_);
   return *this;
 }
@@ -115,8 +117,7 @@ Result<Family> Family::Start(const MemoryFiles& files, uint32_t uid, Namespaces 
     family.init_pidfd_.reset(pidfd);
     family.isolation_.pid_namespace = true;
     family.isolation_.user_namespace = attempt.user_namespace;
-    // The pipe's writing end must live as long as the keeper: it is not closed, but left to it.
-    (void)writer.release();
+    family.alive_ = std::move(writer);
     return family;
   }
   return family;

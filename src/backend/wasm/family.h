@@ -60,6 +60,7 @@ class Family {
  private:
   pid_t init_ = -1;
   OwnedFd init_pidfd_;
+  OwnedFd alive_;  // closed when the keeper is gone; nothing is ever written
   Isolation isolation_;
 };
 
