@@ -108,7 +108,7 @@ Status Keeper::DescribeUserland(int userland_fd) {
       header.code_offset % layout::kPageBytes != 0) {
     return Fail(ErrorCode::kCorrupt, "userland.img is damaged");
   }
-  page().userland_bytes = header.code_offset;
+  page().userland_bytes = size;
   page().userland_code_offset = header.code_offset;
   page().userland_code_bytes = header.code_size;
   return {};

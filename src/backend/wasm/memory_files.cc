@@ -150,7 +150,7 @@ Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes,
   }
   Result<SharedMapping> mapping = SharedMapping::Map(files.control.get(), table[0].size_bytes);
   if (!mapping) return std::unexpected(mapping.error());
-  files.control_mapping = std::move(*mapping);
+  files.control_mapping = std::make_shared<SharedMapping>(std::move(*mapping));
   // A new memfd reads as zeros, which is the initial value of every member.
   control::Control& page = files.page();
   page.magic = control::kMagic;

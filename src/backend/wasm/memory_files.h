@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 
 #include "base/error.h"
@@ -46,10 +47,11 @@ struct MemoryFiles {
   OwnedFd blocks;
   // Code that is compiled after the sandbox started. Invalid when there is none.
   OwnedFd code_window;
-  SharedMapping control_mapping;
+  // Shared with threads that may outlive the sandbox in a call that blocks.
+  std::shared_ptr<SharedMapping> control_mapping;
 
   [[nodiscard]] control::Control& page() const {
-    return *reinterpret_cast<control::Control*>(control_mapping.bytes().data());
+    return *reinterpret_cast<control::Control*>(control_mapping->bytes().data());
   }
   // Pages of the shared files that exist, in bytes.
   [[nodiscard]] uint64_t UsedBytes() const;

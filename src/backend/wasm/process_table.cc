@@ -73,6 +73,13 @@ uint64_t PrivateBytes(pid_t pid) {
   return strtoull(Field(ReadStatus(pid), "RssAnon").c_str(), nullptr, 10) * 1024;
 }
 
+uint64_t ProportionalPrivateBytes(pid_t pid) {
+  char path[64];
+  (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
+  const std::string text = Field(ReadProc(path), "Pss_Anon");
+  return text.empty() ? PrivateBytes(pid) : strtoull(text.c_str(), nullptr, 10) * 1024;
+}
+
 std::chrono::nanoseconds ProcessorTime(pid_t pid) {
   clockid_t clock = 0;
   timespec now = {};

@@ -21,6 +21,10 @@ namespace cordon::backend {
 // Memory of one process that is its own: what no file and no other process could give back.
 [[nodiscard]] uint64_t PrivateBytes(pid_t pid);
 
+// The same, with pages that several processes share divided among them. Falls back on PrivateBytes
+// where the host does not tell.
+[[nodiscard]] uint64_t ProportionalPrivateBytes(pid_t pid);
+
 // Of living processes: consumed processor time so far.
 [[nodiscard]] std::chrono::nanoseconds ProcessorTime(pid_t pid);
 // Of all children that were reaped.

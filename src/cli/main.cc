@@ -1,0 +1,26 @@
+// The command line of Cordon.
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <functional>
+
+#include "backend/wasm/run.h"
+#include "cli/run_command.h"
+
+int main(int argc, char** argv) {
+  CLI::App app("Runs commands that nobody vouches for.", "cordon");
+  app.require_subcommand(1);
+  std::function<int()> chosen;
+  cordon::cli::AddRunCommand(app, &chosen);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : cordon::backend::kOwnFailure;
+  }
+  const int status = chosen();
+  // A thread that waits for standard input is left to itself: it may wait for ever.
+  (void)fflush(nullptr);
+  _exit(status);
+}
