@@ -137,14 +137,15 @@ Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, i
 
 void Family::Kill() {
   if (init_ > 0) {
-    // The kernel then kills every process of the namespace before the init itself is reaped.
+    // The kernel then kills every process of the namespace. The init can be reaped only after all
+    // of them, and they are children of this process, not of the init.
     (void)kill(init_, SIGKILL);
-    int status = 0;
-    while (waitpid(init_, &status, 0) < 0 && errno == EINTR) {
+    while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
     }
     init_ = -1;
   }
   init_pidfd_.reset();
+  alive_.reset();
 }
 
 void SendKicks(control::Control& page, KickScope scope) {
