@@ -21,6 +21,12 @@ elseif(CORDON_SANITIZE STREQUAL "undefined")
   add_link_options(-fsanitize=undefined)
 endif()
 
+# A fuzz target sees how far an input came only in code that is instrumented.
+if(CORDON_FUZZ)
+  add_compile_options(-fsanitize=fuzzer-no-link)
+  add_link_options(-fsanitize=fuzzer-no-link)
+endif()
+
 # cordon_library(NAME SOURCES... LINK libs...): a static library; its headers are found as "NAME/x.h"
 # because every target sees src/ as its include root.
 function(cordon_library name)

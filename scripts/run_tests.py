@@ -31,11 +31,17 @@ def suite_files():
 FAST = [
     ("formatting", ["scripts/check_style.py", "format"]),
     ("unit tests", ctest("fast")),
+    ("cases", ["tests/run_cases.py", "fast"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),
+    ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
+    ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
+    ("slow unit tests", ctest("full")),
+    ("slow cases", ["tests/run_cases.py", "full"]),
     ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),
     ("undefined behaviour sanitizer", ["scripts/run_sanitized.sh", "ubsan"]),
+    ("fuzz targets over their corpus", ["scripts/run_fuzz.sh"]),
 ]
 
 

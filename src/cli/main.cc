@@ -4,12 +4,13 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <functional>
 
 #include "backend/wasm/run.h"
 #include "cli/run_command.h"
 
-int main(int argc, char** argv) {
+int main(int argc, char** argv) try {
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   app.require_subcommand(1);
   std::function<int()> chosen;
@@ -23,4 +24,7 @@ int main(int argc, char** argv) {
   // A thread that waits for standard input is left to itself: it may wait for ever.
   (void)fflush(nullptr);
   _exit(status);
+} catch (const std::exception& error) {
+  (void)fprintf(stderr, "cordon: %s\n", error.what());
+  return cordon::backend::kOwnFailure;
 }

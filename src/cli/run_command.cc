@@ -105,10 +105,13 @@ Result<backend::SandboxLimits> ParseLimits(const Options& options) {
 
 // Nothing of the host's environment is among it.
 Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
-  std::vector<std::string> variables = {
-      "PATH=/usr/local/bin:/usr/bin:/bin", std::string("HOME=") + kHome, "USER=user",
-      "LOGNAME=user",                      "SHELL=/bin/bash",            "LANG=C.UTF-8",
-      "PWD=" + options.directory};
+  std::vector<std::string> variables = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                                        std::string("HOME=") + kHome,
+                                        "USER=user",
+                                        "LOGNAME=user",
+                                        "SHELL=/bin/bash",
+                                        "LANG=C.UTF-8",
+                                        "PWD=" + options.directory};
   for (const std::string& variable : options.environment) {
     const size_t equals = variable.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -129,8 +132,7 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   request.userland_path = programs->userland;
   request.directory = options.directory;
   if (!options.script.empty()) request.arguments = {"bash", "-c", options.script};
-  request.arguments.insert(request.arguments.end(), options.command.begin(),
-                           options.command.end());
+  request.arguments.insert(request.arguments.end(), options.command.begin(), options.command.end());
   if (request.arguments.empty() || request.arguments[0].empty()) {
     return Fail(ErrorCode::kInvalid, "nothing to run: give -c SCRIPT or -- PROGRAM ARGS");
   }

@@ -13,10 +13,9 @@ struct Unit {
 };
 
 constexpr Unit kSizeUnits[] = {
-    {"", 1},          {"b", 1},           {"k", 0x1p10},    {"kb", 0x1p10},
-    {"kib", 0x1p10},  {"m", 0x1p20},      {"mb", 0x1p20},   {"mib", 0x1p20},
-    {"g", 0x1p30},    {"gb", 0x1p30},     {"gib", 0x1p30},  {"t", 0x1p40},
-    {"tb", 0x1p40},   {"tib", 0x1p40},
+    {"", 1},         {"b", 1},       {"k", 0x1p10},   {"kb", 0x1p10},  {"kib", 0x1p10},
+    {"m", 0x1p20},   {"mb", 0x1p20}, {"mib", 0x1p20}, {"g", 0x1p30},   {"gb", 0x1p30},
+    {"gib", 0x1p30}, {"t", 0x1p40},  {"tb", 0x1p40},  {"tib", 0x1p40},
 };
 constexpr Unit kTimeUnits[] = {
     {"", 1000}, {"ms", 1}, {"s", 1000}, {"m", 60'000}, {"h", 3'600'000},
@@ -31,7 +30,8 @@ double ParseWithUnit(const std::string& text, const Unit (&units)[kCount]) {
   if (error != std::errc() || !(value > 0)) return 0;
   std::string name;
   for (const char* c = at; c < end; ++c) {
-    if (*c != ' ' || !name.empty()) name += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c + 32) : *c;
+    if (*c != ' ' || !name.empty())
+      name += *c >= 'A' && *c <= 'Z' ? static_cast<char>(*c + 32) : *c;
   }
   for (const Unit& unit : units) {
     if (unit.name == name) return std::floor(value * unit.factor);

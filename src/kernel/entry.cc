@@ -28,7 +28,8 @@ namespace cordon::kernel {
 namespace {
 
 using layout::kStackGuardBytes;
-constexpr uint64_t kGuestStackTop = layout::kGuestStacks + kStackGuardBytes + layout::kGuestStackBytes;
+constexpr uint64_t kGuestStackTop =
+    layout::kGuestStacks + kStackGuardBytes + layout::kGuestStackBytes;
 
 wasm::TrapReport last_trap;
 
@@ -41,7 +42,8 @@ wasm::StackRange GuestStackRange() {
           reinterpret_cast<const std::byte*>(kGuestStackTop)};
 }
 
-// A fault of the kernel itself, or of a guest in a way that nobody foresaw under a lock: the keeper ends the sandbox.
+// A fault of the kernel itself, or of a guest in a way that nobody foresaw under a lock: the keeper
+// ends the sandbox.
 [[noreturn]] void FailInside() {
   control::Control& control = *TheKernel().control;
   control.failed.store(control::kFailInternalFault);
@@ -58,7 +60,8 @@ void OnFault(int number, siginfo_t* info, void* raw) {
   }
   if (SlotOf(Current()).inside.load() != 0) FailInside();
   wasm::Context* context = CurrentContext();
-  if (context != nullptr && wasm::ClassifyFault(context, GuestStackRange(), number, *info, raw, &last_trap)) {
+  if (context != nullptr &&
+      wasm::ClassifyFault(context, GuestStackRange(), number, *info, raw, &last_trap)) {
     wasm::LeaveFault(context, last_trap.code, raw);
     return;
   }
@@ -66,51 +69,61 @@ void OnFault(int number, siginfo_t* info, void* raw) {
 }
 
 void OnKick(int /*number*/, siginfo_t* /*info*/, void* /*raw*/) {
-  control::Slot& slot = SlotOf(Current());
   // Inside the kernel the way out looks at the attention word.
-  if (slot.inside.exchange(1) != 0) return;
-  TakeDefaultActions();
-  slot.inside.store(0);
+  if (IsExiting() || SlotOf(Current()).inside.load() != 0) return;
+  LeaveTakingDefaultActions();
 }
 
 bool Reserve(uint64_t address, uint64_t bytes, int protection) {
   return mmap(reinterpret_cast<void*>(address), bytes, protection,
-              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) == reinterpret_cast<void*>(address);
+              MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+              0) == reinterpret_cast<void*>(address);
 }
 
 int SignalOf(wasm::TrapCode code) {
   switch (code) {
     case wasm::TrapCode::kOutOfBoundsMemory:
-    case wasm::TrapCode::kCallStackExhausted: return SIGSEGV;
+    case wasm::TrapCode::kCallStackExhausted:
+      return SIGSEGV;
     case wasm::TrapCode::kIntegerDivideByZero:
     case wasm::TrapCode::kIntegerOverflow:
-    case wasm::TrapCode::kInvalidConversion: return SIGFPE;
-    case wasm::TrapCode::kUncaughtException: return SIGABRT;
-    default: return SIGILL;
+    case wasm::TrapCode::kInvalidConversion:
+      return SIGFPE;
+    case wasm::TrapCode::kUncaughtException:
+      return SIGABRT;
+    default:
+      return SIGILL;
   }
 }
 
 }  // namespace
 
-void* BaseStackTop() { return reinterpret_cast<void*>(layout::kPrivate + kBaseStackBytes); }
-wasm::NativeStack GuestStack() { return {reinterpret_cast<std::byte*>(kGuestStackTop)}; }
+void* BaseStackTop() {
+  return reinterpret_cast<void*>(layout::kPrivate + kBaseStackBytes);
+}
+wasm::NativeStack GuestStack() {
+  return {reinterpret_cast<std::byte*>(kGuestStackTop)};
+}
 
 void WriteMessage(const char* text) {
   OpenFile* file = FileOf(2);
-  if (file != nullptr && file->operations->write != nullptr) (void)file->operations->write(*file, text, strlen(text));
+  if (file != nullptr && file->operations->write != nullptr)
+    (void)file->operations->write(*file, text, strlen(text));
 }
 
 void EndByTrap(wasm::TrapCode code) {
   char text[4096];
-  int size = snprintf(text, sizeof text, "cordon: %s: %s\n", Current().command, wasm::TrapName(code));
+  int size =
+      snprintf(text, sizeof text, "cordon: %s: %s\n", Current().command, wasm::TrapName(code));
   const wasm::ObjectView& view = *CurrentContext()->view;
   for (uint32_t i = 0; i < last_trap.frame_count && code == last_trap.code; ++i) {
     const wasm::Frame& frame = last_trap.frames[i];
-    const std::string_view name =
-        frame.function_index < view.functions.size() ? view.String(view.functions[frame.function_index].name) : "";
+    const std::string_view name = frame.function_index < view.functions.size()
+                                      ? view.String(view.functions[frame.function_index].name)
+                                      : "";
     const auto left = sizeof text - static_cast<size_t>(size);
-    const int more = snprintf(text + size, left, "  #%u function %u %.*s\n", i, frame.function_index,
-                              static_cast<int>(name.size()), name.data());
+    const int more = snprintf(text + size, left, "  #%u function %u %.*s\n", i,
+                              frame.function_index, static_cast<int>(name.size()), name.data());
     if (more < 0 || static_cast<size_t>(more) >= left) break;
     size += more;
   }
@@ -124,9 +137,11 @@ bool PrepareBoot() {
   if (!Reserve(layout::kMemory - layout::kMemoryReserveBefore,
                layout::kMemoryReserveBefore + layout::kMemoryReserve, PROT_NONE) ||
       !Reserve(layout::kGuestStacks, kStackGuardBytes, PROT_NONE) ||
-      !Reserve(layout::kGuestStacks + kStackGuardBytes, layout::kGuestStackBytes, PROT_READ | PROT_WRITE) ||
+      !Reserve(layout::kGuestStacks + kStackGuardBytes, layout::kGuestStackBytes,
+               PROT_READ | PROT_WRITE) ||
       !Reserve(layout::kKernelStacks, kStackGuardBytes, PROT_NONE) ||
-      !Reserve(layout::kKernelStacks + kStackGuardBytes, layout::kKernelStackBytes, PROT_READ | PROT_WRITE) ||
+      !Reserve(layout::kKernelStacks + kStackGuardBytes, layout::kKernelStackBytes,
+               PROT_READ | PROT_WRITE) ||
       !Reserve(layout::kPrivate, private_bytes, PROT_READ | PROT_WRITE)) {
     return false;
   }
@@ -158,14 +173,18 @@ int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* s
   cordon::kernel::Process& process = Current();
   cordon::control::Slot& slot = SlotOf(process);
   slot.inside.store(1, std::memory_order_release);
-  const auto handler = reinterpret_cast<CallHandler>(const_cast<void*>(context->imports[import].function));
+  const auto handler =
+      reinterpret_cast<CallHandler>(const_cast<void*>(context->imports[import].function));
   const int64_t result = handler(slots);
   cordon::kernel::restart_pending = result == cordon::kernel::kRestart;
   if (!cordon::kernel::restart_pending) slots[0] = static_cast<uint64_t>(result);
   // After fork this is another process.
   cordon::kernel::Process& now = Current();
   SlotOf(now).inside.store(0, std::memory_order_seq_cst);
-  return cordon::kernel::restart_pending || now.sleeper.attention.load(std::memory_order_seq_cst) != 0 ? 1 : 0;
+  return cordon::kernel::restart_pending ||
+                 now.sleeper.attention.load(std::memory_order_seq_cst) != 0
+             ? 1
+             : 0;
 }
 
 int cordon_safe_point(uint64_t* slots) {

@@ -33,7 +33,8 @@ wasm::TypeRegistry registry;
 wasm::Context* context = nullptr;
 uint32_t handled_signal = 0;
 
-// Parsed views of the image's programs, by their metadata: checking an object for every start would cost more than the start.
+// Parsed views of the image's programs, by their metadata: checking an object for every start would
+// cost more than the start.
 struct KnownObject {
   const std::byte* metadata;
   wasm::ObjectView view;
@@ -42,13 +43,15 @@ constexpr uint32_t kKnownObjects = 64;
 KnownObject known_objects[kKnownObjects];
 
 const wasm::ObjectView* ViewOf(const vfs::Program& program) {
-  const auto first = static_cast<uint32_t>(reinterpret_cast<uint64_t>(program.metadata) / 64 % kKnownObjects);
+  const auto first =
+      static_cast<uint32_t>(reinterpret_cast<uint64_t>(program.metadata) / 64 % kKnownObjects);
   for (uint32_t i = 0; i < kKnownObjects; ++i) {
     KnownObject& known = known_objects[(first + i) % kKnownObjects];
     if (known.metadata == program.metadata) return &known.view;
     if (known.metadata != nullptr) continue;
     wasm::ErrorText error;
-    if (!wasm::ParseObject({program.metadata, program.metadata_size}, &known.view, &error)) return nullptr;
+    if (!wasm::ParseObject({program.metadata, program.metadata_size}, &known.view, &error))
+      return nullptr;
     known.metadata = program.metadata;
     return &known.view;
   }
@@ -56,9 +59,12 @@ const wasm::ObjectView* ViewOf(const vfs::Program& program) {
 }
 
 // Puts `first` and `second` (if any) and `path` in front of the arguments, whose first one goes.
-int32_t Prepend(StartStrings* strings, std::string_view first, std::string_view second, std::string_view path) {
-  const uint32_t old_first = strings->argument_count > 0 ? static_cast<uint32_t>(strlen(strings->text)) + 1 : 0;
-  const auto added = static_cast<uint32_t>(first.size() + 1 + (second.empty() ? 0 : second.size() + 1) + path.size() + 1);
+int32_t Prepend(StartStrings* strings, std::string_view first, std::string_view second,
+                std::string_view path) {
+  const uint32_t old_first =
+      strings->argument_count > 0 ? static_cast<uint32_t>(strlen(strings->text)) + 1 : 0;
+  const auto added = static_cast<uint32_t>(
+      first.size() + 1 + (second.empty() ? 0 : second.size() + 1) + path.size() + 1);
   if (strings->size - old_first + added > StartStrings::kCapacity) return -E2BIG;
   memmove(strings->text + added, strings->text + old_first, strings->size - old_first);
   char* at = strings->text;
@@ -75,7 +81,8 @@ int32_t Prepend(StartStrings* strings, std::string_view first, std::string_view 
 
 std::string_view Trim(std::string_view text) {
   while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r')) text.remove_suffix(1);
+  while (!text.empty() && (text.back() == ' ' || text.back() == '\t' || text.back() == '\r'))
+    text.remove_suffix(1);
   return text;
 }
 
@@ -88,9 +95,10 @@ struct Executable {
 int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
   Process& process = Current();
   // The buffers hold what `path` refers to from the second round on.
-  char names[2][kScriptLine];
+  char names[2][kScriptLine] = {};
   for (uint32_t depth = 0; depth <= kMaxInterpreters; ++depth) {
-    int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, path, vfs::kFollow, &out->node);
+    int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, path,
+                          vfs::kFollow, &out->node);
     if (error != 0) return error;
     vfs::FileSystem& fs = *out->node.fs;
     vfs::Stat stat;
@@ -107,7 +115,8 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
     text = Trim(text.substr(0, text.find('\n')));
     const size_t space = text.find_first_of(" \t");
     const std::string_view interpreter = text.substr(0, space);
-    const std::string_view argument = space == std::string_view::npos ? "" : Trim(text.substr(space));
+    const std::string_view argument =
+        space == std::string_view::npos ? "" : Trim(text.substr(space));
     if (interpreter.empty()) return -ENOEXEC;
     error = Prepend(strings, interpreter, argument, path);
     if (error != 0) return error;
@@ -116,12 +125,27 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
   return -ELOOP;
 }
 
-wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& request, wasm::ImportValue* value) {
+wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& request,
+                                  wasm::ImportValue* value) {
   if (request.record->kind != wasm::ExternKind::kFunction) return wasm::ImportOutcome::kUnknown;
-  const CallHandler handler = FindCall(request.module, request.name, request.view->Params(request.view->functions[request.record->index].type).size());
+  const CallHandler handler =
+      FindCall(request.module, request.name,
+               request.view->Params(request.view->functions[request.record->index].type).size());
   if (handler == nullptr) return wasm::ImportOutcome::kUnknown;
   value->function.function = reinterpret_cast<const void*>(handler);
   return wasm::ImportOutcome::kFound;
+}
+
+// The linker lays the shadow stack below all data, so that its overflow is a fault.
+uint64_t ShadowStackBytes(const wasm::ObjectView& view) {
+  uint64_t lowest = uint64_t{view.memories[0].min_pages} * wasm::kPageSize;
+  bool found = false;
+  for (const wasm::DataRecord& segment : view.data) {
+    if (segment.mode != wasm::SegmentMode::kActive || segment.op_count != 1) continue;
+    lowest = std::min<uint64_t>(lowest, view.const_ops[segment.first_op].bits[0] & 0xffffffff);
+    found = true;
+  }
+  return found ? lowest : 0;
 }
 
 void ResetSignals(Process& process) {
@@ -139,7 +163,8 @@ void RememberCommand(Process& process, std::string_view path, const StartStrings
   memset(process.command, 0, sizeof process.command);
   memcpy(process.command, name.data(), std::min(name.size(), sizeof process.command - 1));
   uint32_t size = 0;
-  for (uint32_t i = 0; i < strings.argument_count; ++i) size += static_cast<uint32_t>(strlen(strings.text + size)) + 1;
+  for (uint32_t i = 0; i < strings.argument_count; ++i)
+    size += static_cast<uint32_t>(strlen(strings.text + size)) + 1;
   process.command_line_size = std::min<uint32_t>(size, sizeof process.command_line);
   memcpy(process.command_line, strings.text, process.command_line_size);
 }
@@ -148,7 +173,8 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   registry.Clear();
   context = nullptr;
   const uint64_t bytes = wasm::StorageBytes(view);
-  if (bytes > layout::kInstanceReserve || !platform::MapPrivate(layout::kInstance, bytes, platform::Access::kReadWrite)) {
+  if (bytes > layout::kInstanceReserve ||
+      !platform::MapPrivate(layout::kInstance, bytes, platform::Access::kReadWrite)) {
     return false;
   }
   wasm::InstanceRequest request;
@@ -176,13 +202,14 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   uint64_t slots[8] = {};
   const wasm::ObjectView& view = *context->view;
   wasm::TrapCode code = wasm::TrapCode::kNone;
-  SlotOf(Current()).inside.store(0);
-  TakeDefaultActions();
+  LeaveTakingDefaultActions();
   if (view.header->start_function != wasm::kNoIndex) {
-    code = wasm::Enter(context, *wasm::FuncRefOf(context, view.header->start_function), slots, GuestStack());
+    code = wasm::Enter(context, *wasm::FuncRefOf(context, view.header->start_function), slots,
+                       GuestStack());
   }
   if (code == wasm::TrapCode::kNone) {
-    code = wasm::Enter(context, *wasm::FindExportedFunction(context, "_start"), slots, GuestStack());
+    code =
+        wasm::Enter(context, *wasm::FindExportedFunction(context, "_start"), slots, GuestStack());
   }
   SlotOf(Current()).inside.store(1);
   if (code == wasm::TrapCode::kNone) ExitCurrent(0);
@@ -194,7 +221,8 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
 StartStrings* NextStartStrings() {
   StartStrings& next = start_strings[1 - present_strings];
   next.argument_count = next.variable_count = next.size = 0;
-  next.text = reinterpret_cast<char*>(layout::kPrivate + kStartStringsOffset + (1 - present_strings) * uint64_t{StartStrings::kCapacity});
+  next.text = reinterpret_cast<char*>(layout::kPrivate + kStartStringsOffset +
+                                      (1 - present_strings) * uint64_t{StartStrings::kCapacity});
   return &next;
 }
 
@@ -208,7 +236,8 @@ int32_t Execute(std::string_view path, StartStrings* strings) {
     executable.node.fs->Release(executable.node.id);
     return -ENOEXEC;
   }
-  if (!ResetMemory(view->memories[0].min_pages, view->memories[0].max_pages)) {
+  if (!ResetMemory(view->memories[0].min_pages, view->memories[0].max_pages,
+                   ShadowStackBytes(*view))) {
     executable.node.fs->Release(executable.node.id);
     return -ENOMEM;
   }
@@ -251,8 +280,14 @@ int32_t StartBlockCopy(uint32_t address) {
   if (strings.variable_count == 0) error |= put(0);
   error |= put(0);
   // AT_PAGESZ, AT_RANDOM, AT_UID, AT_EUID, AT_GID, AT_EGID, AT_SECURE, AT_NULL
-  const uint32_t auxiliary[kAuxWords] = {6, 4096, 25, random_at, 11, process.who.uid, 12, process.who.uid,
-                                         13, process.who.gid, 14, process.who.gid, 23, 0, 0, 0};
+  const uint32_t auxiliary[kAuxWords] = {6,  4096,
+                                         25, random_at,
+                                         11, process.who.uid,
+                                         12, process.who.uid,
+                                         13, process.who.gid,
+                                         14, process.who.gid,
+                                         23, 0,
+                                         0,  0};
   for (const uint32_t word : auxiliary) error |= put(word);
   uint8_t random[16];
   platform::FillRandom(random, sizeof random);
@@ -276,7 +311,11 @@ bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
   EndByTrap(code);
 }
 
-uint32_t HandledSignal() { return handled_signal; }
-wasm::Context* CurrentContext() { return context; }
+uint32_t HandledSignal() {
+  return handled_signal;
+}
+wasm::Context* CurrentContext() {
+  return context;
+}
 
 }  // namespace cordon::kernel

@@ -8,8 +8,8 @@
 
 namespace cordon::kernel {
 
-// Arguments and environment of a program, in private memory of the process: strings one after the other, each with
-// its zero.
+// Arguments and environment of a program, in private memory of the process: strings one after the
+// other, each with its zero.
 struct StartStrings {
   static constexpr uint32_t kCapacity = 2 * 1024 * 1024;
   uint32_t argument_count = 0;
@@ -17,7 +17,8 @@ struct StartStrings {
   uint32_t size = 0;
   char* text = nullptr;  // of kCapacity bytes
 };
-// The buffer for the next program: exec fills it while the present program's strings are still in use.
+// The buffer for the next program: exec fills it while the present program's strings are still in
+// use.
 StartStrings* NextStartStrings();
 
 // Replaces the program of this process. Returns only errors (-errno), with nothing changed.

@@ -13,7 +13,8 @@ int32_t CopyString(char* to, uint32_t from, uint32_t size) {
     // Up to the end of a page: what follows may not exist.
     const uint32_t count = std::min(size - done, kPage - (from + done) % kPage);
     if (CopyIn(to + done, from + done, count) != 0) return -EFAULT;
-    if (const void* end = memchr(to + done, 0, count)) return static_cast<int32_t>(static_cast<const char*>(end) - to);
+    if (const void* end = memchr(to + done, 0, count))
+      return static_cast<int32_t>(static_cast<const char*>(end) - to);
     done += count;
   }
   return -ENAMETOOLONG;

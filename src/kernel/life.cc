@@ -17,6 +17,9 @@ namespace {
 
 constexpr uint32_t kMaxPid = 32768;
 
+// Private to the host process: a kick that arrives late finds nothing to do.
+bool exiting = false;
+
 bool PidInUse(uint32_t pid) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
@@ -53,7 +56,8 @@ Process* TakeSlot() {
   return nullptr;
 }
 
-// Everything a child has from its parent but descriptors, and nothing that a former owner of the slot left.
+// Everything a child has from its parent but descriptors, and nothing that a former owner of the
+// slot left.
 void Inherit(Process& child, const Process& parent) {
   child.pending = 0;
   child.sleeper.attention = 0;
@@ -88,7 +92,8 @@ void Inherit(Process& child, const Process& parent) {
   child.descriptor_end = parent.descriptor_end;
   for (uint32_t i = 0; i < parent.descriptor_end; ++i) {
     child.descriptors[i] = parent.descriptors[i];
-    if (child.descriptors[i] != 0) Retain(reinterpret_cast<OpenFile*>(child.descriptors[i] & ~uintptr_t{1}));
+    if (child.descriptors[i] != 0)
+      Retain(reinterpret_cast<OpenFile*>(child.descriptors[i] & ~uintptr_t{1}));
   }
 }
 
@@ -109,8 +114,8 @@ void AnnounceLive(Process& process) {
   process.state.store(ProcessState::kLive);
 }
 
-// Under table_lock. A stopped member of a group that no living process outside it, but in its session, can continue, would
-// stay stopped for ever (POSIX, _exit).
+// Under table_lock. A stopped member of a group that no living process outside it, but in its
+// session, can continue, would stay stopped for ever (POSIX, _exit).
 void HangUpIfOrphaned(uint32_t group, const Process* leaving) {
   Kernel& kernel = TheKernel();
   bool has_stopped = false;
@@ -120,8 +125,8 @@ void HangUpIfOrphaned(uint32_t group, const Process* leaving) {
     const ProcessState state = member->state.load();
     if (state != ProcessState::kLive && state != ProcessState::kStopped) continue;
     const Process* parent = FindProcess(member->parent_pid);
-    if (parent != nullptr && parent != leaving && parent->pid != kServicePid && parent->group != group &&
-        parent->session == member->session) {
+    if (parent != nullptr && parent != leaving && parent->pid != kServicePid &&
+        parent->group != group && parent->session == member->session) {
       return;
     }
     has_stopped = has_stopped || state == ProcessState::kStopped;
@@ -150,7 +155,9 @@ void GiveAwayChildren(Process& leaving) {
   Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* child = kernel.processes[i];
-    if (child == nullptr || child->state.load() == ProcessState::kFree || child->parent_pid != leaving.pid) continue;
+    if (child == nullptr || child->state.load() == ProcessState::kFree ||
+        child->parent_pid != leaving.pid)
+      continue;
     child->parent_pid = kServicePid;
     if (child->state.load() == ProcessState::kZombie) {
       Bury(*child);
@@ -175,7 +182,8 @@ void TellParent(Process& process) {
   const bool killed = (process.wait_status & 0x7f) != 0;
   PostLocked(*parent, {SIGCHLD, killed ? CLD_KILLED : CLD_EXITED, static_cast<int32_t>(process.pid),
                        static_cast<int32_t>(process.who.uid),
-                       static_cast<int32_t>(killed ? process.wait_status & 0x7f : process.wait_status >> 8)});
+                       static_cast<int32_t>(killed ? process.wait_status & 0x7f
+                                                   : process.wait_status >> 8)});
   parent->sleeper.Notify();
 }
 
@@ -186,7 +194,8 @@ bool Matches(const Process& child, const Process& parent, int32_t pid) {
   return pid == -1 || child.group == static_cast<uint32_t>(-pid);
 }
 
-// Under table_lock: a child with news, and its status. Null and `*any` says whether there are children at all.
+// Under table_lock: a child with news, and its status. Null and `*any` says whether there are
+// children at all.
 Process* ChildWithNews(int32_t pid, uint32_t options, uint32_t* status, bool* any) {
   Kernel& kernel = TheKernel();
   const Process& parent = Current();
@@ -214,11 +223,16 @@ Process* ChildWithNews(int32_t pid, uint32_t options, uint32_t* status, bool* an
 
 }  // namespace
 
+bool IsExiting() {
+  return exiting;
+}
+
 Process* FindProcess(uint32_t pid) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* process = kernel.processes[i];
-    if (process != nullptr && process->pid == pid && process->state.load() != ProcessState::kFree) return process;
+    if (process != nullptr && process->pid == pid && process->state.load() != ProcessState::kFree)
+      return process;
   }
   return nullptr;
 }
@@ -279,6 +293,7 @@ void ExitCurrent(uint32_t wait_status) {
   Kernel& kernel = TheKernel();
   Process& process = Current();
   control::Slot& slot = SlotOf(process);
+  exiting = true;
   slot.inside.store(1);
   CloseAll(process, false);
   ReleaseNodes(process);
@@ -304,13 +319,15 @@ void ExitCurrent(uint32_t wait_status) {
     --kernel.process_count;
     HangUpIfOrphaned(group, &process);
     slot.state.store(control::Slot::kGone);
+    slot.inside.store(0);
+    // From here on slot and process may belong to somebody else as soon as the lock is free.
     TellParent(process);
   }
-  slot.inside.store(0);
   platform::ExitProcess(0);
 }
 
-int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns) {
+int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited,
+                uint64_t* cpu_ns) {
   Kernel& kernel = TheKernel();
   Process& parent = Current();
   for (;;) {

@@ -24,9 +24,15 @@ uint32_t end_page = 0;    // beyond the highest present page
 uint32_t first_free = 0;  // no page below it is free
 wasm::Memory memory;
 
-uint64_t AddressOf(uint32_t page) { return layout::kMemory + uint64_t{page} * kPageBytes; }
-uint32_t PageCount(uint32_t bytes) { return static_cast<uint32_t>((uint64_t{bytes} + kPageBytes - 1) / kPageBytes); }
-bool IsPresent(uint32_t page) { return (present[page / kWordBits] >> (page % kWordBits) & 1) != 0; }
+uint64_t AddressOf(uint32_t page) {
+  return layout::kMemory + uint64_t{page} * kPageBytes;
+}
+uint32_t PageCount(uint32_t bytes) {
+  return static_cast<uint32_t>((uint64_t{bytes} + kPageBytes - 1) / kPageBytes);
+}
+bool IsPresent(uint32_t page) {
+  return (present[page / kWordBits] >> (page % kWordBits) & 1) != 0;
+}
 
 void SetPresent(uint32_t page, uint32_t count, bool value) {
   for (uint32_t i = page; i < page + count; ++i) {
@@ -43,13 +49,15 @@ uint32_t CountPresent(uint32_t page, uint32_t count) {
 
 platform::Access AccessOf(uint32_t protection) {
   if ((protection & PROT_WRITE) != 0) return platform::Access::kReadWrite;
-  return (protection & (PROT_READ | PROT_EXEC)) != 0 ? platform::Access::kRead : platform::Access::kNone;
+  return (protection & (PROT_READ | PROT_EXEC)) != 0 ? platform::Access::kRead
+                                                     : platform::Access::kNone;
 }
 
 // Bulk operations of compiled code check against this; holes below it fault.
 void UpdateSize() {
   const uint64_t bytes = uint64_t{end_page} * kPageBytes;
-  memory.size_bytes = std::max(memory.size_bytes, (bytes + wasm::kPageSize - 1) / wasm::kPageSize * wasm::kPageSize);
+  memory.size_bytes = std::max(memory.size_bytes,
+                               (bytes + wasm::kPageSize - 1) / wasm::kPageSize * wasm::kPageSize);
 }
 
 // `count` free pages in a row, or kPages.
@@ -117,7 +125,8 @@ bool ChargePages(uint64_t pages) {
     return false;
   }
   uint64_t peak = kernel.committed_peak.load(std::memory_order_relaxed);
-  while (now > peak && !kernel.committed_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  while (now > peak &&
+         !kernel.committed_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
   return true;
 }
@@ -126,17 +135,21 @@ void ReturnPages(uint64_t pages) {
   TheKernel().committed_pages.fetch_sub(pages, std::memory_order_relaxed);
 }
 
-wasm::Memory& LinearMemory() { return memory; }
+wasm::Memory& LinearMemory() {
+  return memory;
+}
 
-bool ResetMemory(uint32_t min_pages, uint32_t max_pages) {
+bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
   const uint64_t bytes = uint64_t{min_pages} * wasm::kPageSize;
   const auto count = static_cast<uint32_t>(bytes / kPageBytes);
   Process& process = Current();
   const uint64_t old_pages = process.committed_pages;
-  if (count > kPages || !ChargePages(count)) return false;
+  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
+  if (count > kPages || !ChargePages(charge)) return false;
   ReturnPages(old_pages);
-  process.committed_pages = count;
-  if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes, platform::Access::kNone)) {
+  process.committed_pages = charge;
+  if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes,
+                                            platform::Access::kNone)) {
     return false;
   }
   memset(present, 0, (end_page + 7) / 8);
@@ -144,7 +157,8 @@ bool ResetMemory(uint32_t min_pages, uint32_t max_pages) {
   memory = {};
   memory.base = reinterpret_cast<std::byte*>(layout::kMemory);
   memory.size_bytes = bytes;
-  memory.max_bytes = std::min<uint64_t>(uint64_t{max_pages} * wasm::kPageSize, uint64_t{kPages} * kPageBytes);
+  memory.max_bytes =
+      std::min<uint64_t>(uint64_t{max_pages} * wasm::kPageSize, uint64_t{kPages} * kPageBytes);
   if (count == 0) return true;
   if (!platform::Protect(layout::kMemory, bytes, platform::Access::kReadWrite)) return false;
   SetPresent(0, count, true);
@@ -166,7 +180,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
     if (page == kPages) return -ENOMEM;
   }
   const int32_t error = Add(page, count, AccessOf(protection));
-  return error != 0 ? error : int64_t{page} * kPageBytes;
+  return error != 0 ? error : static_cast<int64_t>(uint64_t{page} * kPageBytes);
 }
 
 int32_t UnmapPages(uint32_t address, uint32_t length) {
@@ -186,7 +200,8 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
     return address;
   }
   if (CountPresent(page + old_count, new_count - old_count) == 0) {
-    const int32_t error = Add(page + old_count, new_count - old_count, platform::Access::kReadWrite);
+    const int32_t error =
+        Add(page + old_count, new_count - old_count, platform::Access::kReadWrite);
     return error != 0 ? error : int64_t{address};
   }
   if ((flags & MREMAP_MAYMOVE) == 0) return -ENOMEM;
@@ -197,7 +212,7 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   memcpy(reinterpret_cast<void*>(AddressOf(target)), reinterpret_cast<const void*>(AddressOf(page)),
          uint64_t{old_count} * kPageBytes);
   Drop(page, old_count);
-  return int64_t{target} * kPageBytes;
+  return static_cast<int64_t>(uint64_t{target} * kPageBytes);
 }
 
 int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection) {
@@ -206,7 +221,9 @@ int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection) {
   const uint32_t page = address / kPageBytes;
   const uint32_t count = PageCount(length);
   if (CountPresent(page, count) != count) return -ENOMEM;
-  return platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, AccessOf(protection)) ? 0 : -ENOMEM;
+  return platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, AccessOf(protection))
+             ? 0
+             : -ENOMEM;
 }
 
 int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {

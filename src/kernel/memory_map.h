@@ -1,8 +1,8 @@
 #ifndef CORDON_KERNEL_MEMORY_MAP_H_
 #define CORDON_KERNEL_MEMORY_MAP_H_
 
-// The linear memory of the current process: which of its 4 KiB pages exist. Beyond them nothing is accessible, so a
-// guest's stray access is a fault and its trap.
+// The linear memory of the current process: which of its 4 KiB pages exist. Beyond them nothing is
+// accessible, so a guest's stray access is a fault and its trap.
 
 #include <cstdint>
 
@@ -14,8 +14,10 @@ namespace cordon::kernel {
 [[nodiscard]] bool ChargePages(uint64_t pages);
 void ReturnPages(uint64_t pages);
 
-// Empties linear memory and makes [0, min_pages × 64 KiB) accessible. False: over the limit, nothing was changed.
-[[nodiscard]] bool ResetMemory(uint32_t min_pages, uint32_t max_pages);
+// Empties linear memory and makes [0, min_pages × 64 KiB) accessible. The first `stack_bytes` of
+// it, the program's shadow stack, are not charged: megabytes of which a process touches a few
+// pages. False: over the limit, nothing was changed.
+[[nodiscard]] bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes);
 wasm::Memory& LinearMemory();
 
 // Guest addresses or -errno, as mmap(2) and its relatives; addresses and lengths in bytes.

@@ -35,7 +35,9 @@ uint32_t PollReady(OpenFile& file) {
   return (file.readable() ? POLLIN | POLLRDNORM : 0) | (file.writable() ? POLLOUT | POLLWRNORM : 0);
 }
 
-void NoQueues(OpenFile& /*file*/, WaitQueue* out[2]) { out[0] = out[1] = nullptr; }
+void NoQueues(OpenFile& /*file*/, WaitQueue* out[2]) {
+  out[0] = out[1] = nullptr;
+}
 
 int32_t NodeControl(OpenFile& file, uint32_t request, uint32_t argument) {
   if (request != 0x541b) return -ENOTTY;  // FIONREAD
@@ -46,13 +48,21 @@ int32_t NodeControl(OpenFile& file, uint32_t request, uint32_t argument) {
   return Store(argument, static_cast<int32_t>(std::clamp<int64_t>(left, 0, INT32_MAX)));
 }
 
-int32_t NoControl(OpenFile& /*file*/, uint32_t /*request*/, uint32_t /*argument*/) { return -ENOTTY; }
+int32_t NoControl(OpenFile& /*file*/, uint32_t /*request*/, uint32_t /*argument*/) {
+  return -ENOTTY;
+}
 
 alignas(64) constexpr std::byte kZeros[65536] = {};
 
-int64_t ReadNull(OpenFile& /*file*/, void* /*to*/, uint64_t /*size*/) { return 0; }
-int64_t WriteNull(OpenFile& /*file*/, const void* /*from*/, uint64_t size) { return static_cast<int64_t>(size); }
-int64_t WriteFull(OpenFile& /*file*/, const void* /*from*/, uint64_t /*size*/) { return -ENOSPC; }
+int64_t ReadNull(OpenFile& /*file*/, void* /*to*/, uint64_t /*size*/) {
+  return 0;
+}
+int64_t WriteNull(OpenFile& /*file*/, const void* /*from*/, uint64_t size) {
+  return static_cast<int64_t>(size);
+}
+int64_t WriteFull(OpenFile& /*file*/, const void* /*from*/, uint64_t /*size*/) {
+  return -ENOSPC;
+}
 
 int64_t ReadZero(OpenFile& /*file*/, void* to, uint64_t size) {
   for (uint64_t done = 0; done < size;) {
@@ -77,7 +87,8 @@ int64_t ReadRandom(OpenFile& /*file*/, void* to, uint64_t size) {
 constexpr Operations kNull = {ReadNull, WriteNull, PollReady, NoQueues, nullptr, NoControl, "null"};
 constexpr Operations kZero = {ReadZero, WriteNull, PollReady, NoQueues, nullptr, NoControl, "zero"};
 constexpr Operations kFull = {ReadZero, WriteFull, PollReady, NoQueues, nullptr, NoControl, "full"};
-constexpr Operations kRandom = {ReadRandom, WriteNull, PollReady, NoQueues, nullptr, NoControl, "random"};
+constexpr Operations kRandom = {ReadRandom, WriteNull, PollReady, NoQueues,
+                                nullptr,    NoControl, "random"};
 
 // Linux's numbers, Documentation/admin-guide/devices.txt.
 struct DeviceRow {
@@ -85,16 +96,13 @@ struct DeviceRow {
   const Operations* operations;
 };
 constexpr DeviceRow kDevices[] = {
-    {1, 3, &kNull},
-    {1, 5, &kZero},
-    {1, 7, &kFull},
-    {1, 8, &kRandom},
-    {1, 9, &kRandom},
+    {1, 3, &kNull}, {1, 5, &kZero}, {1, 7, &kFull}, {1, 8, &kRandom}, {1, 9, &kRandom},
 };
 
 }  // namespace
 
-const Operations kNodeOperations = {ReadNode, WriteNode, PollReady, NoQueues, nullptr, NodeControl, "file"};
+const Operations kNodeOperations = {ReadNode, WriteNode,   PollReady, NoQueues,
+                                    nullptr,  NodeControl, "file"};
 
 int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   for (const DeviceRow& row : kDevices) {

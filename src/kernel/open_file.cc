@@ -1,7 +1,7 @@
 #include "kernel/open_file.h"
 
-#include <cerrno>
 #include <fcntl.h>
+#include <cerrno>
 
 #include "arena/platform.h"
 
@@ -10,11 +10,14 @@ namespace {
 
 constexpr uintptr_t kCloseOnExec = 1;
 
-OpenFile* FileIn(uintptr_t entry) { return reinterpret_cast<OpenFile*>(entry & ~kCloseOnExec); }
+OpenFile* FileIn(uintptr_t entry) {
+  return reinterpret_cast<OpenFile*>(entry & ~kCloseOnExec);
+}
 
 // Under the descriptor lock.
 void Put(Process& process, uint32_t descriptor, OpenFile* file, bool close_on_exec) {
-  process.descriptors[descriptor] = reinterpret_cast<uintptr_t>(file) | (close_on_exec ? kCloseOnExec : 0);
+  process.descriptors[descriptor] =
+      reinterpret_cast<uintptr_t>(file) | (close_on_exec ? kCloseOnExec : 0);
   if (descriptor >= process.descriptor_end) process.descriptor_end = descriptor + 1;
 }
 
@@ -29,7 +32,9 @@ OpenFile* Take(Process& process, uint32_t descriptor) {
 
 }  // namespace
 
-bool OpenFile::blocks() const { return (flags.load(std::memory_order_relaxed) & O_NONBLOCK) == 0; }
+bool OpenFile::blocks() const {
+  return (flags.load(std::memory_order_relaxed) & O_NONBLOCK) == 0;
+}
 
 OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object) {
   auto* file = TheKernel().arena->New<OpenFile>();
@@ -40,7 +45,9 @@ OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object
   return file;
 }
 
-void Retain(OpenFile* file) { file->references.fetch_add(1, std::memory_order_relaxed); }
+void Retain(OpenFile* file) {
+  file->references.fetch_add(1, std::memory_order_relaxed);
+}
 
 void Release(OpenFile* file) {
   if (file->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;

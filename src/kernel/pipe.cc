@@ -1,4 +1,5 @@
-// Pipes and FIFOs: a ring of 64 KiB with one lock for readers and one for writers, so that both copy at the same time.
+// Pipes and FIFOs: a ring of 64 KiB with one lock for readers and one for writers, so that both
+// copy at the same time.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -33,7 +34,9 @@ struct Pipe {
   [[nodiscard]] uint32_t fill() const { return written.load() - taken.load(); }
 };
 
-Pipe& PipeOf(const OpenFile& file) { return *static_cast<Pipe*>(file.object); }
+Pipe& PipeOf(const OpenFile& file) {
+  return *static_cast<Pipe*>(file.object);
+}
 
 Pipe* NewPipeObject() {
   Arena& arena = *TheKernel().arena;
@@ -66,7 +69,8 @@ int64_t TakeBytes(Pipe& pipe, void* to, uint64_t size) {
 
 int64_t PutBytes(Pipe& pipe, const void* from, uint64_t size) {
   const uint32_t start = pipe.written.load();
-  const auto count = static_cast<uint32_t>(std::min<uint64_t>(size, kCapacity - (start - pipe.taken.load())));
+  const auto count =
+      static_cast<uint32_t>(std::min<uint64_t>(size, kCapacity - (start - pipe.taken.load())));
   const uint32_t first = std::min(count, kCapacity - start % kCapacity);
   const auto* bytes = static_cast<const std::byte*>(from);
   if (cordon_copy(pipe.data + start % kCapacity, bytes, first) != 0 ||
@@ -100,7 +104,8 @@ int64_t ReadPipe(OpenFile& file, void* to, uint64_t size) {
       const bool was_full = pipe.fill() > kCapacity - kAtomicBytes;
       if (pipe.fill() > 0) {
         const int64_t got = TakeBytes(pipe, to, size);
-        // A writer sleeps only when there was not room for one atomic write; wake it when half is free.
+        // A writer sleeps only when there was not room for one atomic write; wake it when half is
+        // free.
         if (was_full || !pipe.writable.empty()) pipe.writable.WakeAll();
         return got;
       }
@@ -135,7 +140,9 @@ int64_t WritePipe(OpenFile& file, const void* from, uint64_t size) {
     }
     if (!file.blocks()) return done > 0 ? static_cast<int64_t>(done) : -EAGAIN;
     // Waking for each freed page would switch once for each page: wait for a quarter.
-    RoomWanted wanted = {&pipe, std::max(least, static_cast<uint32_t>(std::min<uint64_t>(size - done, kCapacity / 4)))};
+    RoomWanted wanted = {
+        &pipe,
+        std::max(least, static_cast<uint32_t>(std::min<uint64_t>(size - done, kCapacity / 4)))};
     const int32_t waited = WaitUntil(pipe.writable, HasRoomOrNobody, &wanted, platform::kNever);
     if (waited != 0) return done > 0 ? static_cast<int64_t>(done) : waited;
   }
@@ -168,7 +175,8 @@ bool CloseEnd(OpenFile& file) {
   if (file.writable()) pipe.writers.fetch_sub(1);
   pipe.readable.WakeAll();
   pipe.writable.WakeAll();
-  // The opened_ counters count down here too, so the last closer of an anonymous pipe is unambiguous.
+  // The opened_ counters count down here too, so the last closer of an anonymous pipe is
+  // unambiguous.
   return pipe.opened_for_read.fetch_sub(1) == 1;
 }
 
@@ -190,8 +198,10 @@ int32_t PipeControl(OpenFile& file, uint32_t request, uint32_t argument) {
   return Store(argument, static_cast<int32_t>(PipeOf(file).fill()));
 }
 
-constexpr Operations kPipeOperations = {ReadPipe, WritePipe, PollPipe, PipeQueues, ClosePipe, PipeControl, "pipe"};
-constexpr Operations kFifoOperations = {ReadPipe, WritePipe, PollPipe, PipeQueues, CloseFifo, PipeControl, "fifo"};
+constexpr Operations kPipeOperations = {ReadPipe,  WritePipe,   PollPipe, PipeQueues,
+                                        ClosePipe, PipeControl, "pipe"};
+constexpr Operations kFifoOperations = {ReadPipe,  WritePipe,   PollPipe, PipeQueues,
+                                        CloseFifo, PipeControl, "fifo"};
 
 struct PeerWanted {
   std::atomic<uint32_t>* now;

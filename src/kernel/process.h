@@ -111,6 +111,8 @@ inline control::Slot& SlotOf(const Process& process) {
 // and an errno otherwise.
 int32_t Fork();
 [[noreturn]] void ExitCurrent(uint32_t wait_status);
+// ExitCurrent has begun in this host process.
+bool IsExiting();
 int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns);
 // Under table_lock: by identifier, null if there is none (zombies are found).
 Process* FindProcess(uint32_t pid);
@@ -132,8 +134,9 @@ void UpdateAttention(Process& process);
 // interrupted should be made again. Runs on the guest's stack. False: an exception is pending,
 // return to the guest at once.
 bool DeliverSignals(bool* restart);
-// Takes default actions only; for the kick handler.
-void TakeDefaultActions();
+// The way to compiled code for everybody who does not come from a call: takes default actions and
+// leaves the kernel, so that a signal that arrives on the way is not missed.
+void LeaveTakingDefaultActions();
 // A call sleeps with this mask until DeliverSignals has run.
 void SetTemporaryMask(uint64_t mask);
 

@@ -11,9 +11,15 @@ Process* the_process = nullptr;
 
 }  // namespace
 
-Kernel& TheKernel() { return *the_kernel; }
-Process& Current() { return *the_process; }
-void SetKernel(Kernel* kernel) { the_kernel = kernel; }
+Kernel& TheKernel() {
+  return *the_kernel;
+}
+Process& Current() {
+  return *the_process;
+}
+void SetKernel(Kernel* kernel) {
+  the_kernel = kernel;
+}
 void SetCurrent(Process* process) {
   the_process = process;
   SetCurrentSlot(process->slot);

@@ -1,4 +1,5 @@
-// The service process: guest process 1. Boots the kernel, then answers the keeper's requests, wakes streams and sends alarms.
+// The service process: guest process 1. Boots the kernel, then answers the keeper's requests, wakes
+// streams and sends alarms.
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -6,12 +7,14 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <new>
 
 #include "arena/layout.h"
 #include "arena/platform.h"
 #include "kernel/boot.h"
+#include "kernel/entry.h"
 #include "kernel/exec.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
@@ -48,7 +51,9 @@ void Boot(control::Control& control) {
                   reinterpret_cast<const std::byte*>(layout::kUserlandCode))) {
     FailBoot(control);
   }
-  kernel->files = vfs::MemoryFs::Create(objects, blocks, &image, {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
+  kernel->files = vfs::MemoryFs::Create(
+      objects, blocks, &image,
+      {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
   Process* service = CreateServiceProcess();
   if (kernel->files == nullptr || service == nullptr) FailBoot(control);
   service->root = service->directory = kernel->files->Root();
@@ -85,7 +90,8 @@ int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
 }
 
 // In the new process. Ends it when the program cannot be started.
-[[noreturn]] void StartJob(uint32_t job, std::string_view directory, uint32_t argc, uint32_t envc, const char* at, const char* end) {
+[[noreturn]] void StartJob(uint32_t job, std::string_view directory, uint32_t argc, uint32_t envc,
+                           const char* at, const char* end) {
   Process& process = Current();
   process.job = static_cast<int32_t>(job);
   process.group = process.session = process.pid;
@@ -98,7 +104,8 @@ int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
     if (file == nullptr || Install(file, i, false) < 0) ExitCurrent(125 << 8);
   }
   vfs::Node found;
-  if (vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, directory, vfs::kFollow, &found) == 0) {
+  if (vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, directory,
+                vfs::kFollow, &found) == 0) {
     std::swap(process.directory, found);
     found.fs->Release(found.id);
   }
@@ -107,13 +114,16 @@ int32_t ExecuteByName(std::string_view name, StartStrings* strings) {
   strings->variable_count = envc;
   strings->size = std::min(static_cast<uint32_t>(end - at), StartStrings::kCapacity);
   memcpy(strings->text, at, strings->size);
-  const std::string_view name = strings->text;
-  char message[600] = "cordon: ";
-  strncat(message, strings->text, 500);
-  const int32_t error = ExecuteByName({message + 8, std::min<size_t>(name.size(), 500)}, strings);
-  strcat(message, error == -ENOENT ? ": not found\n" : error == -ENOMEM ? ": not enough memory\n" : ": cannot be executed\n");
-  OpenFile* standard_error = FileOf(2);
-  (void)standard_error->operations->write(*standard_error, message, strlen(message));
+  char name_text[512] = {};
+  memcpy(name_text, strings->text, std::min<size_t>(strlen(strings->text), sizeof name_text - 1));
+  const std::string_view name = name_text;
+  const int32_t error = ExecuteByName(name, strings);
+  char message[600];
+  const char* reason = error == -ENOENT   ? "not found"
+                       : error == -ENOMEM ? "not enough memory"
+                                          : "cannot be executed";
+  snprintf(message, sizeof message, "cordon: %s: %s\n", name_text, reason);
+  WriteMessage(message);
   ExitCurrent((error == -ENOENT ? 127u : 126u) << 8);
 }
 
@@ -137,10 +147,13 @@ int32_t MakeDirectories(std::string_view path, uint32_t mode) {
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     vfs::Node parent;
     vfs::LastName name;
-    const int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root, path.substr(0, end), &parent, &name);
+    const int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root,
+                                        path.substr(0, end), &parent, &name);
     if (error != 0) return error;
     vfs::Node made;
-    const int failed = name.is_dots() ? -EEXIST : parent.fs->Create(process.who, parent.id, name.view(), S_IFDIR | mode, 0, &made);
+    const int failed = name.is_dots() ? -EEXIST
+                                      : parent.fs->Create(process.who, parent.id, name.view(),
+                                                          S_IFDIR | mode, 0, &made);
     if (failed == 0) {
       vfs::Attributes owner;
       owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
@@ -163,7 +176,8 @@ int32_t WriteFile(control::Mailbox& mailbox, uint32_t payload_bytes) {
   if (path.empty() || count > static_cast<uint32_t>(end - at)) return -EINVAL;
   Process& process = Current();
   vfs::Node file;
-  int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path, vfs::kFollow, &file);
+  int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path,
+                        vfs::kFollow, &file);
   if (error == -ENOENT) {
     error = vfs::WalkAndCreate(TheKernel().mounts, process.who, process.root, process.root, path,
                                S_IFREG | (mailbox.arg[0].load() & 07777), &file);
@@ -187,11 +201,13 @@ int32_t ReadFile(control::Mailbox& mailbox, uint32_t payload_bytes) {
   const uint64_t offset = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
   Process& process = Current();
   vfs::Node file;
-  const int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path, vfs::kFollow, &file);
+  const int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path,
+                              vfs::kFollow, &file);
   if (error != 0) return error;
   vfs::Stat stat;
   int64_t got = file.fs->GetStat(file.id, &stat);
-  if (got == 0) got = S_ISREG(stat.mode) ? file.fs->Read(file.id, offset, mailbox.payload, count) : -EISDIR;
+  if (got == 0)
+    got = S_ISREG(stat.mode) ? file.fs->Read(file.id, offset, mailbox.payload, count) : -EISDIR;
   file.fs->Release(file.id);
   if (got >= 0) {
     mailbox.payload_bytes.store(static_cast<uint32_t>(got));
@@ -207,13 +223,17 @@ int32_t SignalJob(uint32_t job, uint32_t number, uint32_t target) {
   uint32_t group = 0;
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* process = kernel.processes[i];
-    if (process != nullptr && process->job == static_cast<int32_t>(job) && process->state.load() != ProcessState::kFree) group = process->group;
+    if (process != nullptr && process->job == static_cast<int32_t>(job) &&
+        process->state.load() != ProcessState::kFree)
+      group = process->group;
   }
   if (group == 0) return -ESRCH;
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* process = kernel.processes[i];
     if (process == nullptr || process->group != group) continue;
-    if (target == static_cast<uint32_t>(control::SignalTarget::kProcess) && process->job != static_cast<int32_t>(job)) continue;
+    if (target == static_cast<uint32_t>(control::SignalTarget::kProcess) &&
+        process->job != static_cast<int32_t>(job))
+      continue;
     PostLocked(*process, {static_cast<int32_t>(number), SI_USER, 0, 0, 0});
   }
   return 0;
@@ -240,7 +260,8 @@ int32_t KillAll() {
   Kernel& kernel = TheKernel();
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
-    if (kernel.processes[i] != nullptr) PostLocked(*kernel.processes[i], {SIGKILL, SI_KERNEL, 0, 0, 0});
+    if (kernel.processes[i] != nullptr)
+      PostLocked(*kernel.processes[i], {SIGKILL, SI_KERNEL, 0, 0, 0});
   }
   return 0;
 }
@@ -249,14 +270,22 @@ int32_t Answer(control::Mailbox& mailbox) {
   const uint32_t payload_bytes = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
   const char* at = reinterpret_cast<const char*>(mailbox.payload);
   switch (static_cast<control::Request>(mailbox.request.load())) {
-    case control::Request::kSpawn: return Spawn(mailbox, payload_bytes);
-    case control::Request::kSignalJob: return SignalJob(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
-    case control::Request::kMakeDir: return MakeDirectories(NextString(at, at + payload_bytes), mailbox.arg[0].load() & 07777);
-    case control::Request::kWriteFile: return WriteFile(mailbox, payload_bytes);
-    case control::Request::kReadFile: return ReadFile(mailbox, payload_bytes);
-    case control::Request::kUsage: return ReportUsage(mailbox);
-    case control::Request::kKillAll: return KillAll();
-    default: return -ENOSYS;
+    case control::Request::kSpawn:
+      return Spawn(mailbox, payload_bytes);
+    case control::Request::kSignalJob:
+      return SignalJob(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
+    case control::Request::kMakeDir:
+      return MakeDirectories(NextString(at, at + payload_bytes), mailbox.arg[0].load() & 07777);
+    case control::Request::kWriteFile:
+      return WriteFile(mailbox, payload_bytes);
+    case control::Request::kReadFile:
+      return ReadFile(mailbox, payload_bytes);
+    case control::Request::kUsage:
+      return ReportUsage(mailbox);
+    case control::Request::kKillAll:
+      return KillAll();
+    default:
+      return -ENOSYS;
   }
 }
 

@@ -1,4 +1,5 @@
-// Signals: posting, deciding, delivering. Handlers run at safe points only, on the guest's own stack.
+// Signals: posting, deciding, delivering. Handlers run at safe points only, on the guest's own
+// stack.
 
 #include <sys/wait.h>
 
@@ -36,7 +37,8 @@ Action ActionOf(const Process& process, uint32_t number) {
   return (SignalBit(number) & kStopSignals) != 0 ? Action::kStop : Action::kEnd;
 }
 
-// Under table_lock. The host signal makes a thread in compiled code look; one in the kernel looks by itself.
+// Under table_lock. The host signal makes a thread in compiled code look; one in the kernel looks
+// by itself.
 void Kick(Process& target) {
   control::Slot& slot = SlotOf(target);
   if (slot.inside.load() != 0) return;
@@ -51,8 +53,8 @@ void TellParentOfStop(Process& process, int code, uint32_t status) {
   process.status_changed = true;
   if (parent == nullptr || parent->pid == kServicePid) return;
   if ((parent->disposition[SIGCHLD].flags & SA_NOCLDSTOP) == 0) {
-    PostLocked(*parent, {SIGCHLD, code, static_cast<int32_t>(process.pid), static_cast<int32_t>(process.who.uid),
-                         static_cast<int32_t>(status)});
+    PostLocked(*parent, {SIGCHLD, code, static_cast<int32_t>(process.pid),
+                         static_cast<int32_t>(process.who.uid), static_cast<int32_t>(status)});
   }
   parent->sleeper.Notify();
 }
@@ -70,9 +72,12 @@ bool IsOrphaned(const Process& process) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* member = kernel.processes[i];
-    if (member == nullptr || member->group != process.group || member->state.load() == ProcessState::kFree) continue;
+    if (member == nullptr || member->group != process.group ||
+        member->state.load() == ProcessState::kFree)
+      continue;
     const Process* parent = FindProcess(member->parent_pid);
-    if (parent != nullptr && parent->group != process.group && parent->session == process.session) return false;
+    if (parent != nullptr && parent->group != process.group && parent->session == process.session)
+      return false;
   }
   return true;
 }
@@ -86,7 +91,9 @@ uint32_t TakeSignal(Process& process, Action* action) {
       return 0;
     }
     // SIGKILL first, whatever else waits.
-    const uint32_t number = (ready & SignalBit(SIGKILL)) != 0 ? SIGKILL : static_cast<uint32_t>(std::countr_zero(ready)) + 1;
+    const uint32_t number = (ready & SignalBit(SIGKILL)) != 0
+                                ? SIGKILL
+                                : static_cast<uint32_t>(std::countr_zero(ready)) + 1;
     process.pending.fetch_and(~SignalBit(number));
     *action = ActionOf(process, number);
     if (*action != Action::kIgnore) return number;
@@ -119,8 +126,42 @@ void Stop(Process& process, uint32_t number) {
   ExitCurrent(number);  // no core is ever dumped, so bit 7 stays clear
 }
 
+// A hint without the lock: it is asked again under it.
+bool HasDefaultAction(const Process& process) {
+  for (uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable); ready != 0;
+       ready &= ready - 1) {
+    if (ActionOf(process, static_cast<uint32_t>(std::countr_zero(ready)) + 1) != Action::kHandle)
+      return true;
+  }
+  return false;
+}
+
+void TakeDefaultActions(Process& process) {
+  for (;;) {
+    uint32_t number = 0;
+    Action action = Action::kIgnore;
+    {
+      const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+      uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
+      for (; ready != 0; ready &= ready - 1) {
+        const uint32_t candidate = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
+        action = ActionOf(process, candidate);
+        if (action == Action::kHandle) continue;
+        number = candidate;
+        process.pending.fetch_and(~SignalBit(number));
+        break;
+      }
+      UpdateAttention(process);
+    }
+    if (number == 0) return;
+    if (action == Action::kEnd) End(number);
+    if (action == Action::kStop) Stop(process, number);
+  }
+}
+
 // Calls the guest's handler. False: it left by an exception.
-bool RunHandler(Process& process, uint32_t number, const Disposition& disposition, uint64_t old_mask) {
+bool RunHandler(Process& process, uint32_t number, const Disposition& disposition,
+                uint64_t old_mask) {
   const bool finished = CallSignalHandler(disposition.handler, number, disposition.flags);
   if (!finished) return false;
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
@@ -139,7 +180,8 @@ void UpdateAttention(Process& process) {
 void PostLocked(Process& target, const SignalInfo& info) {
   const auto number = static_cast<uint32_t>(info.number);
   const ProcessState state = target.state.load();
-  if (state == ProcessState::kFree || state == ProcessState::kZombie || target.pid == kServicePid) return;
+  if (state == ProcessState::kFree || state == ProcessState::kZombie || target.pid == kServicePid)
+    return;
   if (number == SIGCONT || number == SIGKILL) Continue(target);
   if ((SignalBit(number) & kStopSignals) != 0) target.pending.fetch_and(~SignalBit(SIGCONT));
   const bool blocked = (target.mask & SignalBit(number) & ~kUncatchable) != 0;
@@ -164,7 +206,8 @@ void PostToGroup(uint32_t group, uint32_t number) {
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* member = kernel.processes[i];
-    if (member != nullptr && member->group == group) PostLocked(*member, {static_cast<int32_t>(number), SI_KERNEL, 0, 0, 0});
+    if (member != nullptr && member->group == group)
+      PostLocked(*member, {static_cast<int32_t>(number), SI_KERNEL, 0, 0, 0});
   }
 }
 
@@ -208,39 +251,29 @@ bool DeliverSignals(bool* restart) {
       }
     }
     switch (action) {
-      case Action::kEnd: End(number);
-      case Action::kStop: Stop(process, number); break;
+      case Action::kEnd:
+        End(number);
+      case Action::kStop:
+        Stop(process, number);
+        break;
       case Action::kHandle:
         if ((disposition.flags & SA_RESTART) == 0) *restart = false;
         if (!RunHandler(process, number, disposition, old_mask)) return false;
         break;
-      case Action::kIgnore: break;
+      case Action::kIgnore:
+        break;
     }
   }
 }
 
-void TakeDefaultActions() {
+void LeaveTakingDefaultActions() {
   Process& process = Current();
-  for (;;) {
-    uint32_t number = 0;
-    Action action = Action::kIgnore;
-    {
-      const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-      uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
-      for (; ready != 0; ready &= ready - 1) {
-        const uint32_t candidate = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
-        action = ActionOf(process, candidate);
-        if (action == Action::kHandle) continue;
-        number = candidate;
-        process.pending.fetch_and(~SignalBit(number));
-        break;
-      }
-      UpdateAttention(process);
-    }
-    if (number == 0) return;
-    if (action == Action::kEnd) End(number);
-    if (action == Action::kStop) Stop(process, number);
-  }
+  control::Slot& slot = SlotOf(process);
+  do {
+    slot.inside.store(1);
+    TakeDefaultActions(process);
+    slot.inside.store(0);
+  } while (HasDefaultAction(process));
 }
 
 }  // namespace cordon::kernel

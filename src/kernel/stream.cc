@@ -1,5 +1,6 @@
-// Streams: the rings through which a client's standard input, output and error reach the sandbox. The other side is the
-// keeper, which cannot wake a guest by itself: it rings the service process, which wakes the queues.
+// Streams: the rings through which a client's standard input, output and error reach the sandbox.
+// The other side is the keeper, which cannot wake a guest by itself: it rings the service process,
+// which wakes the queues.
 
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +27,9 @@ struct Stream {
 
 Stream* streams = nullptr;  // in the arena; the pointer is inherited by clones
 
-Stream& StreamOf(const OpenFile& file) { return *static_cast<Stream*>(file.object); }
+Stream& StreamOf(const OpenFile& file) {
+  return *static_cast<Stream*>(file.object);
+}
 
 void RingKeeper() {
   control::Control& control = *TheKernel().control;
@@ -43,7 +46,8 @@ bool Readable(void* argument) {
 
 bool Writable(void* argument) {
   control::Ring& ring = *static_cast<Stream*>(argument)->ring;
-  if (ring.written.load() - ring.read.load() < kRingBytes || ring.reader_closed.load() != 0) return true;
+  if (ring.written.load() - ring.read.load() < kRingBytes || ring.reader_closed.load() != 0)
+    return true;
   ring.writer_wants.store(1);
   return ring.written.load() - ring.read.load() < kRingBytes || ring.reader_closed.load() != 0;
 }
@@ -55,7 +59,8 @@ int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
     {
       const MutexLock lock(stream.lock, LockRank::kInode);
       const uint32_t start = ring.read.load();
-      const auto count = static_cast<uint32_t>(std::min<uint64_t>(size, ring.written.load() - start));
+      const auto count =
+          static_cast<uint32_t>(std::min<uint64_t>(size, ring.written.load() - start));
       if (count > 0) {
         const uint32_t first = std::min(count, kRingBytes - start % kRingBytes);
         auto* bytes = static_cast<std::byte*>(to);
@@ -89,8 +94,8 @@ int64_t WriteStream(OpenFile& file, const void* from, uint64_t size) {
         return -EPIPE;
       }
       const uint32_t start = ring.written.load();
-      const auto count =
-          static_cast<uint32_t>(std::min<uint64_t>(size - done, kRingBytes - (start - ring.read.load())));
+      const auto count = static_cast<uint32_t>(
+          std::min<uint64_t>(size - done, kRingBytes - (start - ring.read.load())));
       if (count > 0) {
         const uint32_t first = std::min(count, kRingBytes - start % kRingBytes);
         if (cordon_copy(ring.data + start % kRingBytes, bytes + done, first) != 0 ||
@@ -114,7 +119,8 @@ uint32_t PollStream(OpenFile& file) {
   Stream& stream = StreamOf(file);
   if (!file.writable()) {
     if (!Readable(&stream)) return 0;
-    return POLLIN | POLLRDNORM | (stream.ring->written.load() == stream.ring->read.load() ? POLLHUP : 0);
+    return POLLIN | POLLRDNORM |
+           (stream.ring->written.load() == stream.ring->read.load() ? POLLHUP : 0);
   }
   if (stream.ring->reader_closed.load() != 0) return POLLERR | POLLOUT;
   return Writable(&stream) ? POLLOUT | POLLWRNORM : 0;

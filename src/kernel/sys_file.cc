@@ -58,10 +58,15 @@ int64_t SysRead(const uint64_t* slots) {
 }
 int64_t SysWrite(const uint64_t* slots) {
   OpenFile* file = FileOf(Arg(slots, 0));
-  return file == nullptr ? -EBADF : Transfer(*file, Direction::kWrite, Arg(slots, 1), Arg(slots, 2));
+  return file == nullptr ? -EBADF
+                         : Transfer(*file, Direction::kWrite, Arg(slots, 1), Arg(slots, 2));
 }
-int64_t SysReadv(const uint64_t* slots) { return TransferVector(slots, Direction::kRead); }
-int64_t SysWritev(const uint64_t* slots) { return TransferVector(slots, Direction::kWrite); }
+int64_t SysReadv(const uint64_t* slots) {
+  return TransferVector(slots, Direction::kRead);
+}
+int64_t SysWritev(const uint64_t* slots) {
+  return TransferVector(slots, Direction::kWrite);
+}
 
 // The regular file behind a descriptor, for calls that need one.
 OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
@@ -75,7 +80,8 @@ int64_t SysPread(const uint64_t* slots) {
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
   if (!file->readable()) return -EBADF;
-  return file->node.fs->Read(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)), Arg(slots, 2));
+  return file->node.fs->Read(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
+                             Arg(slots, 2));
 }
 
 int64_t SysPwrite(const uint64_t* slots) {
@@ -84,7 +90,8 @@ int64_t SysPwrite(const uint64_t* slots) {
   if (file == nullptr) return error;
   if (!file->writable()) return -EBADF;
   uint64_t end = 0;
-  return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)), Arg(slots, 2), &end);
+  return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
+                              Arg(slots, 2), &end);
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
@@ -95,8 +102,11 @@ int64_t SysLlseek(const uint64_t* slots) {
   const MutexLock lock(file->offset_lock, LockRank::kRename);
   int64_t base = 0;
   switch (Arg(slots, 4)) {
-    case SEEK_SET: break;
-    case SEEK_CUR: base = static_cast<int64_t>(file->offset); break;
+    case SEEK_SET:
+      break;
+    case SEEK_CUR:
+      base = static_cast<int64_t>(file->offset);
+      break;
     case SEEK_END: {
       vfs::Stat stat;
       const int failed = file->node.fs->GetStat(file->node.id, &stat);
@@ -106,12 +116,14 @@ int64_t SysLlseek(const uint64_t* slots) {
     }
     case SEEK_DATA:
     case SEEK_HOLE: {
-      const int64_t found = file->node.fs->SeekHole(file->node.id, static_cast<uint64_t>(offset), SignedArg(slots, 4));
+      const int64_t found = file->node.fs->SeekHole(file->node.id, static_cast<uint64_t>(offset),
+                                                    SignedArg(slots, 4));
       if (found < 0) return found;
       file->offset = static_cast<uint64_t>(found);
       return Store(Arg(slots, 3), found);
     }
-    default: return -EINVAL;
+    default:
+      return -EINVAL;
   }
   int64_t target = 0;
   if (__builtin_add_overflow(base, offset, &target) || target < 0) return -EINVAL;
@@ -119,7 +131,9 @@ int64_t SysLlseek(const uint64_t* slots) {
   return Store(Arg(slots, 3), target);
 }
 
-int64_t SysClose(const uint64_t* slots) { return CloseDescriptor(Arg(slots, 0)); }
+int64_t SysClose(const uint64_t* slots) {
+  return CloseDescriptor(Arg(slots, 0));
+}
 
 int64_t SysDup(const uint64_t* slots) {
   OpenFile* file = FileOf(Arg(slots, 0));
@@ -150,13 +164,21 @@ int64_t SysFcntl(const uint64_t* slots) {
       if (argument >= Current().descriptor_limit) return -EINVAL;
       Retain(file);
       return Install(file, argument, Arg(slots, 1) == F_DUPFD_CLOEXEC);
-    case F_GETFD: return static_cast<int64_t>(entry & 1);
-    case F_SETFD: entry = (entry & ~uintptr_t{1}) | (argument & FD_CLOEXEC); return 0;
-    case F_GETFL: return file->flags.load();
-    case F_SETFL: file->flags.store((file->flags.load() & ~kChangeableFlags) | (argument & kChangeableFlags)); return 0;
+    case F_GETFD:
+      return static_cast<int64_t>(entry & 1);
+    case F_SETFD:
+      entry = (entry & ~uintptr_t{1}) | (argument & FD_CLOEXEC);
+      return 0;
+    case F_GETFL:
+      return file->flags.load();
+    case F_SETFL:
+      file->flags.store((file->flags.load() & ~kChangeableFlags) | (argument & kChangeableFlags));
+      return 0;
     case F_GETPIPE_SZ:
-    case F_SETPIPE_SZ: return 65536;
-    default: return -EINVAL;
+    case F_SETPIPE_SZ:
+      return 65536;
+    default:
+      return -EINVAL;
   }
 }
 
@@ -175,7 +197,8 @@ int64_t SysPipe2(const uint64_t* slots) {
   const bool close_on_exec = (flags & O_CLOEXEC) != 0;
   int32_t descriptors[2] = {Install(ends[0], 0, close_on_exec), 0};
   descriptors[1] = Install(ends[1], 0, close_on_exec);
-  const int failed = descriptors[0] < 0 || descriptors[1] < 0 ? -EMFILE : Store(Arg(slots, 0), descriptors);
+  const int failed =
+      descriptors[0] < 0 || descriptors[1] < 0 ? -EMFILE : Store(Arg(slots, 0), descriptors);
   if (failed != 0) {
     for (const int32_t descriptor : descriptors) {
       if (descriptor >= 0) CloseDescriptor(static_cast<uint32_t>(descriptor));
@@ -197,11 +220,16 @@ int64_t SysFallocate(const uint64_t* slots) {
   if (file == nullptr) return error;
   if (!file->writable()) return -EBADF;
   if ((Arg(slots, 1) & ~1u) != 0) return -EOPNOTSUPP;
-  return file->node.fs->Allocate(file->node.id, WideArg(slots, 2), WideArg(slots, 4), Arg(slots, 1) == 1);
+  return file->node.fs->Allocate(file->node.id, WideArg(slots, 2), WideArg(slots, 4),
+                                 Arg(slots, 1) == 1);
 }
 
-int64_t SysSync(const uint64_t* /*slots*/) { return 0; }
-int64_t SysFsync(const uint64_t* slots) { return FileOf(Arg(slots, 0)) == nullptr ? -EBADF : 0; }
+int64_t SysSync(const uint64_t* /*slots*/) {
+  return 0;
+}
+int64_t SysFsync(const uint64_t* slots) {
+  return FileOf(Arg(slots, 0)) == nullptr ? -EBADF : 0;
+}
 
 // One directory entry after the other into the guest, as struct linux_dirent64.
 struct EntryWriter {
@@ -240,12 +268,12 @@ int64_t SysGetdents(const uint64_t* slots) {
   if (!S_ISDIR(stat.mode)) return -ENOTDIR;
   const MutexLock lock(file->offset_lock, LockRank::kRename);
   EntryWriter writer = {Arg(slots, 1), Arg(slots, 2), file->offset, 0};
-  if (file->offset == 0 && !EmitEntry(&writer, ".", stat.inode, S_IFDIR, 1)) return writer.error != 0 ? writer.error : -EINVAL;
+  if (file->offset == 0 && !EmitEntry(&writer, ".", stat.inode, S_IFDIR, 1))
+    return writer.error != 0 ? writer.error : -EINVAL;
   if (writer.cookie == 1) (void)EmitEntry(&writer, "..", stat.inode, S_IFDIR, 2);
   if (writer.cookie >= 2) {
-    const auto emit = [](void* cookie, std::string_view name, uint64_t inode, uint32_t type, uint64_t next) {
-      return EmitEntry(cookie, name, inode, type, next + 2);
-    };
+    const auto emit = [](void* cookie, std::string_view name, uint64_t inode, uint32_t type,
+                         uint64_t next) { return EmitEntry(cookie, name, inode, type, next + 2); };
     error = file->node.fs->List(file->node.id, writer.cookie - 2, {&writer, emit});
     if (error != 0) return error;
   }
@@ -270,7 +298,8 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
   WaitQueue* queued[kPollWaiters] = {};
   uint32_t waiters = 0;
   for (uint32_t i = 0; i < count; ++i) {
-    OpenFile* file = polls[i].descriptor < 0 ? nullptr : FileOf(static_cast<uint32_t>(polls[i].descriptor));
+    OpenFile* file =
+        polls[i].descriptor < 0 ? nullptr : FileOf(static_cast<uint32_t>(polls[i].descriptor));
     if (file == nullptr) continue;
     WaitQueue* queues[2] = {};
     file->operations->queues(*file, queues);
@@ -289,7 +318,8 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
       polls[i].returned = 0;
       if (polls[i].descriptor < 0) continue;
       OpenFile* file = FileOf(static_cast<uint32_t>(polls[i].descriptor));
-      polls[i].returned = static_cast<int16_t>(file == nullptr ? POLLNVAL : ReadyEvents(*file, static_cast<uint16_t>(polls[i].events)));
+      polls[i].returned = static_cast<int16_t>(
+          file == nullptr ? POLLNVAL : ReadyEvents(*file, static_cast<uint16_t>(polls[i].events)));
       ready += polls[i].returned != 0 ? 1 : 0;
     }
     if (ready > 0 || deadline_ns == 0) break;
@@ -321,7 +351,8 @@ int DeadlineOf(uint32_t address, uint64_t* deadline_ns) {
   if (Load(&time, address) != 0) return -EFAULT;
   if (time.seconds < 0 || time.nanoseconds < 0 || time.nanoseconds >= 1'000'000'000) return -EINVAL;
   if (time.seconds > INT32_MAX) return 0;
-  const uint64_t wait = static_cast<uint64_t>(time.seconds) * 1'000'000'000 + static_cast<uint64_t>(time.nanoseconds);
+  const uint64_t wait =
+      static_cast<uint64_t>(time.seconds) * 1'000'000'000 + static_cast<uint64_t>(time.nanoseconds);
   *deadline_ns = wait == 0 ? 0 : platform::ClockNs(1) + wait;
   return 0;
 }
@@ -363,7 +394,8 @@ int64_t SysPselect(const uint64_t* slots) {
   uint32_t used = 0;
   for (uint32_t fd = 0; fd < count; ++fd) {
     const uint32_t bit = 1u << (fd % 32);
-    const int events = ((sets[0][fd / 32] & bit) != 0 ? POLLIN : 0) | ((sets[1][fd / 32] & bit) != 0 ? POLLOUT : 0) |
+    const int events = ((sets[0][fd / 32] & bit) != 0 ? POLLIN : 0) |
+                       ((sets[1][fd / 32] & bit) != 0 ? POLLOUT : 0) |
                        ((sets[2][fd / 32] & bit) != 0 ? POLLPRI : 0);
     if (events == 0) continue;
     if (FileOf(fd) == nullptr) return -EBADF;
@@ -381,9 +413,10 @@ int64_t SysPselect(const uint64_t* slots) {
   int64_t bits = 0;
   for (uint32_t i = 0; i < used; ++i) {
     const auto fd = static_cast<uint32_t>(polls[i].descriptor);
-    const bool found[3] = {(polls[i].events & POLLIN) != 0 && (polls[i].returned & (POLLIN | POLLHUP | POLLERR)) != 0,
-                           (polls[i].events & POLLOUT) != 0 && (polls[i].returned & (POLLOUT | POLLERR)) != 0,
-                           (polls[i].returned & POLLPRI) != 0};
+    const bool found[3] = {
+        (polls[i].events & POLLIN) != 0 && (polls[i].returned & (POLLIN | POLLHUP | POLLERR)) != 0,
+        (polls[i].events & POLLOUT) != 0 && (polls[i].returned & (POLLOUT | POLLERR)) != 0,
+        (polls[i].returned & POLLPRI) != 0};
     for (int set = 0; set < 3; ++set) {
       if (!found[set]) continue;
       sets[set][fd / 32] |= 1u << (fd % 32);
@@ -397,31 +430,19 @@ int64_t SysPselect(const uint64_t* slots) {
 }
 
 constexpr CallRow kRows[] = {
-    {"read", SysRead},
-    {"write", SysWrite},
-    {"readv", SysReadv},
-    {"writev", SysWritev},
-    {"pread64", SysPread},
-    {"pwrite64", SysPwrite},
-    {"_llseek", SysLlseek},
-    {"close", SysClose},
-    {"dup", SysDup},
-    {"dup3", SysDup3},
-    {"fcntl64", SysFcntl},
-    {"ioctl", SysIoctl},
-    {"pipe2", SysPipe2},
-    {"ftruncate64", SysFtruncate},
-    {"fallocate", SysFallocate},
-    {"sync", SysSync},
-    {"fsync", SysFsync},
-    {"fdatasync", SysFsync},
-    {"getdents64", SysGetdents},
-    {"ppoll_time64", SysPpoll},
-    {"pselect6_time64", SysPselect},
+    {"read", SysRead},           {"write", SysWrite},           {"readv", SysReadv},
+    {"writev", SysWritev},       {"pread64", SysPread},         {"pwrite64", SysPwrite},
+    {"_llseek", SysLlseek},      {"close", SysClose},           {"dup", SysDup},
+    {"dup3", SysDup3},           {"fcntl64", SysFcntl},         {"ioctl", SysIoctl},
+    {"pipe2", SysPipe2},         {"ftruncate64", SysFtruncate}, {"fallocate", SysFallocate},
+    {"sync", SysSync},           {"fsync", SysFsync},           {"fdatasync", SysFsync},
+    {"getdents64", SysGetdents}, {"ppoll_time64", SysPpoll},    {"pselect6_time64", SysPselect},
 };
 
 }  // namespace
 
-CallTable FileCalls() { return {kRows, std::size(kRows)}; }
+CallTable FileCalls() {
+  return {kRows, std::size(kRows)};
+}
 
 }  // namespace cordon::kernel

@@ -49,7 +49,8 @@ int WalkFrom(uint32_t descriptor, const GuestPath& path, vfs::WalkMode mode, Hel
   const int error = StartOf(descriptor, path.view(), &start);
   if (error != 0) return error;
   const Process& process = Current();
-  return vfs::Walk(TheKernel().mounts, process.who, process.root, start, path.view(), mode, &out->node);
+  return vfs::Walk(TheKernel().mounts, process.who, process.root, start, path.view(), mode,
+                   &out->node);
 }
 
 struct Parent {
@@ -63,7 +64,8 @@ int WalkToParent(uint32_t descriptor, const GuestPath& path, Parent* out) {
   const int error = StartOf(descriptor, path.view(), &start);
   if (error != 0) return error;
   const Process& process = Current();
-  return vfs::WalkToParent(TheKernel().mounts, process.who, process.root, start, path.view(), &out->directory.node, &out->name);
+  return vfs::WalkToParent(TheKernel().mounts, process.who, process.root, start, path.view(),
+                           &out->directory.node, &out->name);
 }
 
 // What the guest's libc calls struct kstat (guest/libc/arch/wasm32/kstat.h).
@@ -120,7 +122,10 @@ int64_t SysOpenat(const uint64_t* slots) {
   const GuestPath path(Arg(slots, 1));
   const uint32_t flags = Arg(slots, 2);
   HeldNode found;
-  const vfs::WalkMode mode = (flags & O_NOFOLLOW) != 0 || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL) ? vfs::kNoFollow : vfs::kFollow;
+  const vfs::WalkMode mode =
+      (flags & O_NOFOLLOW) != 0 || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)
+          ? vfs::kNoFollow
+          : vfs::kFollow;
   int error = WalkFrom(Arg(slots, 0), path, mode, &found);
   bool created = false;
   const Process& process = Current();
@@ -132,7 +137,8 @@ int64_t SysOpenat(const uint64_t* slots) {
     error = vfs::WalkAndCreate(TheKernel().mounts, process.who, process.root, start, path.view(),
                                S_IFREG | (Arg(slots, 3) & 07777 & ~process.umask), &found.node);
     created = error == 0;
-    if (error == -EEXIST && (flags & O_EXCL) == 0) error = WalkFrom(Arg(slots, 0), path, mode, &found);
+    if (error == -EEXIST && (flags & O_EXCL) == 0)
+      error = WalkFrom(Arg(slots, 0), path, mode, &found);
   }
   if (error != 0) return error;
   vfs::FileSystem& fs = *found.node.fs;
@@ -143,9 +149,13 @@ int64_t SysOpenat(const uint64_t* slots) {
   if ((flags & O_DIRECTORY) != 0 && !S_ISDIR(stat.mode)) return -ENOTDIR;
   if (S_ISDIR(stat.mode) && (access != O_RDONLY || (flags & O_CREAT) != 0)) return -EISDIR;
   if (!created && (flags & O_PATH) == 0) {
-    error = fs.Access(process.who, found.node.id, (access != O_WRONLY ? 4u : 0u) | (access != O_RDONLY || (flags & O_TRUNC) != 0 ? 2u : 0u));
+    error = fs.Access(
+        process.who, found.node.id,
+        (access != O_WRONLY ? 4u : 0u) | (access != O_RDONLY || (flags & O_TRUNC) != 0 ? 2u : 0u));
     if (error != 0) return error;
-    if ((flags & O_TRUNC) != 0 && S_ISREG(stat.mode) && (error = fs.Truncate(found.node.id, 0)) != 0) return error;
+    if ((flags & O_TRUNC) != 0 && S_ISREG(stat.mode) &&
+        (error = fs.Truncate(found.node.id, 0)) != 0)
+      return error;
   }
   OpenFile* file = nullptr;
   error = OpenNode(found.Take(), flags & (O_ACCMODE | O_APPEND | O_NONBLOCK | O_PATH), &file);
@@ -170,7 +180,8 @@ int64_t SysFstatat(const uint64_t* slots) {
     return failed != 0 ? failed : StoreStat(Arg(slots, 2), own);
   }
   HeldNode found;
-  int error = WalkFrom(Arg(slots, 0), path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
+  int error = WalkFrom(Arg(slots, 0), path,
+                       (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
   if (error != 0) return error;
   vfs::Stat stat;
   if ((error = found.node.fs->GetStat(found.node.id, &stat)) != 0) return error;
@@ -185,14 +196,16 @@ int64_t MakeNode(uint32_t descriptor, const GuestPath& path, uint32_t mode, bool
   if (parent.name.trailing_slash && !directory) return -ENOENT;
   vfs::Node made;
   vfs::FileSystem& fs = *parent.directory.node.fs;
-  const int failed = fs.Create(Current().who, parent.directory.node.id, parent.name.view(), mode, 0, &made);
+  const int failed =
+      fs.Create(Current().who, parent.directory.node.id, parent.name.view(), mode, 0, &made);
   if (failed != 0) return failed;
   fs.Release(made.id);
   return 0;
 }
 
 int64_t SysMkdirat(const uint64_t* slots) {
-  return MakeNode(Arg(slots, 0), GuestPath(Arg(slots, 1)), S_IFDIR | (Arg(slots, 2) & 01777 & ~Current().umask), true);
+  return MakeNode(Arg(slots, 0), GuestPath(Arg(slots, 1)),
+                  S_IFDIR | (Arg(slots, 2) & 01777 & ~Current().umask), true);
 }
 
 int64_t SysMknodat(const uint64_t* slots) {
@@ -208,10 +221,12 @@ int64_t SysUnlinkat(const uint64_t* slots) {
   Parent parent;
   const int error = WalkToParent(Arg(slots, 0), path, &parent);
   if (error != 0) return error;
-  if (parent.name.is_dots()) return !directory ? -EISDIR : parent.name.view() == "." ? -EINVAL : -ENOTEMPTY;
+  if (parent.name.is_dots())
+    return !directory ? -EISDIR : parent.name.view() == "." ? -EINVAL : -ENOTEMPTY;
   if (parent.name.trailing_slash && !directory) return -ENOTDIR;
-  return parent.directory.node.fs->Remove(Current().who, parent.directory.node.id, parent.name.view(),
-                                          directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
+  return parent.directory.node.fs->Remove(
+      Current().who, parent.directory.node.id, parent.name.view(),
+      directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
 }
 
 int64_t SysSymlinkat(const uint64_t* slots) {
@@ -223,20 +238,24 @@ int64_t SysSymlinkat(const uint64_t* slots) {
   const int error = WalkToParent(Arg(slots, 1), path, &parent);
   if (error != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
-  return parent.directory.node.fs->Symlink(Current().who, parent.directory.node.id, parent.name.view(), target.view());
+  return parent.directory.node.fs->Symlink(Current().who, parent.directory.node.id,
+                                           parent.name.view(), target.view());
 }
 
 int64_t SysLinkat(const uint64_t* slots) {
   const GuestPath from(Arg(slots, 1));
   const GuestPath to(Arg(slots, 3));
   HeldNode found;
-  int error = WalkFrom(Arg(slots, 0), from, (Arg(slots, 4) & AT_SYMLINK_FOLLOW) != 0 ? vfs::kFollow : vfs::kNoFollow, &found);
+  int error =
+      WalkFrom(Arg(slots, 0), from,
+               (Arg(slots, 4) & AT_SYMLINK_FOLLOW) != 0 ? vfs::kFollow : vfs::kNoFollow, &found);
   if (error != 0) return error;
   Parent parent;
   if ((error = WalkToParent(Arg(slots, 2), to, &parent)) != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
   if (parent.directory.node.fs != found.node.fs) return -EXDEV;
-  return found.node.fs->Link(Current().who, found.node.id, parent.directory.node.id, parent.name.view());
+  return found.node.fs->Link(Current().who, found.node.id, parent.directory.node.id,
+                             parent.name.view());
 }
 
 int64_t Rename(const uint64_t* slots, uint32_t flags) {
@@ -249,11 +268,16 @@ int64_t Rename(const uint64_t* slots, uint32_t flags) {
   if (error != 0) return error;
   if (source.name.is_dots() || target.name.is_dots()) return -EBUSY;
   if (source.directory.node.fs != target.directory.node.fs) return -EXDEV;
-  return source.directory.node.fs->Rename(Current().who, source.directory.node.id, source.name.view(),
-                                          target.directory.node.id, target.name.view(), flags);
+  return source.directory.node.fs->Rename(Current().who, source.directory.node.id,
+                                          source.name.view(), target.directory.node.id,
+                                          target.name.view(), flags);
 }
-int64_t SysRenameat(const uint64_t* slots) { return Rename(slots, 0); }
-int64_t SysRenameat2(const uint64_t* slots) { return Arg(slots, 4) > 2 ? -EINVAL : Rename(slots, Arg(slots, 4)); }
+int64_t SysRenameat(const uint64_t* slots) {
+  return Rename(slots, 0);
+}
+int64_t SysRenameat2(const uint64_t* slots) {
+  return Arg(slots, 4) > 2 ? -EINVAL : Rename(slots, Arg(slots, 4));
+}
 
 int64_t SysReadlinkat(const uint64_t* slots) {
   const GuestPath path(Arg(slots, 1));
@@ -261,19 +285,25 @@ int64_t SysReadlinkat(const uint64_t* slots) {
   const int error = WalkFrom(Arg(slots, 0), path, vfs::kNoFollow, &found);
   if (error != 0) return error;
   char text[4096];
-  const int64_t size = found.node.fs->ReadLink(found.node.id, text, std::min<uint32_t>(Arg(slots, 3), sizeof text));
+  const int64_t size =
+      found.node.fs->ReadLink(found.node.id, text, std::min<uint32_t>(Arg(slots, 3), sizeof text));
   if (size < 0) return size;
   return CopyOut(Arg(slots, 2), text, static_cast<uint32_t>(size)) != 0 ? -EFAULT : size;
 }
 
 int64_t Accessible(uint32_t descriptor, const GuestPath& path, uint32_t mode, uint32_t flags) {
   HeldNode found;
-  const int error = WalkFrom(descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
+  const int error = WalkFrom(
+      descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
   if (error != 0) return error;
   return mode == 0 ? 0 : found.node.fs->Access(Current().who, found.node.id, mode & 7);
 }
-int64_t SysFaccessat(const uint64_t* slots) { return Accessible(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), 0); }
-int64_t SysFaccessat2(const uint64_t* slots) { return Accessible(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), Arg(slots, 3)); }
+int64_t SysFaccessat(const uint64_t* slots) {
+  return Accessible(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), 0);
+}
+int64_t SysFaccessat2(const uint64_t* slots) {
+  return Accessible(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), Arg(slots, 3));
+}
 
 int64_t ChangeDirectory(HeldNode* found) {
   Process& process = Current();
@@ -305,23 +335,28 @@ int64_t SysFchdir(const uint64_t* slots) {
 
 int64_t SysGetcwd(const uint64_t* slots) {
   char text[4096];
-  const int64_t size = vfs::PathOf(TheKernel().mounts, Current().root, Current().directory, text, sizeof text);
+  const int64_t size =
+      vfs::PathOf(TheKernel().mounts, Current().root, Current().directory, text, sizeof text);
   if (size < 0) return size;
   if (static_cast<uint64_t>(size) > Arg(slots, 1)) return -ERANGE;
   return CopyOut(Arg(slots, 0), text, static_cast<uint32_t>(size)) != 0 ? -EFAULT : size;
 }
 
-int64_t Change(uint32_t descriptor, uint32_t path_at, uint32_t flags, const vfs::Attributes& change) {
+int64_t Change(uint32_t descriptor, uint32_t path_at, uint32_t flags,
+               const vfs::Attributes& change) {
   const GuestPath path(path_at);
   HeldNode found;
-  const int error = WalkFrom(descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
+  const int error = WalkFrom(
+      descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
   return error != 0 ? error : found.node.fs->SetAttributes(Current().who, found.node.id, change);
 }
 
 int64_t ChangeOpen(uint32_t descriptor, const vfs::Attributes& change) {
   const OpenFile* file = FileOf(descriptor);
   if (file == nullptr) return -EBADF;
-  return file->node.fs == nullptr ? -EINVAL : file->node.fs->SetAttributes(Current().who, file->node.id, change);
+  return file->node.fs == nullptr
+             ? -EINVAL
+             : file->node.fs->SetAttributes(Current().who, file->node.id, change);
 }
 
 vfs::Attributes ModeChange(uint32_t mode) {
@@ -332,16 +367,24 @@ vfs::Attributes ModeChange(uint32_t mode) {
 }
 vfs::Attributes OwnerChange(uint32_t uid, uint32_t gid) {
   vfs::Attributes change;
-  change.fields = (uid != UINT32_MAX ? vfs::Attributes::kUid : 0u) | (gid != UINT32_MAX ? vfs::Attributes::kGid : 0u);
+  change.fields = (uid != UINT32_MAX ? vfs::Attributes::kUid : 0u) |
+                  (gid != UINT32_MAX ? vfs::Attributes::kGid : 0u);
   change.uid = uid;
   change.gid = gid;
   return change;
 }
-int64_t SysFchmod(const uint64_t* slots) { return ChangeOpen(Arg(slots, 0), ModeChange(Arg(slots, 1))); }
-int64_t SysFchmodat(const uint64_t* slots) { return Change(Arg(slots, 0), Arg(slots, 1), 0, ModeChange(Arg(slots, 2))); }
-int64_t SysFchown(const uint64_t* slots) { return ChangeOpen(Arg(slots, 0), OwnerChange(Arg(slots, 1), Arg(slots, 2))); }
+int64_t SysFchmod(const uint64_t* slots) {
+  return ChangeOpen(Arg(slots, 0), ModeChange(Arg(slots, 1)));
+}
+int64_t SysFchmodat(const uint64_t* slots) {
+  return Change(Arg(slots, 0), Arg(slots, 1), 0, ModeChange(Arg(slots, 2)));
+}
+int64_t SysFchown(const uint64_t* slots) {
+  return ChangeOpen(Arg(slots, 0), OwnerChange(Arg(slots, 1), Arg(slots, 2)));
+}
 int64_t SysFchownat(const uint64_t* slots) {
-  return Change(Arg(slots, 0), Arg(slots, 1), Arg(slots, 4), OwnerChange(Arg(slots, 2), Arg(slots, 3)));
+  return Change(Arg(slots, 0), Arg(slots, 1), Arg(slots, 4),
+                OwnerChange(Arg(slots, 2), Arg(slots, 3)));
 }
 
 int64_t SysUtimensat(const uint64_t* slots) {
@@ -362,7 +405,10 @@ int64_t SysUtimensat(const uint64_t* slots) {
       if (times[i].nanoseconds == kOmit) continue;
       change.fields |= i == 0 ? vfs::Attributes::kAtime : vfs::Attributes::kMtime;
       *fields[i] = {times[i].seconds, static_cast<uint32_t>(times[i].nanoseconds)};
-      if (times[i].nanoseconds == kNow) *fields[i] = {static_cast<int64_t>(now / 1'000'000'000), static_cast<uint32_t>(now % 1'000'000'000)};
+      if (times[i].nanoseconds == kNow) {
+        *fields[i] = {static_cast<int64_t>(now / 1'000'000'000),
+                      static_cast<uint32_t>(now % 1'000'000'000)};
+      }
     }
   }
   if (Arg(slots, 1) == 0) return ChangeOpen(Arg(slots, 0), change);
@@ -392,7 +438,18 @@ int64_t StoreFileSystem(vfs::FileSystem& fs, uint32_t address) {
     uint32_t type, block_size;
     uint64_t blocks, free_blocks, available_blocks, files, free_files;
     uint32_t id[2], name_length, fragment_size, flags, spare[4];
-  } out = {0x01021994, 4096, stat.total_bytes / 4096, stat.free_bytes / 4096, stat.free_bytes / 4096, stat.total_files, stat.free_files, {1, 0}, 255, 4096, 0, {}};
+  } out = {0x01021994,
+           4096,
+           stat.total_bytes / 4096,
+           stat.free_bytes / 4096,
+           stat.free_bytes / 4096,
+           stat.total_files,
+           stat.free_files,
+           {1, 0},
+           255,
+           4096,
+           0,
+           {}};
   return CopyOut(address, &out, sizeof out);
 }
 
@@ -406,23 +463,42 @@ int64_t SysStatfs(const uint64_t* slots) {
 int64_t SysFstatfs(const uint64_t* slots) {
   const OpenFile* file = FileOf(Arg(slots, 0));
   if (file == nullptr) return -EBADF;
-  return StoreFileSystem(file->node.fs != nullptr ? *file->node.fs : *TheKernel().files, Arg(slots, 2));
+  return StoreFileSystem(file->node.fs != nullptr ? *file->node.fs : *TheKernel().files,
+                         Arg(slots, 2));
 }
 
 constexpr CallRow kRows[] = {
-    {"openat", SysOpenat},         {"fstat64", SysFstat},       {"fstatat64", SysFstatat},
-    {"mkdirat", SysMkdirat},       {"mknodat", SysMknodat},     {"unlinkat", SysUnlinkat},
-    {"symlinkat", SysSymlinkat},   {"linkat", SysLinkat},       {"renameat", SysRenameat},
-    {"renameat2", SysRenameat2},   {"readlinkat", SysReadlinkat}, {"faccessat", SysFaccessat},
-    {"faccessat2", SysFaccessat2}, {"chdir", SysChdir},         {"fchdir", SysFchdir},
-    {"getcwd", SysGetcwd},         {"fchmod", SysFchmod},       {"fchmodat", SysFchmodat},
-    {"fchown", SysFchown},         {"fchownat", SysFchownat},   {"utimensat_time64", SysUtimensat},
-    {"truncate64", SysTruncate},   {"umask", SysUmask},         {"statfs64", SysStatfs},
+    {"openat", SysOpenat},
+    {"fstat64", SysFstat},
+    {"fstatat64", SysFstatat},
+    {"mkdirat", SysMkdirat},
+    {"mknodat", SysMknodat},
+    {"unlinkat", SysUnlinkat},
+    {"symlinkat", SysSymlinkat},
+    {"linkat", SysLinkat},
+    {"renameat", SysRenameat},
+    {"renameat2", SysRenameat2},
+    {"readlinkat", SysReadlinkat},
+    {"faccessat", SysFaccessat},
+    {"faccessat2", SysFaccessat2},
+    {"chdir", SysChdir},
+    {"fchdir", SysFchdir},
+    {"getcwd", SysGetcwd},
+    {"fchmod", SysFchmod},
+    {"fchmodat", SysFchmodat},
+    {"fchown", SysFchown},
+    {"fchownat", SysFchownat},
+    {"utimensat_time64", SysUtimensat},
+    {"truncate64", SysTruncate},
+    {"umask", SysUmask},
+    {"statfs64", SysStatfs},
     {"fstatfs64", SysFstatfs},
 };
 
 }  // namespace
 
-CallTable PathCalls() { return {kRows, std::size(kRows)}; }
+CallTable PathCalls() {
+  return {kRows, std::size(kRows)};
+}
 
 }  // namespace cordon::kernel

@@ -17,8 +17,12 @@
 namespace cordon::kernel {
 namespace {
 
-int64_t SysFork(const uint64_t* /*slots*/) { return Fork(); }
-int64_t SysExitGroup(const uint64_t* slots) { ExitCurrent((Arg(slots, 0) & 0xff) << 8); }
+int64_t SysFork(const uint64_t* /*slots*/) {
+  return Fork();
+}
+int64_t SysExitGroup(const uint64_t* slots) {
+  ExitCurrent((Arg(slots, 0) & 0xff) << 8);
+}
 
 // Copies a vector of strings into `strings`; their count or an error.
 int32_t CopyVector(uint32_t vector, StartStrings* strings) {
@@ -27,7 +31,8 @@ int32_t CopyVector(uint32_t vector, StartStrings* strings) {
     uint32_t pointer = 0;
     if (Load(&pointer, vector) != 0) return -EFAULT;
     if (pointer == 0) break;
-    const int32_t size = CopyString(strings->text + strings->size, pointer, StartStrings::kCapacity - strings->size);
+    const int32_t size =
+        CopyString(strings->text + strings->size, pointer, StartStrings::kCapacity - strings->size);
     if (size < 0) return size == -ENAMETOOLONG ? -E2BIG : size;
     strings->size += static_cast<uint32_t>(size) + 1;
   }
@@ -60,7 +65,9 @@ int64_t SysWait4(const uint64_t* slots) {
   uint32_t status = 0;
   int32_t pid = 0;
   uint64_t cpu_ns = 0;
-  const int32_t error = WaitFor(SignedArg(slots, 0), (Arg(slots, 2) & (WNOHANG | WUNTRACED | WCONTINUED)) | WEXITED, &status, &pid, &cpu_ns);
+  const int32_t error =
+      WaitFor(SignedArg(slots, 0), (Arg(slots, 2) & (WNOHANG | WUNTRACED | WCONTINUED)) | WEXITED,
+              &status, &pid, &cpu_ns);
   if (error != 0) return error;
   if (pid != 0 && Arg(slots, 1) != 0 && Store(Arg(slots, 1), status) != 0) return -EFAULT;
   if (pid != 0 && StoreUsage(Arg(slots, 3), cpu_ns) != 0) return -EFAULT;
@@ -70,10 +77,16 @@ int64_t SysWait4(const uint64_t* slots) {
 int64_t SysWaitid(const uint64_t* slots) {
   int32_t target = SignedArg(slots, 1);
   switch (Arg(slots, 0)) {
-    case P_ALL: target = -1; break;
-    case P_PID: break;
-    case P_PGID: target = -target; break;
-    default: return -EINVAL;
+    case P_ALL:
+      target = -1;
+      break;
+    case P_PID:
+      break;
+    case P_PGID:
+      target = -target;
+      break;
+    default:
+      return -EINVAL;
   }
   uint32_t status = 0;
   int32_t pid = 0;
@@ -84,18 +97,31 @@ int64_t SysWaitid(const uint64_t* slots) {
   if (pid != 0) {
     const uint32_t low = status & 0x7f;
     info[0] = SIGCHLD;
-    info[2] = status == 0xffff ? CLD_CONTINUED : low == 0x7f ? CLD_STOPPED : low == 0 ? CLD_EXITED : CLD_KILLED;
+    info[2] = status == 0xffff ? CLD_CONTINUED
+              : low == 0x7f    ? CLD_STOPPED
+              : low == 0       ? CLD_EXITED
+                               : CLD_KILLED;
     info[3] = pid;
-    info[5] = status == 0xffff ? SIGCONT : static_cast<int32_t>(low == 0 || low == 0x7f ? status >> 8 & 0xff : low);
+    info[5] = status == 0xffff
+                  ? SIGCONT
+                  : static_cast<int32_t>(low == 0 || low == 0x7f ? status >> 8 & 0xff : low);
   }
   if (Arg(slots, 2) != 0 && Store(Arg(slots, 2), info) != 0) return -EFAULT;
   return StoreUsage(Arg(slots, 4), cpu_ns);
 }
 
-int64_t SysGetpid(const uint64_t* /*slots*/) { return Current().pid; }
-int64_t SysGetppid(const uint64_t* /*slots*/) { return Current().parent_pid; }
-int64_t SysGetuid(const uint64_t* /*slots*/) { return Current().who.uid; }
-int64_t SysGetgid(const uint64_t* /*slots*/) { return Current().who.gid; }
+int64_t SysGetpid(const uint64_t* /*slots*/) {
+  return Current().pid;
+}
+int64_t SysGetppid(const uint64_t* /*slots*/) {
+  return Current().parent_pid;
+}
+int64_t SysGetuid(const uint64_t* /*slots*/) {
+  return Current().who.uid;
+}
+int64_t SysGetgid(const uint64_t* /*slots*/) {
+  return Current().who.gid;
+}
 
 int64_t SysGetpgid(const uint64_t* slots) {
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
@@ -114,7 +140,8 @@ int64_t SysSetpgid(const uint64_t* slots) {
   Process& caller = Current();
   Process* process = Arg(slots, 0) == 0 ? &caller : FindProcess(Arg(slots, 0));
   if (SignedArg(slots, 1) < 0) return -EINVAL;
-  if (process == nullptr || (process != &caller && process->parent_pid != caller.pid)) return -ESRCH;
+  if (process == nullptr || (process != &caller && process->parent_pid != caller.pid))
+    return -ESRCH;
   if (process != &caller && process->execed) return -EACCES;
   const uint32_t group = Arg(slots, 1) == 0 ? process->pid : Arg(slots, 1);
   if (process->session == process->pid || process->session != caller.session) return -EPERM;
@@ -122,7 +149,8 @@ int64_t SysSetpgid(const uint64_t* slots) {
     bool exists = false;
     for (uint32_t i = 0; i < kernel.slot_end; ++i) {
       const Process* member = kernel.processes[i];
-      exists = exists || (member != nullptr && member->group == group && member->session == caller.session);
+      exists = exists ||
+               (member != nullptr && member->group == group && member->session == caller.session);
     }
     if (!exists) return -EPERM;
   }
@@ -136,7 +164,9 @@ int64_t SysSetsid(const uint64_t* /*slots*/) {
   Process& process = Current();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* member = kernel.processes[i];
-    if (member != nullptr && member->state.load() != ProcessState::kFree && member->group == process.pid) return -EPERM;
+    if (member != nullptr && member->state.load() != ProcessState::kFree &&
+        member->group == process.pid)
+      return -EPERM;
   }
   process.group = process.session = process.pid;
   process.terminal = nullptr;
@@ -145,7 +175,8 @@ int64_t SysSetsid(const uint64_t* /*slots*/) {
 
 bool MaySignal(const Process& target, uint32_t number) {
   const Process& sender = Current();
-  return sender.who.uid == 0 || sender.who.uid == target.who.uid || sender.who.uid == target.saved_uid ||
+  return sender.who.uid == 0 || sender.who.uid == target.who.uid ||
+         sender.who.uid == target.saved_uid ||
          (number == SIGCONT && sender.session == target.session);
 }
 
@@ -161,8 +192,8 @@ int64_t SysKill(const uint64_t* slots) {
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* process = kernel.processes[i];
     if (process == nullptr || process->state.load() == ProcessState::kFree) continue;
-    const bool meant = target > 0    ? process->pid == static_cast<uint32_t>(target)
-                       : target == 0 ? process->group == sender.group
+    const bool meant = target > 0     ? process->pid == static_cast<uint32_t>(target)
+                       : target == 0  ? process->group == sender.group
                        : target == -1 ? process->pid != kServicePid && process != &sender
                                       : process->group == static_cast<uint32_t>(-target);
     if (!meant) continue;
@@ -170,7 +201,8 @@ int64_t SysKill(const uint64_t* slots) {
     if (!MaySignal(*process, number)) continue;
     sent = true;
     if (number != 0) {
-      PostLocked(*process, {static_cast<int32_t>(number), SI_USER, static_cast<int32_t>(sender.pid), static_cast<int32_t>(sender.who.uid), 0});
+      PostLocked(*process, {static_cast<int32_t>(number), SI_USER, static_cast<int32_t>(sender.pid),
+                            static_cast<int32_t>(sender.who.uid), 0});
     }
   }
   return sent ? 0 : found ? -EPERM : -ESRCH;
@@ -198,11 +230,16 @@ int64_t SysSigaction(const uint64_t* slots) {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
     old = process.disposition[number];
     if (Arg(slots, 1) != 0) {
-      process.disposition[number] = {next.handler, next.flags, next.mask[0] | uint64_t{next.mask[1]} << 32};
+      process.disposition[number] = {next.handler, next.flags,
+                                     next.mask[0] | uint64_t{next.mask[1]} << 32};
     }
   }
   if (Arg(slots, 2) == 0) return 0;
-  const GuestAction out = {old.handler, old.flags, 0, {static_cast<uint32_t>(old.mask), static_cast<uint32_t>(old.mask >> 32)}};
+  const GuestAction out = {
+      old.handler,
+      old.flags,
+      0,
+      {static_cast<uint32_t>(old.mask), static_cast<uint32_t>(old.mask >> 32)}};
   return Store(Arg(slots, 2), out);
 }
 
@@ -214,10 +251,17 @@ int64_t SysSigprocmask(const uint64_t* slots) {
   if (Arg(slots, 1) != 0) {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
     switch (Arg(slots, 0)) {
-      case SIG_BLOCK: process.mask |= set; break;
-      case SIG_UNBLOCK: process.mask &= ~set; break;
-      case SIG_SETMASK: process.mask = set; break;
-      default: return -EINVAL;
+      case SIG_BLOCK:
+        process.mask |= set;
+        break;
+      case SIG_UNBLOCK:
+        process.mask &= ~set;
+        break;
+      case SIG_SETMASK:
+        process.mask = set;
+        break;
+      default:
+        return -EINVAL;
     }
     process.mask &= ~(SignalBit(SIGKILL) | SignalBit(SIGSTOP));
     UpdateAttention(process);
@@ -246,13 +290,22 @@ int64_t SysSignalInfo(const uint64_t* slots) {
   return Store(Arg(slots, 0), out);
 }
 
-int64_t SysStartupSize(const uint64_t* /*slots*/) { return StartBlockSize(); }
-int64_t SysStartupCopy(const uint64_t* slots) { return StartBlockCopy(Arg(slots, 0)); }
-int64_t SysSetTidAddress(const uint64_t* /*slots*/) { return Current().pid; }
-int64_t SysNothing(const uint64_t* /*slots*/) { return 0; }
+int64_t SysStartupSize(const uint64_t* /*slots*/) {
+  return StartBlockSize();
+}
+int64_t SysStartupCopy(const uint64_t* slots) {
+  return StartBlockCopy(Arg(slots, 0));
+}
+int64_t SysSetTidAddress(const uint64_t* /*slots*/) {
+  return Current().pid;
+}
+int64_t SysNothing(const uint64_t* /*slots*/) {
+  return 0;
+}
 
 int64_t SysMmap(const uint64_t* slots) {
-  if ((Arg(slots, 3) & MAP_ANONYMOUS) != 0) return MapPages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2), Arg(slots, 3));
+  if ((Arg(slots, 3) & MAP_ANONYMOUS) != 0)
+    return MapPages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2), Arg(slots, 3));
   OpenFile* file = FileOf(Arg(slots, 4));
   if (file == nullptr) return -EBADF;
   if (file->operations != &kNodeOperations) return -ENODEV;
@@ -261,7 +314,8 @@ int64_t SysMmap(const uint64_t* slots) {
   const int64_t at = MapPages(Arg(slots, 0), Arg(slots, 1), PROT_READ | PROT_WRITE, Arg(slots, 3));
   if (at < 0) return at;
   const auto address = static_cast<uint32_t>(at);
-  const int64_t got = file->node.fs->Read(file->node.id, uint64_t{Arg(slots, 5)} * 4096, GuestPointer(address), Arg(slots, 1));
+  const int64_t got = file->node.fs->Read(file->node.id, uint64_t{Arg(slots, 5)} * 4096,
+                                          GuestPointer(address), Arg(slots, 1));
   if (got < 0) {
     UnmapPages(address, Arg(slots, 1));
     return got;
@@ -269,13 +323,21 @@ int64_t SysMmap(const uint64_t* slots) {
   const int32_t error = ProtectPages(address, Arg(slots, 1), Arg(slots, 2));
   return error != 0 ? error : at;
 }
-int64_t SysMunmap(const uint64_t* slots) { return UnmapPages(Arg(slots, 0), Arg(slots, 1)); }
+int64_t SysMunmap(const uint64_t* slots) {
+  return UnmapPages(Arg(slots, 0), Arg(slots, 1));
+}
 int64_t SysMremap(const uint64_t* slots) {
   return RemapPages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2), Arg(slots, 3));
 }
-int64_t SysMprotect(const uint64_t* slots) { return ProtectPages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2)); }
-int64_t SysMadvise(const uint64_t* slots) { return AdvisePages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2)); }
-int64_t SysBrk(const uint64_t* /*slots*/) { return 0; }
+int64_t SysMprotect(const uint64_t* slots) {
+  return ProtectPages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2));
+}
+int64_t SysMadvise(const uint64_t* slots) {
+  return AdvisePages(Arg(slots, 0), Arg(slots, 1), Arg(slots, 2));
+}
+int64_t SysBrk(const uint64_t* /*slots*/) {
+  return 0;
+}
 
 int64_t SysGetrusage(const uint64_t* slots) {
   const bool own = SignedArg(slots, 0) == 0;
@@ -318,14 +380,20 @@ int64_t SetIdentity(uint32_t id, uint32_t* own, uint32_t* saved) {
   *own = id;
   return 0;
 }
-int64_t SysSetuid(const uint64_t* slots) { return SetIdentity(Arg(slots, 0), &Current().who.uid, &Current().saved_uid); }
-int64_t SysSetgid(const uint64_t* slots) { return SetIdentity(Arg(slots, 0), &Current().who.gid, &Current().saved_gid); }
+int64_t SysSetuid(const uint64_t* slots) {
+  return SetIdentity(Arg(slots, 0), &Current().who.uid, &Current().saved_uid);
+}
+int64_t SysSetgid(const uint64_t* slots) {
+  return SetIdentity(Arg(slots, 0), &Current().who.gid, &Current().saved_gid);
+}
 
 int64_t SysGetgroups(const uint64_t* slots) {
   const vfs::Credentials& who = Current().who;
   if (Arg(slots, 0) == 0) return who.group_count;
   if (Arg(slots, 0) < who.group_count) return -EINVAL;
-  return CopyOut(Arg(slots, 1), who.groups, who.group_count * 4) != 0 ? -EFAULT : static_cast<int64_t>(who.group_count);
+  return CopyOut(Arg(slots, 1), who.groups, who.group_count * 4) != 0
+             ? -EFAULT
+             : static_cast<int64_t>(who.group_count);
 }
 
 int64_t SysGetresuid(const uint64_t* slots) {
@@ -407,6 +475,8 @@ constexpr CallRow kRows[] = {
 
 }  // namespace
 
-CallTable ProcessCalls() { return {kRows, std::size(kRows)}; }
+CallTable ProcessCalls() {
+  return {kRows, std::size(kRows)};
+}
 
 }  // namespace cordon::kernel

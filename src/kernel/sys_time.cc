@@ -27,14 +27,18 @@ GuestTime FromNs(uint64_t ns) {
 int64_t SysClockGettime(const uint64_t* slots) {
   switch (Arg(slots, 0)) {
     case 0:
-    case 5: return Store(Arg(slots, 1), FromNs(platform::ClockNs(0)));
+    case 5:
+      return Store(Arg(slots, 1), FromNs(platform::ClockNs(0)));
     case 1:
     case 4:
     case 6:
-    case 7: return Store(Arg(slots, 1), FromNs(platform::ClockNs(1) - TheKernel().boot_ns));
+    case 7:
+      return Store(Arg(slots, 1), FromNs(platform::ClockNs(1) - TheKernel().boot_ns));
     case 2:
-    case 3: return Store(Arg(slots, 1), FromNs(platform::ClockNs(2)));
-    default: return -EINVAL;
+    case 3:
+      return Store(Arg(slots, 1), FromNs(platform::ClockNs(2)));
+    default:
+      return -EINVAL;
   }
 }
 
@@ -48,11 +52,14 @@ int64_t SysClockNanosleep(const uint64_t* slots) {
   GuestTime wanted;
   if (Load(&wanted, Arg(slots, 2)) != 0) return -EFAULT;
   if (Arg(slots, 0) > 1) return -EINVAL;
-  if (wanted.seconds < 0 || wanted.nanoseconds < 0 || wanted.nanoseconds >= static_cast<int32_t>(kSecond)) return -EINVAL;
+  if (wanted.seconds < 0 || wanted.nanoseconds < 0 ||
+      wanted.nanoseconds >= static_cast<int32_t>(kSecond))
+    return -EINVAL;
   const uint64_t now = platform::ClockNs(1);
   uint64_t deadline = platform::kNever;
   if (wanted.seconds < INT32_MAX) {
-    const uint64_t ns = static_cast<uint64_t>(wanted.seconds) * kSecond + static_cast<uint64_t>(wanted.nanoseconds);
+    const uint64_t ns =
+        static_cast<uint64_t>(wanted.seconds) * kSecond + static_cast<uint64_t>(wanted.nanoseconds);
     if ((Arg(slots, 1) & kAbsolute) == 0) {
       deadline = now + ns;
     } else if (Arg(slots, 0) == 1) {
@@ -70,7 +77,8 @@ int64_t SysClockNanosleep(const uint64_t* slots) {
     if (wake == Wake::kWoken) continue;
     const uint64_t later = platform::ClockNs(1);
     if (Arg(slots, 3) != 0 && (Arg(slots, 1) & kAbsolute) == 0) {
-      if (Store(Arg(slots, 3), FromNs(deadline > later ? deadline - later : 0)) != 0) return -EFAULT;
+      if (Store(Arg(slots, 3), FromNs(deadline > later ? deadline - later : 0)) != 0)
+        return -EFAULT;
     }
     return -EINTR;
   }
@@ -83,7 +91,9 @@ struct GuestTimer {
 
 GuestTimer TimerOf(const Process& process) {
   const uint64_t now = platform::ClockNs(1);
-  const uint64_t left = process.alarm_ns > now ? process.alarm_ns - now : process.alarm_ns != 0 ? 1000 : 0;
+  const uint64_t left = process.alarm_ns > now  ? process.alarm_ns - now
+                        : process.alarm_ns != 0 ? 1000
+                                                : 0;
   const auto pair = [](uint64_t ns, int32_t out[2]) {
     out[0] = static_cast<int32_t>(ns / kSecond);
     out[1] = static_cast<int32_t>(ns % kSecond / 1000);
@@ -133,7 +143,8 @@ int64_t SysGetrandom(const uint64_t* slots) {
 
 int64_t SysTimes(const uint64_t* slots) {
   constexpr uint64_t kTick = kSecond / 100;
-  const int32_t out[4] = {static_cast<int32_t>(platform::ClockNs(2) / kTick), 0, static_cast<int32_t>(Current().children_cpu_ns / kTick), 0};
+  const int32_t out[4] = {static_cast<int32_t>(platform::ClockNs(2) / kTick), 0,
+                          static_cast<int32_t>(Current().children_cpu_ns / kTick), 0};
   if (Arg(slots, 0) != 0 && Store(Arg(slots, 0), out) != 0) return -EFAULT;
   return static_cast<int64_t>((platform::ClockNs(1) - TheKernel().boot_ns) / kTick);
 }
@@ -149,7 +160,9 @@ constexpr CallRow kRows[] = {
 };
 
 // In the table of the module but not built: programs see ENOSYS, as on a Linux without the call.
-int64_t SysMissing(const uint64_t* /*slots*/) { return -ENOSYS; }
+int64_t SysMissing(const uint64_t* /*slots*/) {
+  return -ENOSYS;
+}
 
 struct Declared {
   std::string_view name;
@@ -163,7 +176,9 @@ constexpr Declared kDeclared[] = {
 
 }  // namespace
 
-CallTable TimeCalls() { return {kRows, std::size(kRows)}; }
+CallTable TimeCalls() {
+  return {kRows, std::size(kRows)};
+}
 
 CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters) {
   if (module != "cordon") return nullptr;

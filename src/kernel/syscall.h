@@ -1,8 +1,8 @@
 #ifndef CORDON_KERNEL_SYSCALL_H_
 #define CORDON_KERNEL_SYSCALL_H_
 
-// The calls themselves. A handler finds its arguments in slots and returns the result or -errno; kRestart when it was
-// interrupted by a signal.
+// The calls themselves. A handler finds its arguments in slots and returns the result or -errno;
+// kRestart when it was interrupted by a signal.
 
 #include <cstddef>
 #include <cstdint>
@@ -15,8 +15,12 @@ using CallHandler = int64_t (*)(const uint64_t* slots);
 // Null: neither in the table of `cordon` nor in WASI preview 1, or not with that many parameters.
 CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters);
 
-inline uint32_t Arg(const uint64_t* slots, int index) { return static_cast<uint32_t>(slots[index]); }
-inline int32_t SignedArg(const uint64_t* slots, int index) { return static_cast<int32_t>(slots[index]); }
+inline uint32_t Arg(const uint64_t* slots, int index) {
+  return static_cast<uint32_t>(slots[index]);
+}
+inline int32_t SignedArg(const uint64_t* slots, int index) {
+  return static_cast<int32_t>(slots[index]);
+}
 inline uint64_t WideArg(const uint64_t* slots, int low) {
   return uint64_t{Arg(slots, low)} | uint64_t{Arg(slots, low + 1)} << 32;
 }

@@ -85,7 +85,7 @@ int MemoryFs::GrowDirectory(Inode* inode) {
   grown.table = table;
   grown.capacity = capacity;
   grown.used = 0;
-  for (uint32_t i = 0; i < directory.used; ++i) {
+  for (uint32_t i = 0; directory.entries != nullptr && i < directory.used; ++i) {
     const DirectoryEntry& entry = directory.entries[i];
     if (entry.inode == nullptr) continue;
     entries[grown.used] = entry;
@@ -107,6 +107,7 @@ int MemoryFs::Insert(Inode* inode, std::string_view name, Inode* child) {
   if (text == nullptr) return -ENOSPC;
   memcpy(text, name.data(), name.size());
   Directory& directory = inode->directory;
+  if (directory.entries == nullptr) return -ENOSPC;
   const uint32_t hash = HashOf(name);
   directory.entries[directory.used] = {child, text, directory.next_cookie++,
                                        static_cast<uint32_t>(name.size()), hash};

@@ -175,9 +175,9 @@ int FileData::Resize(uint64_t size) {
     // What was cut off must read as zeros when the file grows again.
     const uint64_t last = (size - 1) / kChunkBytes;
     const uint64_t in_last = (size - 1) % kChunkBytes + 1;
-    if (last < contents.chunk_count && contents.chunks[last] != nullptr &&
-        in_last < BytesOf(last)) {
-      memset(contents.chunks[last] + in_last, 0, BytesOf(last) - in_last);
+    std::byte* const chunk = last < contents.chunk_count ? contents.chunks[last] : nullptr;
+    if (chunk != nullptr && in_last < BytesOf(last)) {
+      memset(chunk + in_last, 0, BytesOf(last) - in_last);
     }
   }
   inode_.size = size;

@@ -65,10 +65,8 @@ class Walker {
     if (error != 0) return error;
     Stat stat;
     error = next.fs->GetStat(next.id, &stat);
-    if (error == 0 && S_ISLNK(stat.mode) && mode == kFollow)
-      error = FollowLink(next);
-    else if (error == 0)
-      return Move(next);
+    if (error == 0 && (!S_ISLNK(stat.mode) || mode == kNoFollow)) return Move(next);
+    if (error == 0) error = FollowLink(next);
     next.fs->Release(next.id);
     return error;
   }

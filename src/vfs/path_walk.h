@@ -1,7 +1,8 @@
 #ifndef CORDON_VFS_PATH_WALK_H_
 #define CORDON_VFS_PATH_WALK_H_
 
-// From a path to a node: symbolic links, `..`, mounts and search permission, as path_resolution(7) says.
+// From a path to a node: symbolic links, `..`, mounts and search permission, as path_resolution(7)
+// says.
 
 #include <cstdint>
 #include <string_view>
@@ -38,14 +39,15 @@ struct LastName {
 };
 
 // On success `out` is referenced. -ENOENT, -ENOTDIR, -EACCES, -ELOOP, -ENAMETOOLONG.
-int Walk(const MountTable& mounts, const Credentials& who, Node root, Node start, std::string_view path, WalkMode mode,
-         Node* out);
+int Walk(const MountTable& mounts, const Credentials& who, Node root, Node start,
+         std::string_view path, WalkMode mode, Node* out);
 // The directory that the last component is in.
-int WalkToParent(const MountTable& mounts, const Credentials& who, Node root, Node start, std::string_view path,
-                 Node* directory, LastName* name);
-// Creates what the path names, through a dangling link if there is one; -EEXIST if it exists by now.
-int WalkAndCreate(const MountTable& mounts, const Credentials& who, Node root, Node start, std::string_view path,
-                  uint32_t mode, Node* out);
+int WalkToParent(const MountTable& mounts, const Credentials& who, Node root, Node start,
+                 std::string_view path, Node* directory, LastName* name);
+// Creates what the path names, through a dangling link if there is one; -EEXIST if it exists by
+// now.
+int WalkAndCreate(const MountTable& mounts, const Credentials& who, Node root, Node start,
+                  std::string_view path, uint32_t mode, Node* out);
 
 // The path of a directory with its final zero: its size, -ENOENT when it was removed, -ERANGE.
 int64_t PathOf(const MountTable& mounts, Node root, Node directory, char* to, uint64_t size);

@@ -134,7 +134,7 @@ Result<CachedObject> CompileCache::Check(OwnedFd fd, const Wanted& wanted) const
       view->header->cpu_level != wanted.cpu_level) {
     return Fail(ErrorCode::kCorrupt, "a cached object is of another module");
   }
-  return CachedObject{std::move(fd), size, wanted.tier};
+  return CachedObject{std::move(fd), size, wanted.tier, true};
 }
 
 Result<CachedObject> CompileCache::Load(const Wanted& wanted) const {
@@ -159,7 +159,7 @@ Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tie
   process.program = compiler_;
   process.arguments = {
       tier == Tier::kFast ? "--tier=fast" : "--tier=optimised",
-      request.cpu_level == CpuLevel::kX86_64V3 ? "--cpu=x86-64-v3" : "--cpu=x86-64-v2",
+      request.cpu_level == CpuLevel::kX8664V3 ? "--cpu=x86-64-v3" : "--cpu=x86-64-v2",
       "--jobs=" + std::to_string(request.threads)};
   process.module_fd = input->get();
   process.object_fd = output->get();
@@ -204,7 +204,8 @@ Result<CachedObject> CompileCache::GetTier(std::span<const std::byte> module, Ti
   Result<CachedObject> object = Check(std::move(*compiled), wanted);
   if (!object) return object;
   // Not being able to keep it is not an error: it is compiled again the next time.
-  static_cast<void>(Store(*object, NameOf(wanted.module_hash, tier, request.cpu_level)));
+  const Status stored = Store(*object, NameOf(wanted.module_hash, tier, request.cpu_level));
+  object->stored = stored.has_value();
   return object;
 }
 
@@ -217,7 +218,8 @@ Result<CachedObject> CompileCache::Get(std::span<const std::byte> module,
 
 std::thread CompileCache::Optimise(std::vector<std::byte> module, CompileRequest request) const {
   return std::thread([this, bytes = std::move(module), wanted = std::move(request)] {
-    static_cast<void>(GetTier(bytes, Tier::kOptimised, wanted));
+    // A failure shows when the next Get finds only the fast object.
+    [[maybe_unused]] const Result<CachedObject> object = GetTier(bytes, Tier::kOptimised, wanted);
   });
 }
 

@@ -21,7 +21,7 @@
 namespace cordon::wasm {
 
 struct CompileRequest {
-  CpuLevel cpu_level = CpuLevel::kX86_64V2;
+  CpuLevel cpu_level = CpuLevel::kX8664V2;
   unsigned threads = 2;
   std::chrono::seconds time_limit{300};
   uint64_t object_bytes = uint64_t{512} << 20;
@@ -33,6 +33,7 @@ struct CachedObject {
   OwnedFd fd;
   uint64_t size_bytes = 0;
   Tier tier = Tier::kFast;
+  bool stored = false;  // false: it could not be kept (full or read-only disk)
 };
 
 class CompileCache {

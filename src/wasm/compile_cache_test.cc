@@ -92,7 +92,7 @@ TEST_F(CompileCacheTest, ObjectOfAnotherModuleUnderThisNameIsNotUsed) {
   const auto other = AssembleText("(module (func (export \"f\") (result i32) i32.const 43))");
   Sha256 hash;
   hash.Update(other);
-  const std::string name = CompileCache::NameOf(hash.Finish(), Tier::kFast, CpuLevel::kX86_64V2);
+  const std::string name = CompileCache::NameOf(hash.Finish(), Tier::kFast, CpuLevel::kX8664V2);
   fs::copy_file(mine, mine.parent_path() / name);
   Result<CompileCache> without_compiler = CompileCache::Open(parent_, "/nonexistent");
   EXPECT_FALSE(without_compiler->GetTier(other, Tier::kFast, {}).has_value());
@@ -102,6 +102,7 @@ TEST_F(CompileCacheTest, WritersAtTheSameTimeAgree) {
   Result<CompileCache> cache = Open();
   ASSERT_TRUE(cache.has_value());
   std::vector<std::thread> writers;
+  writers.reserve(4);
   for (int i = 0; i < 4; ++i) {
     writers.emplace_back([&] { EXPECT_TRUE(cache->Get(module_, {}).has_value()); });
   }

@@ -131,6 +131,7 @@ Status CompilerProcess::Run() const {
                                     "--progress-fd=" + std::to_string(STDERR_FILENO)};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
+  argv.reserve(words.size() + 1);
   for (std::string& word : words) argv.push_back(word.data());
   argv.push_back(nullptr);
   char* environment[] = {nullptr};

@@ -44,6 +44,7 @@ class EngineTest : public ::testing::TestWithParam<Tier> {
   static std::vector<std::string> FrameNames(const LoadedInstance& instance) {
     std::vector<std::string> names;
     const TrapReport& report = Store::LastTrap();
+    names.reserve(report.frame_count);
     for (uint32_t i = 0; i < report.frame_count; ++i) {
       names.emplace_back(
           instance.view.String(instance.view.functions[report.frames[i].function_index].name));
@@ -238,8 +239,11 @@ TEST_P(EngineTest, ObjectDoesNotDependOnThreads) {
   std::string text = "(module (memory 1)";
   for (int i = 0; i < 3000; ++i) {
     const std::string n = std::to_string(i);
-    text += "(func (export \"f" + n + "\") (param i32) (result i32) local.get 0 i32.const " + n +
-            " i32.mul i32.load i32.const " + n + " i32.rem_u local.get 0 i32.add)";
+    text += "(func (export \"f";
+    text += n;
+    text += "\") (param i32) (result i32) local.get 0 i32.const ";
+    text += n;
+    text += " i32.mul i32.load local.get 0 i32.add)";
   }
   const std::vector<std::byte> bytes = AssembleText(text + ")");
   CompileOptions options;
@@ -289,6 +293,12 @@ TEST(RefusalTest, TruncatedModulesAreRefusedWithTheirOffset) {
     if (reason != "accepted") EXPECT_NE(reason.find("0x"), std::string::npos) << reason;
   }
   EXPECT_EQ(Refusal(bytes), "accepted");
+}
+
+TEST(RefusalTest, NothingMayFollowTheEndOfAFunction) {
+  const auto bytes = Bytes(
+      {0, 'a', 's', 'm', 1, 0, 0, 0, 1, 4, 1, 0x60, 0, 0, 3, 2, 1, 0, 10, 5, 1, 3, 0, 0x0b, 0x0b});
+  EXPECT_NE(Refusal(bytes).find("after the end"), std::string::npos) << Refusal(bytes);
 }
 
 TEST(RefusalTest, LimitsHaveNames) {

@@ -120,11 +120,13 @@ class Instantiation {
   bool ResolveImports() {
     for (const ImportRecord& record : view_.imports) {
       if (const char* reason = ResolveImport(record)) {
-        const std::string_view module = view_.String(record.module);
-        const std::string_view name = view_.String(record.name);
-        std::snprintf(error_->message.text, sizeof error_->message.text, "%s: %.*s.%.*s", reason,
-                      static_cast<int>(std::min<size_t>(module.size(), 80)), module.data(),
-                      static_cast<int>(std::min<size_t>(name.size(), 80)), name.data());
+        // The sizes are the precision of %.*s.
+        const StringRef module = record.module;
+        const StringRef name = record.name;
+        std::snprintf(
+            error_->message.text, sizeof error_->message.text, "%s: %.*s.%.*s", reason,
+            static_cast<int>(std::min(module.size, 80U)), view_.strings.data() + module.offset,
+            static_cast<int>(std::min(name.size, 80U)), view_.strings.data() + name.offset);
         return false;
       }
     }

@@ -291,7 +291,7 @@ bool TakeSections(std::span<const std::byte> metadata, ObjectView* view) {
 const char* CheckHeader(const ObjectHeader& header, size_t given_size) {
   if (header.magic != kObjectMagic) return "not an object of Cordon";
   if (header.version != kObjectVersion) return "made by another version of the compiler";
-  if (header.architecture != Architecture::kX86_64) return "made for another architecture";
+  if (header.architecture != Architecture::kX8664) return "made for another architecture";
   if (header.metadata_size < sizeof(ObjectHeader) || header.metadata_size > given_size) {
     return "truncated metadata";
   }

@@ -26,9 +26,9 @@ inline constexpr std::array<char, 8> kObjectMagic = {'C', 'O', 'R', 'D', 'O', 'N
 inline constexpr uint32_t kObjectVersion = 1;
 inline constexpr uint64_t kImageAlignment = 4096;
 
-enum class Architecture : uint32_t { kX86_64 = 1 };
+enum class Architecture : uint32_t { kX8664 = 1 };
 enum class Tier : uint32_t { kFast = 0, kOptimised = 1 };
-enum class CpuLevel : uint32_t { kX86_64V2 = 2, kX86_64V3 = 3 };
+enum class CpuLevel : uint32_t { kX8664V2 = 2, kX8664V3 = 3 };
 
 // Bits of ObjectHeader::facts.
 enum ObjectFact : uint32_t {

@@ -36,8 +36,11 @@ Status CopyFileIn(Mailbox& mailbox, int fd, uint32_t mode, const std::string& to
 }
 
 Result<std::vector<std::string>> ListHostDirectory(int fd, const std::string& shown) {
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(dup(fd)), closedir);
+  OwnedFd copy(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (!copy.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
+  const std::unique_ptr<DIR, int (*)(DIR*)> listing(fdopendir(copy.get()), closedir);
   if (listing == nullptr) return SystemError("fdopendir(" + shown + ")");
+  (void)copy.release();  // closedir closes it
   std::vector<std::string> names;
   while (const dirent* entry = readdir(listing.get())) {
     std::string name = entry->d_name;
@@ -49,9 +52,9 @@ Result<std::vector<std::string>> ListHostDirectory(int fd, const std::string& sh
 
 Status CopyNodeIn(Mailbox& mailbox, const HostName& from, const std::string& to, int follow) {
   char target[4096];
-  const ssize_t size = follow == O_NOFOLLOW ? readlinkat(from.directory, from.name.c_str(), target,
-                                                         sizeof target)
-                                            : -1;
+  const ssize_t size = follow == O_NOFOLLOW
+                           ? readlinkat(from.directory, from.name.c_str(), target, sizeof target)
+                           : -1;
   if (size >= 0) return mailbox.MakeSymlink({target, static_cast<size_t>(size)}, to);
   const OwnedFd fd(
       openat(from.directory, from.name.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | follow));
@@ -79,8 +82,8 @@ Result<OwnedFd> OpenBeneath(const HostName& at, uint64_t flags, uint64_t mode) {
   how.flags = flags | O_CLOEXEC | O_NOFOLLOW;
   how.mode = mode;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
-  OwnedFd fd(static_cast<int>(
-      syscall(SYS_openat2, at.directory, at.name.c_str(), &how, sizeof how)));
+  OwnedFd fd(
+      static_cast<int>(syscall(SYS_openat2, at.directory, at.name.c_str(), &how, sizeof how)));
   if (!fd.valid()) return SystemError("openat2(" + at.shown + ", RESOLVE_BENEATH)");
   return fd;
 }
@@ -108,11 +111,13 @@ Status CopyFileOut(Mailbox& mailbox, const std::string& from, uint32_t mode, con
   Status copied;
   for (uint64_t offset = 0;;) {
     const Result<std::vector<std::byte>> part = mailbox.ReadFile(from, offset);
-    copied = part ? WriteAll(fd->get(), *part, temporary.shown) : Status(std::unexpected(part.error()));
+    copied =
+        part ? WriteAll(fd->get(), *part, temporary.shown) : Status(std::unexpected(part.error()));
     if (!copied || part->empty()) break;
     offset += part->size();
   }
-  if (copied && renameat(to.directory, temporary.name.c_str(), to.directory, to.name.c_str()) != 0) {
+  if (copied &&
+      renameat(to.directory, temporary.name.c_str(), to.directory, to.name.c_str()) != 0) {
     copied = SystemError("renameat(" + to.shown + ")");
   }
   if (!copied) (void)unlinkat(to.directory, temporary.name.c_str(), 0);
@@ -151,8 +156,7 @@ Status CopyNodeOut(Mailbox& mailbox, const std::string& from, const HostName& to
       return Fail(ErrorCode::kCorrupt, "the sandbox names a file '" + entry.name + "'", from);
     }
     CORDON_TRY(CopyNodeOut(mailbox, from + "/" + entry.name,
-                           {directory->get(), entry.name, to.shown + "/" + entry.name},
-                           depth + 1));
+                           {directory->get(), entry.name, to.shown + "/" + entry.name}, depth + 1));
   }
   if (fchmod(directory->get(), mode | 0700) != 0) return SystemError("fchmod(" + to.shown + ")");
   return {};

@@ -21,9 +21,9 @@ namespace {
 
 // The init is a copy of the keeper and keeps nothing of it but the control page.
 [[noreturn]] void RunInit(control::Control& page, uint32_t uid, int keeper_alive) {
-  if (uid != 0 && (syscall(SYS_setgroups, 0, nullptr) != 0 ||
-                   syscall(SYS_setresgid, uid, uid, uid) != 0 ||
-                   syscall(SYS_setresuid, uid, uid, uid) != 0)) {
+  if (uid != 0 &&
+      (syscall(SYS_setgroups, 0, nullptr) != 0 || syscall(SYS_setresgid, uid, uid, uid) != 0 ||
+       syscall(SYS_setresuid, uid, uid, uid) != 0)) {
     _Exit(125);
   }
   // After the change of user, which clears it.

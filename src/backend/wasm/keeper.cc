@@ -161,10 +161,10 @@ uint32_t Keeper::Bell() const {
 
 void Keeper::WaitForBell(uint32_t seen, Deadline deadline) const {
   // steady_clock is CLOCK_MONOTONIC.
-  const auto ns = deadline == Deadline::max()
-                      ? platform::kNever
-                      : static_cast<uint64_t>(std::chrono::nanoseconds(deadline.time_since_epoch())
-                                                  .count());
+  const auto ns =
+      deadline == Deadline::max()
+          ? platform::kNever
+          : static_cast<uint64_t>(std::chrono::nanoseconds(deadline.time_since_epoch()).count());
   platform::WaitOnWord(&page().keeper_bell, seen, ns);
 }
 
@@ -201,9 +201,9 @@ Status Keeper::CheckFailure() {
 Status Keeper::HandleDeath(pid_t pid, int code, int status) {
   if (pid == service_) {
     CORDON_TRY(CheckFailure());
-    return End("its service process died" +
-               (code == CLD_EXITED ? " with status " + std::to_string(status)
-                                   : " by signal " + std::to_string(status)));
+    return End("its service process died" + (code == CLD_EXITED
+                                                 ? " with status " + std::to_string(status)
+                                                 : " by signal " + std::to_string(status)));
   }
   // Only a process that said goodbye ends with 0.
   if (code == CLD_EXITED && status == 0) return {};

@@ -33,7 +33,8 @@ Status MapRegion(const Region& region) {
                          static_cast<off_t>(region.offset));
   if (got == MAP_FAILED) return SystemError(std::string("mmap(") + region.name + ")");
   // Before Linux 4.17 the flag is only a hint.
-  if (got != wanted) return Fail(ErrorCode::kSystem, std::string("mmap: no room for ") + region.name);
+  if (got != wanted)
+    return Fail(ErrorCode::kSystem, std::string("mmap: no room for ") + region.name);
   return {};
 }
 

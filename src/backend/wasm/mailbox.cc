@@ -48,21 +48,20 @@ Status Mailbox::Spawn(const JobStart& start) {
   for (const auto* strings : {&start.arguments, &start.environment}) {
     for (const std::string& text : *strings) payload += text + '\0';
   }
-  const Arguments arguments = {start.job,
-                               start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
-                               static_cast<uint32_t>(start.arguments.size()),
-                               static_cast<uint32_t>(start.environment.size()),
-                               start.rows << 16 | start.columns};
+  const Arguments arguments = {
+      start.job, start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
+      static_cast<uint32_t>(start.arguments.size()),
+      static_cast<uint32_t>(start.environment.size()), start.rows << 16 | start.columns};
   CORDON_TRY(Call(control::Request::kSpawn, arguments, payload, "start of the command"));
   return {};
 }
 
 Status Mailbox::Signal(uint32_t job, int number) {
-  const Result<ServiceAnswer> answer = keeper_.Call(
-      {control::Request::kSignalJob,
-       {job, static_cast<uint32_t>(number),
-        static_cast<uint32_t>(control::SignalTarget::kForegroundGroup)},
-       {}});
+  const Result<ServiceAnswer> answer =
+      keeper_.Call({control::Request::kSignalJob,
+                    {job, static_cast<uint32_t>(number),
+                     static_cast<uint32_t>(control::SignalTarget::kForegroundGroup)},
+                    {}});
   if (!answer) return std::unexpected(answer.error());
   return {};
 }
@@ -91,8 +90,7 @@ Status Mailbox::WriteFile(const std::string& path, uint32_t mode, uint64_t offse
   std::string payload = path + '\0';
   payload.append(bytes.data(), bytes.size());
   const std::string what = "file in the sandbox: " + path;
-  const Result<ServiceAnswer> put =
-      Call(control::Request::kWriteFile, arguments, payload, what);
+  const Result<ServiceAnswer> put = Call(control::Request::kWriteFile, arguments, payload, what);
   if (!put) return std::unexpected(put.error());
   if (static_cast<size_t>(put->result) != bytes.size()) return SystemError(what, EDQUOT);
   return {};
@@ -107,8 +105,8 @@ Status Mailbox::MakeSymlink(const std::string& target, const std::string& path) 
 Result<std::vector<std::byte>> Mailbox::ReadFile(const std::string& path, uint64_t offset) {
   const Arguments arguments = {0, static_cast<uint32_t>(offset),
                                static_cast<uint32_t>(offset >> 32), kMaxTransfer};
-  Result<ServiceAnswer> got = Call(control::Request::kReadFile, arguments, path + '\0',
-                                   "file in the sandbox: " + path);
+  Result<ServiceAnswer> got =
+      Call(control::Request::kReadFile, arguments, path + '\0', "file in the sandbox: " + path);
   if (!got) return std::unexpected(got.error());
   got->payload.resize(std::min(static_cast<size_t>(got->result), got->payload.size()));
   return std::move(got->payload);

@@ -75,8 +75,8 @@ Result<OwnedFd> CreateCodeWindow(std::span<const std::byte> code) {
   if (!fd) return fd;
   size_t done = 0;
   while (done < code.size()) {
-    const ssize_t count = pwrite(fd->get(), code.data() + done, code.size() - done,
-                                 static_cast<off_t>(done));
+    const ssize_t count =
+        pwrite(fd->get(), code.data() + done, code.size() - done, static_cast<off_t>(done));
     if (count < 0 && errno == EINTR) continue;
     if (count <= 0) return SystemError("pwrite(cordon-code)");
     done += static_cast<size_t>(count);
@@ -119,8 +119,7 @@ uint64_t MemoryFiles::UsedBytes() const {
   return FileBytes(objects) + FileBytes(blocks);
 }
 
-Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes,
-                                        std::span<const std::byte> code) {
+Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<const std::byte> code) {
   MemoryFiles files;
   const uint64_t objects_bytes = RoundToPages(ObjectsBytes(sizes));
   const uint64_t blocks_bytes = RoundToPages(BlocksBytes(sizes));

@@ -14,8 +14,8 @@ namespace cordon::backend {
 // Children of this process, dead ones included until they are reaped.
 [[nodiscard]] std::vector<pid_t> ListChildren();
 
-// The process id that `pid` has in its innermost PID namespace; works until it is reaped. 0 if there
-// is no such process.
+// The process id that `pid` has in its innermost PID namespace; works until it is reaped. 0 if
+// there is no such process.
 [[nodiscard]] uint32_t ProcessIdInside(pid_t pid);
 
 // Memory of one process that is its own: what no file and no other process could give back.

@@ -51,7 +51,8 @@ class CommandRun {
     Status copied;
     if (copies) copied = CopyOut(mailbox, request_.copy_out);
     keeper_->Kill();
-    report_.cpu_time = duration_cast<microseconds>(UsageSampler::TotalProcessorTime() - cpu_before_);
+    report_.cpu_time =
+        duration_cast<microseconds>(UsageSampler::TotalProcessorTime() - cpu_before_);
     report_.wall_time = duration_cast<microseconds>(steady_clock::now() - start);
     if (!copied) return std::unexpected(copied.error());
     return report_;

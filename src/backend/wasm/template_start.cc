@@ -100,8 +100,8 @@ int EnterAndClone(void* argument) {
 
 Result<pid_t> TemplateStart::Run() {
   const std::unique_ptr<std::byte[]> stack(new std::byte[kStackBytes]);
-  const pid_t helper = clone(EnterAndClone, stack.get() + kStackBytes,
-                             CLONE_VM | CLONE_VFORK | SIGCHLD, this);
+  const pid_t helper =
+      clone(EnterAndClone, stack.get() + kStackBytes, CLONE_VM | CLONE_VFORK | SIGCHLD, this);
   if (helper < 0) return SystemError("clone(CLONE_VFORK)");
   int status = 0;
   while (waitpid(helper, &status, 0) < 0 && errno == EINTR) {

@@ -2,8 +2,8 @@
 #define CORDON_BACKEND_WASM_TEMPLATE_START_H_
 
 // How the keeper executes the template inside a PID namespace and still is its parent: a helper
-// enters the namespaces, clones with CLONE_PARENT and is gone. An init could not do it, CLONE_PARENT
-// is refused to it.
+// enters the namespaces, clones with CLONE_PARENT and is gone. An init could not do it,
+// CLONE_PARENT is refused to it.
 
 #include <sys/types.h>
 

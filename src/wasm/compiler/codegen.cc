@@ -50,7 +50,7 @@ CodeGenerator::CodeGenerator(Tier tier, CpuLevel cpu_level) : tier_(tier) {
   options.AllowFPOpFusion = llvm::FPOpFusion::Strict;
   options.TrapUnreachable = false;
   options.EmulatedTLS = false;
-  const char* cpu = cpu_level == CpuLevel::kX86_64V3 ? "x86-64-v3" : "x86-64-v2";
+  const char* cpu = cpu_level == CpuLevel::kX8664V3 ? "x86-64-v3" : "x86-64-v2";
   const auto level =
       tier == Tier::kFast ? llvm::CodeGenOptLevel::None : llvm::CodeGenOptLevel::Default;
   machine_.reset(NativeTarget()->createTargetMachine(kTriple, cpu, "", options, llvm::Reloc::PIC_,

@@ -15,7 +15,7 @@ namespace cordon::wasm {
 
 struct CompileOptions {
   Tier tier = Tier::kOptimised;
-  CpuLevel cpu_level = CpuLevel::kX86_64V2;
+  CpuLevel cpu_level = CpuLevel::kX8664V2;
   unsigned threads = 1;
   ModuleLimits limits;
   uint64_t code_bytes = uint64_t{256} << 20;

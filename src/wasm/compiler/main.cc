@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <exception>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,9 @@ Status CompileFile(const std::string& input, const std::string& output,
 }  // namespace
 }  // namespace cordon::wasm
 
-int main(int argc, char** argv) {
+namespace {
+
+int Run(int argc, char** argv) {
   using cordon::wasm::CpuLevel;
   using cordon::wasm::Tier;
   cordon::wasm::CompileOptions options;
@@ -74,7 +78,7 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   options.time_limit = std::chrono::seconds(time_limit_s);
   options.tier = tier == "fast" ? Tier::kFast : Tier::kOptimised;
-  options.cpu_level = cpu == "x86-64-v3" ? CpuLevel::kX86_64V3 : CpuLevel::kX86_64V2;
+  options.cpu_level = cpu == "x86-64-v3" ? CpuLevel::kX8664V3 : CpuLevel::kX8664V2;
   if (progress) {
     options.progress = [](size_t done, size_t total) {
       std::fprintf(stderr, "functions %zu %zu\n", done, total);
@@ -92,4 +96,17 @@ int main(int argc, char** argv) {
     return 1;
   }
   return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("cordon-compile: limit: out of memory\n", stderr);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "cordon-compile: %s\n", error.what());
+  }
+  return 1;
 }

@@ -100,11 +100,13 @@ class ObjectWriter {
 
   void WriteImportsAndExports() {
     std::vector<ImportRecord> imports;
+    imports.reserve(module_.imports.size());
     for (const ImportDef& import : module_.imports) {
       imports.push_back(
           {AddString(import.module), AddString(import.name), import.kind, import.index});
     }
     std::vector<ExportRecord> exports;
+    exports.reserve(module_.exports.size());
     for (const ExportDef& item : module_.exports) {
       exports.push_back({AddString(item.name), item.kind, item.index});
     }
@@ -133,11 +135,13 @@ class ObjectWriter {
 
   void WriteTables() {
     std::vector<TableRecord> tables;
+    tables.reserve(module_.tables.size());
     for (const TableDef& table : module_.tables) {
       tables.push_back({table.type, table.has_max ? uint8_t{1} : uint8_t{0}, 0, table.min,
                         table.max, table.capacity});
     }
     std::vector<TagRecord> tags;
+    tags.reserve(module_.tags.size());
     for (const uint32_t tag : module_.tags) tags.push_back({tag});
     Add(Section::kTables, tables);
     Add(Section::kMemories, module_.memories);
@@ -207,7 +211,7 @@ class ObjectWriter {
   void FillHeader(const ObjectIdentity& identity) {
     header_.magic = kObjectMagic;
     header_.version = kObjectVersion;
-    header_.architecture = Architecture::kX86_64;
+    header_.architecture = Architecture::kX8664;
     header_.cpu_level = identity.cpu_level;
     header_.tier = identity.tier;
     header_.facts = Facts();

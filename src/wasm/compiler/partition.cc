@@ -78,7 +78,7 @@ void Partition::AddAttributes(llvm::Function* function) const {
   function->addFnAttr("no-builtins");
   // A frame larger than a page must touch every page, or it could step over the guard.
   function->addFnAttr("probe-stack", "inline-asm");
-  function->addFnAttr("target-cpu", cpu_level_ == CpuLevel::kX86_64V3 ? "x86-64-v3" : "x86-64-v2");
+  function->addFnAttr("target-cpu", cpu_level_ == CpuLevel::kX8664V3 ? "x86-64-v3" : "x86-64-v2");
   function->addFnAttr(llvm::Attribute::NullPointerIsValid);
 }
 
@@ -187,6 +187,7 @@ void Partition::LowerImport(uint32_t index) {
   builder.CreateUnreachable();
   builder.SetInsertPoint(known);
   std::vector<llvm::Value*> arguments;
+  arguments.reserve(signature.params.size());
   for (size_t i = 0; i < signature.params.size(); ++i) arguments.push_back(function->getArg(i + 1));
   StoreSlots(*this, builder, slots, arguments);
   llvm::Value* target = builder.CreateAlignedLoad(

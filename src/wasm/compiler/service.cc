@@ -109,7 +109,7 @@ Status WriteAll(int fd, std::span<const std::byte> bytes) {
 Status LockIn(const ServiceOptions& service) {
   // Everything that is opened, looked up or loaded lazily, now: the targets of LLVM.
   {
-    const CodeGenerator warm(Tier::kOptimised, CpuLevel::kX86_64V2);
+    const CodeGenerator warm(Tier::kOptimised, CpuLevel::kX8664V2);
   }
   CORDON_TRY(SetLimit(RLIMIT_CORE, 0, "RLIMIT_CORE"));
   CORDON_TRY(SetLimit(RLIMIT_CPU, service.cpu_seconds, "RLIMIT_CPU"));

@@ -62,7 +62,7 @@ class PhiWidening {
     if (extended == nullptr) {
       llvm::BasicBlock::iterator at = function_.getEntryBlock().getFirstInsertionPt();
       if (auto* instruction = llvm::dyn_cast<llvm::Instruction>(value)) {
-        at = *instruction->getInsertionPointAfterDef();
+        at = instruction->getInsertionPointAfterDef().value_or(at);
       }
       extended = llvm::CastInst::CreateZExtOrBitCast(value, wide_type_, "", at);
     }

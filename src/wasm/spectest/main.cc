@@ -2,14 +2,19 @@
 
 #include <CLI/CLI.hpp>
 #include <atomic>
+#include <cstdio>
+#include <exception>
 #include <iostream>
+#include <new>
 #include <thread>
 #include <vector>
 
 #include "wasm/spectest/script.h"
 #include "wasm/spectest/store.h"
 
-int main(int argc, char** argv) {
+namespace {
+
+int Run(int argc, char** argv) {
   std::vector<std::string> files;
   std::string tier_name = "optimised";
   unsigned jobs = std::max(1u, std::thread::hardware_concurrency());
@@ -33,6 +38,7 @@ int main(int argc, char** argv) {
     }
   };
   std::vector<std::thread> threads;
+  threads.reserve(jobs);
   for (unsigned i = 0; i < jobs; ++i) threads.emplace_back(work);
   for (std::thread& thread : threads) thread.join();
 
@@ -50,4 +56,17 @@ int main(int argc, char** argv) {
   }
   std::cout << passed << " passed, " << failed << " failed\n";
   return failed == 0 ? 0 : 1;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return Run(argc, argv);
+  } catch (const std::bad_alloc&) {
+    std::fputs("cordon-spectest: limit: out of memory\n", stderr);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "cordon-spectest: %s\n", error.what());
+  }
+  return 1;
 }

@@ -192,9 +192,9 @@ Status LoadedInstance::Load(std::vector<std::byte> bytes) {
 }
 
 Store::Store(Tier tier) : tier_(tier), host_elements_(20) {
-  static_cast<void>(ReserveMemory(1, 2, &host_memory_));
+  ready_ = ReserveMemory(1, 2, &host_memory_);
   host_memory_.declared_max_pages = 2;
-  static_cast<void>(ReserveMemory(1, 2, &host_shared_memory_));
+  if (ready_) ready_ = ReserveMemory(1, 2, &host_shared_memory_);
   host_shared_memory_.declared_max_pages = 2;
   host_shared_memory_.shared = 1;
   host_table_ = {host_elements_.data(), 10, 20, ValType::kFuncref, 20};
@@ -314,6 +314,10 @@ ImportOutcome Store::Resolve(void* cookie, const ImportRequest& request, ImportV
 
 LoadOutcome Store::Add(std::span<const std::byte> module, LoadedInstance** instance,
                        std::string* message) {
+  if (!ready_) {
+    *message = ready_.error().ToString();
+    return LoadOutcome::kRefused;
+  }
   CompileOptions options;
   options.tier = tier_;
   Result<std::vector<std::byte>> object = Compile(module, options);

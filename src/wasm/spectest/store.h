@@ -76,6 +76,7 @@ class Store {
   ImportOutcome ResolveHost(const ImportRequest& request, ImportValue* value);
 
   Tier tier_;
+  Status ready_;  // of the host module's memories
   std::function<void(InstanceRequest*)> customise_;
   std::unique_ptr<TypeRegistry> registry_ = std::make_unique<TypeRegistry>();
   std::vector<std::unique_ptr<LoadedInstance>> instances_;

@@ -11,21 +11,21 @@
 typedef unsigned long greg_t, gregset_t[1];
 #endif
 typedef struct {
-	unsigned long __unused[1];
+  unsigned long __unused[1];
 } mcontext_t;
 
 struct sigaltstack {
-	void *ss_sp;
-	int ss_flags;
-	size_t ss_size;
+  void* ss_sp;
+  int ss_flags;
+  size_t ss_size;
 };
 
 typedef struct __ucontext {
-	unsigned long uc_flags;
-	struct __ucontext *uc_link;
-	stack_t uc_stack;
-	mcontext_t uc_mcontext;
-	sigset_t uc_sigmask;
+  unsigned long uc_flags;
+  struct __ucontext* uc_link;
+  stack_t uc_stack;
+  mcontext_t uc_mcontext;
+  sigset_t uc_sigmask;
 } ucontext_t;
 
 #define SA_NOCLDSTOP 1
