@@ -90,6 +90,8 @@ enum class Request : uint32_t {
   kRemove,   // payload: path; recursive
   kUsage,    // payload out: Usage
   kKillAll,  // ends every guest process
+  kReportDeath,  // arg0 slot, arg1 wait status: the host ended a process outside the kernel that
+                 // did not say goodbye; its descriptors are released and its parent is told
   kCheck,    // verifies the kernel's invariants; result: number of violations, payload: text
 };
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
@@ -145,6 +147,8 @@ struct Control {
   uint64_t objects_bytes;  // sizes of the memfds
   uint64_t blocks_bytes;
   uint64_t code_window_bytes;
+  uint32_t run_as_uid;  // user and group that the template takes; 0: those it was started with
+  uint32_t reserved1;
 
   std::atomic<uint32_t> booted;  // the kernel is ready for requests
   std::atomic<uint32_t>

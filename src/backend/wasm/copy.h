@@ -1,19 +1,23 @@
 #ifndef CORDON_BACKEND_WASM_COPY_H_
 #define CORDON_BACKEND_WASM_COPY_H_
 
+// Files and trees between the host and the sandbox. Regular files, directories and symbolic links,
+// with their permissions; everything else is refused by name.
+
 #include <vector>
 
-#include "backend/wasm/keeper.h"
 #include "backend/wasm/mailbox.h"
+#include "backend/wasm/run.h"
 #include "base/error.h"
 
 namespace cordon::backend {
 
-// Files and trees into the sandbox, with their permissions. Links and special files are refused by
-// name.
-[[nodiscard]] Status CopyIn(MailboxClient& mailbox, const std::vector<CopyRequest>& requests);
-// Single files out of it. The target's last component is made anew and never followed as a link.
-[[nodiscard]] Status CopyOut(MailboxClient& mailbox, const std::vector<CopyRequest>& requests);
+// Links inside a tree stay links; only the path that the user named is followed.
+[[nodiscard]] Status CopyIn(Mailbox& mailbox, const std::vector<CopyRequest>& requests);
+
+// The tree is the guest's and hostile: it is written beneath the directory that the user named, and
+// nothing in it can make the keeper write elsewhere.
+[[nodiscard]] Status CopyOut(Mailbox& mailbox, const std::vector<CopyRequest>& requests);
 
 }  // namespace cordon::backend
 

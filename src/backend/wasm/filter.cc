@@ -1,73 +1,134 @@
 #include "backend/wasm/filter.h"
 
-#include <linux/sched.h>
+#include <linux/futex.h>
 #include <seccomp.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 
-#include <cerrno>
-#include <csignal>
+#include <memory>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#define MADV_POPULATE_WRITE 23
+#endif
 
 namespace cordon::backend {
 namespace {
 
-// What code behind the wall may ask of the host: memory that cannot be executed, sleeping, copies
-// of itself, time, randomness, its own end. No call here names a file, a socket, another process or
-// a right. Everything else ends the process with SIGSYS, in every ABI: a filter of one architecture
-// refuses the others.
-struct Row {
-  int call;
-  int argument;  // index, or -1: any arguments
-  scmp_compare compare;
-  scmp_datum_t mask;  // of SCMP_CMP_MASKED_EQ
-  scmp_datum_t value;
+constexpr uint64_t kWholeWord = UINT64_MAX;
+// Private or shared, and which clock a time-out is of, make no difference to what may be reached.
+constexpr uint64_t kFutexCommand = uint32_t(FUTEX_CMD_MASK);
+
+constexpr FilterRule Allow(const char* name, int call, const char* reason) {
+  return {name, call, FilterRule::kAllow, 0, 0, 0, reason};
+}
+
+constexpr FilterRule AllowEqual(const char* name, int call, uint8_t argument, uint64_t mask,
+                                uint64_t value, const char* reason) {
+  return {name, call, FilterRule::kAllowEqual, argument, mask, value, reason};
+}
+
+constexpr FilterRule NotThere(const char* name, int call, const char* reason) {
+  return {name, call, FilterRule::kNotThere, 0, 0, 0, reason};
+}
+
+#define CALL(name) #name, SCMP_SYS(name)
+
+// clang-format off
+constexpr FilterRule kGuestRules[] = {
+    // Waiting. The operations with owners (PI, requeue) are not ours and have a history.
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAIT_BITSET, "every wait of the kernel"),
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAKE,        "every wake-up of the kernel"),
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAIT,        "locks of the C library"),
+    Allow(CALL(restart_syscall),                                 "a wait after a kick"),
+
+    // Processes: two exact flag words. clone3's flags lie in memory, where no filter sees them.
+    AllowEqual(CALL(clone), 0, kWholeWord, kCloneProcessFlags,   "fork; the keeper is the host parent"),
+    AllowEqual(CALL(clone), 0, kWholeWord, kCloneThreadFlags,    "guest threads"),
+    NotThere(CALL(clone3),                                       "the C library then uses clone"),
+    Allow(CALL(exit),                                            "end of a thread"),
+    Allow(CALL(exit_group),                                      "end of a process"),
+    Allow(CALL(gettid),                                          "what the keeper needs for a kick"),
+    Allow(CALL(set_robust_list),                                 "start of a thread"),
+    Allow(CALL(rseq),                                            "start of a thread"),
+
+    // Memory, never executable. Sealed files cannot be grown, and there is no descriptor to map.
+    AllowEqual(CALL(mmap), 2, PROT_EXEC, 0,                      "linear memory, instances"),
+    AllowEqual(CALL(mprotect), 2, PROT_EXEC, 0,                  "memory.grow, guard pages"),
+    Allow(CALL(munmap),                                          "generations of blocks"),
+    AllowEqual(CALL(madvise), 2, kWholeWord, MADV_DONTNEED,      "giving private pages back"),
+    AllowEqual(CALL(madvise), 2, kWholeWord, MADV_REMOVE,        "giving shared pages back"),
+    AllowEqual(CALL(madvise), 2, kWholeWord, MADV_POPULATE_READ, "pages before a lock is taken"),
+    AllowEqual(CALL(madvise), 2, kWholeWord, MADV_POPULATE_WRITE,"pages before a lock is taken"),
+    AllowEqual(CALL(madvise), 2, kWholeWord, MADV_HUGEPAGE,      "large linear memories"),
+    AllowEqual(CALL(madvise), 2, kWholeWord, MADV_NOHUGEPAGE,    "small ones"),
+
+    // Signals to oneself only: faults become traps, kicks come from outside. There is no kill.
+    Allow(CALL(rt_sigaction),                                    "handlers of a clone"),
+    Allow(CALL(rt_sigprocmask),                                  "leaving a handler by a jump"),
+    Allow(CALL(rt_sigreturn),                                    "leaving a handler"),
+    Allow(CALL(sigaltstack),                                     "the stack of the handlers"),
+
+    // Clocks and entropy.
+    Allow(CALL(clock_gettime),                                   "clocks without a vDSO entry"),
+    Allow(CALL(clock_getres),                                    "clocks"),
+    Allow(CALL(gettimeofday),                                    "clocks"),
+    Allow(CALL(getrandom),                                       "entropy"),
 };
 
-constexpr Row kTable[] = {
-    {SCMP_SYS(mmap), 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0},
-    {SCMP_SYS(mprotect), 2, SCMP_CMP_MASKED_EQ, PROT_EXEC, 0},
-    {SCMP_SYS(munmap), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(madvise), 2, SCMP_CMP_EQ, MADV_DONTNEED, 0},
-    {SCMP_SYS(madvise), 2, SCMP_CMP_EQ, MADV_REMOVE, 0},
-    {SCMP_SYS(clone), 0, SCMP_CMP_EQ, CLONE_PARENT | SIGCHLD, 0},
-    {SCMP_SYS(futex), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(sigaltstack), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(rt_sigprocmask), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(rt_sigreturn), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(restart_syscall), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(gettid), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(clock_gettime), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(getrandom), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(exit), -1, SCMP_CMP_EQ, 0, 0},
-    {SCMP_SYS(exit_group), -1, SCMP_CMP_EQ, 0, 0},
+constexpr FilterRule kFamilyInitRules[] = {
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAIT_BITSET, "sleeps on the kicker bell"),
+    Allow(CALL(tgkill),                                          "kicks, in its PID namespace"),
+    Allow(CALL(wait4),                                           "reaps orphans"),
+    Allow(CALL(rt_sigreturn),                                    "after SIGCHLD"),
+    Allow(CALL(restart_syscall),                                 "a wait after SIGCHLD"),
+    Allow(CALL(exit_group),                                      "end of the family"),
 };
+// clang-format on
+
+#undef CALL
+
+using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
+
+int AddRule(const Filter& filter, const FilterRule& rule) {
+  switch (rule.verdict) {
+    case FilterRule::kAllow:
+      return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, rule.call, 0, nullptr);
+    case FilterRule::kAllowEqual: {
+      const scmp_arg_cmp when = {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value};
+      return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, rule.call, 1, &when);
+    }
+    case FilterRule::kNotThere:
+      return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), rule.call, 0, nullptr);
+  }
+  return -EINVAL;
+}
 
 }  // namespace
 
-Status LoadGuestFilter() {
-  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-    return SystemError("prctl(PR_SET_NO_NEW_PRIVS, 1)");
-  const scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-  if (filter == nullptr) return SystemError("seccomp_init(SCMP_ACT_KILL_PROCESS)");
-  int error = seccomp_attr_set(filter, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
-  if (error == 0) error = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 1);
-  for (const Row& row : kTable) {
-    if (error != 0) break;
-    if (row.argument < 0) {
-      error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, row.call, 0);
-      continue;
-    }
-    const scmp_arg_cmp compare =
-        row.compare == SCMP_CMP_MASKED_EQ
-            ? scmp_arg_cmp{static_cast<unsigned>(row.argument), row.compare, row.mask, row.value}
-            : scmp_arg_cmp{static_cast<unsigned>(row.argument), row.compare, row.mask, 0};
-    error = seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, row.call, 1, &compare);
+std::span<const FilterRule> GuestRules() {
+  return kGuestRules;
+}
+
+std::span<const FilterRule> FamilyInitRules() {
+  return kFamilyInitRules;
+}
+
+Status LoadFilter(std::span<const FilterRule> rules) {
+  const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS), seccomp_release);
+  if (!filter) return Fail(ErrorCode::kSystem, "seccomp_init(SCMP_ACT_KILL_PROCESS)");
+  if (const int error =
+          seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_KILL_PROCESS);
+      error != 0) {
+    return SystemError("seccomp_attr_set(SCMP_FLTATR_ACT_BADARCH)", -error);
   }
-  // A C library that would like clone3 falls back on this answer.
-  if (error == 0) error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-  if (error == 0) error = seccomp_load(filter);
-  seccomp_release(filter);
-  if (error != 0) return SystemError("seccomp_load()", -error);
+  for (const FilterRule& rule : rules) {
+    if (const int error = AddRule(filter, rule); error != 0) {
+      return SystemError(std::string("seccomp_rule_add(") + rule.name + ")", -error);
+    }
+  }
+  if (const int error = seccomp_load(filter.get()); error != 0) {
+    return SystemError("seccomp_load", -error);
+  }
   return {};
 }
 

@@ -1,59 +1,102 @@
 #ifndef CORDON_BACKEND_WASM_KEEPER_H_
 #define CORDON_BACKEND_WASM_KEEPER_H_
 
-// The keeper: one for a sandbox, outside the wall. Holds the client's descriptors, timers and
-// limits, and the right to end everything. Trusts nothing behind the wall.
+// The keeper of one sandbox: starts it, talks to its service process, reaps its processes and ends
+// it. It stands outside the wall and believes nothing that it reads in the control page. One thread
+// calls it, except where a member says otherwise.
 
+#include <sys/types.h>
+
+#include <array>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "backend/wasm/family.h"
+#include "backend/wasm/memory_files.h"
 #include "base/error.h"
+#include "base/owned_fd.h"
+#include "kernel/control.h"
 
 namespace cordon::backend {
 
-struct SandboxLimits {
-  std::optional<std::chrono::milliseconds> wall_time;
-  uint64_t memory_bytes = uint64_t{1} << 30;
-  uint64_t max_processes = 256;
-  uint64_t max_files = 100'000;
-  uint64_t file_bytes = uint64_t{256} << 20;
-  uint64_t output_bytes = uint64_t{64} << 20;  // of each stream
+struct SandboxOptions {
+  MemorySizes sizes{uint64_t{1} << 30, 256, 100'000, uint64_t{256} << 20};
+  std::string template_path;
+  std::string userland_path;
+  Namespaces namespaces = Namespaces::kAll;
 };
 
-struct CopyRequest {
-  std::string from;
-  std::string to;
+// One request to the service process.
+struct ServiceCall {
+  control::Request request = control::Request::kNone;
+  std::array<uint32_t, 5> arguments = {};
+  std::span<const std::byte> payload;
 };
 
-struct RunRequest {
-  std::vector<std::string> arguments;  // argv[0] is looked up in the guest's PATH
-  std::vector<std::string> environment;
-  std::string directory = "/home/user";
-  SandboxLimits limits;
-  std::vector<CopyRequest> copy_in;   // host to guest, before the start
-  std::vector<CopyRequest> copy_out;  // guest to host, after the end
-  std::string programs;               // the folder of cordon-template and userland.img
+struct ServiceAnswer {
+  int32_t result = 0;  // of the request, or -errno
+  std::vector<std::byte> payload;
 };
 
-struct RunReport {
-  int exit_code = 0;  // as the shell would see it: 124, 137, 128 + n, …
-  int signal = 0;     // that ended the command, 0 if it exited
-  bool timed_out = false;
-  bool truncated = false;   // output was dropped
-  uint32_t limits_met = 0;  // control::Limit
-  uint64_t cpu_us = 0;
-  uint64_t wall_us = 0;
-  uint64_t processes_started = 0, processes_peak = 0;
-  uint64_t memory_peak_bytes = 0;
-  uint64_t input_bytes = 0, output_bytes = 0, error_bytes = 0;
-};
+class Keeper {
+ public:
+  // A sandbox that is ready for requests. What failed inside is part of the error.
+  [[nodiscard]] static Result<std::unique_ptr<Keeper>> Start(const SandboxOptions& options);
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  ~Keeper();
 
-// Runs one command in a sandbox of its own, with descriptors 0, 1 and 2 of this process as its
-// streams. Nothing survives it. Errors are Cordon's own failures (exit status 125).
-[[nodiscard]] Result<RunReport> RunCommand(const RunRequest& request);
+  // Fails when the sandbox ended or did not answer.
+  [[nodiscard]] Result<ServiceAnswer> Call(const ServiceCall& call);
+
+  // Reaps what ended. If that ends the sandbox, or if it gave up by itself, everything is killed
+  // and the error says why; the same error ever after.
+  [[nodiscard]] Status Reap();
+
+  // Sleeps until something happened in the sandbox, somebody called WakeUp or the time is over.
+  using Deadline = std::chrono::steady_clock::time_point;
+  [[nodiscard]] uint32_t Bell() const;
+  void WaitForBell(uint32_t seen, Deadline deadline) const;
+  // From any thread, and from signal handlers.
+  static void WakeUp(control::Control& page);
+
+  // Ends every process of the sandbox. Idempotent.
+  void Kill();
+
+  [[nodiscard]] control::Control& page() const { return files_.page(); }
+  [[nodiscard]] const Isolation& isolation() const { return family_.isolation(); }
+  [[nodiscard]] bool ended() const { return end_reason_.has_value(); }
+  [[nodiscard]] const MemoryFiles& files() const { return files_; }
+
+ private:
+  Keeper() = default;
+  [[nodiscard]] Status DescribeUserland(int userland_fd);
+  [[nodiscard]] Status WaitUntilBooted();
+  [[nodiscard]] Status End(const std::string& reason);
+  [[nodiscard]] Status HandleDeath(pid_t pid, int code, int status);
+  [[nodiscard]] Status CheckFailure();
+  [[nodiscard]] Status ReapDead();
+  void ReportDeaths();
+
+  MemoryFiles files_;
+  Family family_;
+  pid_t service_ = -1;
+  std::thread kicker_;  // without a family init
+  std::atomic<bool> kicker_ended_ = false;
+  std::optional<Error> end_reason_;
+  struct Death {
+    uint32_t slot;
+    uint32_t wait_status;
+  };
+  std::vector<Death> unreported_;
+};
 
 }  // namespace cordon::backend
 

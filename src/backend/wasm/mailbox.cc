@@ -1,107 +1,164 @@
 #include "backend/wasm/mailbox.h"
 
 #include <algorithm>
-#include <chrono>
-#include <csignal>
 #include <cstring>
-
-#include "backend/wasm/streams.h"
 
 namespace cordon::backend {
 namespace {
 
-constexpr auto kPatience = std::chrono::seconds(10);
+// No tree that fits a sandbox has directories with more pages of entries.
+constexpr uint32_t kMaxListings = 100'000;
+
+template <typename T>
+bool Take(std::span<const std::byte>& bytes, T* value) {
+  if (bytes.size() < sizeof(T)) return false;
+  memcpy(value, bytes.data(), sizeof(T));
+  bytes = bytes.subspan(sizeof(T));
+  return true;
+}
+
+bool TakeString(std::span<const std::byte>& bytes, std::string* text) {
+  const auto end = std::ranges::find(bytes, std::byte{0});
+  if (end == bytes.end()) return false;
+  const auto size = static_cast<size_t>(end - bytes.begin());
+  text->assign(reinterpret_cast<const char*>(bytes.data()), size);
+  bytes = bytes.subspan(size + 1);
+  return true;
+}
+
+Status Damaged(const std::string& what) {
+  return Fail(ErrorCode::kCorrupt, what + ": the sandbox gave no sensible answer");
+}
 
 }  // namespace
 
-Result<int32_t> MailboxClient::Call(control::Request request, const Arguments& arguments,
-                                    std::string_view payload, const std::string& what) {
-  control::Mailbox& mailbox = control_.mailbox;
-  if (payload.size() > control::kMailboxBytes)
+Result<ServiceAnswer> Mailbox::Call(control::Request request, const Arguments& arguments,
+                                    const std::string& payload, const std::string& what) {
+  if (payload.size() > control::kMailboxBytes) {
     return Fail(ErrorCode::kLimit, what + ": more than 256 KiB of text");
-  memcpy(mailbox.payload, payload.data(), payload.size());
-  mailbox.payload_bytes.store(static_cast<uint32_t>(payload.size()));
-  for (int i = 0; i < 6; ++i) mailbox.arg[i].store(arguments.values[i]);
-  mailbox.request.store(static_cast<uint32_t>(request));
-  mailbox.state.store(control::Mailbox::kRequested);
-  RingService(control_);
-  const auto deadline = std::chrono::steady_clock::now() + kPatience;
-  for (;;) {
-    const uint32_t bell = control_.keeper_bell.load();
-    if (mailbox.state.load() == control::Mailbox::kAnswered) break;
-    if (std::chrono::steady_clock::now() > deadline)
-      return Fail(ErrorCode::kInternal, what + ": the sandbox does not answer");
-    WaitShared(control_.keeper_bell, bell, 100'000'000);
   }
-  const int32_t result = mailbox.result.load();
-  mailbox.state.store(control::Mailbox::kIdle);
-  if (result < 0) return SystemError(what, -result);
-  return result;
+  Result<ServiceAnswer> answer =
+      keeper_.Call({request, arguments, std::as_bytes(std::span(payload))});
+  if (answer && answer->result < 0) return SystemError(what, -answer->result);
+  return answer;
 }
 
-Status MailboxClient::Spawn(uint32_t job, const std::string& directory,
-                            const std::vector<std::string>& arguments,
-                            const std::vector<std::string>& environment) {
-  std::string payload = directory + '\0';
-  for (const auto* strings : {&arguments, &environment}) {
+Status Mailbox::Spawn(const JobStart& start) {
+  std::string payload = start.directory + '\0';
+  for (const auto* strings : {&start.arguments, &start.environment}) {
     for (const std::string& text : *strings) payload += text + '\0';
   }
-  const Arguments values = {
-      {job, 0, static_cast<uint32_t>(arguments.size()), static_cast<uint32_t>(environment.size())}};
-  CORDON_TRY(Call(control::Request::kSpawn, values, payload, "start of the command"));
+  const Arguments arguments = {
+      start.job, start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
+      static_cast<uint32_t>(start.arguments.size()),
+      static_cast<uint32_t>(start.environment.size()), start.rows << 16 | start.columns};
+  CORDON_TRY(Call(control::Request::kSpawn, arguments, payload, "start of the command"));
   return {};
 }
 
-Status MailboxClient::Signal(uint32_t job, int number) {
-  // The command may have ended in the meantime: no such process is no failure.
-  (void)Call(control::Request::kSignalJob, {{job, static_cast<uint32_t>(number), 1}}, {}, "signal");
+Status Mailbox::Signal(uint32_t job, int number) {
+  const Result<ServiceAnswer> answer =
+      keeper_.Call({control::Request::kSignalJob,
+                    {job, static_cast<uint32_t>(number),
+                     static_cast<uint32_t>(control::SignalTarget::kForegroundGroup)},
+                    {}});
+  if (!answer) return std::unexpected(answer.error());
   return {};
 }
 
-Status MailboxClient::KillAll() {
+Status Mailbox::Resize(uint32_t job, uint32_t rows, uint32_t columns) {
+  CORDON_TRY(Call(control::Request::kResize, {job, rows << 16 | columns}, {}, "window size"));
+  return {};
+}
+
+Status Mailbox::KillAll() {
   CORDON_TRY(Call(control::Request::kKillAll, {}, {}, "end of all processes"));
   return {};
 }
 
-Status MailboxClient::MakeDirectory(const std::string& path, uint32_t mode) {
+Status Mailbox::MakeDirectory(const std::string& path, uint32_t mode) {
   CORDON_TRY(
-      Call(control::Request::kMakeDir, {{mode}}, path + '\0', "directory in the sandbox: " + path));
+      Call(control::Request::kMakeDir, {mode}, path + '\0', "directory in the sandbox: " + path));
   return {};
 }
 
-Status MailboxClient::WriteFile(const std::string& path, uint32_t mode, uint64_t offset,
-                                std::span<const char> bytes) {
-  const Arguments values = {{mode, static_cast<uint32_t>(offset),
-                             static_cast<uint32_t>(offset >> 32),
-                             static_cast<uint32_t>(bytes.size())}};
+Status Mailbox::WriteFile(const std::string& path, uint32_t mode, uint64_t offset,
+                          std::span<const char> bytes) {
+  const Arguments arguments = {mode, static_cast<uint32_t>(offset),
+                               static_cast<uint32_t>(offset >> 32),
+                               static_cast<uint32_t>(bytes.size())};
   std::string payload = path + '\0';
   payload.append(bytes.data(), bytes.size());
   const std::string what = "file in the sandbox: " + path;
-  const Result<int32_t> put = Call(control::Request::kWriteFile, values, payload, what);
+  const Result<ServiceAnswer> put = Call(control::Request::kWriteFile, arguments, payload, what);
   if (!put) return std::unexpected(put.error());
-  if (static_cast<size_t>(*put) != bytes.size()) return SystemError(what, EDQUOT);
+  if (static_cast<size_t>(put->result) != bytes.size()) return SystemError(what, EDQUOT);
   return {};
 }
 
-Result<size_t> MailboxClient::ReadFile(const std::string& path, uint64_t offset,
-                                       std::span<char> bytes, uint32_t* mode) {
-  const Arguments values = {{0, static_cast<uint32_t>(offset), static_cast<uint32_t>(offset >> 32),
-                             static_cast<uint32_t>(bytes.size())}};
-  const Result<int32_t> got =
-      Call(control::Request::kReadFile, values, path + '\0', "file in the sandbox: " + path);
-  if (!got) return std::unexpected(got.error());
-  const size_t count = std::min<size_t>(static_cast<size_t>(*got),
-                                        std::min<size_t>(bytes.size(), control::kMailboxBytes));
-  memcpy(bytes.data(), control_.mailbox.payload, count);
-  *mode = control_.mailbox.arg[0].load() & 0777;
-  return count;
+Status Mailbox::MakeSymlink(const std::string& target, const std::string& path) {
+  CORDON_TRY(Call(control::Request::kSymlink, {}, target + '\0' + path + '\0',
+                  "link in the sandbox: " + path));
+  return {};
 }
 
-Result<control::Usage> MailboxClient::ReadUsage() {
-  const Result<int32_t> answer = Call(control::Request::kUsage, {}, {}, "usage");
+Result<std::vector<std::byte>> Mailbox::ReadFile(const std::string& path, uint64_t offset) {
+  const Arguments arguments = {0, static_cast<uint32_t>(offset),
+                               static_cast<uint32_t>(offset >> 32), kMaxTransfer};
+  Result<ServiceAnswer> got =
+      Call(control::Request::kReadFile, arguments, path + '\0', "file in the sandbox: " + path);
+  if (!got) return std::unexpected(got.error());
+  got->payload.resize(std::min(static_cast<size_t>(got->result), got->payload.size()));
+  return std::move(got->payload);
+}
+
+Result<GuestStat> Mailbox::ReadStat(const std::string& path) {
+  const Result<ServiceAnswer> got =
+      Call(control::Request::kStat, {}, path + '\0', "file in the sandbox: " + path);
+  if (!got) return std::unexpected(got.error());
+  std::span<const std::byte> bytes = got->payload;
+  GuestStat stat;
+  if (!Take(bytes, &stat.mode) || !Take(bytes, &stat.size) || !Take(bytes, &stat.mtime_ns)) {
+    return std::unexpected(Damaged(path).error());
+  }
+  (void)TakeString(bytes, &stat.link_target);
+  return stat;
+}
+
+Result<std::vector<GuestEntry>> Mailbox::ListDirectory(const std::string& path) {
+  std::vector<GuestEntry> entries;
+  uint64_t cookie = 0;
+  for (uint32_t round = 0; round < kMaxListings; ++round) {
+    const Arguments arguments = {0, static_cast<uint32_t>(cookie),
+                                 static_cast<uint32_t>(cookie >> 32)};
+    const Result<ServiceAnswer> got = Call(control::Request::kListDir, arguments, path + '\0',
+                                           "directory in the sandbox: " + path);
+    if (!got) return std::unexpected(got.error());
+    if (got->result == 0) return entries;
+    std::span<const std::byte> bytes = got->payload;
+    for (int32_t i = 0; i < got->result; ++i) {
+      GuestEntry entry;
+      if (!Take(bytes, &cookie) || !Take(bytes, &entry.mode) || !Take(bytes, &entry.size) ||
+          !TakeString(bytes, &entry.name)) {
+        return std::unexpected(Damaged(path).error());
+      }
+      entries.push_back(std::move(entry));
+    }
+  }
+  return std::unexpected(Damaged(path).error());
+}
+
+Status Mailbox::Remove(const std::string& path) {
+  CORDON_TRY(Call(control::Request::kRemove, {}, path + '\0', "removal in the sandbox: " + path));
+  return {};
+}
+
+Result<control::Usage> Mailbox::ReadUsage() {
+  const Result<ServiceAnswer> answer = Call(control::Request::kUsage, {}, {}, "usage");
   if (!answer) return std::unexpected(answer.error());
-  control::Usage usage;
-  memcpy(&usage, control_.mailbox.payload, sizeof usage);
+  std::span<const std::byte> bytes = answer->payload;
+  control::Usage usage = {};
+  if (!Take(bytes, &usage)) return std::unexpected(Damaged("usage").error());
   return usage;
 }
 

@@ -1,46 +1,74 @@
 #ifndef CORDON_BACKEND_WASM_MAILBOX_H_
 #define CORDON_BACKEND_WASM_MAILBOX_H_
 
-// Requests to the service process behind the wall. One at a time; answers are read as hostile.
+// Requests to the service process behind the wall, as functions. Answers are read as hostile.
 
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "backend/wasm/keeper.h"
 #include "base/error.h"
 #include "kernel/control.h"
 
 namespace cordon::backend {
 
-class MailboxClient {
- public:
-  explicit MailboxClient(control::Control& control) : control_(control) {}
+struct JobStart {
+  uint32_t job = 0;
+  std::string directory;
+  std::vector<std::string> arguments;
+  std::vector<std::string> environment;
+  bool has_terminal = false;
+  uint32_t rows = 0;
+  uint32_t columns = 0;
+};
 
-  [[nodiscard]] Status Spawn(uint32_t job, const std::string& directory,
-                             const std::vector<std::string>& arguments,
-                             const std::vector<std::string>& environment);
+struct GuestStat {
+  uint32_t mode = 0;
+  uint64_t size = 0;
+  uint64_t mtime_ns = 0;
+  std::string link_target;
+};
+
+struct GuestEntry {
+  std::string name;
+  uint32_t mode = 0;
+  uint64_t size = 0;
+};
+
+class Mailbox {
+ public:
+  explicit Mailbox(Keeper& keeper) : keeper_(keeper) {}
+
+  [[nodiscard]] Status Spawn(const JobStart& start);
+  // To the whole foreground group. A command that ended in the meantime is no failure.
   [[nodiscard]] Status Signal(uint32_t job, int number);
+  [[nodiscard]] Status Resize(uint32_t job, uint32_t rows, uint32_t columns);
   [[nodiscard]] Status KillAll();
+  [[nodiscard]] Result<control::Usage> ReadUsage();
+
+  // Parents are made too; a directory that exists is no failure.
   [[nodiscard]] Status MakeDirectory(const std::string& path, uint32_t mode);
   [[nodiscard]] Status WriteFile(const std::string& path, uint32_t mode, uint64_t offset,
                                  std::span<const char> bytes);
-  // At most `bytes.size()`; 0 at the end. `mode` gets the file's permissions.
-  [[nodiscard]] Result<size_t> ReadFile(const std::string& path, uint64_t offset,
-                                        std::span<char> bytes, uint32_t* mode);
-  [[nodiscard]] Result<control::Usage> ReadUsage();
+  [[nodiscard]] Status MakeSymlink(const std::string& target, const std::string& path);
+  // At most kMaxTransfer bytes; none at the end.
+  [[nodiscard]] Result<std::vector<std::byte>> ReadFile(const std::string& path, uint64_t offset);
+  // Of the path itself, no link is followed.
+  [[nodiscard]] Result<GuestStat> ReadStat(const std::string& path);
+  [[nodiscard]] Result<std::vector<GuestEntry>> ListDirectory(const std::string& path);
+  [[nodiscard]] Status Remove(const std::string& path);
 
   static constexpr size_t kMaxTransfer = 128 * 1024;
 
  private:
-  struct Arguments {
-    uint32_t values[6] = {};
-  };
-  // The result (>= 0), or the guest's errno as an error with `what`.
-  Result<int32_t> Call(control::Request request, const Arguments& arguments,
-                       std::string_view payload, const std::string& what);
+  using Arguments = std::array<uint32_t, 5>;
+  // `what` is what the user reads if the guest's kernel says no.
+  Result<ServiceAnswer> Call(control::Request request, const Arguments& arguments,
+                             const std::string& payload, const std::string& what);
 
-  control::Control& control_;
+  Keeper& keeper_;
 };
 
 }  // namespace cordon::backend

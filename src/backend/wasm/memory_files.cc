@@ -1,0 +1,163 @@
+#include "backend/wasm/memory_files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <new>
+#include <utility>
+
+#include "arena/layout.h"
+
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008U
+#endif
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+namespace cordon::backend {
+namespace {
+
+enum class Code { kNever, kMayRun };
+
+// Linux 6.3 wants to be told whether a memfd may be executed; older ones refuse the flag.
+Result<OwnedFd> CreateMemfd(const char* name, Code code) {
+  const unsigned wanted = code == Code::kMayRun ? MFD_EXEC : MFD_NOEXEC_SEAL;
+  OwnedFd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | wanted));
+  if (!fd.valid() && errno == EINVAL) {
+    fd.reset(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  }
+  if (!fd.valid()) return SystemError(std::string("memfd_create(") + name + ")");
+  return fd;
+}
+
+Result<OwnedFd> CreateSized(const char* name, uint64_t size_bytes, Code code) {
+  Result<OwnedFd> fd = CreateMemfd(name, code);
+  if (!fd) return fd;
+  if (ftruncate(fd->get(), static_cast<off_t>(size_bytes)) != 0) {
+    return SystemError(std::string("ftruncate(") + name + ")");
+  }
+  return fd;
+}
+
+Status Seal(const OwnedFd& fd, int seals) {
+  if (fcntl(fd.get(), F_ADD_SEALS, seals | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) != 0) {
+    return SystemError("fcntl(F_ADD_SEALS)");
+  }
+  return {};
+}
+
+uint64_t RoundToPages(uint64_t bytes) {
+  return (bytes + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
+}
+
+// Inodes, descriptors, process records and pipe buffers. Only pages that are touched exist.
+uint64_t ObjectsBytes(const MemorySizes& sizes) {
+  constexpr uint64_t kBase = uint64_t{64} << 20;
+  constexpr uint64_t kPerFile = 1024;
+  constexpr uint64_t kPerProcess = uint64_t{1} << 20;
+  return kBase + sizes.max_files * kPerFile + sizes.max_processes * kPerProcess;
+}
+
+// The file system counts the bytes of files itself; the rest is its index and what lies unused
+// between blocks.
+uint64_t BlocksBytes(const MemorySizes& sizes) {
+  constexpr uint64_t kBase = uint64_t{16} << 20;
+  return kBase + sizes.file_bytes + sizes.file_bytes / 8 + sizes.max_files * layout::kPageBytes;
+}
+
+// Sealed against every write after this one: mappings that are made later cannot become writable.
+Result<OwnedFd> CreateCodeWindow(std::span<const std::byte> code) {
+  Result<OwnedFd> fd = CreateSized("cordon-code", RoundToPages(code.size()), Code::kMayRun);
+  if (!fd) return fd;
+  size_t done = 0;
+  while (done < code.size()) {
+    const ssize_t count =
+        pwrite(fd->get(), code.data() + done, code.size() - done, static_cast<off_t>(done));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return SystemError("pwrite(cordon-code)");
+    done += static_cast<size_t>(count);
+  }
+  CORDON_TRY(Seal(*fd, F_SEAL_WRITE));
+  return fd;
+}
+
+uint64_t FileBytes(const OwnedFd& fd) {
+  struct stat stat = {};
+  if (!fd.valid() || fstat(fd.get(), &stat) != 0) return 0;
+  return static_cast<uint64_t>(stat.st_blocks) * 512;
+}
+
+}  // namespace
+
+SharedMapping::SharedMapping(SharedMapping&& other) noexcept
+    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+
+SharedMapping& SharedMapping::operator=(SharedMapping&& other) noexcept {
+  std::swap(data_, other.data_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+SharedMapping::~SharedMapping() {
+  if (data_ != nullptr) munmap(data_, size_);
+}
+
+Result<SharedMapping> SharedMapping::Map(int fd, uint64_t size_bytes) {
+  void* at = mmap(nullptr, size_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (at == MAP_FAILED) return SystemError("mmap(MAP_SHARED)");
+  SharedMapping mapping;
+  mapping.data_ = static_cast<std::byte*>(at);
+  mapping.size_ = size_bytes;
+  return mapping;
+}
+
+uint64_t MemoryFiles::UsedBytes() const {
+  return FileBytes(objects) + FileBytes(blocks);
+}
+
+Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<const std::byte> code) {
+  MemoryFiles files;
+  const uint64_t objects_bytes = RoundToPages(ObjectsBytes(sizes));
+  const uint64_t blocks_bytes = RoundToPages(BlocksBytes(sizes));
+  if (objects_bytes > layout::kObjectsReserve || blocks_bytes > layout::kGenerationReserve) {
+    return Fail(ErrorCode::kInvalid, "limits: more files or bytes than a sandbox can hold");
+  }
+  struct Wanted {
+    const char* name;
+    uint64_t size_bytes;
+    OwnedFd* fd;
+  };
+  const Wanted table[] = {
+      {"cordon-control", RoundToPages(sizeof(control::Control)), &files.control},
+      {"cordon-objects", objects_bytes, &files.objects},
+      {"cordon-blocks", blocks_bytes, &files.blocks},
+  };
+  for (const Wanted& wanted : table) {
+    Result<OwnedFd> fd = CreateSized(wanted.name, wanted.size_bytes, Code::kNever);
+    if (!fd) return std::unexpected(fd.error());
+    CORDON_TRY(Seal(*fd, 0));
+    *wanted.fd = std::move(*fd);
+  }
+  if (!code.empty()) {
+    Result<OwnedFd> window = CreateCodeWindow(code);
+    if (!window) return std::unexpected(window.error());
+    files.code_window = std::move(*window);
+  }
+  Result<SharedMapping> mapping = SharedMapping::Map(files.control.get(), table[0].size_bytes);
+  if (!mapping) return std::unexpected(mapping.error());
+  files.control_mapping = std::make_shared<SharedMapping>(std::move(*mapping));
+  // A new memfd reads as zeros, which is the initial value of every member.
+  control::Control& page = files.page();
+  page.magic = control::kMagic;
+  page.limits = {sizes.memory_bytes, sizes.max_processes, sizes.max_files, sizes.file_bytes};
+  page.objects_bytes = objects_bytes;
+  page.blocks_bytes = blocks_bytes;
+  page.code_window_bytes = RoundToPages(code.size());
+  return files;
+}
+
+}  // namespace cordon::backend

@@ -1,0 +1,66 @@
+#ifndef CORDON_BACKEND_WASM_MEMORY_FILES_H_
+#define CORDON_BACKEND_WASM_MEMORY_FILES_H_
+
+// The memory that a sandbox shares: memfds of fixed size. They are sealed against growing and
+// shrinking before the template starts, so that their sizes are quotas and no access of the keeper
+// can fault.
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "base/error.h"
+#include "base/owned_fd.h"
+#include "kernel/control.h"
+
+namespace cordon::backend {
+
+// A shared mapping that its owner unmaps.
+class SharedMapping {
+ public:
+  SharedMapping() = default;
+  SharedMapping(SharedMapping&& other) noexcept;
+  SharedMapping& operator=(SharedMapping&& other) noexcept;
+  SharedMapping(const SharedMapping&) = delete;
+  SharedMapping& operator=(const SharedMapping&) = delete;
+  ~SharedMapping();
+
+  [[nodiscard]] static Result<SharedMapping> Map(int fd, uint64_t size_bytes);
+  [[nodiscard]] std::span<std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+struct MemorySizes {
+  uint64_t memory_bytes;
+  uint64_t max_processes;
+  uint64_t max_files;
+  uint64_t file_bytes;
+};
+
+struct MemoryFiles {
+  OwnedFd control;
+  OwnedFd objects;
+  OwnedFd blocks;
+  // Code that is compiled after the sandbox started. Invalid when there is none.
+  OwnedFd code_window;
+  // Shared with threads that may outlive the sandbox in a call that blocks.
+  std::shared_ptr<SharedMapping> control_mapping;
+
+  [[nodiscard]] control::Control& page() const {
+    return *reinterpret_cast<control::Control*>(control_mapping->bytes().data());
+  }
+  // Pages of the shared files that exist, in bytes.
+  [[nodiscard]] uint64_t UsedBytes() const;
+
+  // Everything sealed; the control page says the sizes and the limits.
+  [[nodiscard]] static Result<MemoryFiles> Create(const MemorySizes& sizes,
+                                                  std::span<const std::byte> code);
+};
+
+}  // namespace cordon::backend
+
+#endif  // CORDON_BACKEND_WASM_MEMORY_FILES_H_

@@ -1,0 +1,75 @@
+#include "backend/wasm/usage_sampler.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "backend/wasm/process_table.h"
+
+namespace cordon::backend {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::nanoseconds;
+using std::chrono::steady_clock;
+
+constexpr milliseconds kMemoryPeriod{100};
+// Sampling takes at most a fiftieth of a processor.
+constexpr int kShare = 50;
+constexpr milliseconds kShortestCpuPeriod{10};
+
+// What the kernel does not count against the limit: its own private pages of a process and the part
+// of the program's stacks that was touched.
+constexpr uint64_t kAllowanceBytes = uint64_t{64} << 20;
+constexpr uint64_t kProcessAllowanceBytes = uint64_t{2} << 20;
+
+}  // namespace
+
+UsageSampler::UsageSampler(const Keeper& keeper, const Limits& limits, nanoseconds cpu_before)
+    : keeper_(keeper),
+      limits_(limits),
+      cpu_before_(cpu_before),
+      next_cpu_(limits.cpu_time ? steady_clock::now() : TimePoint::max()),
+      next_memory_(steady_clock::now() + kMemoryPeriod) {}
+
+nanoseconds UsageSampler::TotalProcessorTime() {
+  nanoseconds total = ReapedProcessorTime();
+  for (const pid_t pid : ListChildren()) total += ProcessorTime(pid);
+  return total;
+}
+
+bool UsageSampler::IsOverCpu(TimePoint now) {
+  const nanoseconds used = TotalProcessorTime() - cpu_before_;
+  const nanoseconds left = *limits_.cpu_time - used;
+  if (left <= nanoseconds::zero()) return true;
+  // All processors together cannot use up what is left before that.
+  const nanoseconds earliest = left / std::max(1L, sysconf(_SC_NPROCESSORS_ONLN));
+  next_cpu_ = now + std::max<nanoseconds>(earliest, kShortestCpuPeriod);
+  return false;
+}
+
+bool UsageSampler::IsOverMemory(TimePoint now) {
+  uint64_t allowed = limits_.memory_bytes + limits_.memory_bytes / 8 + kAllowanceBytes;
+  const std::vector<pid_t> pids = ListChildren();
+  allowed += pids.size() * kProcessAllowanceBytes;
+  const uint64_t shared = keeper_.files().UsedBytes();
+  uint64_t used = shared;
+  for (const pid_t pid : pids) used += PrivateBytes(pid);
+  if (used > allowed) {
+    // Pages that forks still have in common were counted for each of them. The exact number costs
+    // a walk over the page tables.
+    used = shared;
+    for (const pid_t pid : pids) used += ProportionalPrivateBytes(pid);
+  }
+  const auto cost = steady_clock::now() - now;
+  next_memory_ = steady_clock::now() + std::max<nanoseconds>(kMemoryPeriod, cost * kShare);
+  return used > allowed;
+}
+
+UsageSampler::Verdict UsageSampler::Sample(TimePoint now) {
+  if (now >= next_cpu_ && IsOverCpu(now)) return Verdict::kCpuTime;
+  if (now >= next_memory_ && IsOverMemory(now)) return Verdict::kMemory;
+  return Verdict::kWithin;
+}
+
+}  // namespace cordon::backend

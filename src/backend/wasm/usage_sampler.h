@@ -1,0 +1,48 @@
+#ifndef CORDON_BACKEND_WASM_USAGE_SAMPLER_H_
+#define CORDON_BACKEND_WASM_USAGE_SAMPLER_H_
+
+// The second enforcement of memory and the only one of processor time: what the host says about the
+// sandbox's processes. The kernel inside counts memory exactly; this notices code that takes it
+// without asking the kernel.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include "backend/wasm/keeper.h"
+
+namespace cordon::backend {
+
+class UsageSampler {
+ public:
+  struct Limits {
+    std::optional<std::chrono::milliseconds> cpu_time;
+    uint64_t memory_bytes;
+  };
+  enum class Verdict { kWithin, kCpuTime, kMemory };
+  using TimePoint = std::chrono::steady_clock::time_point;
+
+  // Processor time counts from `cpu_before`.
+  UsageSampler(const Keeper& keeper, const Limits& limits, std::chrono::nanoseconds cpu_before);
+
+  // Does nothing before next().
+  [[nodiscard]] Verdict Sample(TimePoint now);
+  [[nodiscard]] TimePoint next() const { return std::min(next_cpu_, next_memory_); }
+
+  // Of all children, living or reaped.
+  [[nodiscard]] static std::chrono::nanoseconds TotalProcessorTime();
+
+ private:
+  [[nodiscard]] bool IsOverCpu(TimePoint now);
+  [[nodiscard]] bool IsOverMemory(TimePoint now);
+
+  const Keeper& keeper_;
+  Limits limits_;
+  std::chrono::nanoseconds cpu_before_;
+  TimePoint next_cpu_;
+  TimePoint next_memory_;
+};
+
+}  // namespace cordon::backend
+
+#endif  // CORDON_BACKEND_WASM_USAGE_SAMPLER_H_

@@ -1,0 +1,108 @@
+#include "cli/limits_report.h"
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "cli/units.h"
+#include "kernel/control.h"
+
+namespace cordon::cli {
+namespace {
+
+struct LimitName {
+  control::Limit bit;
+  const char* name;
+};
+
+constexpr LimitName kLimits[] = {
+    {control::kLimitWallTime, "wall time"}, {control::kLimitCpuTime, "cpu time"},
+    {control::kLimitMemory, "memory"},      {control::kLimitProcesses, "processes"},
+    {control::kLimitFiles, "files"},        {control::kLimitFileBytes, "disk"},
+    {control::kLimitOutput, "output"},
+};
+
+std::string ValueOf(control::Limit bit, const backend::SandboxLimits& limits) {
+  switch (bit) {
+    case control::kLimitWallTime:
+      return FormatDuration(limits.wall_time.value_or(std::chrono::milliseconds(0)));
+    case control::kLimitCpuTime:
+      return FormatDuration(limits.cpu_time.value_or(std::chrono::milliseconds(0)));
+    case control::kLimitMemory:
+      return FormatSize(limits.memory_bytes);
+    case control::kLimitProcesses:
+      return std::to_string(limits.max_processes);
+    case control::kLimitFiles:
+      return std::to_string(limits.max_files);
+    case control::kLimitFileBytes:
+      return FormatSize(limits.file_bytes);
+    case control::kLimitOutput:
+      return FormatSize(limits.output_bytes);
+  }
+  return {};
+}
+
+const char* EndName(backend::RunReport::End end) {
+  using End = backend::RunReport::End;
+  switch (end) {
+    case End::kExited:
+      return "exited";
+    case End::kSignal:
+      return "signal";
+    case End::kWallTime:
+      return "wall time";
+    case End::kCpuTime:
+      return "cpu time";
+    case End::kMemory:
+      return "memory";
+    case End::kInterrupted:
+      return "interrupted";
+    case End::kBroken:
+      return "sandbox ended";
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string LimitLines(const backend::RunReport& report, const backend::SandboxLimits& limits) {
+  std::string lines;
+  for (const auto& [bit, name] : kLimits) {
+    if ((report.limits_met & bit) == 0) continue;
+    lines += std::string("cordon: limit ") + name + " " + ValueOf(bit, limits) + "\n";
+  }
+  return lines;
+}
+
+Status WriteReport(const std::string& path, const backend::RunReport& report) {
+  nlohmann::ordered_json limits_met = nlohmann::json::array();
+  for (const auto& [bit, name] : kLimits) {
+    if ((report.limits_met & bit) != 0) limits_met.push_back(name);
+  }
+  const nlohmann::ordered_json json = {
+      {"end", EndName(report.end)},
+      {"reason", report.reason},
+      {"exit_code", report.exit_code},
+      {"signal", report.signal},
+      {"limits_met", limits_met},
+      {"truncated", report.truncated},
+      {"wall_us", report.wall_time.count()},
+      {"cpu_us", report.cpu_time.count()},
+      {"memory_peak_bytes", report.memory_peak_bytes},
+      {"processes_started", report.processes_started},
+      {"processes_peak", report.processes_peak},
+      {"file_bytes", report.file_bytes},
+      {"input_bytes", report.input_bytes},
+      {"output_bytes", report.output_bytes},
+      {"error_bytes", report.error_bytes},
+      {"namespaces", report.isolation.ToString()},
+  };
+  const std::string text =
+      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  FILE* file = fopen(path.c_str(), "we");
+  if (file == nullptr) return SystemError("open(" + path + ")");
+  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (fclose(file) != 0 || !written) return SystemError("write(" + path + ")");
+  return {};
+}
+
+}  // namespace cordon::cli

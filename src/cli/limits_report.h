@@ -1,0 +1,21 @@
+#ifndef CORDON_CLI_LIMITS_REPORT_H_
+#define CORDON_CLI_LIMITS_REPORT_H_
+
+// What the user is told after a run: a line for each limit that was met, and the report file.
+
+#include <string>
+
+#include "backend/wasm/run.h"
+#include "base/error.h"
+
+namespace cordon::cli {
+
+// "cordon: limit memory 1 GiB\n" …
+[[nodiscard]] std::string LimitLines(const backend::RunReport& report,
+                                     const backend::SandboxLimits& limits);
+// JSON; docs/guide describes its members.
+[[nodiscard]] Status WriteReport(const std::string& path, const backend::RunReport& report);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_LIMITS_REPORT_H_

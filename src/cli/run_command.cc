@@ -1,0 +1,191 @@
+#include "cli/run_command.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/wasm/run.h"
+#include "cli/limits_report.h"
+#include "cli/programs.h"
+#include "cli/units.h"
+
+namespace cordon::cli {
+namespace {
+
+constexpr const char* kHome = "/home/user";
+
+// As they were written; checked when the request is made, so that all errors look alike.
+struct Options {
+  std::string script;
+  std::vector<std::string> command;
+  std::vector<std::string> environment;
+  std::vector<std::string> copy_in;
+  std::vector<std::string> copy_out;
+  std::string directory = kHome;
+  std::string timeout;
+  std::string cpu_time;
+  std::string memory = "1GiB";
+  std::string disk = "256MiB";
+  std::string output = "64MiB";
+  std::string report;
+  uint64_t files = 100'000;
+  uint64_t processes = 256;
+  bool verbose = false;
+};
+
+void AddSandboxOptions(CLI::App* command, Options& options) {
+  command->add_option("--env", options.environment, "NAME=VALUE for the command")
+      ->allow_extra_args(false);
+  command->add_option("--cwd", options.directory, "directory to start in");
+  command->add_option("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");
+  command->add_option("--cpu-time", options.cpu_time, "processor time of all processes");
+  command->add_option("--memory", options.memory, "memory of all processes (1GiB)");
+  command->add_option("--disk", options.disk, "bytes of files (256MiB)");
+  command->add_option("--max-files", options.files, "number of files (100000)")
+      ->check(CLI::Range(uint64_t{16}, uint64_t{10'000'000}));
+  command->add_option("--max-procs", options.processes, "number of processes (256)")
+      ->check(CLI::Range(uint64_t{2}, uint64_t{1000}));
+  command->add_option("--max-output", options.output, "bytes of each output stream (64MiB)");
+  command->add_option("--copy-in", options.copy_in, "HOST:GUEST, before the start")
+      ->allow_extra_args(false);
+  command->add_option("--copy-out", options.copy_out, "GUEST:HOST, after the end")
+      ->allow_extra_args(false);
+  command->add_option("--report", options.report, "file for a report in JSON");
+  command->add_flag("-v,--verbose", options.verbose, "say what stands around the command");
+}
+
+Result<std::vector<backend::CopyRequest>> ParseCopies(const std::vector<std::string>& texts,
+                                                      const char* option) {
+  std::vector<backend::CopyRequest> copies;
+  for (const std::string& text : texts) {
+    const size_t colon = text.find(':');
+    if (colon == std::string::npos || colon == 0 || colon + 1 == text.size()) {
+      return Fail(ErrorCode::kInvalid, "expected FROM:TO, got '" + text + "'", option);
+    }
+    copies.push_back({text.substr(0, colon), text.substr(colon + 1)});
+  }
+  return copies;
+}
+
+Result<backend::SandboxLimits> ParseLimits(const Options& options) {
+  backend::SandboxLimits limits;
+  limits.max_files = options.files;
+  limits.max_processes = options.processes;
+  struct Size {
+    const std::string* text;
+    const char* option;
+    uint64_t* value;
+  };
+  for (const Size& size : {Size{&options.memory, "--memory", &limits.memory_bytes},
+                           Size{&options.disk, "--disk", &limits.file_bytes},
+                           Size{&options.output, "--max-output", &limits.output_bytes}}) {
+    const Result<uint64_t> bytes = ParseSize(*size.text, size.option);
+    if (!bytes) return std::unexpected(bytes.error());
+    *size.value = *bytes;
+  }
+  struct Time {
+    const std::string* text;
+    const char* option;
+    std::optional<std::chrono::milliseconds>* value;
+  };
+  for (const Time& time : {Time{&options.timeout, "--timeout", &limits.wall_time},
+                           Time{&options.cpu_time, "--cpu-time", &limits.cpu_time}}) {
+    if (time.text->empty()) continue;
+    const auto duration = ParseDuration(*time.text, time.option);
+    if (!duration) return std::unexpected(duration.error());
+    *time.value = *duration;
+  }
+  return limits;
+}
+
+// Nothing of the host's environment is among it.
+Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
+  std::vector<std::string> variables = {"PATH=/usr/local/bin:/usr/bin:/bin",
+                                        std::string("HOME=") + kHome,
+                                        "USER=user",
+                                        "LOGNAME=user",
+                                        "SHELL=/bin/bash",
+                                        "LANG=C.UTF-8",
+                                        "PWD=" + options.directory};
+  for (const std::string& variable : options.environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
+    }
+    const std::string name = variable.substr(0, equals + 1);
+    std::erase_if(variables, [&](const std::string& old) { return old.starts_with(name); });
+    variables.push_back(variable);
+  }
+  return variables;
+}
+
+Result<backend::RunRequest> MakeRequest(const Options& options) {
+  backend::RunRequest request;
+  const Result<Programs> programs = Programs::Find();
+  if (!programs) return std::unexpected(programs.error());
+  request.template_path = programs->template_program;
+  request.userland_path = programs->userland;
+  request.directory = options.directory;
+  if (!options.script.empty()) request.arguments = {"bash", "-c", options.script};
+  request.arguments.insert(request.arguments.end(), options.command.begin(), options.command.end());
+  if (request.arguments.empty() || request.arguments[0].empty()) {
+    return Fail(ErrorCode::kInvalid, "nothing to run: give -c SCRIPT or -- PROGRAM ARGS");
+  }
+  auto environment = MakeEnvironment(options);
+  if (!environment) return std::unexpected(environment.error());
+  request.environment = std::move(*environment);
+  auto limits = ParseLimits(options);
+  if (!limits) return std::unexpected(limits.error());
+  request.limits = *limits;
+  auto copy_in = ParseCopies(options.copy_in, "--copy-in");
+  if (!copy_in) return std::unexpected(copy_in.error());
+  request.copy_in = std::move(*copy_in);
+  auto copy_out = ParseCopies(options.copy_out, "--copy-out");
+  if (!copy_out) return std::unexpected(copy_out.error());
+  request.copy_out = std::move(*copy_out);
+  return request;
+}
+
+int Refuse(const Error& error) {
+  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+int Execute(const Options& options, const backend::RunRequest& request) {
+  const Result<backend::RunReport> report = backend::RunCommand(request);
+  if (!report) return Refuse(report.error());
+  if (options.verbose) {
+    (void)fprintf(stderr, "cordon: namespaces: %s\n", report->isolation.ToString().c_str());
+  }
+  if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
+  (void)fputs(LimitLines(*report, request.limits).c_str(), stderr);
+  if (!options.report.empty()) {
+    if (const Status written = WriteReport(options.report, *report); !written) {
+      return Refuse(written.error());
+    }
+  }
+  return report->exit_code;
+}
+
+int Run(const Options& options) {
+  const Result<backend::RunRequest> request = MakeRequest(options);
+  return request ? Execute(options, *request) : Refuse(request.error());
+}
+
+}  // namespace
+
+void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* run = app.add_subcommand("run", "run a command in a sandbox of its own");
+  run->add_option("-c", options->script, "a script for bash; arguments after -- are its own");
+  AddSandboxOptions(run, *options);
+  run->add_option("command", options->command, "program and arguments, after --");
+  run->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
+}
+
+}  // namespace cordon::cli
