@@ -87,12 +87,12 @@ enum class Request : uint32_t {
                // size, name\0}…
   kStat,  // payload: path. result 0; payload: {u32 mode, u64 size, u64 mtime_ns, link target\0 if a
           // link}
-  kRemove,   // payload: path; recursive
-  kUsage,    // payload out: Usage
-  kKillAll,  // ends every guest process
+  kRemove,       // payload: path; recursive
+  kUsage,        // payload out: Usage
+  kKillAll,      // ends every guest process
   kReportDeath,  // arg0 slot, arg1 wait status: the host ended a process outside the kernel that
                  // did not say goodbye; its descriptors are released and its parent is told
-  kCheck,    // verifies the kernel's invariants; result: number of violations, payload: text
+  kCheck,        // verifies the kernel's invariants; result: number of violations, payload: text
 };
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };
