@@ -77,13 +77,6 @@ def main(wanted):
     passed = 0
     for case in chosen:
         wrong = run(case)
-        # A known defect: a few runs in a thousand hang at a signal or at their end (src/kernel/README.md). Until that is found, a
-        # case may be tried three times, and says so.
-        for attempt in range(2):
-            if not wrong:
-                break
-            print(f"again {case['file']}: {case['name']}: {wrong[0]}", flush=True)
-            wrong = run(case)
         passed += not wrong
         print(f"{'FAIL' if wrong else 'ok  '} {case['file']}: {case['name']}", *(f"\n     {reason}" for reason in wrong), sep="", flush=True)
     print(f"{passed} passed, {len(chosen) - passed} failed")

@@ -187,13 +187,26 @@ int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* s
              : 0;
 }
 
+namespace {
+
+// A signal that comes between the last look at what is pending and the moment in which a kick
+// would work again is seen here. False: an exception of the guest is pending.
+bool DeliverAndLeave(bool* restart) {
+  for (;;) {
+    SlotOf(Current()).inside.store(1);
+    const bool goes_on = cordon::kernel::DeliverSignals(restart);
+    SlotOf(Current()).inside.store(0);
+    if (!goes_on) return false;
+    if (Current().sleeper.attention.load() == 0) return true;
+  }
+}
+
+}  // namespace
+
 int cordon_safe_point(uint64_t* slots) {
   const bool was_interrupted = cordon::kernel::restart_pending;
-  cordon::control::Slot& slot = SlotOf(Current());
-  slot.inside.store(1);
   bool restart = true;
-  const bool goes_on = cordon::kernel::DeliverSignals(&restart);
-  SlotOf(Current()).inside.store(0);
+  const bool goes_on = DeliverAndLeave(&restart);
   if (!was_interrupted) return 0;
   if (goes_on && restart) return 1;
   slots[0] = static_cast<uint64_t>(int64_t{-EINTR});
@@ -201,8 +214,6 @@ int cordon_safe_point(uint64_t* slots) {
 }
 
 void cordon::kernel::cordon_poll(cordon::wasm::Context* /*context*/) {
-  SlotOf(Current()).inside.store(1);
   bool restart = true;
-  (void)cordon::kernel::DeliverSignals(&restart);
-  SlotOf(Current()).inside.store(0);
+  (void)DeliverAndLeave(&restart);
 }

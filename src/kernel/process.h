@@ -141,6 +141,8 @@ bool DeliverSignals(bool* restart);
 void LeaveTakingDefaultActions();
 // A call sleeps with this mask until DeliverSignals has run.
 void SetTemporaryMask(uint64_t mask);
+// Or until it ends without having been interrupted.
+void RestoreMask();
 
 // In a call that was interrupted: made again if the handler allows it, otherwise EINTR. Never
 // reaches a guest.

@@ -226,6 +226,15 @@ void SetTemporaryMask(uint64_t mask) {
   UpdateAttention(process);
 }
 
+void RestoreMask() {
+  Process& process = Current();
+  if (!process.has_saved_mask) return;
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  process.mask = process.saved_mask;
+  process.has_saved_mask = false;
+  UpdateAttention(process);
+}
+
 bool DeliverSignals(bool* restart) {
   Kernel& kernel = TheKernel();
   Process& process = Current();

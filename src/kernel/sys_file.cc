@@ -37,22 +37,101 @@ int64_t Transfer(OpenFile& file, Direction direction, uint32_t address, uint32_t
   return file.writable() ? file.operations->write(file, GuestPointer(address), size) : -EBADF;
 }
 
-int64_t TransferVector(const uint64_t* slots, Direction direction) {
-  OpenFile* file = FileOf(Arg(slots, 0));
-  const uint32_t count = Arg(slots, 2);
-  if (file == nullptr) return -EBADF;
+// What a call moves at once through the kernel's own memory.
+constexpr uint32_t kGatherBytes = 256 * 1024;
+
+struct GuestVectors {
+  GuestVector parts[IOV_MAX];
+  uint32_t count;
+  uint32_t bytes;  // of all parts
+};
+
+int32_t LoadVectors(uint32_t address, uint32_t count, GuestVectors* out) {
   if (count > IOV_MAX) return -EINVAL;
+  if (CopyIn(out->parts, address, count * sizeof(GuestVector)) != 0) return -EFAULT;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) bytes += out->parts[i].size;
+  if (bytes > INT32_MAX) return -EINVAL;
+  out->count = count;
+  out->bytes = static_cast<uint32_t>(bytes);
+  return 0;
+}
+
+// The bytes of `vectors` from `offset`, between the guest and `buffer`; 0 or -EFAULT.
+int32_t CopyVectors(const GuestVectors& vectors, uint32_t offset, std::byte* buffer, uint32_t size,
+                    Direction direction) {
+  for (uint32_t i = 0; i < vectors.count && size > 0; ++i) {
+    const GuestVector& part = vectors.parts[i];
+    if (offset >= part.size) {
+      offset -= part.size;
+      continue;
+    }
+    const uint32_t count = std::min(part.size - offset, size);
+    const uint64_t address = uint64_t{part.base} + offset;
+    if (address + count > UINT32_MAX) return -EFAULT;
+    void* guest = GuestPointer(static_cast<uint32_t>(address));
+    const int error = direction == Direction::kRead ? cordon_copy(guest, buffer, count)
+                                                    : cordon_copy(buffer, guest, count);
+    if (error != 0) return error;
+    buffer += count;
+    size -= count;
+    offset = 0;
+  }
+  return 0;
+}
+
+// One transfer of the file for many parts, because a write may not be torn by another one and a
+// read may not wait for a second part when it has bytes for the first.
+int64_t TransferGathered(OpenFile& file, const GuestVectors& vectors, Direction direction,
+                         std::byte* buffer, uint32_t buffer_bytes) {
   int64_t total = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    GuestVector part;
-    if (Load(&part, Arg(slots, 1) + i * sizeof part) != 0) return total > 0 ? total : -EFAULT;
-    if (part.size == 0) continue;
-    const int64_t moved = Transfer(*file, direction, part.base, part.size);
+  for (uint32_t done = 0; done < vectors.bytes;) {
+    const uint32_t size = std::min(vectors.bytes - done, buffer_bytes);
+    int64_t moved = direction == Direction::kWrite
+                        ? CopyVectors(vectors, done, buffer, size, direction)
+                        : file.operations->read(file, buffer, size);
+    if (moved == 0 && direction == Direction::kWrite)
+      moved = file.operations->write(file, buffer, size);
+    if (moved > 0 && direction == Direction::kRead &&
+        CopyVectors(vectors, done, buffer, static_cast<uint32_t>(moved), direction) != 0) {
+      moved = -EFAULT;
+    }
     if (moved < 0) return total > 0 ? total : moved;
     total += moved;
-    if (moved < part.size) break;
+    done += static_cast<uint32_t>(moved);
+    if (moved < size || direction == Direction::kRead) break;
   }
   return total;
+}
+
+int64_t TransferVector(const uint64_t* slots, Direction direction) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file == nullptr) return -EBADF;
+  GuestVectors vectors;
+  const int32_t error = LoadVectors(Arg(slots, 1), Arg(slots, 2), &vectors);
+  if (error != 0) return error;
+  const GuestVector* only = nullptr;
+  uint32_t used = 0;
+  for (uint32_t i = 0; i < vectors.count; ++i) {
+    if (vectors.parts[i].size == 0) continue;
+    only = &vectors.parts[i];
+    ++used;
+  }
+  if (used <= 1) {
+    return Transfer(*file, direction, used == 0 ? 0 : only->base, used == 0 ? 0 : only->size);
+  }
+  const bool is_open_for = direction == Direction::kRead ? file->readable() : file->writable();
+  if (!is_open_for || (file->flags.load() & O_PATH) != 0) return -EBADF;
+  std::byte small[1024];
+  if (vectors.bytes <= sizeof small)
+    return TransferGathered(*file, vectors, direction, small, sizeof small);
+  Arena& arena = *TheKernel().arena;
+  const uint32_t size = std::min(vectors.bytes, kGatherBytes);
+  auto* buffer = static_cast<std::byte*>(arena.AllocateBuffer(size));
+  if (buffer == nullptr) return -ENOMEM;
+  const int64_t moved = TransferGathered(*file, vectors, direction, buffer, size);
+  arena.Free(buffer, size);
+  return moved;
 }
 
 int64_t SysRead(const uint64_t* slots) {
@@ -407,6 +486,7 @@ int64_t SysPpoll(const uint64_t* slots) {
   if (error == 0) error = UseMask(Arg(slots, 3));
   if (error != 0) return error;
   const int32_t ready = PollFiles(polls, count, deadline);
+  if (ready >= 0) RestoreMask();
   if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(GuestPoll)) != 0) return -EFAULT;
   return ready;
 }
@@ -439,6 +519,7 @@ int64_t SysPselect(const uint64_t* slots) {
   if (error != 0) return error;
   const int32_t ready = PollFiles(polls, used, deadline);
   if (ready < 0) return ready;
+  RestoreMask();
   memset(sets, 0, sizeof sets);
   int64_t bits = 0;
   for (uint32_t i = 0; i < used; ++i) {
