@@ -10,7 +10,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", HERE.parent / "build"))
-DIRECTIVES = {"set", "options", "script", "command", "stdin", "stdout", "stdout-matches", "stderr", "stderr-matches", "exit",
+DIRECTIVES = {"set", "options", "copy-in", "script", "command", "stdin", "stdout", "stdout-matches", "stderr", "stderr-matches", "exit",
               "host", "within"}
 
 
@@ -43,7 +43,9 @@ def parse(path):
 def run(case):
     """Returns the reasons why the case failed."""
     environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "CORDON_SECRET": "do-not-enter"}
-    command = [str(BUILD / "cordon"), "run", *shlex.split(case.get("options", ""))]
+    command = [str(BUILD / "cordon"), "run", "--check-kernel", *shlex.split(case.get("options", ""))]
+    if "copy-in" in case:
+        command += ["--copy-in", f"{HERE.parent / case['copy-in']}:/home/user/{pathlib.Path(case['copy-in']).name}"]
     command += ["-c", case["script"]] if "script" in case else ["--", *shlex.split(case["command"])]
     limit = float(case.get("within", 15))
     start = time.monotonic()

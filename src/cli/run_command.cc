@@ -36,6 +36,7 @@ struct Options {
   uint64_t files = 100'000;
   uint64_t processes = 256;
   bool verbose = false;
+  bool check_kernel = false;
 };
 
 void AddSandboxOptions(CLI::App* command, Options& options) {
@@ -56,6 +57,8 @@ void AddSandboxOptions(CLI::App* command, Options& options) {
   command->add_option("--copy-out", options.copy_out, "GUEST:HOST, after the end")
       ->allow_extra_args(false);
   command->add_option("--report", options.report, "file for a report in JSON");
+  command->add_flag("--check-kernel", options.check_kernel,
+                    "verify the kernel's data after the command (for tests)");
   command->add_flag("-v,--verbose", options.verbose, "say what stands around the command");
 }
 
@@ -142,6 +145,7 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   auto limits = ParseLimits(options);
   if (!limits) return std::unexpected(limits.error());
   request.limits = *limits;
+  request.check_kernel = options.check_kernel;
   auto copy_in = ParseCopies(options.copy_in, "--copy-in");
   if (!copy_in) return std::unexpected(copy_in.error());
   request.copy_in = std::move(*copy_in);

@@ -163,7 +163,7 @@ void GiveAwayChildren(Process& leaving) {
     child->parent_pid = kServicePid;
     if (child->state.load() == ProcessState::kZombie) {
       Bury(*child);
-    } else if (child->group != leaving.group) {
+    } else if (child->group != leaving.group && child->session == leaving.session) {
       HangUpIfOrphaned(child->group, &leaving);
     }
   }
@@ -313,7 +313,10 @@ void ExitCurrent(uint32_t wait_status) {
     const uint32_t group = process.group;
     process.state.store(ProcessState::kZombie);
     --kernel.process_count;
-    HangUpIfOrphaned(group, &process);
+    // Only a group that loses its tie to the session just now.
+    const Process* parent = FindProcess(process.parent_pid);
+    if (parent != nullptr && parent->group != group && parent->session == process.session)
+      HangUpIfOrphaned(group, &process);
     slot.state.store(control::Slot::kGone);
     slot.inside.store(0);
     // From here on slot and process may belong to somebody else as soon as the lock is free.
@@ -326,7 +329,8 @@ int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited
                 uint64_t* cpu_ns) {
   Kernel& kernel = TheKernel();
   Process& parent = Current();
-  for (;;) {
+  // A child that is there goes before the signal that tells of it.
+  for (Wake wake = Wake::kWoken;;) {
     const uint32_t seen = parent.sleeper.word.load();
     {
       const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
@@ -349,7 +353,8 @@ int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited
       *waited = 0;
       return 0;
     }
-    if (parent.sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted) return kRestart;
+    if (wake == Wake::kInterrupted) return kRestart;
+    wake = parent.sleeper.SleepFrom(seen, platform::kNever);
   }
 }
 

@@ -39,6 +39,7 @@ bool OpenFile::blocks() const {
 OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object) {
   auto* file = TheKernel().arena->New<OpenFile>();
   if (file == nullptr) return nullptr;
+  TheKernel().open_files.fetch_add(1, std::memory_order_relaxed);
   file->operations = operations;
   file->flags = flags;
   file->object = object;
@@ -53,6 +54,11 @@ void Release(OpenFile* file) {
   if (file->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
   if (file->operations->close != nullptr) file->operations->close(*file);
   if (file->node.fs != nullptr) file->node.fs->Release(file->node.id);
+  FreeOpenFile(file);
+}
+
+void FreeOpenFile(OpenFile* file) {
+  TheKernel().open_files.fetch_sub(1, std::memory_order_relaxed);
   TheKernel().arena->Delete(file);
 }
 
@@ -123,13 +129,15 @@ int32_t WaitUntil(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64
   waiter.sleeper = &process.sleeper;
   queue.Add(waiter);
   int32_t result = 0;
-  for (;;) {
+  // What became ready goes before a signal: the end of the peer that did it may be that signal.
+  for (Wake wake = Wake::kWoken;;) {
     const uint32_t seen = process.sleeper.word.load(std::memory_order_seq_cst);
     if (ready(argument)) break;
-    const Wake wake = process.sleeper.SleepFrom(seen, deadline_ns);
-    if (wake == Wake::kWoken) continue;
-    result = wake == Wake::kTimedOut ? -ETIMEDOUT : kRestart;
-    break;
+    if (wake != Wake::kWoken) {
+      result = wake == Wake::kTimedOut ? -ETIMEDOUT : kRestart;
+      break;
+    }
+    wake = process.sleeper.SleepFrom(seen, deadline_ns);
   }
   queue.Remove(waiter);
   return result;

@@ -47,6 +47,8 @@ struct OpenFile {
 [[nodiscard]] OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object);
 void Retain(OpenFile* file);
 void Release(OpenFile* file);
+// One that was never used.
+void FreeOpenFile(OpenFile* file);
 
 // Descriptors of the current process. The file returned is not retained: only this process closes
 // its descriptors.

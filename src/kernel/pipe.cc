@@ -246,8 +246,8 @@ int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer) {
   *reader = NewOpenFile(&kPipeOperations, O_RDONLY | (flags & O_NONBLOCK), pipe);
   *writer = NewOpenFile(&kPipeOperations, O_WRONLY | (flags & O_NONBLOCK), pipe);
   if (*reader == nullptr || *writer == nullptr) {
-    if (*reader != nullptr) TheKernel().arena->Delete(*reader);
-    if (*writer != nullptr) TheKernel().arena->Delete(*writer);
+    if (*reader != nullptr) FreeOpenFile(*reader);
+    if (*writer != nullptr) FreeOpenFile(*writer);
     FreePipe(pipe);
     return -ENFILE;
   }

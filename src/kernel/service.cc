@@ -319,6 +319,13 @@ int32_t KillAll() {
   return 0;
 }
 
+int32_t Check(control::Mailbox& mailbox) {
+  auto* text = reinterpret_cast<char*>(mailbox.payload);
+  const int violations = CheckKernel(text, control::kMailboxBytes);
+  mailbox.payload_bytes.store(static_cast<uint32_t>(strnlen(text, control::kMailboxBytes)));
+  return violations;
+}
+
 int32_t Answer(control::Mailbox& mailbox) {
   const uint32_t payload_bytes = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
   const char* at = reinterpret_cast<const char*>(mailbox.payload);
@@ -339,6 +346,8 @@ int32_t Answer(control::Mailbox& mailbox) {
       return ReportUsage(mailbox);
     case control::Request::kKillAll:
       return KillAll();
+    case control::Request::kCheck:
+      return Check(mailbox);
     default:
       return -ENOSYS;
   }

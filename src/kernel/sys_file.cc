@@ -420,7 +420,7 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
     }
   }
   int32_t ready = 0;
-  for (;;) {
+  for (Wake wake = Wake::kWoken;;) {
     const uint32_t seen = process.sleeper.word.load();
     ready = 0;
     for (uint32_t i = 0; i < count; ++i) {
@@ -431,13 +431,12 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
           file == nullptr ? POLLNVAL : ReadyEvents(*file, static_cast<uint16_t>(polls[i].events)));
       ready += polls[i].returned != 0 ? 1 : 0;
     }
-    if (ready > 0 || deadline_ns == 0) break;
-    const Wake wake = process.sleeper.SleepFrom(seen, deadline_ns);
-    if (wake == Wake::kTimedOut) break;
+    if (ready > 0 || deadline_ns == 0 || wake == Wake::kTimedOut) break;
     if (wake == Wake::kInterrupted) {
       ready = -EINTR;
       break;
     }
+    wake = process.sleeper.SleepFrom(seen, deadline_ns);
   }
   while (waiters > 0) {
     --waiters;

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <memory>
+#include <thread>
 
 #include "backend/wasm/client_signals.h"
 #include "backend/wasm/copy.h"
@@ -45,6 +46,7 @@ class CommandRun {
     CORDON_TRY(Spawn(mailbox));
     Await(mailbox, signals, start);
     CollectUsage(mailbox);
+    if (request_.check_kernel && EndedInOrder()) CheckKernel(mailbox);
     const bool copies = !request_.copy_out.empty() && EndedInOrder() && mailbox.KillAll();
     if (!copies) keeper_->Kill();
     FinishOutput();
@@ -188,6 +190,23 @@ class CommandRun {
       }
     }
     report_.limits_met |= page.limits_met.load();
+  }
+
+  void CheckKernel(Mailbox& mailbox) {
+    Status checked = mailbox.KillAll();
+    // Those that were killed take a moment to go.
+    const auto deadline = steady_clock::now() + kGrace;
+    for (uint64_t left = 1; checked && left > 0;) {
+      const Result<control::Usage> usage = mailbox.ReadUsage();
+      if (!usage) return Break(usage.error());
+      left = usage->processes_now;
+      if (steady_clock::now() >= deadline) {
+        checked = Fail(ErrorCode::kCorrupt, std::to_string(left) + " processes did not end");
+      }
+      if (left > 0) std::this_thread::sleep_for(milliseconds(1));
+    }
+    if (checked) checked = mailbox.CheckKernel();
+    if (!checked) Break(checked.error());
   }
 
   // What was printed until now is kept. Nobody is left who could fill the rings again.

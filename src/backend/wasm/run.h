@@ -46,6 +46,9 @@ struct RunRequest {
   std::string template_path;
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
+  // After the end of the command all processes are killed and the kernel checks its own data; what
+  // it finds is the reason of a broken end. For tests.
+  bool check_kernel = false;
   // With a terminal the command's streams are one, and descriptor 0 of this process is its window.
   bool has_terminal = false;
 };
