@@ -13,6 +13,7 @@
 #include "kernel/boot.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
+#include "kernel/processors.h"
 #include "kernel/syscall.h"
 
 extern "C" {
@@ -133,6 +134,7 @@ void EndByTrap(wasm::TrapCode code) {
 }
 
 bool PrepareBoot() {
+  CountProcessors();
   const uint64_t private_bytes = kStartStringsOffset + 2 * uint64_t{2 * 1024 * 1024};
   if (!Reserve(layout::kMemory - layout::kMemoryReserveBefore,
                layout::kMemoryReserveBefore + layout::kMemoryReserve, PROT_NONE) ||

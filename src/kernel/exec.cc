@@ -253,6 +253,15 @@ int32_t Execute(std::string_view path, StartStrings* strings) {
   cordon_run_on(BaseStackTop(), RunProgram);
 }
 
+std::string_view EnvironmentStrings() {
+  const StartStrings& strings = start_strings[present_strings];
+  uint32_t offset = 0;
+  for (uint32_t i = 0; i < strings.argument_count; ++i)
+    offset += static_cast<uint32_t>(strlen(strings.text + offset)) + 1;
+  return strings.text == nullptr ? std::string_view()
+                                 : std::string_view(strings.text + offset, strings.size - offset);
+}
+
 uint32_t StartBlockSize() {
   const StartStrings& strings = start_strings[present_strings];
   return 4 * (strings.argument_count + strings.variable_count + 3 + kAuxWords) + 16 + strings.size;

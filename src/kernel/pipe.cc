@@ -202,10 +202,23 @@ int32_t PipeControl(OpenFile& file, uint32_t request, uint32_t argument) {
   return Store(argument, static_cast<int32_t>(PipeOf(file).fill()));
 }
 
+// The caller holds an end, so the pipe stays meanwhile.
+int32_t ReopenPipe(OpenFile& file, uint32_t flags, OpenFile** out);
+
 constexpr Operations kPipeOperations = {ReadPipe,  WritePipe,   PollPipe, PipeQueues,
-                                        ClosePipe, PipeControl, "pipe"};
+                                        ClosePipe, PipeControl, "pipe",   ReopenPipe};
 constexpr Operations kFifoOperations = {ReadPipe,  WritePipe,   PollPipe, PipeQueues,
                                         CloseFifo, PipeControl, "fifo"};
+
+int32_t ReopenPipe(OpenFile& file, uint32_t flags, OpenFile** out) {
+  Pipe& pipe = PipeOf(file);
+  *out = NewOpenFile(&kPipeOperations, flags & (O_ACCMODE | O_NONBLOCK), &pipe);
+  if (*out == nullptr) return -ENFILE;
+  if ((*out)->readable()) pipe.readers.fetch_add(1);
+  if ((*out)->writable()) pipe.writers.fetch_add(1);
+  pipe.opened_for_read.fetch_add(1);
+  return 0;
+}
 
 struct PeerWanted {
   std::atomic<uint32_t>* now;

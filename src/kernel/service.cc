@@ -18,6 +18,7 @@
 #include "kernel/exec.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/proc_fs.h"
 #include "kernel/process.h"
 #include "kernel/terminal.h"
 #include "vfs/image.h"
@@ -60,6 +61,7 @@ void Boot(control::Control& control) {
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
   CreateStreams();
+  MountProc();
   CreateTerminals();
   control.booted.store(1);
   control.keeper_bell.fetch_add(1);

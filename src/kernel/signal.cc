@@ -196,6 +196,7 @@ void PostLocked(Process& target, const SignalInfo& info) {
   if (!blocked && ActionOf(target, number) == Action::kIgnore) return;
   target.info[number] = info;
   target.pending.fetch_or(SignalBit(number));
+  if (blocked && (target.awaited & SignalBit(number)) != 0) target.sleeper.Notify();
   if (blocked) return;
   target.sleeper.attention.store(1);
   target.sleeper.Notify();

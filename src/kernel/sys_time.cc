@@ -185,7 +185,8 @@ CallHandler FindCall(std::string_view module, std::string_view name, size_t para
   for (const Declared& declared : kDeclared) {
     if (declared.name != name) continue;
     if (declared.parameters != parameters) return nullptr;
-    for (const CallTable& table : {FileCalls(), PathCalls(), ProcessCalls(), TimeCalls()}) {
+    for (const CallTable& table :
+         {FileCalls(), PathCalls(), ProcessCalls(), SystemCalls(), TimeCalls()}) {
       for (size_t i = 0; i < table.count; ++i) {
         if (table.rows[i].name == name) return table.rows[i].handler;
       }

@@ -37,6 +37,7 @@ struct CallTable {
 CallTable FileCalls();
 CallTable PathCalls();
 CallTable ProcessCalls();
+CallTable SystemCalls();
 CallTable TimeCalls();
 
 }  // namespace cordon::kernel
