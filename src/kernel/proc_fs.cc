@@ -385,7 +385,8 @@ int ProcFs::FollowTo(uint64_t number, vfs::Node* out) {
 bool ProcFs::ListDirectory(uint32_t directory, uint64_t cookie, const vfs::DirectorySink& sink) {
   uint64_t next = 0;
   const auto emit = [&](std::string_view name, const Id& id, uint32_t type) {
-    return ++next <= cookie || sink.emit(sink.cookie, name, Pack(id) + 1, type, next);
+    ++next;
+    return next <= cookie || sink.emit(sink.cookie, name, Pack(id) + 1, type, next);
   };
   const std::span<const SystemFile> files = SystemFiles();
   for (uint32_t i = 0; i < files.size(); ++i) {
@@ -425,7 +426,8 @@ bool ProcFs::ListProcesses(uint64_t cookie, const vfs::DirectorySink& sink) {
 void ProcFs::ListProcess(uint32_t pid, uint64_t cookie, const vfs::DirectorySink& sink) {
   uint64_t next = 0;
   const auto emit = [&](std::string_view name, const Id& id, uint32_t type) {
-    return ++next <= cookie || sink.emit(sink.cookie, name, Pack(id) + 1, type, next);
+    ++next;
+    return next <= cookie || sink.emit(sink.cookie, name, Pack(id) + 1, type, next);
   };
   const std::span<const ProcessFile> files = ProcessFiles();
   for (uint32_t i = 0; i < files.size(); ++i) {

@@ -64,8 +64,8 @@ void Stat(const Process& process, TextWriter& out) {
 
 void Status(const Process& process, TextWriter& out) {
   const StateName state = StateOf(process);
-  const auto kib =
-      static_cast<unsigned long long>(process.committed_pages * layout::kPageBytes / 1024);
+  const uint64_t bytes = process.committed_pages * layout::kPageBytes;
+  const auto kib = static_cast<unsigned long long>(bytes / 1024);
   uint64_t ignored = 0;
   uint64_t caught = 0;
   for (uint32_t number = 1; number <= kSignals; ++number) {
@@ -120,8 +120,8 @@ void MemoryPages(const Process& process, TextWriter& out) {
 }
 
 void Maps(const Process& process, TextWriter& out) {
-  out.Add("00000000-%08llx rw-p 00000000 00:00 0 \n",
-          static_cast<unsigned long long>(process.committed_pages * layout::kPageBytes));
+  const uint64_t end = process.committed_pages * layout::kPageBytes;
+  out.Add("00000000-%08llx rw-p 00000000 00:00 0 \n", static_cast<unsigned long long>(end));
 }
 
 void ProcessMounts(const Process& /*process*/, TextWriter& out) {
