@@ -22,6 +22,8 @@ constexpr const char* kHome = "/home/user";
 // As they were written; checked when the request is made, so that all errors look alike.
 struct Options {
   std::string script;
+  std::string run_module;
+  std::vector<std::string> modules;
   std::vector<std::string> command;
   std::vector<std::string> environment;
   std::vector<std::string> copy_in;
@@ -40,6 +42,10 @@ struct Options {
 };
 
 void AddSandboxOptions(CLI::App* command, Options& options) {
+  command
+      ->add_option("--module", options.modules,
+                   "a program compiled to WebAssembly, placed on the PATH")
+      ->allow_extra_args(false);
   command->add_option("--env", options.environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--cwd", options.directory, "directory to start in");
@@ -135,6 +141,24 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   request.userland_path = programs->userland;
   request.directory = options.directory;
   if (!options.script.empty()) request.arguments = {"bash", "-c", options.script};
+  std::vector<std::string> modules = options.modules;
+  if (!options.run_module.empty()) {
+    modules.push_back(options.run_module);
+    if (options.script.empty()) {
+      request.arguments = {options.run_module.substr(options.run_module.rfind('/') + 1)};
+    }
+  }
+  for (const std::string& path : modules) {
+    Result<backend::Module> module = backend::LoadModule(path, programs->compiler);
+    if (!module) return std::unexpected(module.error());
+    if (options.verbose) {
+      for (const std::string& name : backend::UnknownImports(*module)) {
+        (void)fprintf(stderr, "cordon: %s: unknown import %s (a call traps)\n", path.c_str(),
+                      name.c_str());
+      }
+    }
+    request.modules.push_back(std::move(*module));
+  }
   request.arguments.insert(request.arguments.end(), options.command.begin(), options.command.end());
   if (request.arguments.empty() || request.arguments[0].empty()) {
     return Fail(ErrorCode::kInvalid, "nothing to run: give -c SCRIPT or -- PROGRAM ARGS");
@@ -187,6 +211,8 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* run = app.add_subcommand("run", "run a command in a sandbox of its own");
   run->add_option("-c", options->script, "a script for bash; arguments after -- are its own");
+  run->add_option("--run-module", options->run_module,
+                  "run a program compiled to WebAssembly; arguments after --");
   AddSandboxOptions(run, *options);
   run->add_option("command", options->command, "program and arguments, after --");
   run->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });

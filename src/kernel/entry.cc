@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -32,6 +33,7 @@ using layout::kStackGuardBytes;
 constexpr uint64_t kGuestStackTop =
     layout::kGuestStacks + kStackGuardBytes + layout::kGuestStackBytes;
 
+constexpr uint32_t kShownFrames = 20;
 wasm::TrapReport last_trap;
 
 // What the last call left when it must be made again.
@@ -117,7 +119,8 @@ void EndByTrap(wasm::TrapCode code) {
   int size =
       snprintf(text, sizeof text, "cordon: %s: %s\n", Current().command, wasm::TrapName(code));
   const wasm::ObjectView& view = *CurrentContext()->view;
-  for (uint32_t i = 0; i < last_trap.frame_count && code == last_trap.code; ++i) {
+  for (uint32_t i = 0; i < std::min(last_trap.frame_count, kShownFrames) && code == last_trap.code;
+       ++i) {
     const wasm::Frame& frame = last_trap.frames[i];
     const std::string_view name = frame.function_index < view.functions.size()
                                       ? view.String(view.functions[frame.function_index].name)

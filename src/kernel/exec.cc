@@ -10,12 +10,14 @@
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "kernel/code_window.h"
 #include "kernel/entry.h"
 #include "kernel/guest_memory.h"
 #include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
 #include "kernel/syscall.h"
+#include "kernel/wasi.h"
 #include "vfs/path_walk.h"
 #include "wasm/instance.h"
 
@@ -105,7 +107,9 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
     error = fs.GetStat(out->node.id, &stat);
     if (error == 0 && !S_ISREG(stat.mode)) error = -EACCES;
     if (error == 0) error = fs.Access(process.who, out->node.id, 1);
-    if (error == 0 && fs.ProgramOf(out->node.id, &out->program)) return 0;
+    if (error == 0 &&
+        (fs.ProgramOf(out->node.id, &out->program) || FindInCodeWindow(out->node, &out->program)))
+      return 0;
     char* line = names[depth % 2];
     const int64_t got = error != 0 ? error : fs.Read(out->node.id, 0, line, kScriptLine - 1);
     fs.Release(out->node.id);
@@ -249,17 +253,24 @@ int32_t Execute(std::string_view path, StartStrings* strings) {
   ResetSignals(process);
   RememberCommand(process, path, *strings);
   handled_signal = 0;
+  ForgetWasiDirectories();
+  if (ImportsWasi(*view) && OpenWasiDirectories() != 0) ExitCurrent(SIGKILL);
   if (!MakeInstance(*view, executable.program)) ExitCurrent(SIGKILL);
   cordon_run_on(BaseStackTop(), RunProgram);
 }
 
+std::string_view ArgumentStrings() {
+  const StartStrings& strings = start_strings[present_strings];
+  uint32_t size = 0;
+  for (uint32_t i = 0; i < strings.argument_count; ++i)
+    size += static_cast<uint32_t>(strlen(strings.text + size)) + 1;
+  return {strings.text, size};
+}
+
 std::string_view EnvironmentStrings() {
   const StartStrings& strings = start_strings[present_strings];
-  uint32_t offset = 0;
-  for (uint32_t i = 0; i < strings.argument_count; ++i)
-    offset += static_cast<uint32_t>(strlen(strings.text + offset)) + 1;
-  return strings.text == nullptr ? std::string_view()
-                                 : std::string_view(strings.text + offset, strings.size - offset);
+  const size_t arguments = ArgumentStrings().size();
+  return {strings.text + arguments, strings.size - arguments};
 }
 
 uint32_t StartBlockSize() {

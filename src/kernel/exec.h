@@ -24,7 +24,8 @@ StartStrings* NextStartStrings();
 // Replaces the program of this process. Returns only errors (-errno), with nothing changed.
 int32_t Execute(std::string_view path, StartStrings* strings);
 
-// The environment that this process was started with: strings, each with its zero.
+// What this process was started with: strings, each with its zero.
+std::string_view ArgumentStrings();
 std::string_view EnvironmentStrings();
 
 // The import calls of start-up: size of the block and its contents for a guest address.

@@ -15,6 +15,7 @@
 #include "arena/platform.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/poll.h"
 #include "kernel/syscall.h"
 #include "kernel/terminal.h"
 
@@ -174,6 +175,41 @@ int64_t SysPwrite(const uint64_t* slots) {
   uint64_t end = 0;
   return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
                               Arg(slots, 2), &end);
+}
+
+// Part by part: regular files do not wait, and an offset of its own shares nothing with others.
+int64_t TransferAt(const uint64_t* slots, Direction direction) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error;
+  if (direction == Direction::kRead ? !file->readable() : !file->writable()) return -EBADF;
+  GuestVectors vectors;
+  error = LoadVectors(Arg(slots, 1), Arg(slots, 2), &vectors);
+  if (error != 0) return error;
+  vfs::FileSystem& fs = *file->node.fs;
+  const uint64_t offset = WideArg(slots, 3);
+  if (offset > INT64_MAX) return -EINVAL;
+  int64_t total = 0;
+  for (uint32_t i = 0; i < vectors.count; ++i) {
+    const GuestVector& part = vectors.parts[i];
+    if (uint64_t{part.base} + part.size > UINT32_MAX) return total > 0 ? total : -EFAULT;
+    const uint64_t at = offset + static_cast<uint64_t>(total);
+    uint64_t end = 0;
+    const int64_t moved =
+        direction == Direction::kRead
+            ? fs.Read(file->node.id, at, GuestPointer(part.base), part.size)
+            : fs.Write(file->node.id, at, GuestPointer(part.base), part.size, &end);
+    if (moved < 0) return total > 0 ? total : moved;
+    total += moved;
+    if (moved < part.size) break;
+  }
+  return total;
+}
+int64_t SysPreadv(const uint64_t* slots) {
+  return TransferAt(slots, Direction::kRead);
+}
+int64_t SysPwritev(const uint64_t* slots) {
+  return TransferAt(slots, Direction::kWrite);
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
@@ -391,18 +427,13 @@ int64_t SysGetdents(const uint64_t* slots) {
   return Arg(slots, 2) - writer.left;
 }
 
-struct GuestPoll {
-  int32_t descriptor;
-  int16_t events;
-  int16_t returned;
-};
-
 uint32_t ReadyEvents(OpenFile& file, uint32_t wanted) {
   return file.operations->poll(file) & (wanted | POLLERR | POLLHUP | POLLNVAL);
 }
 
-// Waits until one of `files` is ready. The number that is, 0 at the deadline, or kRestart.
-int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
+}  // namespace
+
+int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
   Process& process = Current();
   WaitQueue* queued[kPollWaiters] = {};
   uint32_t waiters = 0;
@@ -445,6 +476,8 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
   return ready;
 }
 
+namespace {
+
 struct GuestTime {
   int64_t seconds;
   int32_t nanoseconds;
@@ -478,15 +511,15 @@ constexpr uint32_t kMaxPolled = 1024;
 int64_t SysPpoll(const uint64_t* slots) {
   const uint32_t count = Arg(slots, 1);
   if (count > kMaxPolled) return -EINVAL;
-  GuestPoll polls[kMaxPolled];
+  PollEntry polls[kMaxPolled];
   uint64_t deadline = 0;
-  int error = CopyIn(polls, Arg(slots, 0), count * sizeof(GuestPoll));
+  int error = CopyIn(polls, Arg(slots, 0), count * sizeof(PollEntry));
   if (error == 0) error = DeadlineOf(Arg(slots, 2), &deadline);
   if (error == 0) error = UseMask(Arg(slots, 3));
   if (error != 0) return error;
   const int32_t ready = PollFiles(polls, count, deadline);
   if (ready >= 0) RestoreMask();
-  if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(GuestPoll)) != 0) return -EFAULT;
+  if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(PollEntry)) != 0) return -EFAULT;
   return ready;
 }
 
@@ -499,7 +532,7 @@ int64_t SysPselect(const uint64_t* slots) {
   for (int i = 0; i < 3; ++i) {
     if (Arg(slots, 1 + i) != 0 && CopyIn(sets[i], Arg(slots, 1 + i), bytes) != 0) return -EFAULT;
   }
-  GuestPoll polls[kMaxPolled];
+  PollEntry polls[kMaxPolled];
   uint32_t used = 0;
   for (uint32_t fd = 0; fd < count; ++fd) {
     const uint32_t bit = 1u << (fd % 32);
@@ -546,6 +579,8 @@ constexpr CallRow kRows[] = {
     {"writev", SysWritev},
     {"pread64", SysPread},
     {"pwrite64", SysPwrite},
+    {"preadv", SysPreadv},
+    {"pwritev", SysPwritev},
     {"_llseek", SysLlseek},
     {"close", SysClose},
     {"dup", SysDup},

@@ -8,6 +8,7 @@
 #include "kernel/guest_memory.h"
 #include "kernel/process.h"
 #include "kernel/syscall.h"
+#include "kernel/wasi.h"
 
 namespace cordon::kernel {
 namespace {
@@ -181,6 +182,7 @@ CallTable TimeCalls() {
 }
 
 CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters) {
+  if (module == kWasiModule) return FindWasiCall(name, parameters);
   if (module != "cordon") return nullptr;
   for (const Declared& declared : kDeclared) {
     if (declared.name != name) continue;

@@ -41,6 +41,7 @@ class CommandRun {
     CORDON_TRY(StartSandbox());
     const ClientSignals signals(keeper_->page());
     Mailbox mailbox(*keeper_);
+    for (const Module& module : request_.modules) CORDON_TRY(PlaceModule(mailbox, module));
     CORDON_TRY(CopyIn(mailbox, request_.copy_in));
     StartStreams();
     CORDON_TRY(Spawn(mailbox));
@@ -69,11 +70,28 @@ class CommandRun {
     options.template_path = request_.template_path;
     options.userland_path = request_.userland_path;
     options.namespaces = request_.namespaces;
+    Result<std::vector<std::byte>> window;
+    if (!request_.modules.empty()) window = BuildCodeWindow(request_.modules);
+    if (!window) return std::unexpected(window.error());
+    options.code = *window;
     cpu_before_ = UsageSampler::TotalProcessorTime();
     Result<std::unique_ptr<Keeper>> keeper = Keeper::Start(options);
     if (!keeper) return std::unexpected(keeper.error());
     keeper_ = std::move(*keeper);
     report_.isolation = keeper_->isolation();
+    return {};
+  }
+
+  static Status PlaceModule(Mailbox& mailbox, const Module& module) {
+    constexpr uint32_t kExecutable = 0755;
+    const auto bytes =
+        std::span(reinterpret_cast<const char*>(module.bytes.data()), module.bytes.size());
+    for (size_t done = 0; done < bytes.size();) {
+      const size_t count = std::min<size_t>(bytes.size() - done, Mailbox::kMaxTransfer);
+      CORDON_TRY(
+          mailbox.WriteFile(module.guest_path, kExecutable, done, bytes.subspan(done, count)));
+      done += count;
+    }
     return {};
   }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/wasm/family.h"
+#include "backend/wasm/modules.h"
 #include "base/error.h"
 
 namespace cordon::backend {
@@ -30,17 +31,12 @@ struct CopyRequest {
   std::string to;
 };
 
-// A program that is compiled outside and placed into the sandbox before it starts.
-struct ModuleFile {
-  std::string guest_path;
-  std::vector<std::byte> object;
-};
-
 struct RunRequest {
   std::vector<std::string> arguments;  // argv[0] is looked up in the guest's PATH
   std::vector<std::string> environment;
   std::string directory = "/home/user";
   SandboxLimits limits;
+  std::vector<Module> modules;        // on the guest's PATH
   std::vector<CopyRequest> copy_in;   // host to guest, before the start
   std::vector<CopyRequest> copy_out;  // guest to host, after the end
   std::string template_path;
