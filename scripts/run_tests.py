@@ -32,9 +32,13 @@ FAST = [
     ("formatting", ["scripts/check_style.py", "format"]),
     ("unit tests", ctest("fast")),
     ("cases", ["tests/run_cases.py", "fast"]),
+    ("terminal", ["tests/run_terminal.py"]),
+    ("host", ["tests/run_host.py", "fast"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),
+    ("slow cases", ["tests/run_cases.py", "full"]),
+    ("host, slow", ["tests/run_host.py", "full"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
     ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),

@@ -15,6 +15,7 @@ int main(int argc, char** argv) try {
   app.require_subcommand(1);
   std::function<int()> chosen;
   cordon::cli::AddRunCommand(app, &chosen);
+  cordon::cli::AddShellCommand(app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/wasm/run.h"
 #include "cli/limits_report.h"
 #include "cli/programs.h"
+#include "cli/raw_terminal.h"
 #include "cli/units.h"
 
 namespace cordon::cli {
@@ -37,6 +39,7 @@ struct Options {
   std::string report;
   uint64_t files = 100'000;
   uint64_t processes = 256;
+  bool is_shell = false;
   bool verbose = false;
   bool check_kernel = false;
 };
@@ -112,7 +115,7 @@ Result<backend::SandboxLimits> ParseLimits(const Options& options) {
   return limits;
 }
 
-// Nothing of the host's environment is among it.
+// Nothing of the host's environment is among it, but the kind of terminal.
 Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
   std::vector<std::string> variables = {"PATH=/usr/local/bin:/usr/bin:/bin",
                                         std::string("HOME=") + kHome,
@@ -121,6 +124,10 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
                                         "SHELL=/bin/bash",
                                         "LANG=C.UTF-8",
                                         "PWD=" + options.directory};
+  // The one thing of the host's environment that a program needs to draw on its terminal.
+  const char* terminal = getenv("TERM");
+  if (terminal != nullptr && RawTerminal::IsThere())
+    variables.push_back(std::string("TERM=") + terminal);
   for (const std::string& variable : options.environment) {
     const size_t equals = variable.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -135,6 +142,7 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
 
 Result<backend::RunRequest> MakeRequest(const Options& options) {
   backend::RunRequest request;
+  request.has_terminal = RawTerminal::IsThere();
   const Result<Programs> programs = Programs::Find();
   if (!programs) return std::unexpected(programs.error());
   request.template_path = programs->template_program;
@@ -160,6 +168,7 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
     request.modules.push_back(std::move(*module));
   }
   request.arguments.insert(request.arguments.end(), options.command.begin(), options.command.end());
+  if (options.is_shell) request.arguments = {"bash"};
   if (request.arguments.empty() || request.arguments[0].empty()) {
     return Fail(ErrorCode::kInvalid, "nothing to run: give -c SCRIPT or -- PROGRAM ARGS");
   }
@@ -185,12 +194,20 @@ int Refuse(const Error& error) {
 }
 
 int Execute(const Options& options, const backend::RunRequest& request) {
+  std::optional<RawTerminal> terminal;
+  if (request.has_terminal) terminal.emplace();
   const Result<backend::RunReport> report = backend::RunCommand(request);
+  // Before anything is printed.
+  terminal.reset();
   if (!report) return Refuse(report.error());
   if (options.verbose) {
     (void)fprintf(stderr, "cordon: namespaces: %s\n", report->isolation.ToString().c_str());
   }
   if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
+  for (const std::string& path : report->not_copied) {
+    (void)fprintf(stderr, "cordon: %s: not copied: neither file, directory nor link\n",
+                  path.c_str());
+  }
   (void)fputs(LimitLines(*report, request.limits).c_str(), stderr);
   if (!options.report.empty()) {
     if (const Status written = WriteReport(options.report, *report); !written) {
@@ -216,6 +233,14 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
   AddSandboxOptions(run, *options);
   run->add_option("command", options->command, "program and arguments, after --");
   run->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
+}
+
+void AddShellCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  options->is_shell = true;
+  CLI::App* shell = app.add_subcommand("sh", "an interactive shell in a sandbox of its own");
+  AddSandboxOptions(shell, *options);
+  shell->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
 }
 
 }  // namespace cordon::cli

@@ -113,6 +113,9 @@ inline control::Slot& SlotOf(const Process& process) {
 // and an errno otherwise.
 int32_t Fork();
 [[noreturn]] void ExitCurrent(uint32_t wait_status);
+// The host ended the process of a slot outside the kernel: everything it had is given back, and its
+// parent is told. By the service process. 0 or -ESRCH.
+int32_t BuryDead(uint32_t slot, uint32_t wait_status);
 // ExitCurrent has begun in this host process.
 bool IsExiting();
 int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns);

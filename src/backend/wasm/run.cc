@@ -52,7 +52,7 @@ class CommandRun {
     if (!copies) keeper_->Kill();
     FinishOutput();
     Status copied;
-    if (copies) copied = CopyOut(mailbox, request_.copy_out);
+    if (copies) copied = CopyFilesOut(mailbox);
     keeper_->Kill();
     report_.cpu_time =
         duration_cast<microseconds>(UsageSampler::TotalProcessorTime() - cpu_before_);
@@ -92,6 +92,13 @@ class CommandRun {
           mailbox.WriteFile(module.guest_path, kExecutable, done, bytes.subspan(done, count)));
       done += count;
     }
+    return {};
+  }
+
+  Status CopyFilesOut(Mailbox& mailbox) {
+    Result<std::vector<std::string>> skipped = CopyOut(mailbox, request_.copy_out);
+    if (!skipped) return std::unexpected(skipped.error());
+    report_.not_copied = std::move(*skipped);
     return {};
   }
 

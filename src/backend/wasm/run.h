@@ -64,8 +64,9 @@ struct RunReport {
   int exit_code = 0;  // as a shell sees it: 124, 137, 128 + n, …
   int signal = 0;     // that ended the command, 0 if it exited
   std::string reason;
-  bool truncated = false;   // output was dropped
-  uint32_t limits_met = 0;  // bits of control::Limit
+  std::vector<std::string> not_copied;  // what was asked to be copied out and is no file
+  bool truncated = false;               // output was dropped
+  uint32_t limits_met = 0;              // bits of control::Limit
   std::chrono::microseconds cpu_time{0};
   std::chrono::microseconds wall_time{0};
   uint64_t processes_started = 0;
