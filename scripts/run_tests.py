@@ -38,6 +38,7 @@ FAST = [
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),
     ("slow cases", ["tests/run_cases.py", "full"]),
+    ("escape", ["tests/run_escape.py"]),
     ("host, slow", ["tests/run_host.py", "full"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),

@@ -165,6 +165,10 @@ int64_t SysMissing(const uint64_t* /*slots*/) {
   return -ENOSYS;
 }
 
+// Inherited by clones.
+std::string_view added_module;
+CallTable added_calls = {nullptr, 0};
+
 struct Declared {
   std::string_view name;
   size_t parameters;
@@ -177,11 +181,19 @@ constexpr Declared kDeclared[] = {
 
 }  // namespace
 
+void AddModule(std::string_view module, const CallTable& table) {
+  added_module = module;
+  added_calls = table;
+}
+
 CallTable TimeCalls() {
   return {kRows, std::size(kRows)};
 }
 
 CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters) {
+  for (size_t i = 0; i < added_calls.count && module == added_module; ++i) {
+    if (added_calls.rows[i].name == name) return added_calls.rows[i].handler;
+  }
   if (module == kWasiModule) return FindWasiCall(name, parameters);
   if (module != "cordon") return nullptr;
   for (const Declared& declared : kDeclared) {

@@ -15,6 +15,10 @@ using CallHandler = int64_t (*)(const uint64_t* slots);
 // Null: neither in the table of `cordon` nor in WASI preview 1, or not with that many parameters.
 CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters);
 
+struct CallTable;
+// One more import module, for a template that is built for a test; before RunService.
+void AddModule(std::string_view module, const CallTable& table);
+
 inline uint32_t Arg(const uint64_t* slots, int index) {
   return static_cast<uint32_t>(slots[index]);
 }
