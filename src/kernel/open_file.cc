@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "arena/platform.h"
+#include "kernel/file_lock.h"
 
 namespace cordon::kernel {
 namespace {
@@ -30,6 +31,12 @@ OpenFile* Take(Process& process, uint32_t descriptor) {
   return file;
 }
 
+// A descriptor of the process is gone.
+void CloseReference(const Process& process, OpenFile* file) {
+  if (file->operations == &kNodeOperations) DropProcessLocks(*file, process.pid);
+  Release(file);
+}
+
 }  // namespace
 
 bool OpenFile::blocks() const {
@@ -52,6 +59,7 @@ void Retain(OpenFile* file) {
 
 void Release(OpenFile* file) {
   if (file->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (file->operations == &kNodeOperations) DropDescriptionLocks(*file);
   if (file->operations->close != nullptr) file->operations->close(*file);
   if (file->node.fs != nullptr) file->node.fs->Release(file->node.id);
   FreeOpenFile(file);
@@ -93,7 +101,7 @@ int32_t InstallAt(OpenFile* file, uint32_t descriptor, bool close_on_exec) {
     old = FileIn(process.descriptors[descriptor]);
     Put(process, descriptor, file, close_on_exec);
   }
-  if (old != nullptr) Release(old);
+  if (old != nullptr) CloseReference(process, old);
   return static_cast<int32_t>(descriptor);
 }
 
@@ -105,7 +113,7 @@ int32_t CloseDescriptor(uint32_t descriptor) {
     const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
     file = Take(process, descriptor);
   }
-  Release(file);
+  CloseReference(process, file);
   return 0;
 }
 
@@ -118,7 +126,7 @@ void CloseAll(Process& process, bool only_on_exec) {
       const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
       file = Take(process, i);
     }
-    Release(file);
+    CloseReference(process, file);
   }
 }
 

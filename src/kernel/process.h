@@ -48,9 +48,10 @@ struct alignas(4096) Process {
   uint64_t mask = 0;
   uint64_t saved_mask = 0;  // to be restored after sigsuspend, ppoll and pselect
   bool has_saved_mask = false;
-  uint64_t awaited = 0;  // signals that sigtimedwait takes although they are blocked
-  bool execed = false;   // setpgid of a child is over
-  int32_t job = -1;      // index in control.jobs for a command of the client
+  uint32_t waits_for_lock_of = 0;  // a process identifier, under Kernel::table_lock
+  uint64_t awaited = 0;            // signals that sigtimedwait takes although they are blocked
+  bool execed = false;             // setpgid of a child is over
+  int32_t job = -1;                // index in control.jobs for a command of the client
   uint32_t wait_status = 0;
   bool status_changed = false;  // stopped or continued, not yet seen by wait
   bool continued = false;

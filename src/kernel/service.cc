@@ -177,10 +177,11 @@ int32_t SignalJob(uint32_t job, uint32_t number, uint32_t target) {
   const bool whole_group = target == static_cast<uint32_t>(control::SignalTarget::kForegroundGroup);
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* process = kernel.processes[i];
-    if (process != nullptr && process->job == static_cast<int32_t>(job) &&
-        process->state.load() != ProcessState::kFree)
-      group = whole_group && process->terminal != nullptr ? process->terminal->foreground.load()
-                                                          : process->group;
+    if (process == nullptr || process->job != static_cast<int32_t>(job) ||
+        process->state.load() == ProcessState::kFree)
+      continue;
+    group = whole_group && process->terminal != nullptr ? process->terminal->foreground.load()
+                                                        : process->group;
   }
   if (group == 0) return -ESRCH;
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {

@@ -13,6 +13,7 @@
 #include <cstring>
 
 #include "arena/platform.h"
+#include "kernel/file_lock.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/poll.h"
@@ -292,12 +293,24 @@ int64_t SysFcntl(const uint64_t* slots) {
     case F_SETFL:
       file->flags.store((file->flags.load() & ~kChangeableFlags) | (argument & kChangeableFlags));
       return 0;
+    case 12:  // F_GETLK64, F_SETLK64, F_SETLKW64 of 32-bit Linux
+    case 13:
+    case 14:
+    case 36:  // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
+    case 37:
+    case 38:
+      return LockRecord(*file, Arg(slots, 1), argument);
     case F_GETPIPE_SZ:
     case F_SETPIPE_SZ:
       return 65536;
     default:
       return -EINVAL;
   }
+}
+
+int64_t SysFlock(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  return file == nullptr ? -EBADF : LockWhole(*file, Arg(slots, 1));
 }
 
 int64_t SysIoctl(const uint64_t* slots) {
@@ -586,6 +599,7 @@ constexpr CallRow kRows[] = {
     {"dup", SysDup},
     {"dup3", SysDup3},
     {"fcntl64", SysFcntl},
+    {"flock", SysFlock},
     {"ioctl", SysIoctl},
     {"ttyname", SysTtyname},
     {"pipe2", SysPipe2},

@@ -70,8 +70,8 @@ Status CopyNodeIn(Mailbox& mailbox, const HostName& from, const std::string& to,
   const Result<std::vector<std::string>> names = ListHostDirectory(fd.get(), from.shown);
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
-    CORDON_TRY(CopyNodeIn(mailbox, {fd.get(), name, from.shown + "/" + name}, to + "/" + name,
-                          O_NOFOLLOW));
+    const std::string below = "/" + name;
+    CORDON_TRY(CopyNodeIn(mailbox, {fd.get(), name, from.shown + below}, to + below, O_NOFOLLOW));
   }
   return {};
 }
