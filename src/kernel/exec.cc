@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -35,29 +36,44 @@ wasm::TypeRegistry registry;
 wasm::Context* context = nullptr;
 uint32_t handled_signal = 0;
 
-// Parsed views of the image's programs, by their metadata: checking an object for every start would
-// cost more than the start.
+// Checked views of programs by their metadata, for all processes: checking an object for every
+// start would cost more than the start.
 struct KnownObject {
-  const std::byte* metadata;
+  std::atomic<const std::byte*> metadata{nullptr};  // set last
   wasm::ObjectView view;
 };
-constexpr uint32_t kKnownObjects = 64;
-KnownObject known_objects[kKnownObjects];
+struct KnownObjects {
+  static constexpr uint32_t kCount = 128;
+  Mutex lock;
+  KnownObject objects[kCount];
+};
+KnownObjects* known_objects = nullptr;  // in the arena; clones inherit the pointer
+wasm::ObjectView own_view;              // where there was no room
 
-const wasm::ObjectView* ViewOf(const vfs::Program& program) {
-  const auto first =
-      static_cast<uint32_t>(reinterpret_cast<uint64_t>(program.metadata) / 64 % kKnownObjects);
-  for (uint32_t i = 0; i < kKnownObjects; ++i) {
-    KnownObject& known = known_objects[(first + i) % kKnownObjects];
-    if (known.metadata == program.metadata) return &known.view;
-    if (known.metadata != nullptr) continue;
-    wasm::ErrorText error;
-    if (!wasm::ParseObject({program.metadata, program.metadata_size}, &known.view, &error))
-      return nullptr;
-    known.metadata = program.metadata;
-    return &known.view;
+// The object's place, or the free one where it would go; null when there is neither.
+KnownObject* PlaceOf(const std::byte* metadata) {
+  const auto first = reinterpret_cast<uint64_t>(metadata) / 64;
+  for (uint32_t i = 0; i < KnownObjects::kCount; ++i) {
+    KnownObject& known = known_objects->objects[(first + i) % KnownObjects::kCount];
+    const std::byte* there = known.metadata.load(std::memory_order_acquire);
+    if (there == metadata || there == nullptr) return &known;
   }
   return nullptr;
+}
+
+const wasm::ObjectView* ViewOf(const vfs::Program& program) {
+  KnownObject* known = PlaceOf(program.metadata);
+  if (known != nullptr && known->metadata.load(std::memory_order_acquire) != nullptr)
+    return &known->view;
+  const MutexLock lock(known_objects->lock, LockRank::kInode);
+  // Somebody else may have been quicker.
+  known = PlaceOf(program.metadata);
+  if (known != nullptr && known->metadata.load() != nullptr) return &known->view;
+  wasm::ObjectView* view = known != nullptr ? &known->view : &own_view;
+  wasm::ErrorText error;
+  if (!wasm::ParseObject({program.metadata, program.metadata_size}, view, &error)) return nullptr;
+  if (known != nullptr) known->metadata.store(program.metadata, std::memory_order_release);
+  return view;
 }
 
 // Puts `first` and `second` (if any) and `path` in front of the arguments, whose first one goes.
@@ -140,16 +156,37 @@ wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& r
   return wasm::ImportOutcome::kFound;
 }
 
-// The linker lays the shadow stack below all data, so that its overflow is a fault.
-uint64_t ShadowStackBytes(const wasm::ObjectView& view) {
-  uint64_t lowest = uint64_t{view.memories[0].min_pages} * wasm::kPageSize;
-  bool found = false;
+// Where the data segments go: [begin, end), empty if there are none.
+struct DataRange {
+  uint64_t begin = UINT64_MAX, end = 0;
+};
+
+DataRange RangeOfData(const wasm::ObjectView& view) {
+  DataRange range;
   for (const wasm::DataRecord& segment : view.data) {
     if (segment.mode != wasm::SegmentMode::kActive || segment.op_count != 1) continue;
-    lowest = std::min<uint64_t>(lowest, view.const_ops[segment.first_op].bits[0] & 0xffffffff);
-    found = true;
+    const uint64_t begin = view.const_ops[segment.first_op].bits[0] & 0xffffffff;
+    range.begin = std::min(range.begin, begin);
+    range.end = std::max(range.end, begin + segment.size);
   }
-  return found ? lowest : 0;
+  return range;
+}
+
+// The linker lays the shadow stack below all data, so that its overflow is a fault.
+uint64_t ShadowStackBytes(const wasm::ObjectView& view) {
+  const DataRange data = RangeOfData(view);
+  return data.end == 0 ? 0 : std::min(data.begin, view.memories[0].min_pages * wasm::kPageSize);
+}
+
+// Before the segments are copied there.
+void PopulateData(const wasm::ObjectView& view) {
+  constexpr uint64_t kMost = 16 << 20;
+  DataRange data = RangeOfData(view);
+  data.end = std::min(data.end, view.memories[0].min_pages * wasm::kPageSize);
+  if (data.begin >= data.end || data.end - data.begin > kMost) return;
+  const uint64_t first = data.begin / layout::kPageBytes * layout::kPageBytes;
+  platform::Populate(layout::kMemory + first, (data.end - first + layout::kPageBytes - 1) /
+                                                  layout::kPageBytes * layout::kPageBytes);
 }
 
 void ResetSignals(Process& process) {
@@ -192,6 +229,7 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   request.host.poll = cordon_poll;
   request.host.memory_grow = [](wasm::Context*, uint32_t delta) { return GrowMemory(delta); };
   request.host.poll_word = reinterpret_cast<const uint32_t*>(&Current().sleeper.attention);
+  PopulateData(view);
   wasm::InstantiateError error;
   if (wasm::Instantiate(request, &error) != wasm::InstantiateOutcome::kDone) {
     WriteMessage(error.message.text);
@@ -221,6 +259,11 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
 }
 
 }  // namespace
+
+bool CreateKnownObjects() {
+  known_objects = TheKernel().arena->New<KnownObjects>();
+  return known_objects != nullptr;
+}
 
 StartStrings* NextStartStrings() {
   StartStrings& next = start_strings[1 - present_strings];

@@ -8,6 +8,9 @@
 
 namespace cordon::kernel {
 
+// At boot: where checked programs are remembered. False: no memory.
+[[nodiscard]] bool CreateKnownObjects();
+
 // Arguments and environment of a program, in private memory of the process: strings one after the
 // other, each with its zero.
 struct StartStrings {

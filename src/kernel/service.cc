@@ -21,6 +21,7 @@
 #include "kernel/proc_fs.h"
 #include "kernel/process.h"
 #include "kernel/service.h"
+#include "kernel/syscall.h"
 #include "kernel/terminal.h"
 #include "vfs/image.h"
 #include "vfs/memory_fs.h"
@@ -56,9 +57,10 @@ void Boot(control::Control& control) {
       objects, blocks, &image,
       {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
   Process* service = CreateServiceProcess();
-  if (kernel->files == nullptr || service == nullptr) FailBoot(control);
+  if (kernel->files == nullptr || service == nullptr || !CreateKnownObjects()) FailBoot(control);
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
+  PrepareCalls();
   CreateStreams();
   MountProc();
   CreateTerminals();

@@ -179,7 +179,41 @@ constexpr Declared kDeclared[] = {
 #undef SYSCALL
 };
 
+// By name, for the loader: a program imports some eighty calls at each start. Filled at boot.
+struct KnownCall {
+  const Declared* declared;
+  CallHandler handler;
+};
+constexpr uint32_t kKnownCalls = 512;
+static_assert(std::size(kDeclared) * 2 <= kKnownCalls);
+KnownCall known_calls[kKnownCalls];
+
+// FNV-1a.
+uint32_t HashOf(std::string_view name) {
+  uint32_t hash = 2166136261;
+  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619;
+  return hash;
+}
+
+CallHandler HandlerOf(std::string_view name) {
+  for (const CallTable& table :
+       {FileCalls(), PathCalls(), ProcessCalls(), SystemCalls(), TimeCalls()}) {
+    for (size_t i = 0; i < table.count; ++i) {
+      if (table.rows[i].name == name) return table.rows[i].handler;
+    }
+  }
+  return SysMissing;
+}
+
 }  // namespace
+
+void PrepareCalls() {
+  for (const Declared& declared : kDeclared) {
+    uint32_t at = HashOf(declared.name);
+    while (known_calls[at % kKnownCalls].handler != nullptr) ++at;
+    known_calls[at % kKnownCalls] = {&declared, HandlerOf(declared.name)};
+  }
+}
 
 void AddModule(std::string_view module, const CallTable& table) {
   added_module = module;
@@ -196,18 +230,12 @@ CallHandler FindCall(std::string_view module, std::string_view name, size_t para
   }
   if (module == kWasiModule) return FindWasiCall(name, parameters);
   if (module != "cordon") return nullptr;
-  for (const Declared& declared : kDeclared) {
-    if (declared.name != name) continue;
-    if (declared.parameters != parameters) return nullptr;
-    for (const CallTable& table :
-         {FileCalls(), PathCalls(), ProcessCalls(), SystemCalls(), TimeCalls()}) {
-      for (size_t i = 0; i < table.count; ++i) {
-        if (table.rows[i].name == name) return table.rows[i].handler;
-      }
-    }
-    return SysMissing;
+  for (uint32_t at = HashOf(name);; ++at) {
+    const KnownCall& known = known_calls[at % kKnownCalls];
+    if (known.handler == nullptr) return nullptr;
+    if (known.declared->name != name) continue;
+    return known.declared->parameters == parameters ? known.handler : nullptr;
   }
-  return nullptr;
 }
 
 }  // namespace cordon::kernel

@@ -12,6 +12,8 @@ namespace cordon::kernel {
 
 using CallHandler = int64_t (*)(const uint64_t* slots);
 
+// At boot, before FindCall.
+void PrepareCalls();
 // Null: neither in the table of `cordon` nor in WASI preview 1, or not with that many parameters.
 CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters);
 
