@@ -30,6 +30,7 @@ def suite_files():
 
 FAST = [
     ("formatting", ["scripts/check_style.py", "format"]),
+    ("documents", ["scripts/document_wasi.py", "check"]),
     ("unit tests", ctest("fast")),
     ("cases", ["tests/run_cases.py", "fast"]),
     ("terminal", ["tests/run_terminal.py"]),
