@@ -43,6 +43,7 @@ FULL = [
     ("host, slow", ["tests/run_host.py", "full"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
+    ("cases, checked build", ["scripts/run_checked.sh"]),
     ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),
     ("undefined behaviour sanitizer", ["scripts/run_sanitized.sh", "ubsan"]),
 ]

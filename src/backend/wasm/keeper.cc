@@ -287,7 +287,7 @@ Result<ServiceAnswer> Keeper::Call(const ServiceCall& call) {
   answer.result = mailbox.result.load();
   const uint32_t size = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
   answer.payload.resize(size);
-  memcpy(answer.payload.data(), mailbox.payload, size);
+  if (size > 0) memcpy(answer.payload.data(), mailbox.payload, size);
   mailbox.state.store(control::Mailbox::kIdle);
   return answer;
 }
