@@ -113,6 +113,15 @@ def a_missing_source_is_named(folder):
     assert b"none" in done.stderr, done.stderr
 
 
+def a_slow_reader_gets_everything(_):
+    """The command ends long before its output was taken."""
+    process = start("run", "-c", "seq 1 200000")
+    time.sleep(1.5)
+    out, error = process.communicate(timeout=20)
+    equal((hashlib.sha256(out).hexdigest(), error, process.returncode),
+          (hashlib.sha256("".join(f"{n}\n" for n in range(1, 200001)).encode()).hexdigest(), b"", 0))
+
+
 def the_host_kills_a_guest(_):
     """Outside the kernel: the process ends, its parent is told, the sandbox lives."""
     process = start("run", "--check-kernel", "-c", "(while :; do :; done) & echo started; wait $!; echo status $?")
@@ -282,7 +291,7 @@ def guests_are_killed_for_some_seconds(folder):
     guests_are_killed_at_random_from_outside(folder, 5)
 
 
-FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, the_host_kills_a_guest,
+FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, a_slow_reader_gets_everything, the_host_kills_a_guest,
         the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, an_ordinary_user_starts_one,
         many_runs_at_once, a_damaged_cache_costs_a_compilation, guests_are_killed_for_some_seconds]
 FULL = [damaged_modules_are_refused, guests_are_killed_at_random_from_outside]
