@@ -19,8 +19,10 @@ struct Module {
   std::vector<std::byte> object;  // compiled (wasm/object.h), checked
 };
 
-// Reads `path` and takes the best object of the user's cache, compiling it if there is none. A
-// module that is no program, or that cannot be compiled, is refused with place and reason.
+// Reads `path` and takes the best object of the user's cache, compiling it if there is none: a
+// small module well, a larger one fast, and well in the background for the next start. Before any
+// keeper is started: it forks. A module that is no program, or that cannot be compiled, is refused
+// with place and reason.
 [[nodiscard]] Result<Module> LoadModule(const std::string& path, const std::string& compiler);
 
 // Functions that the module imports and nobody has: a call of one traps. "MODULE.NAME" each.
