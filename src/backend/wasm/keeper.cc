@@ -215,9 +215,8 @@ Status Keeper::HandleDeath(pid_t pid, int code, int status) {
   for (uint32_t i = 0; i < control::kMaxSlots; ++i) {
     const control::Slot& slot = page().slots[i];
     if (inner == 0 || slot.host_pid.load() != inner) continue;
-    const uint32_t state = slot.state.load();
-    if (state == control::Slot::kGone) return {};
-    if (state != control::Slot::kLive) continue;
+    // One that was just saying goodbye may still hold the lock of the process table.
+    if (slot.state.load() != control::Slot::kLive) continue;
     if (slot.inside.load() != 0) break;
     unreported_.push_back(
         {i, static_cast<uint32_t>(code == CLD_EXITED ? status << 8 : status & 0x7f)});
