@@ -4,6 +4,7 @@
 run_host.py fast | full | NAME…
 """
 import hashlib
+import json
 import os
 import pathlib
 import random
@@ -111,6 +112,13 @@ def a_missing_source_is_named(folder):
     done = cordon("run", "--copy-in", f"{folder}/none:/home/user/x", "--", "true")
     equal(done.returncode, 125)
     assert b"none" in done.stderr, done.stderr
+
+
+def doctor_says_what_works(_):
+    done = cordon("doctor", "--json")
+    facts = json.loads(done.stdout)
+    equal((done.returncode, facts["walls"][0]["name"], facts["walls"][0]["works"]), (0, "wasm", True))
+    assert {"kernel", "pid namespace", "seccomp", "landlock"} <= {facility["name"] for facility in facts["host"]}
 
 
 def a_slow_reader_gets_everything(_):
@@ -310,7 +318,7 @@ def guests_are_killed_for_some_seconds(folder):
     guests_are_killed_at_random_from_outside(folder, 5)
 
 
-FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, a_slow_reader_gets_everything, the_host_kills_a_guest,
+FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, doctor_says_what_works, a_slow_reader_gets_everything, the_host_kills_a_guest,
         the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, an_ordinary_user_starts_one,
         many_runs_at_once, a_damaged_cache_costs_a_compilation, guests_are_killed_for_some_seconds]
 FULL = [damaged_modules_are_refused, a_large_module_is_compiled_well_for_the_next_time, guests_are_killed_at_random_from_outside]
