@@ -194,9 +194,19 @@ int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* s
 
 namespace {
 
+// Delivery runs on the guest's stack and takes locks. If the guest has left too little of it, it
+// overflows here, where a fault is its own trap.
+void ProbeGuestStack() {
+  constexpr uint64_t kDeliveryBytes = 64 * 1024;
+  static_assert(kDeliveryBytes < cordon::layout::kStackGuardBytes);
+  const auto* lowest = static_cast<const char*>(__builtin_frame_address(0)) - kDeliveryBytes;
+  (void)*static_cast<const volatile char*>(lowest);
+}
+
 // A signal that comes between the last look at what is pending and the moment in which a kick
 // would work again is seen here. False: an exception of the guest is pending.
 bool DeliverAndLeave(bool* restart) {
+  ProbeGuestStack();
   for (;;) {
     SlotOf(Current()).inside.store(1);
     const bool goes_on = cordon::kernel::DeliverSignals(restart);

@@ -148,10 +148,17 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
 wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& request,
                                   wasm::ImportValue* value) {
   if (request.record->kind != wasm::ExternKind::kFunction) return wasm::ImportOutcome::kUnknown;
-  const CallHandler handler =
-      FindCall(request.module, request.name,
-               request.view->Params(request.view->functions[request.record->index].type).size());
-  if (handler == nullptr) return wasm::ImportOutcome::kUnknown;
+  CallHandler handler = nullptr;
+  const uint32_t type = request.view->functions[request.record->index].type;
+  switch (FindCall(request.module, request.name,
+                   {request.view->Params(type), request.view->Results(type)}, &handler)) {
+    case ImportMatch::kUnknown:
+      return wasm::ImportOutcome::kUnknown;
+    case ImportMatch::kOtherType:
+      return wasm::ImportOutcome::kIncompatible;
+    case ImportMatch::kMatches:
+      break;
+  }
   value->function.function = reinterpret_cast<const void*>(handler);
   return wasm::ImportOutcome::kFound;
 }
@@ -359,8 +366,25 @@ int32_t StartBlockCopy(uint32_t address) {
   return error != 0 ? -EFAULT : 0;
 }
 
-bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
+namespace {
+
+// Null if the program has none. A function of another type would take or leave more than the slots
+// that it is called with.
+const wasm::FuncRef* SignalEntry() {
   const wasm::FuncRef* entry = wasm::FindExportedFunction(context, "__cordon_signal");
+  if (entry == nullptr) return nullptr;
+  const wasm::ObjectView& view = *context->view;
+  const uint32_t type = view.functions[entry->function_index].type;
+  const bool fits = view.Params(type).size() == 3 && view.Results(type).empty() &&
+                    std::ranges::all_of(view.Params(type),
+                                        [](auto one) { return one == wasm::ValType::kI32; });
+  return fits ? entry : nullptr;
+}
+
+}  // namespace
+
+bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
+  const wasm::FuncRef* entry = SignalEntry();
   if (entry == nullptr) ExitCurrent(number);
   uint64_t slots[4] = {handler, number, flags, 0};
   const uint32_t outer = handled_signal;

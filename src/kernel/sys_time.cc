@@ -205,6 +205,14 @@ CallHandler HandlerOf(std::string_view name) {
   return SysMissing;
 }
 
+// Without a handler: there is no such call.
+const KnownCall& Find(std::string_view name) {
+  for (uint32_t at = HashOf(name);; ++at) {
+    const KnownCall& known = known_calls[at % kKnownCalls];
+    if (known.handler == nullptr || known.declared->name == name) return known;
+  }
+}
+
 }  // namespace
 
 void PrepareCalls() {
@@ -224,18 +232,24 @@ CallTable TimeCalls() {
   return {kRows, std::size(kRows)};
 }
 
-CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters) {
+CallHandler CallNamed(std::string_view name) {
+  return Find(name).handler;
+}
+
+ImportMatch FindCall(std::string_view module, std::string_view name, const FunctionType& type,
+                     CallHandler* handler) {
   for (size_t i = 0; i < added_calls.count && module == added_module; ++i) {
-    if (added_calls.rows[i].name == name) return added_calls.rows[i].handler;
+    if (added_calls.rows[i].name != name) continue;
+    *handler = added_calls.rows[i].handler;
+    return ImportMatch::kMatches;
   }
-  if (module == kWasiModule) return FindWasiCall(name, parameters);
-  if (module != "cordon") return nullptr;
-  for (uint32_t at = HashOf(name);; ++at) {
-    const KnownCall& known = known_calls[at % kKnownCalls];
-    if (known.handler == nullptr) return nullptr;
-    if (known.declared->name != name) continue;
-    return known.declared->parameters == parameters ? known.handler : nullptr;
-  }
+  if (module == kWasiModule) return FindWasiCall(name, type, handler);
+  if (module != "cordon") return ImportMatch::kUnknown;
+  const KnownCall& known = Find(name);
+  if (known.handler == nullptr) return ImportMatch::kUnknown;
+  if (!IsCordonType(known.declared->parameters, type)) return ImportMatch::kOtherType;
+  *handler = known.handler;
+  return ImportMatch::kMatches;
 }
 
 }  // namespace cordon::kernel

@@ -18,16 +18,6 @@ namespace {
 constexpr uint32_t kFirstDirectory = 3;
 constexpr uint32_t kMaxDirectories = 32;
 
-struct Declared {
-  std::string_view name;
-  std::string_view parameters;
-};
-constexpr Declared kDeclared[] = {
-#define WASI(name, parameters, names, notes) {#name, parameters},
-#include "kernel/wasi.def"
-#undef WASI
-};
-
 // Private memory of the process.
 struct Directories {
   uint32_t count;
@@ -91,17 +81,17 @@ int64_t WasiError(int64_t error) {
   return 29;  // io
 }
 
-CallHandler FindWasiCall(std::string_view name, size_t parameters) {
-  for (const Declared& declared : kDeclared) {
-    if (declared.name != name) continue;
-    if (declared.parameters.size() != parameters) return nullptr;
-    for (const CallTable& table : {WasiFileCalls(), WasiPathCalls(), WasiProcessCalls()}) {
-      for (size_t i = 0; i < table.count; ++i) {
-        if (table.rows[i].name == name) return table.rows[i].handler;
-      }
+ImportMatch FindWasiCall(std::string_view name, const FunctionType& type, CallHandler* handler) {
+  const ImportMatch match = MatchImport(kWasiModule, name, type);
+  if (match != ImportMatch::kMatches) return match;
+  for (const CallTable& table : {WasiFileCalls(), WasiPathCalls(), WasiProcessCalls()}) {
+    for (size_t i = 0; i < table.count; ++i) {
+      if (table.rows[i].name != name) continue;
+      *handler = table.rows[i].handler;
+      return match;
     }
   }
-  return nullptr;
+  return ImportMatch::kUnknown;
 }
 
 bool ImportsWasi(const wasm::ObjectView& view) {

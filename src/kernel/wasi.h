@@ -12,10 +12,9 @@
 
 namespace cordon::kernel {
 
-inline constexpr std::string_view kWasiModule = "wasi_snapshot_preview1";
-
-// Null: no such function, or not with that many parameters.
-[[nodiscard]] CallHandler FindWasiCall(std::string_view name, size_t parameters);
+// The handler is set if it matches.
+[[nodiscard]] ImportMatch FindWasiCall(std::string_view name, const FunctionType& type,
+                                       CallHandler* handler);
 [[nodiscard]] bool ImportsWasi(const wasm::ObjectView& view);
 // For the program that starts: opens its directories. 0 or -errno.
 int32_t OpenWasiDirectories();

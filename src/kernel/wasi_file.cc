@@ -31,7 +31,7 @@ struct Call {
   int64_t operator()(std::initializer_list<uint64_t> arguments) {
     uint64_t slots[8] = {};
     std::copy(arguments.begin(), arguments.end(), slots);
-    if (handler == nullptr) handler = FindCall("cordon", name, arguments.size());
+    if (handler == nullptr) handler = CallNamed(name);
     return handler == nullptr ? -ENOSYS : handler(slots);
   }
 };

@@ -77,6 +77,45 @@ void OptimiseForNextTime(const wasm::CompileCache& cache, const std::vector<std:
   _exit(0);
 }
 
+kernel::ImportMatch Match(const wasm::ObjectView& view, const wasm::ImportRecord& import) {
+  const uint32_t type = view.functions[import.index].type;
+  return kernel::MatchImport(view.String(import.module), view.String(import.name),
+                             {view.Params(type), view.Results(type)});
+}
+
+// The module chooses the name: nothing of it may be taken for a terminal's control sequence.
+std::string NameOf(const wasm::ObjectView& view, const wasm::ImportRecord& import) {
+  constexpr size_t kMost = 200;
+  std::string name(view.String(import.module));
+  name.append(".").append(view.String(import.name));
+  name.resize(std::min(name.size(), kMost));
+  std::ranges::replace_if(name, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return name;
+}
+
+Status CheckProgram(const wasm::ObjectView& view, const std::string& path) {
+  if (!view.Is(wasm::kIsCommand) || view.memories.empty()) {
+    return Fail(ErrorCode::kUnsupported,
+                "no program: it exports no function _start and memory (a reactor or library)",
+                path);
+  }
+  for (const wasm::ImportRecord& import : view.imports) {
+    if (view.String(import.module) == "wasi_unstable") {
+      return Fail(ErrorCode::kUnsupported,
+                  "it imports wasi_unstable; what is there is wasi_snapshot_preview1", path);
+    }
+    if (import.kind != wasm::ExternKind::kFunction) {
+      return Fail(ErrorCode::kUnsupported,
+                  "it imports " + NameOf(view, import) + ", which is no function", path);
+    }
+    if (Match(view, import) == kernel::ImportMatch::kOtherType) {
+      return Fail(ErrorCode::kInvalid, "it imports " + NameOf(view, import) + " with another type",
+                  path);
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Result<Module> LoadModule(const std::string& path, const std::string& compiler) {
@@ -103,11 +142,7 @@ Result<Module> LoadModule(const std::string& path, const std::string& compiler) 
   module.object = std::move(*bytes);
   const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
   if (!view) return std::unexpected(view.error());
-  if (!view->Is(wasm::kIsCommand) || view->memories.empty()) {
-    return Fail(ErrorCode::kUnsupported,
-                "no program: it exports no function _start and memory (a reactor or library)",
-                path);
-  }
+  CORDON_TRY(CheckProgram(*view, path));
   return module;
 }
 
@@ -116,10 +151,9 @@ std::vector<std::string> UnknownImports(const Module& module) {
   const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
   if (!view) return names;
   for (const wasm::ImportRecord& import : view->imports) {
-    const std::string_view from = view->String(import.module);
-    const std::string_view name = view->String(import.name);
-    if (import.kind == wasm::ExternKind::kFunction && !kernel::IsKnownImport(from, name))
-      names.push_back(std::string(from) + "." + std::string(name));
+    if (import.kind == wasm::ExternKind::kFunction &&
+        Match(*view, import) == kernel::ImportMatch::kUnknown)
+      names.push_back(NameOf(*view, import));
   }
   return names;
 }

@@ -25,7 +25,8 @@ struct Module {
 // with place and reason.
 [[nodiscard]] Result<Module> LoadModule(const std::string& path, const std::string& compiler);
 
-// Functions that the module imports and nobody has: a call of one traps. "MODULE.NAME" each.
+// Functions that the module imports and nobody has: a call of one traps. "MODULE.NAME" each, in
+// printable characters.
 [[nodiscard]] std::vector<std::string> UnknownImports(const Module& module);
 
 // The contents of the code window (kernel/code_window.h).
