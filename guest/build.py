@@ -303,7 +303,7 @@ def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
     # The slowest and what they need first, the others fill the second core meanwhile.
-    slow = ["openssl", "git", "coreutils", "bash"]
+    slow = ["openssl", "python3.11", "git", "coreutils", "bash"]
     names = sys.argv[2:] or sorted((p.parent.name for p in (HERE / "ports").glob("*/recipe.sh")),
                                    key=lambda name: (slow.index(name) if name in slow else len(slow), name))
     CACHE.mkdir(parents=True, exist_ok=True)
