@@ -35,6 +35,10 @@ EMPTY_DIRECTORIES = ["home/user", "root", "tmp", "var/tmp", "run", "dev", "proc"
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "var/run": "/run"}
 
 
+# The names of main by its types, in the section of names.
+CALLED_MAIN = re.compile(rb"__main_argc_argv|__main_void|__original_main|\x04main")
+
+
 class BuildError(Exception):
     pass
 
@@ -174,7 +178,7 @@ class Port:
             }
             if run_logged(["nice", "-n", "5", "bash", str(HERE / "ports/port.sh")], self.log, env=environment) != 0:
                 fail_with_log(f"building {self.name}", self.log)
-            self.check()
+            self.check(work / "stage")
             publish(work / "stage", self.path)
         return time.monotonic() - begin
 
@@ -185,10 +189,12 @@ class Port:
             found |= {port.name: port for port in [*need.all_needs(), need]}
         return list(found.values())
 
-    def check(self):
-        """A call through a wrong prototype traps at run time: the linker's word for it is a build failure."""
+    def check(self, stage):
+        """A call through a wrong prototype traps at run time, and a main of an unexpected type is dropped: both fail here."""
         made = self.log.read_text(errors="replace").split("=== make", 1)[-1]
         bad = re.findall(r".*function signature mismatch.*(?:\n>>> .*){0,2}|.*undefined symbol: .*", made)
+        bad += [f"{path.name}: its main is not called, see CORDON_START in cordon-cc"
+                for path in stage.rglob("*") if is_module(path) and not CALLED_MAIN.search(path.read_bytes())]
         if bad:
             raise BuildError(f"{self.name}:\n" + "\n".join(bad))
 
@@ -256,6 +262,13 @@ def assemble(ports, output):
     return manifest.count('"module"')
 
 
+def is_module(path):
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(8) == b"\0asm\1\0\0\0"
+
+
 def programs(rootfs):
     """Every name under which a module can be executed, with the hash of the module."""
     found = []
@@ -263,9 +276,8 @@ def programs(rootfs):
         real = path.resolve()
         if not real.is_relative_to(rootfs) or not real.is_file() or path.parent.is_symlink():
             continue
-        data = real.read_bytes()
-        if data[:8] == b"\0asm\1\0\0\0":
-            found.append({"path": "/" + str(path.relative_to(rootfs)), "module": hashlib.sha256(data).hexdigest(),
+        if is_module(real):
+            found.append({"path": "/" + str(path.relative_to(rootfs)), "module": sources.sha256_of(real),
                           "file": "/" + str(real.relative_to(rootfs))})
     return found
 
