@@ -1,6 +1,6 @@
 # Options and the few functions that every folder's CMakeLists.txt uses.
 
-set(CORDON_SANITIZE "" CACHE STRING "address, undefined or empty")
+set(CORDON_SANITIZE "" CACHE STRING "address, undefined, trap or empty")
 option(CORDON_FUZZ "build the libFuzzer targets" OFF)
 
 find_program(CCACHE ccache)
@@ -19,6 +19,12 @@ if(CORDON_SANITIZE STREQUAL "address")
 elseif(CORDON_SANITIZE STREQUAL "undefined")
   add_compile_options(-fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=undefined)
+endif()
+
+# Without a runtime, so that it works behind the system call filter: undefined behaviour and a violated order of locks
+# are a trap, which ends the sandbox with a reason.
+if(CORDON_SANITIZE STREQUAL "trap")
+  add_compile_options(-fsanitize=undefined -fsanitize-trap=undefined -UNDEBUG)
 endif()
 
 # A fuzz target sees how far an input came only in code that is instrumented.
@@ -42,7 +48,7 @@ function(cordon_program name)
   add_executable(${name} ${A_SOURCES})
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(${name} PRIVATE ${A_LINK})
-  if(NOT A_DYNAMIC AND CORDON_SANITIZE STREQUAL "")
+  if(NOT A_DYNAMIC AND CORDON_SANITIZE MATCHES "^(trap)?$")
     target_link_options(${name} PRIVATE -static)
   endif()
 endfunction()

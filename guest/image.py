@@ -3,6 +3,7 @@
 
 Objects are cached by the hashes of module and compiler in $XDG_CACHE_HOME/cordon/userland.
 """
+import concurrent.futures
 import hashlib
 import os
 import pathlib
@@ -10,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "cordon" / "userland"
 
@@ -22,19 +24,27 @@ def programs(rootfs):
                     yield path
 
 
+def compiled(path, rootfs, compiler, compiler_hash):
+    """The object of a program, from the cache or compiled now."""
+    key = hashlib.sha256(compiler_hash + path.read_bytes()).hexdigest()
+    cached = CACHE / f"{key}.cwo"
+    if not cached.exists():
+        print(f"compiling {path.relative_to(rootfs)}", flush=True)
+        new = CACHE / f"{key}.{os.getpid()}.{threading.get_ident()}.new"
+        subprocess.run([compiler, "--tier=optimised", "-j", "1", path, "-o", new], check=True)
+        new.rename(cached)
+    return cached
+
+
 def main(rootfs, compiler, mkimage, out):
     rootfs = pathlib.Path(rootfs)
     CACHE.mkdir(parents=True, exist_ok=True)
     compiler_hash = hashlib.sha256(pathlib.Path(compiler).read_bytes()).digest()
-    with tempfile.TemporaryDirectory() as folder:
-        for path in programs(rootfs):
-            key = hashlib.sha256(compiler_hash + path.read_bytes()).hexdigest()
-            cached = CACHE / f"{key}.cwo"
-            if not cached.exists():
-                print(f"compiling {path.relative_to(rootfs)}", flush=True)
-                new = CACHE / f"{key}.{os.getpid()}.new"
-                subprocess.run([compiler, "--tier=optimised", "-j", str(os.cpu_count()), path, "-o", new], check=True)
-                new.rename(cached)
+    # Each on a processor of its own, the largest first: threads of one compilation wait for each other.
+    paths = sorted(programs(rootfs), key=lambda path: -path.stat().st_size)
+    with tempfile.TemporaryDirectory() as folder, concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        objects = pool.map(lambda path: compiled(path, rootfs, compiler, compiler_hash), paths)
+        for path, cached in zip(paths, objects):
             shutil.copyfile(cached, pathlib.Path(folder, str(path.relative_to(rootfs)).replace("/", "%") + ".cwo"))
         subprocess.run([mkimage, rootfs, folder, out], check=True)
 

@@ -3,7 +3,7 @@
 set -euo pipefail
 packages=(
   clang-19 clang-tidy-19 clang-format-19 lld-19 llvm-19 llvm-19-dev libclang-rt-19-dev   # host compiler, LLVM
-  libclang-rt-19-dev-wasm32 binaryen wabt                                                # guest compiler runtime, wasm tools
+  libclang-rt-19-dev-wasm32 binaryen wabt wasi-libc                                                # guest compiler runtime, wasm tools
   cmake ninja-build ccache make python3 git ca-certificates                              # build
   libgtest-dev libbenchmark-dev nlohmann-json3-dev libseccomp-dev libssl-dev libcli11-dev libfmt-dev
   zlib1g-dev libzstd-dev

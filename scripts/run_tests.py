@@ -30,15 +30,23 @@ def suite_files():
 
 FAST = [
     ("formatting", ["scripts/check_style.py", "format"]),
+    ("documents", ["scripts/document_wasi.py", "check"]),
     ("unit tests", ctest("fast")),
     ("cases", ["tests/run_cases.py", "fast"]),
+    ("terminal", ["tests/run_terminal.py"]),
+    ("host", ["tests/run_host.py", "fast"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),
+    ("slow cases", ["tests/run_cases.py", "full"]),
+    ("escape", ["tests/run_escape.py"]),
+    ("host, slow", ["tests/run_host.py", "full"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
+    ("cases, checked build", ["scripts/run_checked.sh"]),
     ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),
     ("undefined behaviour sanitizer", ["scripts/run_sanitized.sh", "ubsan"]),
+    ("fuzz targets", ["scripts/run_fuzz.sh", "20"]),
 ]
 
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Runs declarative cases: run_cases.py fast | full | NAME…      The format is in tests/README.md."""
+import hashlib
 import os
 import pathlib
 import re
@@ -10,7 +11,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", HERE.parent / "build"))
-DIRECTIVES = {"set", "options", "script", "command", "stdin", "stdout", "stdout-matches", "stderr", "stderr-matches", "exit",
+DIRECTIVES = {"set", "options", "copy-in", "module", "wat", "script", "command", "stdin", "stdout", "stdout-matches", "stderr", "stderr-matches", "exit",
               "host", "within"}
 
 
@@ -34,16 +35,33 @@ def parse(path):
         elif line.strip() and not line.startswith("#"):
             sys.exit(f"{path}:{number}: neither a directive nor part of a block")
     for case in cases:
-        for name in ("stdout", "stderr", "stdin", "script"):
+        for name in ("stdout", "stderr", "stdin", "script", "wat"):
             if name in case and case[name].endswith("\n\n"):
                 case[name] = case[name].rstrip("\n") + "\n"
     return cases
 
 
+def compile_text(text):
+    """The path of a module m.wasm, made from the text format."""
+    folder = BUILD / "tests" / "wat" / hashlib.sha256(text.encode()).hexdigest()[:16]
+    folder.mkdir(parents=True, exist_ok=True)
+    module = folder / "m.wasm"
+    if not module.exists():
+        (folder / "m.wat").write_text(text)
+        subprocess.run(["wat2wasm", "--debug-names", "--enable-all", folder / "m.wat", "-o", module], check=True)
+    return str(module)
+
+
 def run(case):
     """Returns the reasons why the case failed."""
-    environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "CORDON_SECRET": "do-not-enter"}
-    command = [str(BUILD / "cordon"), "run", *shlex.split(case.get("options", ""))]
+    environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "XDG_CACHE_HOME": str(BUILD / "tests"), "CORDON_SECRET": "do-not-enter"}
+    command = [str(BUILD / "cordon"), "run", "--check-kernel", *shlex.split(case.get("options", ""))]
+    if "module" in case:
+        command += ["--module", str(BUILD / case["module"])]
+    if "wat" in case:
+        command += ["--module", compile_text(case["wat"])]
+    if "copy-in" in case:
+        command += ["--copy-in", f"{HERE.parent / case['copy-in']}:/home/user/{pathlib.Path(case['copy-in']).name}"]
     command += ["-c", case["script"]] if "script" in case else ["--", *shlex.split(case["command"])]
     limit = float(case.get("within", 15))
     start = time.monotonic()
@@ -77,13 +95,6 @@ def main(wanted):
     passed = 0
     for case in chosen:
         wrong = run(case)
-        # A known defect: a few runs in a thousand hang at a signal or at their end (src/kernel/README.md). Until that is found, a
-        # case may be tried three times, and says so.
-        for attempt in range(2):
-            if not wrong:
-                break
-            print(f"again {case['file']}: {case['name']}: {wrong[0]}", flush=True)
-            wrong = run(case)
         passed += not wrong
         print(f"{'FAIL' if wrong else 'ok  '} {case['file']}: {case['name']}", *(f"\n     {reason}" for reason in wrong), sep="", flush=True)
     print(f"{passed} passed, {len(chosen) - passed} failed")

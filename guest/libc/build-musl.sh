@@ -21,7 +21,7 @@ syslibdir = $sysroot/lib
 CC = clang-19 --target=wasm32-unknown-unknown
 AR = llvm-ar-19
 RANLIB = llvm-ranlib-19
-CFLAGS = -O2 -mbulk-memory -msign-ext -mnontrapping-fptoint -mmutable-globals -mexception-handling -mllvm -wasm-enable-sjlj -fno-strict-aliasing
+CFLAGS = -O2 -mbulk-memory -msimd128 -msign-ext -mnontrapping-fptoint -mmutable-globals -mexception-handling -mllvm -wasm-enable-sjlj -fno-strict-aliasing
 CFLAGS += -D__linux__=1 -D__unix__=1 -isystem $(clang-19 -print-resource-dir)/include
 CFLAGS += -Wall -Wno-parentheses -Wno-unused -Wno-shift-op-parentheses -Wno-bitwise-op-parentheses -Wno-logical-op-parentheses
 CFLAGS += -Wno-string-plus-int -Wno-dangling-else -Wno-unknown-pragmas -Wno-ignored-attributes -Wno-ignored-pragmas

@@ -66,7 +66,7 @@ void Mutex::Lock(LockRank rank) {
   uint32_t expected = kFree;
   for (int i = 0; i < kSpins; ++i) {
     expected = kFree;
-    if (state_.compare_exchange_weak(expected, kHeld, std::memory_order_acquire)) break;
+    if (state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire)) break;
     if (expected == kContended) break;
     __builtin_ia32_pause();
   }

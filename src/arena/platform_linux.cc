@@ -96,6 +96,11 @@ bool MapPrivate(uint64_t address, uint64_t size, Access access) {
               0) == static_cast<long>(address);
 }
 
+void Populate(uint64_t address, uint64_t size) {
+  constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, since Linux 5.14
+  Call(SYS_madvise, static_cast<long>(address), static_cast<long>(size), kPopulateWrite);
+}
+
 void Discard(uint64_t address, uint64_t size) {
   Call(SYS_madvise, static_cast<long>(address), static_cast<long>(size), MADV_DONTNEED);
 }

@@ -8,6 +8,7 @@
 #include <functional>
 
 #include "backend/wasm/run.h"
+#include "cli/doctor_command.h"
 #include "cli/run_command.h"
 
 int main(int argc, char** argv) try {
@@ -15,6 +16,8 @@ int main(int argc, char** argv) try {
   app.require_subcommand(1);
   std::function<int()> chosen;
   cordon::cli::AddRunCommand(app, &chosen);
+  cordon::cli::AddShellCommand(app, &chosen);
+  cordon::cli::AddDoctorCommand(app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

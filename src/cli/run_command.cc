@@ -6,12 +6,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "backend/wasm/run.h"
 #include "cli/limits_report.h"
 #include "cli/programs.h"
+#include "cli/raw_terminal.h"
 #include "cli/units.h"
 
 namespace cordon::cli {
@@ -22,6 +24,8 @@ constexpr const char* kHome = "/home/user";
 // As they were written; checked when the request is made, so that all errors look alike.
 struct Options {
   std::string script;
+  std::string run_module;
+  std::vector<std::string> modules;
   std::vector<std::string> command;
   std::vector<std::string> environment;
   std::vector<std::string> copy_in;
@@ -35,10 +39,16 @@ struct Options {
   std::string report;
   uint64_t files = 100'000;
   uint64_t processes = 256;
+  bool is_shell = false;
   bool verbose = false;
+  bool check_kernel = false;
 };
 
 void AddSandboxOptions(CLI::App* command, Options& options) {
+  command
+      ->add_option("--module", options.modules,
+                   "a program compiled to WebAssembly, placed on the PATH")
+      ->allow_extra_args(false);
   command->add_option("--env", options.environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--cwd", options.directory, "directory to start in");
@@ -56,6 +66,8 @@ void AddSandboxOptions(CLI::App* command, Options& options) {
   command->add_option("--copy-out", options.copy_out, "GUEST:HOST, after the end")
       ->allow_extra_args(false);
   command->add_option("--report", options.report, "file for a report in JSON");
+  command->add_flag("--check-kernel", options.check_kernel,
+                    "verify the kernel's data after the command (for tests)");
   command->add_flag("-v,--verbose", options.verbose, "say what stands around the command");
 }
 
@@ -103,7 +115,7 @@ Result<backend::SandboxLimits> ParseLimits(const Options& options) {
   return limits;
 }
 
-// Nothing of the host's environment is among it.
+// Nothing of the host's environment is among it, but the kind of terminal.
 Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
   std::vector<std::string> variables = {"PATH=/usr/local/bin:/usr/bin:/bin",
                                         std::string("HOME=") + kHome,
@@ -112,6 +124,10 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
                                         "SHELL=/bin/bash",
                                         "LANG=C.UTF-8",
                                         "PWD=" + options.directory};
+  // The one thing of the host's environment that a program needs to draw on its terminal.
+  const char* terminal = getenv("TERM");
+  if (terminal != nullptr && RawTerminal::IsThere())
+    variables.push_back(std::string("TERM=") + terminal);
   for (const std::string& variable : options.environment) {
     const size_t equals = variable.find('=');
     if (equals == std::string::npos || equals == 0) {
@@ -126,13 +142,33 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
 
 Result<backend::RunRequest> MakeRequest(const Options& options) {
   backend::RunRequest request;
+  request.has_terminal = RawTerminal::IsThere();
   const Result<Programs> programs = Programs::Find();
   if (!programs) return std::unexpected(programs.error());
   request.template_path = programs->template_program;
   request.userland_path = programs->userland;
   request.directory = options.directory;
   if (!options.script.empty()) request.arguments = {"bash", "-c", options.script};
+  std::vector<std::string> modules = options.modules;
+  if (!options.run_module.empty()) {
+    modules.push_back(options.run_module);
+    if (options.script.empty()) {
+      request.arguments = {options.run_module.substr(options.run_module.rfind('/') + 1)};
+    }
+  }
+  for (const std::string& path : modules) {
+    Result<backend::Module> module = backend::LoadModule(path, programs->compiler);
+    if (!module) return std::unexpected(module.error());
+    if (options.verbose) {
+      for (const std::string& name : backend::UnknownImports(*module)) {
+        (void)fprintf(stderr, "cordon: %s: unknown import %s (a call traps)\n", path.c_str(),
+                      name.c_str());
+      }
+    }
+    request.modules.push_back(std::move(*module));
+  }
   request.arguments.insert(request.arguments.end(), options.command.begin(), options.command.end());
+  if (options.is_shell) request.arguments = {"bash"};
   if (request.arguments.empty() || request.arguments[0].empty()) {
     return Fail(ErrorCode::kInvalid, "nothing to run: give -c SCRIPT or -- PROGRAM ARGS");
   }
@@ -142,6 +178,7 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   auto limits = ParseLimits(options);
   if (!limits) return std::unexpected(limits.error());
   request.limits = *limits;
+  request.check_kernel = options.check_kernel;
   auto copy_in = ParseCopies(options.copy_in, "--copy-in");
   if (!copy_in) return std::unexpected(copy_in.error());
   request.copy_in = std::move(*copy_in);
@@ -157,12 +194,20 @@ int Refuse(const Error& error) {
 }
 
 int Execute(const Options& options, const backend::RunRequest& request) {
+  std::optional<RawTerminal> terminal;
+  if (request.has_terminal) terminal.emplace();
   const Result<backend::RunReport> report = backend::RunCommand(request);
+  // Before anything is printed.
+  terminal.reset();
   if (!report) return Refuse(report.error());
   if (options.verbose) {
     (void)fprintf(stderr, "cordon: namespaces: %s\n", report->isolation.ToString().c_str());
   }
   if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
+  for (const std::string& path : report->not_copied) {
+    (void)fprintf(stderr, "cordon: %s: not copied: neither file, directory nor link\n",
+                  path.c_str());
+  }
   (void)fputs(LimitLines(*report, request.limits).c_str(), stderr);
   if (!options.report.empty()) {
     if (const Status written = WriteReport(options.report, *report); !written) {
@@ -183,9 +228,19 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* run = app.add_subcommand("run", "run a command in a sandbox of its own");
   run->add_option("-c", options->script, "a script for bash; arguments after -- are its own");
+  run->add_option("--run-module", options->run_module,
+                  "run a program compiled to WebAssembly; arguments after --");
   AddSandboxOptions(run, *options);
   run->add_option("command", options->command, "program and arguments, after --");
   run->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
+}
+
+void AddShellCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  options->is_shell = true;
+  CLI::App* shell = app.add_subcommand("sh", "an interactive shell in a sandbox of its own");
+  AddSandboxOptions(shell, *options);
+  shell->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
 }
 
 }  // namespace cordon::cli

@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -13,6 +14,7 @@
 #include "kernel/boot.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
+#include "kernel/processors.h"
 #include "kernel/syscall.h"
 
 extern "C" {
@@ -31,6 +33,7 @@ using layout::kStackGuardBytes;
 constexpr uint64_t kGuestStackTop =
     layout::kGuestStacks + kStackGuardBytes + layout::kGuestStackBytes;
 
+constexpr uint32_t kShownFrames = 20;
 wasm::TrapReport last_trap;
 
 // What the last call left when it must be made again.
@@ -116,7 +119,8 @@ void EndByTrap(wasm::TrapCode code) {
   int size =
       snprintf(text, sizeof text, "cordon: %s: %s\n", Current().command, wasm::TrapName(code));
   const wasm::ObjectView& view = *CurrentContext()->view;
-  for (uint32_t i = 0; i < last_trap.frame_count && code == last_trap.code; ++i) {
+  for (uint32_t i = 0; i < std::min(last_trap.frame_count, kShownFrames) && code == last_trap.code;
+       ++i) {
     const wasm::Frame& frame = last_trap.frames[i];
     const std::string_view name = frame.function_index < view.functions.size()
                                       ? view.String(view.functions[frame.function_index].name)
@@ -133,6 +137,7 @@ void EndByTrap(wasm::TrapCode code) {
 }
 
 bool PrepareBoot() {
+  CountProcessors();
   const uint64_t private_bytes = kStartStringsOffset + 2 * uint64_t{2 * 1024 * 1024};
   if (!Reserve(layout::kMemory - layout::kMemoryReserveBefore,
                layout::kMemoryReserveBefore + layout::kMemoryReserve, PROT_NONE) ||
@@ -187,13 +192,36 @@ int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* s
              : 0;
 }
 
+namespace {
+
+// Delivery runs on the guest's stack and takes locks. If the guest has left too little of it, it
+// overflows here, where a fault is its own trap.
+void ProbeGuestStack() {
+  constexpr uint64_t kDeliveryBytes = 64 * 1024;
+  static_assert(kDeliveryBytes < cordon::layout::kStackGuardBytes);
+  const auto* lowest = static_cast<const char*>(__builtin_frame_address(0)) - kDeliveryBytes;
+  (void)*static_cast<const volatile char*>(lowest);
+}
+
+// A signal that comes between the last look at what is pending and the moment in which a kick
+// would work again is seen here. False: an exception of the guest is pending.
+bool DeliverAndLeave(bool* restart) {
+  ProbeGuestStack();
+  for (;;) {
+    SlotOf(Current()).inside.store(1);
+    const bool goes_on = cordon::kernel::DeliverSignals(restart);
+    SlotOf(Current()).inside.store(0);
+    if (!goes_on) return false;
+    if (Current().sleeper.attention.load() == 0) return true;
+  }
+}
+
+}  // namespace
+
 int cordon_safe_point(uint64_t* slots) {
   const bool was_interrupted = cordon::kernel::restart_pending;
-  cordon::control::Slot& slot = SlotOf(Current());
-  slot.inside.store(1);
   bool restart = true;
-  const bool goes_on = cordon::kernel::DeliverSignals(&restart);
-  SlotOf(Current()).inside.store(0);
+  const bool goes_on = DeliverAndLeave(&restart);
   if (!was_interrupted) return 0;
   if (goes_on && restart) return 1;
   slots[0] = static_cast<uint64_t>(int64_t{-EINTR});
@@ -201,8 +229,6 @@ int cordon_safe_point(uint64_t* slots) {
 }
 
 void cordon::kernel::cordon_poll(cordon::wasm::Context* /*context*/) {
-  SlotOf(Current()).inside.store(1);
   bool restart = true;
-  (void)cordon::kernel::DeliverSignals(&restart);
-  SlotOf(Current()).inside.store(0);
+  (void)DeliverAndLeave(&restart);
 }

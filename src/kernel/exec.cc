@@ -4,18 +4,21 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "kernel/code_window.h"
 #include "kernel/entry.h"
 #include "kernel/guest_memory.h"
 #include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
 #include "kernel/syscall.h"
+#include "kernel/wasi.h"
 #include "vfs/path_walk.h"
 #include "wasm/instance.h"
 
@@ -33,29 +36,44 @@ wasm::TypeRegistry registry;
 wasm::Context* context = nullptr;
 uint32_t handled_signal = 0;
 
-// Parsed views of the image's programs, by their metadata: checking an object for every start would
-// cost more than the start.
+// Checked views of programs by their metadata, for all processes: checking an object for every
+// start would cost more than the start.
 struct KnownObject {
-  const std::byte* metadata;
+  std::atomic<const std::byte*> metadata{nullptr};  // set last
   wasm::ObjectView view;
 };
-constexpr uint32_t kKnownObjects = 64;
-KnownObject known_objects[kKnownObjects];
+struct KnownObjects {
+  static constexpr uint32_t kCount = 128;
+  Mutex lock;
+  KnownObject objects[kCount];
+};
+KnownObjects* known_objects = nullptr;  // in the arena; clones inherit the pointer
+wasm::ObjectView own_view;              // where there was no room
 
-const wasm::ObjectView* ViewOf(const vfs::Program& program) {
-  const auto first =
-      static_cast<uint32_t>(reinterpret_cast<uint64_t>(program.metadata) / 64 % kKnownObjects);
-  for (uint32_t i = 0; i < kKnownObjects; ++i) {
-    KnownObject& known = known_objects[(first + i) % kKnownObjects];
-    if (known.metadata == program.metadata) return &known.view;
-    if (known.metadata != nullptr) continue;
-    wasm::ErrorText error;
-    if (!wasm::ParseObject({program.metadata, program.metadata_size}, &known.view, &error))
-      return nullptr;
-    known.metadata = program.metadata;
-    return &known.view;
+// The object's place, or the free one where it would go; null when there is neither.
+KnownObject* PlaceOf(const std::byte* metadata) {
+  const auto first = reinterpret_cast<uint64_t>(metadata) / 64;
+  for (uint32_t i = 0; i < KnownObjects::kCount; ++i) {
+    KnownObject& known = known_objects->objects[(first + i) % KnownObjects::kCount];
+    const std::byte* there = known.metadata.load(std::memory_order_acquire);
+    if (there == metadata || there == nullptr) return &known;
   }
   return nullptr;
+}
+
+const wasm::ObjectView* ViewOf(const vfs::Program& program) {
+  KnownObject* known = PlaceOf(program.metadata);
+  if (known != nullptr && known->metadata.load(std::memory_order_acquire) != nullptr)
+    return &known->view;
+  const MutexLock lock(known_objects->lock, LockRank::kInode);
+  // Somebody else may have been quicker.
+  known = PlaceOf(program.metadata);
+  if (known != nullptr && known->metadata.load() != nullptr) return &known->view;
+  wasm::ObjectView* view = known != nullptr ? &known->view : &own_view;
+  wasm::ErrorText error;
+  if (!wasm::ParseObject({program.metadata, program.metadata_size}, view, &error)) return nullptr;
+  if (known != nullptr) known->metadata.store(program.metadata, std::memory_order_release);
+  return view;
 }
 
 // Puts `first` and `second` (if any) and `path` in front of the arguments, whose first one goes.
@@ -105,7 +123,9 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
     error = fs.GetStat(out->node.id, &stat);
     if (error == 0 && !S_ISREG(stat.mode)) error = -EACCES;
     if (error == 0) error = fs.Access(process.who, out->node.id, 1);
-    if (error == 0 && fs.ProgramOf(out->node.id, &out->program)) return 0;
+    if (error == 0 &&
+        (fs.ProgramOf(out->node.id, &out->program) || FindInCodeWindow(out->node, &out->program)))
+      return 0;
     char* line = names[depth % 2];
     const int64_t got = error != 0 ? error : fs.Read(out->node.id, 0, line, kScriptLine - 1);
     fs.Release(out->node.id);
@@ -128,24 +148,52 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
 wasm::ImportOutcome ResolveImport(void* /*cookie*/, const wasm::ImportRequest& request,
                                   wasm::ImportValue* value) {
   if (request.record->kind != wasm::ExternKind::kFunction) return wasm::ImportOutcome::kUnknown;
-  const CallHandler handler =
-      FindCall(request.module, request.name,
-               request.view->Params(request.view->functions[request.record->index].type).size());
-  if (handler == nullptr) return wasm::ImportOutcome::kUnknown;
+  CallHandler handler = nullptr;
+  const uint32_t type = request.view->functions[request.record->index].type;
+  switch (FindCall(request.module, request.name,
+                   {request.view->Params(type), request.view->Results(type)}, &handler)) {
+    case ImportMatch::kUnknown:
+      return wasm::ImportOutcome::kUnknown;
+    case ImportMatch::kOtherType:
+      return wasm::ImportOutcome::kIncompatible;
+    case ImportMatch::kMatches:
+      break;
+  }
   value->function.function = reinterpret_cast<const void*>(handler);
   return wasm::ImportOutcome::kFound;
 }
 
-// The linker lays the shadow stack below all data, so that its overflow is a fault.
-uint64_t ShadowStackBytes(const wasm::ObjectView& view) {
-  uint64_t lowest = uint64_t{view.memories[0].min_pages} * wasm::kPageSize;
-  bool found = false;
+// Where the data segments go: [begin, end), empty if there are none.
+struct DataRange {
+  uint64_t begin = UINT64_MAX, end = 0;
+};
+
+DataRange RangeOfData(const wasm::ObjectView& view) {
+  DataRange range;
   for (const wasm::DataRecord& segment : view.data) {
     if (segment.mode != wasm::SegmentMode::kActive || segment.op_count != 1) continue;
-    lowest = std::min<uint64_t>(lowest, view.const_ops[segment.first_op].bits[0] & 0xffffffff);
-    found = true;
+    const uint64_t begin = view.const_ops[segment.first_op].bits[0] & 0xffffffff;
+    range.begin = std::min(range.begin, begin);
+    range.end = std::max(range.end, begin + segment.size);
   }
-  return found ? lowest : 0;
+  return range;
+}
+
+// The linker lays the shadow stack below all data, so that its overflow is a fault.
+uint64_t ShadowStackBytes(const wasm::ObjectView& view) {
+  const DataRange data = RangeOfData(view);
+  return data.end == 0 ? 0 : std::min(data.begin, view.memories[0].min_pages * wasm::kPageSize);
+}
+
+// Before the segments are copied there.
+void PopulateData(const wasm::ObjectView& view) {
+  constexpr uint64_t kMost = 16 << 20;
+  DataRange data = RangeOfData(view);
+  data.end = std::min(data.end, view.memories[0].min_pages * wasm::kPageSize);
+  if (data.begin >= data.end || data.end - data.begin > kMost) return;
+  const uint64_t first = data.begin / layout::kPageBytes * layout::kPageBytes;
+  platform::Populate(layout::kMemory + first, (data.end - first + layout::kPageBytes - 1) /
+                                                  layout::kPageBytes * layout::kPageBytes);
 }
 
 void ResetSignals(Process& process) {
@@ -188,6 +236,7 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   request.host.poll = cordon_poll;
   request.host.memory_grow = [](wasm::Context*, uint32_t delta) { return GrowMemory(delta); };
   request.host.poll_word = reinterpret_cast<const uint32_t*>(&Current().sleeper.attention);
+  PopulateData(view);
   wasm::InstantiateError error;
   if (wasm::Instantiate(request, &error) != wasm::InstantiateOutcome::kDone) {
     WriteMessage(error.message.text);
@@ -217,6 +266,11 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
 }
 
 }  // namespace
+
+bool CreateKnownObjects() {
+  known_objects = TheKernel().arena->New<KnownObjects>();
+  return known_objects != nullptr;
+}
 
 StartStrings* NextStartStrings() {
   StartStrings& next = start_strings[1 - present_strings];
@@ -249,8 +303,24 @@ int32_t Execute(std::string_view path, StartStrings* strings) {
   ResetSignals(process);
   RememberCommand(process, path, *strings);
   handled_signal = 0;
+  ForgetWasiDirectories();
+  if (ImportsWasi(*view) && OpenWasiDirectories() != 0) ExitCurrent(SIGKILL);
   if (!MakeInstance(*view, executable.program)) ExitCurrent(SIGKILL);
   cordon_run_on(BaseStackTop(), RunProgram);
+}
+
+std::string_view ArgumentStrings() {
+  const StartStrings& strings = start_strings[present_strings];
+  uint32_t size = 0;
+  for (uint32_t i = 0; i < strings.argument_count; ++i)
+    size += static_cast<uint32_t>(strlen(strings.text + size)) + 1;
+  return {strings.text, size};
+}
+
+std::string_view EnvironmentStrings() {
+  const StartStrings& strings = start_strings[present_strings];
+  const size_t arguments = ArgumentStrings().size();
+  return {strings.text + arguments, strings.size - arguments};
 }
 
 uint32_t StartBlockSize() {
@@ -296,8 +366,25 @@ int32_t StartBlockCopy(uint32_t address) {
   return error != 0 ? -EFAULT : 0;
 }
 
-bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
+namespace {
+
+// Null if the program has none. A function of another type would take or leave more than the slots
+// that it is called with.
+const wasm::FuncRef* SignalEntry() {
   const wasm::FuncRef* entry = wasm::FindExportedFunction(context, "__cordon_signal");
+  if (entry == nullptr) return nullptr;
+  const wasm::ObjectView& view = *context->view;
+  const uint32_t type = view.functions[entry->function_index].type;
+  const bool fits = view.Params(type).size() == 3 && view.Results(type).empty() &&
+                    std::ranges::all_of(view.Params(type),
+                                        [](auto one) { return one == wasm::ValType::kI32; });
+  return fits ? entry : nullptr;
+}
+
+}  // namespace
+
+bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
+  const wasm::FuncRef* entry = SignalEntry();
   if (entry == nullptr) ExitCurrent(number);
   uint64_t slots[4] = {handler, number, flags, 0};
   const uint32_t outer = handled_signal;

@@ -8,6 +8,9 @@
 
 namespace cordon::kernel {
 
+// At boot: where checked programs are remembered. False: no memory.
+[[nodiscard]] bool CreateKnownObjects();
+
 // Arguments and environment of a program, in private memory of the process: strings one after the
 // other, each with its zero.
 struct StartStrings {
@@ -23,6 +26,10 @@ StartStrings* NextStartStrings();
 
 // Replaces the program of this process. Returns only errors (-errno), with nothing changed.
 int32_t Execute(std::string_view path, StartStrings* strings);
+
+// What this process was started with: strings, each with its zero.
+std::string_view ArgumentStrings();
+std::string_view EnvironmentStrings();
 
 // The import calls of start-up: size of the block and its contents for a guest address.
 uint32_t StartBlockSize();

@@ -20,4 +20,14 @@ int32_t CopyString(char* to, uint32_t from, uint32_t size) {
   return -ENAMETOOLONG;
 }
 
+GuestPath::GuestPath(uint32_t address, uint32_t size) : length(static_cast<int32_t>(size)) {
+  if (size >= sizeof text) {
+    length = -ENAMETOOLONG;
+  } else if (CopyIn(text, address, size) != 0) {
+    length = -EFAULT;
+  } else if (memchr(text, 0, size) != nullptr) {
+    length = -EILSEQ;
+  }
+}
+
 }  // namespace cordon::kernel

@@ -38,6 +38,8 @@ template <typename T>
 // A path argument.
 struct GuestPath {
   explicit GuestPath(uint32_t address) : length(CopyString(text, address, sizeof text)) {}
+  // Counted, without a zero at its end.
+  GuestPath(uint32_t address, uint32_t size);
   [[nodiscard]] std::string_view view() const { return {text, static_cast<size_t>(length)}; }
   char text[4096];
   int32_t length;  // or the error

@@ -163,7 +163,7 @@ void GiveAwayChildren(Process& leaving) {
     child->parent_pid = kServicePid;
     if (child->state.load() == ProcessState::kZombie) {
       Bury(*child);
-    } else if (child->group != leaving.group) {
+    } else if (child->group != leaving.group && child->session == leaving.session) {
       HangUpIfOrphaned(child->group, &leaving);
     }
   }
@@ -292,41 +292,77 @@ int32_t Fork() {
   return result == -ENOMEM ? -ENOMEM : -EAGAIN;
 }
 
-void ExitCurrent(uint32_t wait_status) {
-  Kernel& kernel = TheKernel();
-  Process& process = Current();
-  control::Slot& slot = SlotOf(process);
-  exiting = true;
-  slot.inside.store(1);
+namespace {
+
+// Gives back what a process has; the process itself may be gone from the host.
+void GiveBack(Process& process) {
   CloseAll(process, false);
   LeaveTerminal(process);
   ReleaseNodes(process);
   ReturnPages(process.committed_pages);
-  {
-    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
-    process.committed_pages = 0;
-    process.cpu_ns = platform::ClockNs(2);
-    process.wait_status = wait_status;
-    process.status_changed = false;
-    process.alarm_ns = 0;
-    GiveAwayChildren(process);
-    const uint32_t group = process.group;
-    process.state.store(ProcessState::kZombie);
-    --kernel.process_count;
+}
+
+// Under table_lock, as the last thing of a process: its slot may belong to somebody else as soon as
+// the lock is free.
+void BecomeZombie(Process& process, uint32_t wait_status, uint64_t cpu_ns) {
+  Kernel& kernel = TheKernel();
+  control::Slot& slot = SlotOf(process);
+  process.committed_pages = 0;
+  process.cpu_ns = cpu_ns;
+  process.wait_status = wait_status;
+  process.status_changed = false;
+  process.alarm_ns = 0;
+  GiveAwayChildren(process);
+  const uint32_t group = process.group;
+  process.state.store(ProcessState::kZombie);
+  --kernel.process_count;
+  // Only a group that loses its tie to the session just now.
+  const Process* parent = FindProcess(process.parent_pid);
+  if (parent != nullptr && parent->group != group && parent->session == process.session)
     HangUpIfOrphaned(group, &process);
-    slot.state.store(control::Slot::kGone);
-    slot.inside.store(0);
-    // From here on slot and process may belong to somebody else as soon as the lock is free.
-    TellParent(process);
+  slot.state.store(control::Slot::kGone);
+  slot.inside.store(0);
+  TellParent(process);
+}
+
+}  // namespace
+
+void ExitCurrent(uint32_t wait_status) {
+  Process& process = Current();
+  exiting = true;
+  SlotOf(process).inside.store(1);
+  GiveBack(process);
+  {
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    BecomeZombie(process, wait_status, platform::ClockNs(2));
   }
   platform::ExitProcess(0);
+}
+
+int32_t BuryDead(uint32_t slot, uint32_t wait_status) {
+  Kernel& kernel = TheKernel();
+  if (slot >= control::kMaxSlots) return -EINVAL;
+  Process* process = nullptr;
+  {
+    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+    process = kernel.processes[slot];
+    const bool there = process != nullptr && process->pid != kServicePid &&
+                       (process->state.load() == ProcessState::kLive ||
+                        process->state.load() == ProcessState::kStopped);
+    if (!there) return -ESRCH;
+  }
+  GiveBack(*process);
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  BecomeZombie(*process, wait_status, 0);
+  return 0;
 }
 
 int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited,
                 uint64_t* cpu_ns) {
   Kernel& kernel = TheKernel();
   Process& parent = Current();
-  for (;;) {
+  // A child that is there goes before the signal that tells of it.
+  for (Wake wake = Wake::kWoken;;) {
     const uint32_t seen = parent.sleeper.word.load();
     {
       const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
@@ -349,7 +385,8 @@ int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited
       *waited = 0;
       return 0;
     }
-    if (parent.sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted) return kRestart;
+    if (wake == Wake::kInterrupted) return kRestart;
+    wake = parent.sleeper.SleepFrom(seen, platform::kNever);
   }
 }
 

@@ -362,6 +362,7 @@ uint32_t OutputRoom(const Terminal& terminal) {
     const uint32_t fill = ring->written.load() - ring->read.load();
     return control::kRingBytes - std::min(fill, control::kRingBytes);
   }
+  if (terminal.output == nullptr) return 0;
   return OutputQueue::kBytes - (terminal.output->written - terminal.output->taken);
 }
 

@@ -10,6 +10,7 @@
 #include "arena/platform.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/proc_fs.h"
 #include "kernel/terminal.h"
 #include "kernel/terminal_nodes.h"
 
@@ -140,6 +141,8 @@ int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
 }
 
 int32_t OpenNode(const vfs::Node& node, uint32_t flags, OpenFile** out) {
+  if (IsDescriptorNode(node) && (flags & O_PATH) == 0)
+    return ReopenDescriptor(node, flags & ~static_cast<uint32_t>(O_NOCTTY), out);
   vfs::Stat stat;
   int error = node.fs->GetStat(node.id, &stat);
   const uint32_t type = stat.mode & S_IFMT;

@@ -4,6 +4,7 @@
 #include <cerrno>
 
 #include "arena/platform.h"
+#include "kernel/file_lock.h"
 
 namespace cordon::kernel {
 namespace {
@@ -30,6 +31,12 @@ OpenFile* Take(Process& process, uint32_t descriptor) {
   return file;
 }
 
+// A descriptor of the process is gone.
+void CloseReference(const Process& process, OpenFile* file) {
+  if (file->operations == &kNodeOperations) DropProcessLocks(*file, process.pid);
+  Release(file);
+}
+
 }  // namespace
 
 bool OpenFile::blocks() const {
@@ -39,6 +46,7 @@ bool OpenFile::blocks() const {
 OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object) {
   auto* file = TheKernel().arena->New<OpenFile>();
   if (file == nullptr) return nullptr;
+  TheKernel().open_files.fetch_add(1, std::memory_order_relaxed);
   file->operations = operations;
   file->flags = flags;
   file->object = object;
@@ -51,8 +59,14 @@ void Retain(OpenFile* file) {
 
 void Release(OpenFile* file) {
   if (file->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (file->operations == &kNodeOperations) DropDescriptionLocks(*file);
   if (file->operations->close != nullptr) file->operations->close(*file);
   if (file->node.fs != nullptr) file->node.fs->Release(file->node.id);
+  FreeOpenFile(file);
+}
+
+void FreeOpenFile(OpenFile* file) {
+  TheKernel().open_files.fetch_sub(1, std::memory_order_relaxed);
   TheKernel().arena->Delete(file);
 }
 
@@ -87,7 +101,7 @@ int32_t InstallAt(OpenFile* file, uint32_t descriptor, bool close_on_exec) {
     old = FileIn(process.descriptors[descriptor]);
     Put(process, descriptor, file, close_on_exec);
   }
-  if (old != nullptr) Release(old);
+  if (old != nullptr) CloseReference(process, old);
   return static_cast<int32_t>(descriptor);
 }
 
@@ -99,7 +113,7 @@ int32_t CloseDescriptor(uint32_t descriptor) {
     const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
     file = Take(process, descriptor);
   }
-  Release(file);
+  CloseReference(process, file);
   return 0;
 }
 
@@ -112,7 +126,7 @@ void CloseAll(Process& process, bool only_on_exec) {
       const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
       file = Take(process, i);
     }
-    Release(file);
+    CloseReference(process, file);
   }
 }
 
@@ -123,13 +137,15 @@ int32_t WaitUntil(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64
   waiter.sleeper = &process.sleeper;
   queue.Add(waiter);
   int32_t result = 0;
-  for (;;) {
+  // What became ready goes before a signal: the end of the peer that did it may be that signal.
+  for (Wake wake = Wake::kWoken;;) {
     const uint32_t seen = process.sleeper.word.load(std::memory_order_seq_cst);
     if (ready(argument)) break;
-    const Wake wake = process.sleeper.SleepFrom(seen, deadline_ns);
-    if (wake == Wake::kWoken) continue;
-    result = wake == Wake::kTimedOut ? -ETIMEDOUT : kRestart;
-    break;
+    if (wake != Wake::kWoken) {
+      result = wake == Wake::kTimedOut ? -ETIMEDOUT : kRestart;
+      break;
+    }
+    wake = process.sleeper.SleepFrom(seen, deadline_ns);
   }
   queue.Remove(waiter);
   return result;

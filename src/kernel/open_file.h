@@ -28,6 +28,9 @@ struct Operations {
   void (*close)(OpenFile& file);
   int32_t (*control)(OpenFile& file, uint32_t request, uint32_t argument);
   const char* name;  // "pipe", as /proc/self/fd shows it
+  // Opens the same object once more, as /proc/self/fd does for what has no node; null: it cannot
+  // be.
+  int32_t (*reopen)(OpenFile& file, uint32_t flags, OpenFile** out) = nullptr;
 };
 
 struct OpenFile {
@@ -47,6 +50,8 @@ struct OpenFile {
 [[nodiscard]] OpenFile* NewOpenFile(const Operations* operations, uint32_t flags, void* object);
 void Retain(OpenFile* file);
 void Release(OpenFile* file);
+// One that was never used.
+void FreeOpenFile(OpenFile* file);
 
 // Descriptors of the current process. The file returned is not retained: only this process closes
 // its descriptors.

@@ -21,6 +21,7 @@ constexpr uint32_t kAtomicBytes = 4096;  // PIPE_BUF
 struct Pipe {
   Mutex read_lock;
   Mutex write_lock;
+  Mutex open_lock;                   // ends of a FIFO come and go
   std::atomic<uint32_t> written{0};  // counters run freely
   std::atomic<uint32_t> taken{0};
   std::atomic<uint32_t> readers{0};
@@ -186,9 +187,12 @@ void ClosePipe(OpenFile& file) {
 
 void CloseFifo(OpenFile& file) {
   Pipe& pipe = PipeOf(file);
-  if (file.readable()) pipe.readers.fetch_sub(1);
-  if (file.writable()) pipe.writers.fetch_sub(1);
-  if (pipe.readers.load() == 0 && pipe.writers.load() == 0) pipe.taken.store(pipe.written.load());
+  {
+    const MutexLock lock(pipe.open_lock, LockRank::kInode);
+    if (file.readable()) pipe.readers.fetch_sub(1);
+    if (file.writable()) pipe.writers.fetch_sub(1);
+    if (pipe.readers.load() == 0 && pipe.writers.load() == 0) pipe.taken.store(pipe.written.load());
+  }
   pipe.readable.WakeAll();
   pipe.writable.WakeAll();
 }
@@ -198,10 +202,23 @@ int32_t PipeControl(OpenFile& file, uint32_t request, uint32_t argument) {
   return Store(argument, static_cast<int32_t>(PipeOf(file).fill()));
 }
 
+// The caller holds an end, so the pipe stays meanwhile.
+int32_t ReopenPipe(OpenFile& file, uint32_t flags, OpenFile** out);
+
 constexpr Operations kPipeOperations = {ReadPipe,  WritePipe,   PollPipe, PipeQueues,
-                                        ClosePipe, PipeControl, "pipe"};
+                                        ClosePipe, PipeControl, "pipe",   ReopenPipe};
 constexpr Operations kFifoOperations = {ReadPipe,  WritePipe,   PollPipe, PipeQueues,
                                         CloseFifo, PipeControl, "fifo"};
+
+int32_t ReopenPipe(OpenFile& file, uint32_t flags, OpenFile** out) {
+  Pipe& pipe = PipeOf(file);
+  *out = NewOpenFile(&kPipeOperations, flags & (O_ACCMODE | O_NONBLOCK), &pipe);
+  if (*out == nullptr) return -ENFILE;
+  if ((*out)->readable()) pipe.readers.fetch_add(1);
+  if ((*out)->writable()) pipe.writers.fetch_add(1);
+  pipe.opened_for_read.fetch_add(1);
+  return 0;
+}
 
 struct PeerWanted {
   std::atomic<uint32_t>* now;
@@ -213,6 +230,27 @@ bool PeerCame(void* argument) {
   return wanted->now->load() > 0 || wanted->ever->load() != wanted->seen;
 }
 
+struct Peers {
+  uint32_t readers_ever, writers_ever;
+  bool has_reader, has_writer;
+};
+
+// Counts a new end of a FIFO, and says who was there before. A peer may come, write and go before
+// the opener looks again: who was there, and everyone who comes later, counts.
+Peers Enter(Pipe& pipe, const OpenFile& file) {
+  Peers peers;
+  {
+    const MutexLock lock(pipe.open_lock, LockRank::kInode);
+    peers = {pipe.opened_for_read.load(), pipe.opened_for_write.load(), pipe.readers.load() > 0,
+             pipe.writers.load() > 0};
+    if (file.readable()) pipe.readers.fetch_add(1), pipe.opened_for_read.fetch_add(1);
+    if (file.writable()) pipe.writers.fetch_add(1), pipe.opened_for_write.fetch_add(1);
+  }
+  pipe.readable.WakeAll();
+  pipe.writable.WakeAll();
+  return peers;
+}
+
 }  // namespace
 
 int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer) {
@@ -221,8 +259,8 @@ int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer) {
   *reader = NewOpenFile(&kPipeOperations, O_RDONLY | (flags & O_NONBLOCK), pipe);
   *writer = NewOpenFile(&kPipeOperations, O_WRONLY | (flags & O_NONBLOCK), pipe);
   if (*reader == nullptr || *writer == nullptr) {
-    if (*reader != nullptr) TheKernel().arena->Delete(*reader);
-    if (*writer != nullptr) TheKernel().arena->Delete(*writer);
+    if (*reader != nullptr) FreeOpenFile(*reader);
+    if (*writer != nullptr) FreeOpenFile(*writer);
     FreePipe(pipe);
     return -ENFILE;
   }
@@ -248,21 +286,20 @@ int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out) {
   Pipe& pipe = PipeOf(*file);
   file->node = node;
   node.fs->Reference(node.id);
-  const uint32_t seen_readers = pipe.opened_for_read.load();
-  const uint32_t seen_writers = pipe.opened_for_write.load();
-  if (file->readable()) pipe.readers.fetch_add(1), pipe.opened_for_read.fetch_add(1);
-  if (file->writable()) pipe.writers.fetch_add(1), pipe.opened_for_write.fetch_add(1);
-  pipe.readable.WakeAll();
-  pipe.writable.WakeAll();
+  // A peer may come, write and go again before this side looks: what was there when this side came
+  // counts, and every one that came later.
+  const Peers peers = Enter(pipe, *file);
   int32_t result = 0;
-  if (!file->writable() && file->blocks()) {
-    PeerWanted wanted = {&pipe.writers, &pipe.opened_for_write, seen_writers};
-    result = WaitUntil(pipe.readable, PeerCame, &wanted, platform::kNever);
-  } else if (!file->readable()) {
-    PeerWanted wanted = {&pipe.readers, &pipe.opened_for_read, seen_readers};
-    result = file->blocks() ? WaitUntil(pipe.writable, PeerCame, &wanted, platform::kNever)
-             : pipe.readers.load() > 0 ? 0
-                                       : -ENXIO;
+  if (file->readable() && file->writable()) {
+    result = 0;
+  } else if (file->readable()) {
+    PeerWanted wanted = {&pipe.writers, &pipe.opened_for_write, peers.writers_ever};
+    if (!peers.has_writer && file->blocks())
+      result = WaitUntil(pipe.readable, PeerCame, &wanted, platform::kNever);
+  } else if (!peers.has_reader) {
+    PeerWanted wanted = {&pipe.readers, &pipe.opened_for_read, peers.readers_ever};
+    result =
+        file->blocks() ? WaitUntil(pipe.writable, PeerCame, &wanted, platform::kNever) : -ENXIO;
   }
   if (result != 0) {
     Release(file);

@@ -48,8 +48,10 @@ struct alignas(4096) Process {
   uint64_t mask = 0;
   uint64_t saved_mask = 0;  // to be restored after sigsuspend, ppoll and pselect
   bool has_saved_mask = false;
-  bool execed = false;  // setpgid of a child is over
-  int32_t job = -1;     // index in control.jobs for a command of the client
+  uint32_t waits_for_lock_of = 0;  // a process identifier, under Kernel::table_lock
+  uint64_t awaited = 0;            // signals that sigtimedwait takes although they are blocked
+  bool execed = false;             // setpgid of a child is over
+  int32_t job = -1;                // index in control.jobs for a command of the client
   uint32_t wait_status = 0;
   bool status_changed = false;  // stopped or continued, not yet seen by wait
   bool continued = false;
@@ -91,6 +93,7 @@ struct Kernel {
   std::atomic<uint64_t> committed_pages;
   std::atomic<uint64_t> committed_peak;
   uint64_t started, peak;
+  std::atomic<uint64_t> open_files;  // descriptions in use
   uint64_t boot_ns;
   char hostname[65];
   Process* processes[control::kMaxSlots];
@@ -111,12 +114,19 @@ inline control::Slot& SlotOf(const Process& process) {
 // and an errno otherwise.
 int32_t Fork();
 [[noreturn]] void ExitCurrent(uint32_t wait_status);
+// The host ended the process of a slot outside the kernel: everything it had is given back, and its
+// parent is told. By the service process. 0 or -ESRCH.
+int32_t BuryDead(uint32_t slot, uint32_t wait_status);
 // ExitCurrent has begun in this host process.
 bool IsExiting();
 int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns);
 // Under table_lock: by identifier, null if there is none (zombies are found).
 Process* FindProcess(uint32_t pid);
 Process* CreateServiceProcess();
+// Verifies what must hold in the process table, and, when no guest process is left, that nothing of
+// any is left: descriptions, memory, inodes. Writes the violations, a line each, to `text`, and
+// returns their number. Nothing may run meanwhile.
+int CheckKernel(char* text, uint64_t size);
 // Counts a met limit where the keeper sees it.
 void MeetLimit(control::Limit limit);
 
@@ -141,6 +151,8 @@ bool DeliverSignals(bool* restart);
 void LeaveTakingDefaultActions();
 // A call sleeps with this mask until DeliverSignals has run.
 void SetTemporaryMask(uint64_t mask);
+// Or until it ends without having been interrupted.
+void RestoreMask();
 
 // In a call that was interrupted: made again if the handler allows it, otherwise EINTR. Never
 // reaches a guest.

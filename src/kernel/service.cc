@@ -18,15 +18,16 @@
 #include "kernel/exec.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/proc_fs.h"
 #include "kernel/process.h"
+#include "kernel/service.h"
+#include "kernel/syscall.h"
 #include "kernel/terminal.h"
 #include "vfs/image.h"
 #include "vfs/memory_fs.h"
 
 namespace cordon::kernel {
 namespace {
-
-constexpr uint32_t kUserId = 1000;
 
 [[noreturn]] void FailBoot(control::Control& control) {
   control.failed.store(control::kFailBoot);
@@ -56,23 +57,16 @@ void Boot(control::Control& control) {
       objects, blocks, &image,
       {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
   Process* service = CreateServiceProcess();
-  if (kernel->files == nullptr || service == nullptr) FailBoot(control);
+  if (kernel->files == nullptr || service == nullptr || !CreateKnownObjects()) FailBoot(control);
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
+  PrepareCalls();
   CreateStreams();
+  MountProc();
   CreateTerminals();
   control.booted.store(1);
   control.keeper_bell.fetch_add(1);
   platform::WakeWord(&control.keeper_bell, 1);
-}
-
-// Takes the next string of a payload; an empty view at its end.
-std::string_view NextString(const char*& at, const char* end) {
-  const void* zero = memchr(at, 0, static_cast<size_t>(end - at));
-  if (zero == nullptr) return {};
-  const std::string_view text(at, static_cast<size_t>(static_cast<const char*>(zero) - at));
-  at = static_cast<const char*>(zero) + 1;
-  return text;
 }
 
 // Tries the directories of PATH as a shell does.
@@ -177,80 +171,6 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   return pid;
 }
 
-int32_t MakeDirectories(std::string_view path, uint32_t mode) {
-  Process& process = Current();
-  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    vfs::Node parent;
-    vfs::LastName name;
-    const int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root,
-                                        path.substr(0, end), &parent, &name);
-    if (error != 0) return error;
-    vfs::Node made;
-    const int failed = name.is_dots() ? -EEXIST
-                                      : parent.fs->Create(process.who, parent.id, name.view(),
-                                                          S_IFDIR | mode, 0, &made);
-    if (failed == 0) {
-      vfs::Attributes owner;
-      owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
-      owner.uid = owner.gid = kUserId;
-      (void)made.fs->SetAttributes(process.who, made.id, owner);
-      made.fs->Release(made.id);
-    }
-    parent.fs->Release(parent.id);
-    if (failed != 0 && failed != -EEXIST) return failed;
-    if (end == std::string_view::npos) return 0;
-  }
-}
-
-int32_t WriteFile(control::Mailbox& mailbox, uint32_t payload_bytes) {
-  const char* at = reinterpret_cast<const char*>(mailbox.payload);
-  const char* end = at + payload_bytes;
-  const std::string_view path = NextString(at, end);
-  const uint32_t count = mailbox.arg[3].load();
-  const uint64_t offset = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
-  if (path.empty() || count > static_cast<uint32_t>(end - at)) return -EINVAL;
-  Process& process = Current();
-  vfs::Node file;
-  int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path,
-                        vfs::kFollow, &file);
-  if (error == -ENOENT) {
-    error = vfs::WalkAndCreate(TheKernel().mounts, process.who, process.root, process.root, path,
-                               S_IFREG | (mailbox.arg[0].load() & 07777), &file);
-    vfs::Attributes owner;
-    owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
-    owner.uid = owner.gid = kUserId;
-    if (error == 0) (void)file.fs->SetAttributes(process.who, file.id, owner);
-  }
-  if (error != 0) return error;
-  if (offset == 0) error = file.fs->Truncate(file.id, 0);
-  uint64_t file_end = 0;
-  const int64_t put = error != 0 ? error : file.fs->Write(file.id, offset, at, count, &file_end);
-  file.fs->Release(file.id);
-  return static_cast<int32_t>(put);
-}
-
-int32_t ReadFile(control::Mailbox& mailbox, uint32_t payload_bytes) {
-  const char* at = reinterpret_cast<const char*>(mailbox.payload);
-  const std::string_view path = NextString(at, at + payload_bytes);
-  const uint32_t count = std::min(mailbox.arg[3].load(), control::kMailboxBytes);
-  const uint64_t offset = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
-  Process& process = Current();
-  vfs::Node file;
-  const int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path,
-                              vfs::kFollow, &file);
-  if (error != 0) return error;
-  vfs::Stat stat;
-  int64_t got = file.fs->GetStat(file.id, &stat);
-  if (got == 0)
-    got = S_ISREG(stat.mode) ? file.fs->Read(file.id, offset, mailbox.payload, count) : -EISDIR;
-  file.fs->Release(file.id);
-  if (got >= 0) {
-    mailbox.payload_bytes.store(static_cast<uint32_t>(got));
-    mailbox.arg[0].store(stat.mode & 0777);
-  }
-  return static_cast<int32_t>(got);
-}
-
 int32_t SignalJob(uint32_t job, uint32_t number, uint32_t target) {
   Kernel& kernel = TheKernel();
   if (number == 0 || number > kSignals) return -EINVAL;
@@ -259,10 +179,11 @@ int32_t SignalJob(uint32_t job, uint32_t number, uint32_t target) {
   const bool whole_group = target == static_cast<uint32_t>(control::SignalTarget::kForegroundGroup);
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* process = kernel.processes[i];
-    if (process != nullptr && process->job == static_cast<int32_t>(job) &&
-        process->state.load() != ProcessState::kFree)
-      group = whole_group && process->terminal != nullptr ? process->terminal->foreground.load()
-                                                          : process->group;
+    if (process == nullptr || process->job != static_cast<int32_t>(job) ||
+        process->state.load() == ProcessState::kFree)
+      continue;
+    group = whole_group && process->terminal != nullptr ? process->terminal->foreground.load()
+                                                        : process->group;
   }
   if (group == 0) return -ESRCH;
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
@@ -319,9 +240,15 @@ int32_t KillAll() {
   return 0;
 }
 
+int32_t Check(control::Mailbox& mailbox) {
+  auto* text = reinterpret_cast<char*>(mailbox.payload);
+  const int violations = CheckKernel(text, control::kMailboxBytes);
+  mailbox.payload_bytes.store(static_cast<uint32_t>(strnlen(text, control::kMailboxBytes)));
+  return violations;
+}
+
 int32_t Answer(control::Mailbox& mailbox) {
   const uint32_t payload_bytes = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
-  const char* at = reinterpret_cast<const char*>(mailbox.payload);
   switch (static_cast<control::Request>(mailbox.request.load())) {
     case control::Request::kSpawn:
       return Spawn(mailbox, payload_bytes);
@@ -329,18 +256,16 @@ int32_t Answer(control::Mailbox& mailbox) {
       return SignalJob(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
     case control::Request::kResize:
       return ResizeJob(mailbox.arg[0].load(), UnpackSize(mailbox.arg[1].load()));
-    case control::Request::kMakeDir:
-      return MakeDirectories(NextString(at, at + payload_bytes), mailbox.arg[0].load() & 07777);
-    case control::Request::kWriteFile:
-      return WriteFile(mailbox, payload_bytes);
-    case control::Request::kReadFile:
-      return ReadFile(mailbox, payload_bytes);
     case control::Request::kUsage:
       return ReportUsage(mailbox);
     case control::Request::kKillAll:
       return KillAll();
+    case control::Request::kCheck:
+      return Check(mailbox);
+    case control::Request::kReportDeath:
+      return BuryDead(mailbox.arg[0].load(), mailbox.arg[1].load());
     default:
-      return -ENOSYS;
+      return AnswerAboutFiles(mailbox, payload_bytes);
   }
 }
 

@@ -101,17 +101,18 @@ uint32_t TakeSignal(Process& process, Action* action) {
   }
 }
 
-// Sleeps until SIGCONT or SIGKILL.
+// Under table_lock, in the section that took the signal: a SIGCONT behind it must find the process
+// stopped.
 void Stop(Process& process, uint32_t number) {
-  Kernel& kernel = TheKernel();
-  {
-    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
-    if (number != SIGSTOP && IsOrphaned(process)) return;
-    process.state.store(ProcessState::kStopped);
-    process.continued = false;
-    process.wait_status = number << 8 | 0x7f;
-    TellParentOfStop(process, CLD_STOPPED, number);
-  }
+  if (number != SIGSTOP && IsOrphaned(process)) return;
+  process.state.store(ProcessState::kStopped);
+  process.continued = false;
+  process.wait_status = number << 8 | 0x7f;
+  TellParentOfStop(process, CLD_STOPPED, number);
+}
+
+// Sleeps until SIGCONT or SIGKILL.
+void StayStopped(Process& process) {
   for (;;) {
     const uint32_t seen = process.sleeper.word.load();
     if (process.state.load() != ProcessState::kStopped) return;
@@ -150,13 +151,14 @@ void TakeDefaultActions(Process& process) {
         if (action == Action::kHandle) continue;
         number = candidate;
         process.pending.fetch_and(~SignalBit(number));
+        if (action == Action::kStop) Stop(process, number);
         break;
       }
       UpdateAttention(process);
     }
     if (number == 0) return;
     if (action == Action::kEnd) End(number);
-    if (action == Action::kStop) Stop(process, number);
+    if (action == Action::kStop) StayStopped(process);
   }
 }
 
@@ -194,6 +196,7 @@ void PostLocked(Process& target, const SignalInfo& info) {
   if (!blocked && ActionOf(target, number) == Action::kIgnore) return;
   target.info[number] = info;
   target.pending.fetch_or(SignalBit(number));
+  if (blocked && (target.awaited & SignalBit(number)) != 0) target.sleeper.Notify();
   if (blocked) return;
   target.sleeper.attention.store(1);
   target.sleeper.Notify();
@@ -226,6 +229,15 @@ void SetTemporaryMask(uint64_t mask) {
   UpdateAttention(process);
 }
 
+void RestoreMask() {
+  Process& process = Current();
+  if (!process.has_saved_mask) return;
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  process.mask = process.saved_mask;
+  process.has_saved_mask = false;
+  UpdateAttention(process);
+}
+
 bool DeliverSignals(bool* restart) {
   Kernel& kernel = TheKernel();
   Process& process = Current();
@@ -255,12 +267,13 @@ bool DeliverSignals(bool* restart) {
         if ((disposition.flags & SA_RESETHAND) != 0) process.disposition[number] = {};
         UpdateAttention(process);
       }
+      if (action == Action::kStop) Stop(process, number);
     }
     switch (action) {
       case Action::kEnd:
         End(number);
       case Action::kStop:
-        Stop(process, number);
+        StayStopped(process);
         break;
       case Action::kHandle:
         if ((disposition.flags & SA_RESTART) == 0) *restart = false;

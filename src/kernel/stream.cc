@@ -149,8 +149,18 @@ int32_t StreamControl(OpenFile& file, uint32_t request, uint32_t argument) {
   return Store(argument, static_cast<int32_t>(ring.written.load() - ring.read.load()));
 }
 
+// A stream has one end inside, which is closed once: who opens it again shares the description.
+int32_t ReopenStream(OpenFile& file, uint32_t flags, OpenFile** out) {
+  const uint32_t access = flags & O_ACCMODE;
+  if ((access != O_WRONLY && !file.readable()) || (access != O_RDONLY && !file.writable()))
+    return -EACCES;
+  Retain(&file);
+  *out = &file;
+  return 0;
+}
+
 constexpr Operations kStreamOperations = {ReadStream,  WriteStream,   PollStream, StreamQueues,
-                                          CloseStream, StreamControl, "stream"};
+                                          CloseStream, StreamControl, "pipe",     ReopenStream};
 
 }  // namespace
 

@@ -13,8 +13,10 @@
 #include <cstring>
 
 #include "arena/platform.h"
+#include "kernel/file_lock.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/poll.h"
 #include "kernel/syscall.h"
 #include "kernel/terminal.h"
 
@@ -37,22 +39,101 @@ int64_t Transfer(OpenFile& file, Direction direction, uint32_t address, uint32_t
   return file.writable() ? file.operations->write(file, GuestPointer(address), size) : -EBADF;
 }
 
-int64_t TransferVector(const uint64_t* slots, Direction direction) {
-  OpenFile* file = FileOf(Arg(slots, 0));
-  const uint32_t count = Arg(slots, 2);
-  if (file == nullptr) return -EBADF;
+// What a call moves at once through the kernel's own memory.
+constexpr uint32_t kGatherBytes = 256 * 1024;
+
+struct GuestVectors {
+  GuestVector parts[IOV_MAX];
+  uint32_t count;
+  uint32_t bytes;  // of all parts
+};
+
+int32_t LoadVectors(uint32_t address, uint32_t count, GuestVectors* out) {
   if (count > IOV_MAX) return -EINVAL;
+  if (CopyIn(out->parts, address, count * sizeof(GuestVector)) != 0) return -EFAULT;
+  uint64_t bytes = 0;
+  for (uint32_t i = 0; i < count; ++i) bytes += out->parts[i].size;
+  if (bytes > INT32_MAX) return -EINVAL;
+  out->count = count;
+  out->bytes = static_cast<uint32_t>(bytes);
+  return 0;
+}
+
+// The bytes of `vectors` from `offset`, between the guest and `buffer`; 0 or -EFAULT.
+int32_t CopyVectors(const GuestVectors& vectors, uint32_t offset, std::byte* buffer, uint32_t size,
+                    Direction direction) {
+  for (uint32_t i = 0; i < vectors.count && size > 0; ++i) {
+    const GuestVector& part = vectors.parts[i];
+    if (offset >= part.size) {
+      offset -= part.size;
+      continue;
+    }
+    const uint32_t count = std::min(part.size - offset, size);
+    const uint64_t address = uint64_t{part.base} + offset;
+    if (address + count > UINT32_MAX) return -EFAULT;
+    void* guest = GuestPointer(static_cast<uint32_t>(address));
+    const int error = direction == Direction::kRead ? cordon_copy(guest, buffer, count)
+                                                    : cordon_copy(buffer, guest, count);
+    if (error != 0) return error;
+    buffer += count;
+    size -= count;
+    offset = 0;
+  }
+  return 0;
+}
+
+// One transfer of the file for many parts, because a write may not be torn by another one and a
+// read may not wait for a second part when it has bytes for the first.
+int64_t TransferGathered(OpenFile& file, const GuestVectors& vectors, Direction direction,
+                         std::byte* buffer, uint32_t buffer_bytes) {
   int64_t total = 0;
-  for (uint32_t i = 0; i < count; ++i) {
-    GuestVector part;
-    if (Load(&part, Arg(slots, 1) + i * sizeof part) != 0) return total > 0 ? total : -EFAULT;
-    if (part.size == 0) continue;
-    const int64_t moved = Transfer(*file, direction, part.base, part.size);
+  for (uint32_t done = 0; done < vectors.bytes;) {
+    const uint32_t size = std::min(vectors.bytes - done, buffer_bytes);
+    int64_t moved = direction == Direction::kWrite
+                        ? CopyVectors(vectors, done, buffer, size, direction)
+                        : file.operations->read(file, buffer, size);
+    if (moved == 0 && direction == Direction::kWrite)
+      moved = file.operations->write(file, buffer, size);
+    if (moved > 0 && direction == Direction::kRead &&
+        CopyVectors(vectors, done, buffer, static_cast<uint32_t>(moved), direction) != 0) {
+      moved = -EFAULT;
+    }
     if (moved < 0) return total > 0 ? total : moved;
     total += moved;
-    if (moved < part.size) break;
+    done += static_cast<uint32_t>(moved);
+    if (moved < size || direction == Direction::kRead) break;
   }
   return total;
+}
+
+int64_t TransferVector(const uint64_t* slots, Direction direction) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file == nullptr) return -EBADF;
+  GuestVectors vectors;
+  const int32_t error = LoadVectors(Arg(slots, 1), Arg(slots, 2), &vectors);
+  if (error != 0) return error;
+  const GuestVector* only = nullptr;
+  uint32_t used = 0;
+  for (uint32_t i = 0; i < vectors.count; ++i) {
+    if (vectors.parts[i].size == 0) continue;
+    only = &vectors.parts[i];
+    ++used;
+  }
+  if (used <= 1) {
+    return Transfer(*file, direction, used == 0 ? 0 : only->base, used == 0 ? 0 : only->size);
+  }
+  const bool is_open_for = direction == Direction::kRead ? file->readable() : file->writable();
+  if (!is_open_for || (file->flags.load() & O_PATH) != 0) return -EBADF;
+  std::byte small[1024];
+  if (vectors.bytes <= sizeof small)
+    return TransferGathered(*file, vectors, direction, small, sizeof small);
+  Arena& arena = *TheKernel().arena;
+  const uint32_t size = std::min(vectors.bytes, kGatherBytes);
+  auto* buffer = static_cast<std::byte*>(arena.AllocateBuffer(size));
+  if (buffer == nullptr) return -ENOMEM;
+  const int64_t moved = TransferGathered(*file, vectors, direction, buffer, size);
+  arena.Free(buffer, size);
+  return moved;
 }
 
 int64_t SysRead(const uint64_t* slots) {
@@ -95,6 +176,41 @@ int64_t SysPwrite(const uint64_t* slots) {
   uint64_t end = 0;
   return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
                               Arg(slots, 2), &end);
+}
+
+// Part by part: regular files do not wait, and an offset of its own shares nothing with others.
+int64_t TransferAt(const uint64_t* slots, Direction direction) {
+  int32_t error = 0;
+  OpenFile* file = NodeFile(Arg(slots, 0), &error);
+  if (file == nullptr) return error;
+  if (direction == Direction::kRead ? !file->readable() : !file->writable()) return -EBADF;
+  GuestVectors vectors;
+  error = LoadVectors(Arg(slots, 1), Arg(slots, 2), &vectors);
+  if (error != 0) return error;
+  vfs::FileSystem& fs = *file->node.fs;
+  const uint64_t offset = WideArg(slots, 3);
+  if (offset > INT64_MAX) return -EINVAL;
+  int64_t total = 0;
+  for (uint32_t i = 0; i < vectors.count; ++i) {
+    const GuestVector& part = vectors.parts[i];
+    if (uint64_t{part.base} + part.size > UINT32_MAX) return total > 0 ? total : -EFAULT;
+    const uint64_t at = offset + static_cast<uint64_t>(total);
+    uint64_t end = 0;
+    const int64_t moved =
+        direction == Direction::kRead
+            ? fs.Read(file->node.id, at, GuestPointer(part.base), part.size)
+            : fs.Write(file->node.id, at, GuestPointer(part.base), part.size, &end);
+    if (moved < 0) return total > 0 ? total : moved;
+    total += moved;
+    if (moved < part.size) break;
+  }
+  return total;
+}
+int64_t SysPreadv(const uint64_t* slots) {
+  return TransferAt(slots, Direction::kRead);
+}
+int64_t SysPwritev(const uint64_t* slots) {
+  return TransferAt(slots, Direction::kWrite);
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
@@ -177,12 +293,24 @@ int64_t SysFcntl(const uint64_t* slots) {
     case F_SETFL:
       file->flags.store((file->flags.load() & ~kChangeableFlags) | (argument & kChangeableFlags));
       return 0;
+    case 12:  // F_GETLK64, F_SETLK64, F_SETLKW64 of 32-bit Linux
+    case 13:
+    case 14:
+    case 36:  // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
+    case 37:
+    case 38:
+      return LockRecord(*file, Arg(slots, 1), argument);
     case F_GETPIPE_SZ:
     case F_SETPIPE_SZ:
       return 65536;
     default:
       return -EINVAL;
   }
+}
+
+int64_t SysFlock(const uint64_t* slots) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  return file == nullptr ? -EBADF : LockWhole(*file, Arg(slots, 1));
 }
 
 int64_t SysIoctl(const uint64_t* slots) {
@@ -312,18 +440,13 @@ int64_t SysGetdents(const uint64_t* slots) {
   return Arg(slots, 2) - writer.left;
 }
 
-struct GuestPoll {
-  int32_t descriptor;
-  int16_t events;
-  int16_t returned;
-};
-
 uint32_t ReadyEvents(OpenFile& file, uint32_t wanted) {
   return file.operations->poll(file) & (wanted | POLLERR | POLLHUP | POLLNVAL);
 }
 
-// Waits until one of `files` is ready. The number that is, 0 at the deadline, or kRestart.
-int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
+}  // namespace
+
+int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
   Process& process = Current();
   WaitQueue* queued[kPollWaiters] = {};
   uint32_t waiters = 0;
@@ -341,7 +464,7 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
     }
   }
   int32_t ready = 0;
-  for (;;) {
+  for (Wake wake = Wake::kWoken;;) {
     const uint32_t seen = process.sleeper.word.load();
     ready = 0;
     for (uint32_t i = 0; i < count; ++i) {
@@ -352,13 +475,12 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
           file == nullptr ? POLLNVAL : ReadyEvents(*file, static_cast<uint16_t>(polls[i].events)));
       ready += polls[i].returned != 0 ? 1 : 0;
     }
-    if (ready > 0 || deadline_ns == 0) break;
-    const Wake wake = process.sleeper.SleepFrom(seen, deadline_ns);
-    if (wake == Wake::kTimedOut) break;
+    if (ready > 0 || deadline_ns == 0 || wake == Wake::kTimedOut) break;
     if (wake == Wake::kInterrupted) {
       ready = -EINTR;
       break;
     }
+    wake = process.sleeper.SleepFrom(seen, deadline_ns);
   }
   while (waiters > 0) {
     --waiters;
@@ -366,6 +488,8 @@ int32_t PollFiles(GuestPoll* polls, uint32_t count, uint64_t deadline_ns) {
   }
   return ready;
 }
+
+namespace {
 
 struct GuestTime {
   int64_t seconds;
@@ -400,14 +524,15 @@ constexpr uint32_t kMaxPolled = 1024;
 int64_t SysPpoll(const uint64_t* slots) {
   const uint32_t count = Arg(slots, 1);
   if (count > kMaxPolled) return -EINVAL;
-  GuestPoll polls[kMaxPolled];
+  PollEntry polls[kMaxPolled];
   uint64_t deadline = 0;
-  int error = CopyIn(polls, Arg(slots, 0), count * sizeof(GuestPoll));
+  int error = CopyIn(polls, Arg(slots, 0), count * sizeof(PollEntry));
   if (error == 0) error = DeadlineOf(Arg(slots, 2), &deadline);
   if (error == 0) error = UseMask(Arg(slots, 3));
   if (error != 0) return error;
   const int32_t ready = PollFiles(polls, count, deadline);
-  if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(GuestPoll)) != 0) return -EFAULT;
+  if (ready >= 0) RestoreMask();
+  if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(PollEntry)) != 0) return -EFAULT;
   return ready;
 }
 
@@ -420,7 +545,7 @@ int64_t SysPselect(const uint64_t* slots) {
   for (int i = 0; i < 3; ++i) {
     if (Arg(slots, 1 + i) != 0 && CopyIn(sets[i], Arg(slots, 1 + i), bytes) != 0) return -EFAULT;
   }
-  GuestPoll polls[kMaxPolled];
+  PollEntry polls[kMaxPolled];
   uint32_t used = 0;
   for (uint32_t fd = 0; fd < count; ++fd) {
     const uint32_t bit = 1u << (fd % 32);
@@ -439,6 +564,7 @@ int64_t SysPselect(const uint64_t* slots) {
   if (error != 0) return error;
   const int32_t ready = PollFiles(polls, used, deadline);
   if (ready < 0) return ready;
+  RestoreMask();
   memset(sets, 0, sizeof sets);
   int64_t bits = 0;
   for (uint32_t i = 0; i < used; ++i) {
@@ -466,11 +592,14 @@ constexpr CallRow kRows[] = {
     {"writev", SysWritev},
     {"pread64", SysPread},
     {"pwrite64", SysPwrite},
+    {"preadv", SysPreadv},
+    {"pwritev", SysPwritev},
     {"_llseek", SysLlseek},
     {"close", SysClose},
     {"dup", SysDup},
     {"dup3", SysDup3},
     {"fcntl64", SysFcntl},
+    {"flock", SysFlock},
     {"ioctl", SysIoctl},
     {"ttyname", SysTtyname},
     {"pipe2", SysPipe2},

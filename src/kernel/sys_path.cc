@@ -10,6 +10,7 @@
 #include "arena/platform.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
+#include "kernel/path_calls.h"
 #include "kernel/syscall.h"
 #include "vfs/path_walk.h"
 
@@ -103,42 +104,26 @@ int StoreStat(uint32_t address, const vfs::Stat& from) {
   return Store(address, stat);
 }
 
-int64_t StatOpenFile(const OpenFile& file, uint32_t address) {
-  vfs::Stat stat = {};
-  if (file.node.fs != nullptr) {
-    const int error = file.node.fs->GetStat(file.node.id, &stat);
-    if (error != 0) return error;
-  } else {
-    stat.inode = reinterpret_cast<uint64_t>(file.object) >> 4 & 0xffffffff;
-    stat.mode = S_IFIFO | 0600;
-    stat.links = 1;
-    stat.uid = Current().who.uid;
-    stat.gid = Current().who.gid;
-  }
-  return StoreStat(address, stat);
-}
+}  // namespace
 
-int64_t SysOpenat(const uint64_t* slots) {
-  const GuestPath path(Arg(slots, 1));
-  const uint32_t flags = Arg(slots, 2);
+int64_t OpenAt(uint32_t descriptor, const GuestPath& path, uint32_t flags, uint32_t mode) {
   HeldNode found;
-  const vfs::WalkMode mode =
+  const vfs::WalkMode walk =
       (flags & O_NOFOLLOW) != 0 || (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)
           ? vfs::kNoFollow
           : vfs::kFollow;
-  int error = WalkFrom(Arg(slots, 0), path, mode, &found);
+  int error = WalkFrom(descriptor, path, walk, &found);
   bool created = false;
   const Process& process = Current();
   if (error == 0 && (flags & (O_CREAT | O_EXCL)) == (O_CREAT | O_EXCL)) return -EEXIST;
   if (error == -ENOENT && (flags & O_CREAT) != 0) {
     // A dangling link is created through, as Linux does.
     vfs::Node start;
-    if ((error = StartOf(Arg(slots, 0), path.view(), &start)) != 0) return error;
+    if ((error = StartOf(descriptor, path.view(), &start)) != 0) return error;
     error = vfs::WalkAndCreate(TheKernel().mounts, process.who, process.root, start, path.view(),
-                               S_IFREG | (Arg(slots, 3) & 07777 & ~process.umask), &found.node);
+                               S_IFREG | (mode & 07777 & ~process.umask), &found.node);
     created = error == 0;
-    if (error == -EEXIST && (flags & O_EXCL) == 0)
-      error = WalkFrom(Arg(slots, 0), path, mode, &found);
+    if (error == -EEXIST && (flags & O_EXCL) == 0) error = WalkFrom(descriptor, path, walk, &found);
   }
   if (error != 0) return error;
   vfs::FileSystem& fs = *found.node.fs;
@@ -163,64 +148,49 @@ int64_t SysOpenat(const uint64_t* slots) {
   return error != 0 ? error : Install(file, 0, (flags & O_CLOEXEC) != 0);
 }
 
-int64_t SysFstat(const uint64_t* slots) {
-  const OpenFile* file = FileOf(Arg(slots, 0));
-  return file == nullptr ? -EBADF : StatOpenFile(*file, Arg(slots, 1));
+int64_t StatDescriptor(uint32_t descriptor, vfs::Stat* out) {
+  const OpenFile* file = FileOf(descriptor);
+  if (file == nullptr) return -EBADF;
+  if (file->node.fs != nullptr) return file->node.fs->GetStat(file->node.id, out);
+  *out = {};
+  out->inode = reinterpret_cast<uint64_t>(file->object) >> 4 & 0xffffffff;
+  out->mode = S_IFIFO | 0600;
+  out->links = 1;
+  out->uid = Current().who.uid;
+  out->gid = Current().who.gid;
+  return 0;
 }
 
-int64_t SysFstatat(const uint64_t* slots) {
-  const GuestPath path(Arg(slots, 1));
-  const uint32_t flags = Arg(slots, 3);
+int64_t StatAt(uint32_t descriptor, const GuestPath& path, uint32_t flags, vfs::Stat* out) {
   if (path.length == 0 && (flags & AT_EMPTY_PATH) != 0) {
-    if (SignedArg(slots, 0) != AT_FDCWD) {
-      const OpenFile* file = FileOf(Arg(slots, 0));
-      return file == nullptr ? -EBADF : StatOpenFile(*file, Arg(slots, 2));
-    }
-    vfs::Stat own;
-    const int failed = Current().directory.fs->GetStat(Current().directory.id, &own);
-    return failed != 0 ? failed : StoreStat(Arg(slots, 2), own);
+    if (static_cast<int32_t>(descriptor) != AT_FDCWD) return StatDescriptor(descriptor, out);
+    return Current().directory.fs->GetStat(Current().directory.id, out);
   }
   HeldNode found;
-  int error = WalkFrom(Arg(slots, 0), path,
-                       (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
-  if (error != 0) return error;
-  vfs::Stat stat;
-  if ((error = found.node.fs->GetStat(found.node.id, &stat)) != 0) return error;
-  return StoreStat(Arg(slots, 2), stat);
+  const int error = WalkFrom(
+      descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
+  return error != 0 ? error : found.node.fs->GetStat(found.node.id, out);
 }
 
-int64_t MakeNode(uint32_t descriptor, const GuestPath& path, uint32_t mode, bool directory) {
+int64_t MakeNodeAt(uint32_t descriptor, const GuestPath& path, uint32_t mode) {
   Parent parent;
   const int error = WalkToParent(descriptor, path, &parent);
   if (error != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
-  if (parent.name.trailing_slash && !directory) return -ENOENT;
+  if (parent.name.trailing_slash && !S_ISDIR(mode)) return -ENOENT;
   vfs::Node made;
   vfs::FileSystem& fs = *parent.directory.node.fs;
-  const int failed =
-      fs.Create(Current().who, parent.directory.node.id, parent.name.view(), mode, 0, &made);
+  const int failed = fs.Create(Current().who, parent.directory.node.id, parent.name.view(),
+                               mode & ~Current().umask, 0, &made);
   if (failed != 0) return failed;
   fs.Release(made.id);
   return 0;
 }
 
-int64_t SysMkdirat(const uint64_t* slots) {
-  return MakeNode(Arg(slots, 0), GuestPath(Arg(slots, 1)),
-                  S_IFDIR | (Arg(slots, 2) & 01777 & ~Current().umask), true);
-}
-
-int64_t SysMknodat(const uint64_t* slots) {
-  const uint32_t type = Arg(slots, 2) & S_IFMT;
-  if (type != 0 && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK) return -EPERM;
-  const uint32_t mode = (type == 0 ? S_IFREG : type) | (Arg(slots, 2) & 07777 & ~Current().umask);
-  return MakeNode(Arg(slots, 0), GuestPath(Arg(slots, 1)), mode, false);
-}
-
-int64_t SysUnlinkat(const uint64_t* slots) {
-  const GuestPath path(Arg(slots, 1));
-  const bool directory = (Arg(slots, 2) & AT_REMOVEDIR) != 0;
+int64_t UnlinkAt(uint32_t descriptor, const GuestPath& path, uint32_t flags) {
+  const bool directory = (flags & AT_REMOVEDIR) != 0;
   Parent parent;
-  const int error = WalkToParent(Arg(slots, 0), path, &parent);
+  const int error = WalkToParent(descriptor, path, &parent);
   if (error != 0) return error;
   if (parent.name.is_dots())
     return !directory ? -EISDIR : parent.name.view() == "." ? -EINVAL : -ENOTEMPTY;
@@ -230,42 +200,37 @@ int64_t SysUnlinkat(const uint64_t* slots) {
       directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
 }
 
-int64_t SysSymlinkat(const uint64_t* slots) {
-  const GuestPath target(Arg(slots, 0));
-  const GuestPath path(Arg(slots, 2));
+int64_t SymlinkAt(const GuestPath& target, uint32_t descriptor, const GuestPath& path) {
   Parent parent;
   if (target.length < 0) return target.length;
   if (target.length == 0) return -ENOENT;
-  const int error = WalkToParent(Arg(slots, 1), path, &parent);
+  const int error = WalkToParent(descriptor, path, &parent);
   if (error != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
   return parent.directory.node.fs->Symlink(Current().who, parent.directory.node.id,
                                            parent.name.view(), target.view());
 }
 
-int64_t SysLinkat(const uint64_t* slots) {
-  const GuestPath from(Arg(slots, 1));
-  const GuestPath to(Arg(slots, 3));
+int64_t LinkAt(uint32_t from, const GuestPath& from_path, uint32_t to, const GuestPath& to_path,
+               uint32_t flags) {
   HeldNode found;
-  int error =
-      WalkFrom(Arg(slots, 0), from,
-               (Arg(slots, 4) & AT_SYMLINK_FOLLOW) != 0 ? vfs::kFollow : vfs::kNoFollow, &found);
+  int error = WalkFrom(from, from_path,
+                       (flags & AT_SYMLINK_FOLLOW) != 0 ? vfs::kFollow : vfs::kNoFollow, &found);
   if (error != 0) return error;
   Parent parent;
-  if ((error = WalkToParent(Arg(slots, 2), to, &parent)) != 0) return error;
+  if ((error = WalkToParent(to, to_path, &parent)) != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
   if (parent.directory.node.fs != found.node.fs) return -EXDEV;
   return found.node.fs->Link(Current().who, found.node.id, parent.directory.node.id,
                              parent.name.view());
 }
 
-int64_t Rename(const uint64_t* slots, uint32_t flags) {
-  const GuestPath from(Arg(slots, 1));
-  const GuestPath to(Arg(slots, 3));
+int64_t RenameAt(uint32_t from, const GuestPath& from_path, uint32_t to, const GuestPath& to_path,
+                 uint32_t flags) {
   Parent source;
   Parent target;
-  int error = WalkToParent(Arg(slots, 0), from, &source);
-  if (error == 0) error = WalkToParent(Arg(slots, 2), to, &target);
+  int error = WalkToParent(from, from_path, &source);
+  if (error == 0) error = WalkToParent(to, to_path, &target);
   if (error != 0) return error;
   if (source.name.is_dots() || target.name.is_dots()) return -EBUSY;
   if (source.directory.node.fs != target.directory.node.fs) return -EXDEV;
@@ -273,23 +238,81 @@ int64_t Rename(const uint64_t* slots, uint32_t flags) {
                                           source.name.view(), target.directory.node.id,
                                           target.name.view(), flags);
 }
-int64_t SysRenameat(const uint64_t* slots) {
-  return Rename(slots, 0);
-}
-int64_t SysRenameat2(const uint64_t* slots) {
-  return Arg(slots, 4) > 2 ? -EINVAL : Rename(slots, Arg(slots, 4));
-}
 
-int64_t SysReadlinkat(const uint64_t* slots) {
-  const GuestPath path(Arg(slots, 1));
+int64_t ReadLinkAt(uint32_t descriptor, const GuestPath& path, uint32_t address, uint32_t size) {
   HeldNode found;
-  const int error = WalkFrom(Arg(slots, 0), path, vfs::kNoFollow, &found);
+  const int error = WalkFrom(descriptor, path, vfs::kNoFollow, &found);
   if (error != 0) return error;
   char text[4096];
-  const int64_t size =
-      found.node.fs->ReadLink(found.node.id, text, std::min<uint32_t>(Arg(slots, 3), sizeof text));
-  if (size < 0) return size;
-  return CopyOut(Arg(slots, 2), text, static_cast<uint32_t>(size)) != 0 ? -EFAULT : size;
+  const int64_t length =
+      found.node.fs->ReadLink(found.node.id, text, std::min<uint32_t>(size, sizeof text));
+  if (length < 0) return length;
+  return CopyOut(address, text, static_cast<uint32_t>(length)) != 0 ? -EFAULT : length;
+}
+
+int64_t ChangeAt(uint32_t descriptor, const GuestPath& path, uint32_t flags,
+                 const vfs::Attributes& change) {
+  HeldNode found;
+  const int error = WalkFrom(
+      descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
+  return error != 0 ? error : found.node.fs->SetAttributes(Current().who, found.node.id, change);
+}
+
+int64_t ChangeDescriptor(uint32_t descriptor, const vfs::Attributes& change) {
+  const OpenFile* file = FileOf(descriptor);
+  if (file == nullptr) return -EBADF;
+  return file->node.fs == nullptr
+             ? -EINVAL
+             : file->node.fs->SetAttributes(Current().who, file->node.id, change);
+}
+
+namespace {
+
+int64_t SysOpenat(const uint64_t* slots) {
+  return OpenAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), Arg(slots, 3));
+}
+
+int64_t SysFstat(const uint64_t* slots) {
+  vfs::Stat stat = {};
+  const int64_t error = StatDescriptor(Arg(slots, 0), &stat);
+  return error != 0 ? error : StoreStat(Arg(slots, 1), stat);
+}
+int64_t SysFstatat(const uint64_t* slots) {
+  vfs::Stat stat = {};
+  const int64_t error = StatAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 3), &stat);
+  return error != 0 ? error : StoreStat(Arg(slots, 2), stat);
+}
+
+int64_t SysMkdirat(const uint64_t* slots) {
+  return MakeNodeAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), S_IFDIR | (Arg(slots, 2) & 01777));
+}
+int64_t SysMknodat(const uint64_t* slots) {
+  const uint32_t type = Arg(slots, 2) & S_IFMT;
+  if (type != 0 && type != S_IFREG && type != S_IFIFO && type != S_IFSOCK) return -EPERM;
+  return MakeNodeAt(Arg(slots, 0), GuestPath(Arg(slots, 1)),
+                    (type == 0 ? S_IFREG : type) | (Arg(slots, 2) & 07777));
+}
+int64_t SysUnlinkat(const uint64_t* slots) {
+  return UnlinkAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2));
+}
+int64_t SysSymlinkat(const uint64_t* slots) {
+  return SymlinkAt(GuestPath(Arg(slots, 0)), Arg(slots, 1), GuestPath(Arg(slots, 2)));
+}
+int64_t SysLinkat(const uint64_t* slots) {
+  return LinkAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), GuestPath(Arg(slots, 3)),
+                Arg(slots, 4));
+}
+int64_t SysRenameat(const uint64_t* slots) {
+  return RenameAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), GuestPath(Arg(slots, 3)),
+                  0);
+}
+int64_t SysRenameat2(const uint64_t* slots) {
+  return Arg(slots, 4) > 2 ? -EINVAL
+                           : RenameAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2),
+                                      GuestPath(Arg(slots, 3)), Arg(slots, 4));
+}
+int64_t SysReadlinkat(const uint64_t* slots) {
+  return ReadLinkAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), Arg(slots, 3));
 }
 
 int64_t Accessible(uint32_t descriptor, const GuestPath& path, uint32_t mode, uint32_t flags) {
@@ -343,23 +366,6 @@ int64_t SysGetcwd(const uint64_t* slots) {
   return CopyOut(Arg(slots, 0), text, static_cast<uint32_t>(size)) != 0 ? -EFAULT : size;
 }
 
-int64_t Change(uint32_t descriptor, uint32_t path_at, uint32_t flags,
-               const vfs::Attributes& change) {
-  const GuestPath path(path_at);
-  HeldNode found;
-  const int error = WalkFrom(
-      descriptor, path, (flags & AT_SYMLINK_NOFOLLOW) != 0 ? vfs::kNoFollow : vfs::kFollow, &found);
-  return error != 0 ? error : found.node.fs->SetAttributes(Current().who, found.node.id, change);
-}
-
-int64_t ChangeOpen(uint32_t descriptor, const vfs::Attributes& change) {
-  const OpenFile* file = FileOf(descriptor);
-  if (file == nullptr) return -EBADF;
-  return file->node.fs == nullptr
-             ? -EINVAL
-             : file->node.fs->SetAttributes(Current().who, file->node.id, change);
-}
-
 vfs::Attributes ModeChange(uint32_t mode) {
   vfs::Attributes change;
   change.fields = vfs::Attributes::kMode;
@@ -375,17 +381,17 @@ vfs::Attributes OwnerChange(uint32_t uid, uint32_t gid) {
   return change;
 }
 int64_t SysFchmod(const uint64_t* slots) {
-  return ChangeOpen(Arg(slots, 0), ModeChange(Arg(slots, 1)));
+  return ChangeDescriptor(Arg(slots, 0), ModeChange(Arg(slots, 1)));
 }
 int64_t SysFchmodat(const uint64_t* slots) {
-  return Change(Arg(slots, 0), Arg(slots, 1), 0, ModeChange(Arg(slots, 2)));
+  return ChangeAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), 0, ModeChange(Arg(slots, 2)));
 }
 int64_t SysFchown(const uint64_t* slots) {
-  return ChangeOpen(Arg(slots, 0), OwnerChange(Arg(slots, 1), Arg(slots, 2)));
+  return ChangeDescriptor(Arg(slots, 0), OwnerChange(Arg(slots, 1), Arg(slots, 2)));
 }
 int64_t SysFchownat(const uint64_t* slots) {
-  return Change(Arg(slots, 0), Arg(slots, 1), Arg(slots, 4),
-                OwnerChange(Arg(slots, 2), Arg(slots, 3)));
+  return ChangeAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 4),
+                  OwnerChange(Arg(slots, 2), Arg(slots, 3)));
 }
 
 int64_t SysUtimensat(const uint64_t* slots) {
@@ -412,8 +418,8 @@ int64_t SysUtimensat(const uint64_t* slots) {
       }
     }
   }
-  if (Arg(slots, 1) == 0) return ChangeOpen(Arg(slots, 0), change);
-  return Change(Arg(slots, 0), Arg(slots, 1), Arg(slots, 3), change);
+  if (Arg(slots, 1) == 0) return ChangeDescriptor(Arg(slots, 0), change);
+  return ChangeAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 3), change);
 }
 
 int64_t SysTruncate(const uint64_t* slots) {

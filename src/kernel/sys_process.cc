@@ -367,14 +367,6 @@ int64_t SysPrlimit(const uint64_t* slots) {
   return Arg(slots, 3) == 0 ? 0 : Store(Arg(slots, 3), limit);
 }
 
-int64_t SysUname(const uint64_t* slots) {
-  struct {
-    char system[65], node[65], release[65], version[65], machine[65], domain[65];
-  } out = {"Linux", "", "6.1.0-cordon", "Cordon", "wasm32", "(none)"};
-  memcpy(out.node, TheKernel().hostname, sizeof out.node);
-  return CopyOut(Arg(slots, 0), &out, sizeof out);
-}
-
 // Groups are fixed; giving up the superuser's identity is for ever, as saved identities follow.
 int64_t SetIdentity(uint32_t id, uint32_t* own, uint32_t* saved) {
   if (id == UINT32_MAX) return 0;
@@ -414,12 +406,6 @@ int64_t SysGetresgid(const uint64_t* slots) {
     if (Store(Arg(slots, i), ids[i]) != 0) return -EFAULT;
   }
   return 0;
-}
-
-int64_t SysAffinity(const uint64_t* slots) {
-  uint32_t mask = 3;
-  if (Arg(slots, 1) < 4) return -EINVAL;
-  return Store(Arg(slots, 2), mask) != 0 ? -EFAULT : 4;
 }
 
 constexpr CallRow kRows[] = {
@@ -463,7 +449,6 @@ constexpr CallRow kRows[] = {
     {"set_tid_address", SysSetTidAddress},
     {"set_robust_list", SysNothing},
     {"sched_yield", SysNothing},
-    {"sched_getaffinity", SysAffinity},
     {"membarrier", SysNothing},
     {"mmap2", SysMmap},
     {"munmap", SysMunmap},
@@ -473,7 +458,6 @@ constexpr CallRow kRows[] = {
     {"brk", SysBrk},
     {"getrusage", SysGetrusage},
     {"prlimit64", SysPrlimit},
-    {"uname", SysUname},
 };
 
 }  // namespace

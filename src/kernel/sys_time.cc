@@ -8,6 +8,7 @@
 #include "kernel/guest_memory.h"
 #include "kernel/process.h"
 #include "kernel/syscall.h"
+#include "kernel/wasi.h"
 
 namespace cordon::kernel {
 namespace {
@@ -164,6 +165,10 @@ int64_t SysMissing(const uint64_t* /*slots*/) {
   return -ENOSYS;
 }
 
+// Inherited by clones.
+std::string_view added_module;
+CallTable added_calls = {nullptr, 0};
+
 struct Declared {
   std::string_view name;
   size_t parameters;
@@ -174,25 +179,77 @@ constexpr Declared kDeclared[] = {
 #undef SYSCALL
 };
 
+// By name, for the loader: a program imports some eighty calls at each start. Filled at boot.
+struct KnownCall {
+  const Declared* declared;
+  CallHandler handler;
+};
+constexpr uint32_t kKnownCalls = 512;
+static_assert(std::size(kDeclared) * 2 <= kKnownCalls);
+KnownCall known_calls[kKnownCalls];
+
+// FNV-1a.
+uint32_t HashOf(std::string_view name) {
+  uint32_t hash = 2166136261;
+  for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 16777619;
+  return hash;
+}
+
+CallHandler HandlerOf(std::string_view name) {
+  for (const CallTable& table :
+       {FileCalls(), PathCalls(), ProcessCalls(), SystemCalls(), TimeCalls()}) {
+    for (size_t i = 0; i < table.count; ++i) {
+      if (table.rows[i].name == name) return table.rows[i].handler;
+    }
+  }
+  return SysMissing;
+}
+
+// Without a handler: there is no such call.
+const KnownCall& Find(std::string_view name) {
+  for (uint32_t at = HashOf(name);; ++at) {
+    const KnownCall& known = known_calls[at % kKnownCalls];
+    if (known.handler == nullptr || known.declared->name == name) return known;
+  }
+}
+
 }  // namespace
+
+void PrepareCalls() {
+  for (const Declared& declared : kDeclared) {
+    uint32_t at = HashOf(declared.name);
+    while (known_calls[at % kKnownCalls].handler != nullptr) ++at;
+    known_calls[at % kKnownCalls] = {&declared, HandlerOf(declared.name)};
+  }
+}
+
+void AddModule(std::string_view module, const CallTable& table) {
+  added_module = module;
+  added_calls = table;
+}
 
 CallTable TimeCalls() {
   return {kRows, std::size(kRows)};
 }
 
-CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters) {
-  if (module != "cordon") return nullptr;
-  for (const Declared& declared : kDeclared) {
-    if (declared.name != name) continue;
-    if (declared.parameters != parameters) return nullptr;
-    for (const CallTable& table : {FileCalls(), PathCalls(), ProcessCalls(), TimeCalls()}) {
-      for (size_t i = 0; i < table.count; ++i) {
-        if (table.rows[i].name == name) return table.rows[i].handler;
-      }
-    }
-    return SysMissing;
+CallHandler CallNamed(std::string_view name) {
+  return Find(name).handler;
+}
+
+ImportMatch FindCall(std::string_view module, std::string_view name, const FunctionType& type,
+                     CallHandler* handler) {
+  for (size_t i = 0; i < added_calls.count && module == added_module; ++i) {
+    if (added_calls.rows[i].name != name) continue;
+    *handler = added_calls.rows[i].handler;
+    return ImportMatch::kMatches;
   }
-  return nullptr;
+  if (module == kWasiModule) return FindWasiCall(name, type, handler);
+  if (module != "cordon") return ImportMatch::kUnknown;
+  const KnownCall& known = Find(name);
+  if (known.handler == nullptr) return ImportMatch::kUnknown;
+  if (!IsCordonType(known.declared->parameters, type)) return ImportMatch::kOtherType;
+  *handler = known.handler;
+  return ImportMatch::kMatches;
 }
 
 }  // namespace cordon::kernel

@@ -8,12 +8,23 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernel/import_names.h"
+
 namespace cordon::kernel {
 
 using CallHandler = int64_t (*)(const uint64_t* slots);
 
-// Null: neither in the table of `cordon` nor in WASI preview 1, or not with that many parameters.
-CallHandler FindCall(std::string_view module, std::string_view name, size_t parameters);
+// At boot, before FindCall.
+void PrepareCalls();
+// The handler is set if it matches.
+ImportMatch FindCall(std::string_view module, std::string_view name, const FunctionType& type,
+                     CallHandler* handler);
+// Of module `cordon`; null if there is none.
+CallHandler CallNamed(std::string_view name);
+
+struct CallTable;
+// One more import module, for a template that is built for a test; before RunService.
+void AddModule(std::string_view module, const CallTable& table);
 
 inline uint32_t Arg(const uint64_t* slots, int index) {
   return static_cast<uint32_t>(slots[index]);
@@ -37,6 +48,7 @@ struct CallTable {
 CallTable FileCalls();
 CallTable PathCalls();
 CallTable ProcessCalls();
+CallTable SystemCalls();
 CallTable TimeCalls();
 
 }  // namespace cordon::kernel

@@ -70,7 +70,11 @@ int MemoryFs::GrowDirectory(Inode* inode) {
     objects_->Free(directory.entries, directory.capacity * sizeof(DirectoryEntry));
     objects_->Free(directory.table, directory.capacity * 2 * sizeof(uint32_t));
   }
-  directory = grown;
+  // Not the parent: that one changes under the rename lock, which is not held here.
+  directory.entries = grown.entries;
+  directory.table = grown.table;
+  directory.capacity = grown.capacity;
+  directory.used = grown.used;
   return 0;
 }
 

@@ -129,6 +129,9 @@ class FileSystem {
   virtual int64_t SeekHole(uint64_t id, uint64_t offset, int whence) = 0;
   // The length of the target, cut to size.
   virtual int64_t ReadLink(uint64_t id, char* to, uint64_t size) = 0;
+  // Of a link that leads to a node and not to a path: 1 and the node, referenced. 0: it has a
+  // target.
+  virtual int FollowTo(uint64_t /*id*/, Node* /*out*/) { return 0; }
   // Lists without "." and ".."; cookie 0 is the beginning. Entries that stay are seen exactly once.
   virtual int List(uint64_t directory, uint64_t cookie, DirectorySink sink) = 0;
   virtual int StatFileSystem(FileSystemStat* out) = 0;

@@ -131,6 +131,13 @@ class Walker {
   // What is left to walk becomes the target and what was left behind the link.
   int FollowLink(const Node& link) {
     if (++links_ > kMaxLinks) return -ELOOP;
+    Node target_node;
+    const int leads = link.fs->FollowTo(link.id, &target_node);
+    if (leads < 0) return leads;
+    if (leads > 0) {
+      Move(target_node, target_node.fs->ModeOf(target_node.id));
+      return 0;
+    }
     if (left_.size() > kMaxPath) return -ENAMETOOLONG;
     char* rest = buffer_ + sizeof buffer_ - left_.size();
     memmove(rest, left_.data(), left_.size());

@@ -17,6 +17,9 @@
 namespace cordon::wasm {
 
 inline constexpr uint64_t kPageSize = 65536;
+// One less than the core specification allows: an index in the last 64 KiB always traps, which
+// compiled code relies upon for negative displacements.
+inline constexpr uint32_t kMaxMemoryPages = 65535;
 // What a caller reserves without access rights around a linear memory, so that every address a
 // 32-bit index and a 32-bit offset can form is inside it.
 inline constexpr uint64_t kMemoryGuardBefore = uint64_t{2} << 30;

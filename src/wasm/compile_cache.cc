@@ -43,8 +43,12 @@ Status WriteAll(int fd, std::span<const std::byte> bytes) {
   return {};
 }
 
-// Opens a folder of this user below `parent`, making it if it is not there.
-Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name) {
+constexpr mode_t kOthers = 077;
+constexpr mode_t kOthersWrite = 022;
+
+// Opens a folder of this user below `parent`, making it if it is not there. Others may do nothing
+// with it that is in `forbidden`, as mode bits.
+Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name, mode_t forbidden) {
   if (mkdirat(parent, name.c_str(), 0700) != 0 && errno != EEXIST) {
     return SystemError("mkdirat(" + name + ", 0700)");
   }
@@ -55,9 +59,11 @@ Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name) {
   if (status.st_uid != geteuid()) {
     return Fail(ErrorCode::kInvalid, "the cache folder " + name + " belongs to another user");
   }
-  if ((status.st_mode & 077) != 0) {
+  if ((status.st_mode & forbidden) != 0) {
     return Fail(ErrorCode::kInvalid,
-                "others may enter the cache folder " + name + "; it must have mode 0700");
+                forbidden == kOthersWrite
+                    ? "others may write to the cache folder " + name
+                    : "others may enter the cache folder " + name + "; it must have mode 0700");
   }
   return folder;
 }
@@ -100,9 +106,9 @@ Result<CompileCache> CompileCache::Open(const std::string& parent, std::string c
   }
   const OwnedFd base(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!base.valid()) return SystemError("open(" + parent + ", O_DIRECTORY)");
-  Result<OwnedFd> own = OpenOwnFolder(base.get(), "cordon");
+  Result<OwnedFd> own = OpenOwnFolder(base.get(), "cordon", kOthersWrite);
   if (!own) return std::unexpected(own.error());
-  Result<OwnedFd> objects = OpenOwnFolder(own->get(), "objects");
+  Result<OwnedFd> objects = OpenOwnFolder(own->get(), "objects", kOthers);
   if (!objects) return std::unexpected(objects.error());
   return CompileCache(std::move(*objects), std::move(compiler));
 }

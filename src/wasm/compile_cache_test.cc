@@ -112,7 +112,7 @@ TEST_F(CompileCacheTest, WritersAtTheSameTimeAgree) {
 
 TEST_F(CompileCacheTest, FoldersOfOthersAndLinksAreRefused) {
   fs::create_directory(parent_ + "/cordon");
-  chmod((parent_ + "/cordon").c_str(), 0755);
+  chmod((parent_ + "/cordon").c_str(), 0775);
   EXPECT_FALSE(Open().has_value());
   chmod((parent_ + "/cordon").c_str(), 0700);
   fs::create_directory(parent_ + "/elsewhere");

@@ -4,6 +4,9 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
+
 #include "wasm/instance.h"
 
 namespace cordon::wasm {
@@ -22,6 +25,8 @@ void SetMemoryBase(const std::byte* base, bool can_use_wrgsbase) {
 }
 
 Status ReserveMemory(uint32_t min_pages, uint32_t max_pages, Memory* memory) {
+  max_pages = std::min(max_pages, kMaxMemoryPages);
+  if (min_pages > max_pages) return SystemError("linear memory of 4 GiB", ENOMEM);
   void* start = mmap(nullptr, kMemoryGuardBefore + kMemoryReservation, PROT_NONE,
                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (start == MAP_FAILED) return SystemError("mmap(linear memory, PROT_NONE)");

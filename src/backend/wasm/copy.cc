@@ -70,8 +70,8 @@ Status CopyNodeIn(Mailbox& mailbox, const HostName& from, const std::string& to,
   const Result<std::vector<std::string>> names = ListHostDirectory(fd.get(), from.shown);
   if (!names) return std::unexpected(names.error());
   for (const std::string& name : *names) {
-    CORDON_TRY(CopyNodeIn(mailbox, {fd.get(), name, from.shown + "/" + name}, to + "/" + name,
-                          O_NOFOLLOW));
+    const std::string below = "/" + name;
+    CORDON_TRY(CopyNodeIn(mailbox, {fd.get(), name, from.shown + below}, to + below, O_NOFOLLOW));
   }
   return {};
 }
@@ -132,7 +132,8 @@ Status MakeLinkOut(const std::string& target, const HostName& to) {
   return {};
 }
 
-Status CopyNodeOut(Mailbox& mailbox, const std::string& from, const HostName& to, int depth) {
+Status CopyNodeOut(Mailbox& mailbox, const std::string& from, const HostName& to, int depth,
+                   std::vector<std::string>& skipped) {
   if (depth > kMaxDepth) return Fail(ErrorCode::kLimit, "directories nested too deeply", from);
   const Result<GuestStat> stat = mailbox.ReadStat(from);
   if (!stat) return std::unexpected(stat.error());
@@ -141,7 +142,8 @@ Status CopyNodeOut(Mailbox& mailbox, const std::string& from, const HostName& to
   if (S_ISREG(stat->mode)) return CopyFileOut(mailbox, from, mode, to);
   if (S_ISLNK(stat->mode)) return MakeLinkOut(stat->link_target, to);
   if (!S_ISDIR(stat->mode)) {
-    return Fail(ErrorCode::kUnsupported, "only files, directories and links are copied", from);
+    skipped.push_back(from);
+    return {};
   }
   if (mkdirat(to.directory, to.name.c_str(), 0700) != 0 && errno != EEXIST) {
     return SystemError("mkdirat(" + to.shown + ")");
@@ -156,7 +158,8 @@ Status CopyNodeOut(Mailbox& mailbox, const std::string& from, const HostName& to
       return Fail(ErrorCode::kCorrupt, "the sandbox names a file '" + entry.name + "'", from);
     }
     CORDON_TRY(CopyNodeOut(mailbox, from + "/" + entry.name,
-                           {directory->get(), entry.name, to.shown + "/" + entry.name}, depth + 1));
+                           {directory->get(), entry.name, to.shown + "/" + entry.name}, depth + 1,
+                           skipped));
   }
   if (fchmod(directory->get(), mode | 0700) != 0) return SystemError("fchmod(" + to.shown + ")");
   return {};
@@ -175,7 +178,9 @@ Status CopyIn(Mailbox& mailbox, const std::vector<CopyRequest>& requests) {
   return {};
 }
 
-Status CopyOut(Mailbox& mailbox, const std::vector<CopyRequest>& requests) {
+Result<std::vector<std::string>> CopyOut(Mailbox& mailbox,
+                                         const std::vector<CopyRequest>& requests) {
+  std::vector<std::string> skipped;
   for (const CopyRequest& request : requests) {
     const size_t slash = request.to.find_last_not_of('/') == std::string::npos
                              ? std::string::npos
@@ -188,9 +193,11 @@ Status CopyOut(Mailbox& mailbox, const std::vector<CopyRequest>& requests) {
     // The user named the folder: links in its path are his.
     const OwnedFd directory(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!directory.valid()) return SystemError("open(" + folder + ")");
-    CORDON_TRY(CopyNodeOut(mailbox, request.from, {directory.get(), name, request.to}, 0));
+    const Status copied =
+        CopyNodeOut(mailbox, request.from, {directory.get(), name, request.to}, 0, skipped);
+    if (!copied) return std::unexpected(copied.error());
   }
-  return {};
+  return skipped;
 }
 
 }  // namespace cordon::backend

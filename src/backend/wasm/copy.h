@@ -1,8 +1,8 @@
 #ifndef CORDON_BACKEND_WASM_COPY_H_
 #define CORDON_BACKEND_WASM_COPY_H_
 
-// Files and trees between the host and the sandbox. Regular files, directories and symbolic links,
-// with their permissions; everything else is refused by name.
+// Files and trees between the host and the sandbox: regular files, directories and symbolic links,
+// with their permissions.
 
 #include <vector>
 
@@ -17,7 +17,9 @@ namespace cordon::backend {
 
 // The tree is the guest's and hostile: it is written beneath the directory that the user named, and
 // nothing in it can make the keeper write elsewhere.
-[[nodiscard]] Status CopyOut(Mailbox& mailbox, const std::vector<CopyRequest>& requests);
+// The names of what was left out: FIFOs, sockets and devices.
+[[nodiscard]] Result<std::vector<std::string>> CopyOut(Mailbox& mailbox,
+                                                       const std::vector<CopyRequest>& requests);
 
 }  // namespace cordon::backend
 

@@ -120,7 +120,7 @@ Result<std::unique_ptr<Keeper>> Keeper::Start(const SandboxOptions& options) {
   Result<OwnedFd> userland = OpenProgram(options.userland_path);
   if (!userland) return std::unexpected(userland.error());
   std::unique_ptr<Keeper> keeper(new Keeper);
-  Result<MemoryFiles> files = MemoryFiles::Create(options.sizes, {});
+  Result<MemoryFiles> files = MemoryFiles::Create(options.sizes, options.code);
   if (!files) return std::unexpected(files.error());
   keeper->files_ = std::move(*files);
   CORDON_TRY(keeper->DescribeUserland(userland->get()));
@@ -215,9 +215,8 @@ Status Keeper::HandleDeath(pid_t pid, int code, int status) {
   for (uint32_t i = 0; i < control::kMaxSlots; ++i) {
     const control::Slot& slot = page().slots[i];
     if (inner == 0 || slot.host_pid.load() != inner) continue;
-    const uint32_t state = slot.state.load();
-    if (state == control::Slot::kGone) return {};
-    if (state != control::Slot::kLive) continue;
+    // One that was just saying goodbye may still hold the lock of the process table.
+    if (slot.state.load() != control::Slot::kLive) continue;
     if (slot.inside.load() != 0) break;
     unreported_.push_back(
         {i, static_cast<uint32_t>(code == CLD_EXITED ? status << 8 : status & 0x7f)});
@@ -287,7 +286,7 @@ Result<ServiceAnswer> Keeper::Call(const ServiceCall& call) {
   answer.result = mailbox.result.load();
   const uint32_t size = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
   answer.payload.resize(size);
-  memcpy(answer.payload.data(), mailbox.payload, size);
+  if (size > 0) memcpy(answer.payload.data(), mailbox.payload, size);
   mailbox.state.store(control::Mailbox::kIdle);
   return answer;
 }

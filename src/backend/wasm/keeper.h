@@ -31,6 +31,7 @@ struct SandboxOptions {
   std::string template_path;
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
+  std::span<const std::byte> code;  // of the code window
 };
 
 // One request to the service process.

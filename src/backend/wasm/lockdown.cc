@@ -46,13 +46,16 @@ Status ClearCapabilities() {
 }
 
 Status ClearBoundingSet() {
-  for (unsigned long capability = 0; prctl(PR_CAPBSET_READ, capability) == 1; ++capability) {
+  // Those that are already gone read 0, those that this kernel does not have are an error.
+  for (unsigned long capability = 0;; ++capability) {
+    const int is_there = prctl(PR_CAPBSET_READ, capability);
+    if (is_there < 0) return {};
+    if (is_there == 0) continue;
     // Needs CAP_SETPCAP; without it there is nothing to gain the others with either.
     if (prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM) {
       return SystemError("prctl(PR_CAPBSET_DROP)");
     }
   }
-  return {};
 }
 
 Status BecomeUser(uint32_t id) {

@@ -76,6 +76,17 @@ Status Mailbox::KillAll() {
   return {};
 }
 
+Status Mailbox::CheckKernel() {
+  const Result<ServiceAnswer> answer =
+      Call(control::Request::kCheck, {}, {}, "check of the kernel");
+  if (!answer) return std::unexpected(answer.error());
+  if (answer->result == 0) return {};
+  return Fail(ErrorCode::kCorrupt,
+              "invariants of the kernel are violated:\n" +
+                  std::string(reinterpret_cast<const char*>(answer->payload.data()),
+                              answer->payload.size()));
+}
+
 Status Mailbox::MakeDirectory(const std::string& path, uint32_t mode) {
   CORDON_TRY(
       Call(control::Request::kMakeDir, {mode}, path + '\0', "directory in the sandbox: " + path));

@@ -46,6 +46,8 @@ class Mailbox {
   [[nodiscard]] Status Signal(uint32_t job, int number);
   [[nodiscard]] Status Resize(uint32_t job, uint32_t rows, uint32_t columns);
   [[nodiscard]] Status KillAll();
+  // The kernel verifies its own data; an error names what is wrong.
+  [[nodiscard]] Status CheckKernel();
   [[nodiscard]] Result<control::Usage> ReadUsage();
 
   // Parents are made too; a directory that exists is no failure.

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <csignal>
 #include <memory>
+#include <thread>
 
 #include "backend/wasm/client_signals.h"
 #include "backend/wasm/copy.h"
@@ -40,16 +41,18 @@ class CommandRun {
     CORDON_TRY(StartSandbox());
     const ClientSignals signals(keeper_->page());
     Mailbox mailbox(*keeper_);
+    for (const Module& module : request_.modules) CORDON_TRY(PlaceModule(mailbox, module));
     CORDON_TRY(CopyIn(mailbox, request_.copy_in));
     StartStreams();
     CORDON_TRY(Spawn(mailbox));
     Await(mailbox, signals, start);
     CollectUsage(mailbox);
+    if (request_.check_kernel && EndedInOrder()) CheckKernel(mailbox);
     const bool copies = !request_.copy_out.empty() && EndedInOrder() && mailbox.KillAll();
     if (!copies) keeper_->Kill();
     FinishOutput();
     Status copied;
-    if (copies) copied = CopyOut(mailbox, request_.copy_out);
+    if (copies) copied = CopyFilesOut(mailbox);
     keeper_->Kill();
     report_.cpu_time =
         duration_cast<microseconds>(UsageSampler::TotalProcessorTime() - cpu_before_);
@@ -67,11 +70,35 @@ class CommandRun {
     options.template_path = request_.template_path;
     options.userland_path = request_.userland_path;
     options.namespaces = request_.namespaces;
+    Result<std::vector<std::byte>> window;
+    if (!request_.modules.empty()) window = BuildCodeWindow(request_.modules);
+    if (!window) return std::unexpected(window.error());
+    options.code = *window;
     cpu_before_ = UsageSampler::TotalProcessorTime();
     Result<std::unique_ptr<Keeper>> keeper = Keeper::Start(options);
     if (!keeper) return std::unexpected(keeper.error());
     keeper_ = std::move(*keeper);
     report_.isolation = keeper_->isolation();
+    return {};
+  }
+
+  static Status PlaceModule(Mailbox& mailbox, const Module& module) {
+    constexpr uint32_t kExecutable = 0755;
+    const auto bytes =
+        std::span(reinterpret_cast<const char*>(module.bytes.data()), module.bytes.size());
+    for (size_t done = 0; done < bytes.size();) {
+      const size_t count = std::min<size_t>(bytes.size() - done, Mailbox::kMaxTransfer);
+      CORDON_TRY(
+          mailbox.WriteFile(module.guest_path, kExecutable, done, bytes.subspan(done, count)));
+      done += count;
+    }
+    return {};
+  }
+
+  Status CopyFilesOut(Mailbox& mailbox) {
+    Result<std::vector<std::string>> skipped = CopyOut(mailbox, request_.copy_out);
+    if (!skipped) return std::unexpected(skipped.error());
+    report_.not_copied = std::move(*skipped);
     return {};
   }
 
@@ -188,6 +215,23 @@ class CommandRun {
       }
     }
     report_.limits_met |= page.limits_met.load();
+  }
+
+  void CheckKernel(Mailbox& mailbox) {
+    Status checked = mailbox.KillAll();
+    // Those that were killed take a moment to go.
+    const auto deadline = steady_clock::now() + kGrace;
+    for (uint64_t left = 1; checked && left > 0;) {
+      const Result<control::Usage> usage = mailbox.ReadUsage();
+      if (!usage) return Break(usage.error());
+      left = usage->processes_now;
+      if (steady_clock::now() >= deadline) {
+        checked = Fail(ErrorCode::kCorrupt, std::to_string(left) + " processes did not end");
+      }
+      if (left > 0) std::this_thread::sleep_for(milliseconds(1));
+    }
+    if (checked) checked = mailbox.CheckKernel();
+    if (!checked) Break(checked.error());
   }
 
   // What was printed until now is kept. Nobody is left who could fill the rings again.

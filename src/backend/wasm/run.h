@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/wasm/family.h"
+#include "backend/wasm/modules.h"
 #include "base/error.h"
 
 namespace cordon::backend {
@@ -30,22 +31,20 @@ struct CopyRequest {
   std::string to;
 };
 
-// A program that is compiled outside and placed into the sandbox before it starts.
-struct ModuleFile {
-  std::string guest_path;
-  std::vector<std::byte> object;
-};
-
 struct RunRequest {
   std::vector<std::string> arguments;  // argv[0] is looked up in the guest's PATH
   std::vector<std::string> environment;
   std::string directory = "/home/user";
   SandboxLimits limits;
+  std::vector<Module> modules;        // on the guest's PATH
   std::vector<CopyRequest> copy_in;   // host to guest, before the start
   std::vector<CopyRequest> copy_out;  // guest to host, after the end
   std::string template_path;
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
+  // After the end of the command all processes are killed and the kernel checks its own data; what
+  // it finds is the reason of a broken end. For tests.
+  bool check_kernel = false;
   // With a terminal the command's streams are one, and descriptor 0 of this process is its window.
   bool has_terminal = false;
 };
@@ -65,8 +64,9 @@ struct RunReport {
   int exit_code = 0;  // as a shell sees it: 124, 137, 128 + n, …
   int signal = 0;     // that ended the command, 0 if it exited
   std::string reason;
-  bool truncated = false;   // output was dropped
-  uint32_t limits_met = 0;  // bits of control::Limit
+  std::vector<std::string> not_copied;  // what was asked to be copied out and is no file
+  bool truncated = false;               // output was dropped
+  uint32_t limits_met = 0;              // bits of control::Limit
   std::chrono::microseconds cpu_time{0};
   std::chrono::microseconds wall_time{0};
   uint64_t processes_started = 0;

@@ -189,7 +189,8 @@ void JobStreams::Finish(milliseconds patience) {
       platform::WaitOnWord(&pump->ended, 0, platform::ClockNs(CLOCK_MONOTONIC) + kNextTryNs);
       const auto now = steady_clock::now();
       if (std::exchange(bytes, pump->bytes.load()) != bytes) last_progress = now;
-      if (now - last_progress > patience) break;
+      // In the coarser unit: a patience without end has no nanoseconds.
+      if (std::chrono::duration_cast<milliseconds>(now - last_progress) > patience) break;
     }
   }
 }

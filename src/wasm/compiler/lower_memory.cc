@@ -1,4 +1,5 @@
 #include <llvm/IR/Constants.h>
+#include <llvm/IR/PatternMatch.h>
 
 #include <cstddef>
 
@@ -12,6 +13,10 @@ namespace {
 
 constexpr unsigned kGsAddressSpace = 256;
 
+// A sum that wraps by no more than this is an address in the last 64 KiB below 4 GiB, which no
+// memory has.
+constexpr int64_t kLeastDisplacement = -65536;
+
 constexpr size_t RuntimeOffset(size_t field) {
   return offsetof(Context, runtime) + field;
 }
@@ -21,7 +26,24 @@ constexpr size_t RuntimeOffset(size_t field) {
 // The one place that knows how linear memory is addressed. The sum cannot leave the reservation:
 // both parts are below 4 GiB. The fast tier has no segments (FastISel), it loads the base.
 FunctionLowering::Value* FunctionLowering::Address(Value* index, uint64_t offset) {
+  // p[-1]: as a displacement. Where the sum would wrap, it lies below the base and traps there, as
+  // it would in the last 64 KiB. A static offset behind the sum could lead back into memory.
+  Value* base = nullptr;
+  const llvm::APInt* displacement = nullptr;
+  if (offset == 0 &&
+      llvm::PatternMatch::match(
+          index, llvm::PatternMatch::m_Add(llvm::PatternMatch::m_Value(base),
+                                           llvm::PatternMatch::m_APInt(displacement))) &&
+      displacement->isNegative() && displacement->getSExtValue() >= kLeastDisplacement) {
+    index = base;
+  } else {
+    displacement = nullptr;
+  }
   Value* address = b_.CreateZExt(index, p_.i64);
+  if (displacement != nullptr) {
+    address = b_.CreateAdd(
+        address, b_.getInt64(static_cast<uint64_t>(displacement->getSExtValue())), "", false, true);
+  }
   if (offset != 0) address = b_.CreateAdd(address, b_.getInt64(offset), "", true, true);
   if (p_.tier == Tier::kFast) {
     return b_.CreateGEP(p_.i8, LoadField(p_.ptr, offsetof(Context, memory_base)), address);

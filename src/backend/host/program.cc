@@ -1,0 +1,113 @@
+#include "backend/host/program.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <string_view>
+
+#include "base/owned_fd.h"
+
+namespace cordon::backend {
+namespace {
+
+using std::chrono::duration_cast;
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+constexpr size_t kMaxOutput = 4096;
+
+// With a process group of its own, so that its children can be ended with it.
+Result<pid_t> Start(const std::vector<std::string>& arguments, int output) {
+  std::vector<char*> texts;
+  texts.reserve(arguments.size() + 1);
+  for (const std::string& text : arguments) texts.push_back(const_cast<char*>(text.c_str()));
+  texts.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
+  posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, texts[0], &actions, &attributes, texts.data(), environ);
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return SystemError("posix_spawn(" + arguments[0] + ")", error);
+  return pid;
+}
+
+// False when the time was over before the end of the output.
+bool ReadOutput(int fd, steady_clock::time_point deadline, std::string* text) {
+  char part[1024];
+  for (;;) {
+    const auto left = duration_cast<milliseconds>(deadline - steady_clock::now()).count();
+    pollfd wait = {fd, POLLIN, 0};
+    const int ready = poll(&wait, 1, static_cast<int>(std::max<int64_t>(left, 0)));
+    if (ready < 0 && errno == EINTR) continue;
+    if (ready <= 0) return false;
+    const ssize_t count = read(fd, part, sizeof part);
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) return true;
+    text->append(part, std::min(static_cast<size_t>(count), kMaxOutput - text->size()));
+  }
+}
+
+// Its output may end long before it does.
+int AwaitEnd(pid_t pid, steady_clock::time_point deadline) {
+  int status = 0;
+  while (waitpid(pid, &status, WNOHANG) == 0) {
+    if (steady_clock::now() >= deadline) (void)kill(-pid, SIGKILL);
+    (void)usleep(1000);
+  }
+  return status;
+}
+
+}  // namespace
+
+std::string FindInPath(const std::string& name) {
+  const char* variable = getenv("PATH");
+  std::string_view path = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
+  while (!path.empty()) {
+    const size_t colon = std::min(path.find(':'), path.size());
+    const std::string file = std::string(path.substr(0, colon)) + "/" + name;
+    if (colon > 0 && access(file.c_str(), X_OK) == 0) return file;
+    path.remove_prefix(std::min(colon + 1, path.size()));
+  }
+  return {};
+}
+
+Result<std::string> RunProgram(const std::vector<std::string>& arguments, milliseconds patience) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return SystemError("pipe2");
+  const OwnedFd reader(ends[0]);
+  OwnedFd writer(ends[1]);
+  const Result<pid_t> pid = Start(arguments, writer.get());
+  if (!pid) return std::unexpected(pid.error());
+  writer.reset();
+  std::string text;
+  const auto deadline = steady_clock::now() + patience;
+  const bool ended = ReadOutput(reader.get(), deadline, &text);
+  const int status = AwaitEnd(*pid, deadline);
+  if (!ended) return Fail(ErrorCode::kLimit, "no answer", arguments[0]);
+  if (status == 0) return text;
+  const std::string reason = FirstLine(text);
+  return Fail(ErrorCode::kSystem, reason.empty() ? "it fails" : reason, arguments[0]);
+}
+
+std::string FirstLine(const std::string& text) {
+  const size_t start = std::min(text.find_first_not_of("\r\n\t "), text.size());
+  std::string line = text.substr(start, text.find('\n', start) - start);
+  std::erase_if(line, [](char c) { return c < ' ' || c > '~'; });
+  return line;
+}
+
+}  // namespace cordon::backend

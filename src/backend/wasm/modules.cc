@@ -1,0 +1,187 @@
+#include "backend/wasm/modules.h"
+
+#include <fcntl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "arena/layout.h"
+#include "base/owned_fd.h"
+#include "base/sha256.h"
+#include "kernel/code_window.h"
+#include "kernel/import_names.h"
+#include "wasm/compile_cache.h"
+
+namespace cordon::backend {
+namespace {
+
+constexpr off_t kMaxModule = off_t{512} << 20;
+// So small a module is compiled well in a moment; a larger one begins with the fast tier.
+constexpr size_t kSmallModule = 256 * 1024;
+
+Result<std::vector<std::byte>> ReadAll(int fd, uint64_t size, const std::string& shown) {
+  std::vector<std::byte> bytes(size);
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t got =
+        pread(fd, bytes.data() + done, bytes.size() - done, static_cast<off_t>(done));
+    if (got < 0) return SystemError("read(" + shown + ")");
+    if (got == 0) return Fail(ErrorCode::kCorrupt, "the file was cut while it was read", shown);
+    done += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
+Result<std::vector<std::byte>> ReadModule(const std::string& path) {
+  const OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid()) return SystemError("open(" + path + ")");
+  struct stat stat = {};
+  if (fstat(fd.get(), &stat) != 0) return SystemError("fstat(" + path + ")");
+  if (!S_ISREG(stat.st_mode)) return Fail(ErrorCode::kInvalid, "not a regular file", path);
+  if (stat.st_size > kMaxModule) return Fail(ErrorCode::kLimit, "more than 512 MiB", path);
+  return ReadAll(fd.get(), static_cast<uint64_t>(stat.st_size), path);
+}
+
+size_t RoundUp(size_t size) {
+  return (size + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
+}
+
+Result<wasm::CachedObject> Compile(const wasm::CompileCache& cache,
+                                   const std::vector<std::byte>& bytes) {
+  const wasm::CompileRequest request;
+  return bytes.size() <= kSmallModule ? cache.GetTier(bytes, wasm::Tier::kOptimised, request)
+                                      : cache.Get(bytes, request);
+}
+
+// In a process that nobody waits for, because a keeper reaps all of its own children: what the fast
+// tier compiled is compiled well, for the next start. The compiler's time limit ends it.
+void OptimiseForNextTime(const wasm::CompileCache& cache, const std::vector<std::byte>& bytes) {
+  constexpr int kBackground = 10;  // nice(2)
+  const pid_t between = fork();
+  if (between > 0) (void)waitpid(between, nullptr, 0);
+  if (between != 0) return;
+  if (fork() == 0) {
+    const OwnedFd null(open("/dev/null", O_RDWR | O_CLOEXEC));
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+      (void)dup2(null.get(), descriptor);
+    }
+    (void)setsid();
+    (void)setpriority(PRIO_PROCESS, 0, kBackground);
+    wasm::CompileRequest request;
+    request.threads = 1;
+    (void)cache.GetTier(bytes, wasm::Tier::kOptimised, request);
+  }
+  _exit(0);
+}
+
+kernel::ImportMatch Match(const wasm::ObjectView& view, const wasm::ImportRecord& import) {
+  const uint32_t type = view.functions[import.index].type;
+  return kernel::MatchImport(view.String(import.module), view.String(import.name),
+                             {view.Params(type), view.Results(type)});
+}
+
+// The module chooses the name: nothing of it may be taken for a terminal's control sequence.
+std::string NameOf(const wasm::ObjectView& view, const wasm::ImportRecord& import) {
+  constexpr size_t kMost = 200;
+  std::string name(view.String(import.module));
+  name.append(".").append(view.String(import.name));
+  name.resize(std::min(name.size(), kMost));
+  std::ranges::replace_if(name, [](char c) { return c < ' ' || c > '~'; }, '?');
+  return name;
+}
+
+Status CheckProgram(const wasm::ObjectView& view, const std::string& path) {
+  if (!view.Is(wasm::kIsCommand) || view.memories.empty()) {
+    return Fail(ErrorCode::kUnsupported,
+                "no program: it exports no function _start and memory (a reactor or library)",
+                path);
+  }
+  for (const wasm::ImportRecord& import : view.imports) {
+    if (view.String(import.module) == "wasi_unstable") {
+      return Fail(ErrorCode::kUnsupported,
+                  "it imports wasi_unstable; what is there is wasi_snapshot_preview1", path);
+    }
+    if (import.kind != wasm::ExternKind::kFunction) {
+      return Fail(ErrorCode::kUnsupported,
+                  "it imports " + NameOf(view, import) + ", which is no function", path);
+    }
+    if (Match(view, import) == kernel::ImportMatch::kOtherType) {
+      return Fail(ErrorCode::kInvalid, "it imports " + NameOf(view, import) + " with another type",
+                  path);
+    }
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<Module> LoadModule(const std::string& path, const std::string& compiler) {
+  Module module;
+  Result<std::vector<std::byte>> bytes = ReadModule(path);
+  if (!bytes) return std::unexpected(bytes.error());
+  module.bytes = std::move(*bytes);
+  module.guest_path = "/usr/local/bin/" + path.substr(path.rfind('/') + 1);
+  const Result<std::string> parent = wasm::CompileCache::DefaultParent();
+  if (!parent) return std::unexpected(parent.error());
+  const Result<wasm::CompileCache> cache = wasm::CompileCache::Open(*parent, compiler);
+  if (!cache) return std::unexpected(cache.error());
+  const Result<wasm::CachedObject> object = Compile(*cache, module.bytes);
+  if (!object) {
+    Error error = object.error();
+    error.place = path + (error.place.empty() ? "" : ":" + error.place);
+    return std::unexpected(error);
+  }
+  if (object->tier == wasm::Tier::kFast && object->stored) {
+    OptimiseForNextTime(*cache, module.bytes);
+  }
+  bytes = ReadAll(object->fd.get(), object->size_bytes, path);
+  if (!bytes) return std::unexpected(bytes.error());
+  module.object = std::move(*bytes);
+  const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
+  if (!view) return std::unexpected(view.error());
+  CORDON_TRY(CheckProgram(*view, path));
+  return module;
+}
+
+std::vector<std::string> UnknownImports(const Module& module) {
+  std::vector<std::string> names;
+  const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
+  if (!view) return names;
+  for (const wasm::ImportRecord& import : view->imports) {
+    if (import.kind == wasm::ExternKind::kFunction &&
+        Match(*view, import) == kernel::ImportMatch::kUnknown)
+      names.push_back(NameOf(*view, import));
+  }
+  return names;
+}
+
+Result<std::vector<std::byte>> BuildCodeWindow(std::span<const Module> modules) {
+  if (modules.size() > kMaxWindowModules) return Fail(ErrorCode::kLimit, "more than 64 modules");
+  CodeWindowHeader header = {};
+  header.magic = kCodeWindowMagic;
+  header.count = static_cast<uint32_t>(modules.size());
+  std::vector<std::byte> window(RoundUp(sizeof header));
+  for (size_t i = 0; i < modules.size(); ++i) {
+    const Module& module = modules[i];
+    const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
+    if (!view) return std::unexpected(view.error());
+    Sha256 hash;
+    hash.Update(module.bytes);
+    const Sha256::Digest digest = hash.Finish();
+    CodeWindowEntry& entry = header.entries[i];
+    memcpy(entry.module_hash, digest.data(), digest.size());
+    entry.module_size = module.bytes.size();
+    entry.object_offset = window.size();
+    entry.metadata_size = view->header->metadata_size;
+    entry.image_offset = view->header->image_offset;
+    window.resize(window.size() + RoundUp(module.object.size()));
+    std::ranges::copy(module.object, window.begin() + static_cast<ptrdiff_t>(entry.object_offset));
+  }
+  memcpy(window.data(), &header, sizeof header);
+  return window;
+}
+
+}  // namespace cordon::backend

@@ -1,0 +1,135 @@
+#include "cli/doctor_command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "backend/host/facilities.h"
+#include "backend/wasm/probe.h"
+#include "backend/wasm/run.h"
+#include "cli/programs.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Wall {
+  std::string name;
+  bool works = false;
+  std::string detail;
+};
+
+// A wall of the architecture that this version does not have yet, and what it will need.
+struct PlannedWall {
+  const char* name;
+  std::vector<const char*> all_of;
+  std::vector<const char*> one_of;
+};
+
+std::vector<PlannedWall> PlannedWalls() {
+  return {{"native",
+           {"pid namespace", "mount namespace", "net namespace", "ipc namespace", "uts namespace",
+            "seccomp", "landlock"},
+           {}},
+          {"container", {}, {"podman", "docker"}},
+          {"microvm", {"qemu-system-x86_64"}, {}}};
+}
+
+bool IsThere(const std::vector<backend::Facility>& host, const char* name) {
+  return std::ranges::any_of(host, [&](const backend::Facility& facility) {
+    return facility.there && facility.name == name;
+  });
+}
+
+Wall ExaminePlanned(const PlannedWall& planned, const std::vector<backend::Facility>& host) {
+  std::string missing;
+  const auto add = [&missing](const std::string& name) {
+    missing += (missing.empty() ? "" : ", ") + name;
+  };
+  for (const char* name : planned.all_of) {
+    if (!IsThere(host, name)) add(name);
+  }
+  std::string choice;
+  bool has_choice = planned.one_of.empty();
+  for (const char* name : planned.one_of) {
+    has_choice = has_choice || IsThere(host, name);
+    choice += (choice.empty() ? "" : " or ") + std::string(name);
+  }
+  if (!has_choice) add(choice);
+  return {planned.name, false,
+          "not in this version; the host " +
+              (missing.empty() ? "has what it needs" : "lacks " + missing)};
+}
+
+Wall ExamineWasm() {
+  Wall wall = {"wasm", false, {}};
+  const Result<Programs> programs = Programs::Find();
+  if (!programs) {
+    wall.detail = programs.error().ToString();
+    return wall;
+  }
+  const Result<backend::WasmProbe> probe =
+      backend::ProbeWasmWall(programs->template_program, programs->userland);
+  if (!probe) {
+    wall.detail = probe.error().ToString();
+    return wall;
+  }
+  wall.works = true;
+  char text[128];
+  (void)snprintf(text, sizeof text, "ran a pipeline in %.1f ms; namespaces: ",
+                 static_cast<double>(probe->time.count()) / 1000);
+  wall.detail = text + probe->isolation.ToString();
+  return wall;
+}
+
+void PrintText(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host) {
+  (void)puts("walls");
+  for (const Wall& wall : walls) {
+    (void)printf("  %-20s%-6s%s\n", wall.name.c_str(), wall.works ? "works" : "no",
+                 wall.detail.c_str());
+  }
+  (void)puts("host");
+  for (const backend::Facility& facility : host) {
+    (void)printf("  %-20s%-6s%s\n", facility.name.c_str(), facility.there ? "yes" : "no",
+                 facility.detail.c_str());
+  }
+}
+
+void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host) {
+  nlohmann::ordered_json json;
+  for (const Wall& wall : walls) {
+    json["walls"].push_back({{"name", wall.name}, {"works", wall.works}, {"detail", wall.detail}});
+  }
+  for (const backend::Facility& facility : host) {
+    json["host"].push_back(
+        {{"name", facility.name}, {"there", facility.there}, {"detail", facility.detail}});
+  }
+  (void)puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+int Examine(bool as_json) {
+  // First, while there is one thread.
+  const std::vector<backend::Facility> host = backend::ProbeHost();
+  std::vector<Wall> walls = {ExamineWasm()};
+  for (const PlannedWall& planned : PlannedWalls()) walls.push_back(ExaminePlanned(planned, host));
+  if (as_json) {
+    PrintJson(walls, host);
+  } else {
+    PrintText(walls, host);
+  }
+  return walls[0].works ? 0 : backend::kOwnFailure;
+}
+
+}  // namespace
+
+void AddDoctorCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto as_json = std::make_shared<bool>(false);
+  CLI::App* doctor = app.add_subcommand("doctor", "which walls work on this machine");
+  doctor->add_flag("--json", *as_json, "for programs");
+  doctor->callback([as_json, chosen] { *chosen = [as_json] { return Examine(*as_json); }; });
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,99 @@
+// What must hold in the kernel's tables while nothing runs.
+
+#include <cstdarg>
+#include <cstdio>
+
+#include "kernel/process.h"
+#include "vfs/memory_fs.h"
+
+namespace cordon::kernel {
+namespace {
+
+class Report {
+ public:
+  Report(char* text, uint64_t size) : text_(text), left_(size) {
+    if (size > 0) *text = 0;
+  }
+
+  __attribute__((format(printf, 2, 3))) void Add(const char* format, ...) {
+    ++count_;
+    va_list arguments;
+    va_start(arguments, format);
+    const int size = vsnprintf(text_, left_, format, arguments);
+    va_end(arguments);
+    if (size < 0 || static_cast<uint64_t>(size) >= left_) return;
+    text_ += size;
+    left_ -= static_cast<uint64_t>(size);
+  }
+
+  // The file system writes its own lines behind.
+  void AddFileSystem(vfs::MemoryFs& files) {
+    count_ += vfs::CheckFileSystem(files, 0, text_, left_);
+  }
+
+  [[nodiscard]] int count() const { return count_; }
+
+ private:
+  char* text_;
+  uint64_t left_;
+  int count_ = 0;
+};
+
+bool IsRunning(const Process& process) {
+  const ProcessState state = process.state.load();
+  return state == ProcessState::kStarting || state == ProcessState::kLive ||
+         state == ProcessState::kStopped;
+}
+
+void CheckProcess(const Process& process, uint32_t index, Report& report) {
+  const Kernel& kernel = TheKernel();
+  const auto pid = process.pid;
+  if (process.slot != index) report.Add("process %u: slot %u in %u\n", pid, process.slot, index);
+  if (process.descriptor_lock.held()) report.Add("process %u: descriptor lock is held\n", pid);
+  if (process.state.load() == ProcessState::kFree) return;
+  if (FindProcess(pid) != &process) report.Add("process %u: identifier used twice\n", pid);
+  if (pid == kServicePid) return;
+  const Process* parent = FindProcess(process.parent_pid);
+  if (parent == nullptr) report.Add("process %u: no parent %u\n", pid, process.parent_pid);
+  if (IsRunning(process)) {
+    if (kernel.control->slots[index].state.load() == control::Slot::kGone)
+      report.Add("process %u: runs in a slot whose thread is gone\n", pid);
+    return;
+  }
+  if (parent != nullptr && (!IsRunning(*parent) || parent->pid == kServicePid))
+    report.Add("process %u: a zombie that nobody waits for\n", pid);
+}
+
+}  // namespace
+
+int CheckKernel(char* text, uint64_t size) {
+  Kernel& kernel = TheKernel();
+  Report report(text, size);
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  uint32_t running = 0;
+  uint64_t pages = 0;
+  for (uint32_t i = 0; i < kernel.slot_end; ++i) {
+    const Process* process = kernel.processes[i];
+    if (process == nullptr) continue;
+    CheckProcess(*process, i, report);
+    if (!IsRunning(*process) || process->pid == kServicePid) continue;
+    ++running;
+    pages += process->committed_pages;
+  }
+  if (running != kernel.process_count)
+    report.Add("%u processes run, %u are counted\n", running, kernel.process_count);
+  if (running > 0) return report.count();
+  if (kernel.committed_pages.load() != pages) {
+    report.Add("%llu pages of memory are lost\n",
+               static_cast<unsigned long long>(kernel.committed_pages.load()));
+  }
+  if (kernel.open_files.load() != 0) {
+    report.Add("%llu open files are lost\n",
+               static_cast<unsigned long long>(kernel.open_files.load()));
+  }
+  if (!kernel.arena->Check()) report.Add("the free lists are damaged\n");
+  report.AddFileSystem(*static_cast<vfs::MemoryFs*>(kernel.files));
+  return report.count();
+}
+
+}  // namespace cordon::kernel

@@ -1,0 +1,39 @@
+#ifndef CORDON_KERNEL_CODE_WINDOW_H_
+#define CORDON_KERNEL_CODE_WINDOW_H_
+
+// Programs that are not in the userland image. The keeper compiles them, writes the objects into a
+// memfd and seals it before the template maps it readable and executable; nothing inside can change
+// it. A file in the sandbox is such a program if its contents have the hash of a module here, under
+// whatever name and wherever it was copied to.
+
+#include <cstdint>
+
+#include "vfs/filesystem.h"
+
+namespace cordon {
+
+inline constexpr uint32_t kCodeWindowMagic = 0x43524e57;  // "CRNW"
+inline constexpr uint32_t kMaxWindowModules = 64;
+
+struct CodeWindowEntry {
+  uint8_t module_hash[32];  // SHA-256 of the module
+  uint64_t module_size;
+  uint64_t object_offset;  // of wasm::ObjectHeader, page-aligned
+  uint64_t metadata_size;
+  uint64_t image_offset;  // in the object
+};
+struct CodeWindowHeader {
+  uint32_t magic;
+  uint32_t count;
+  CodeWindowEntry entries[kMaxWindowModules];
+};
+
+namespace kernel {
+
+// Whether the file is a program of the code window. Reads all of it when it is first asked about.
+[[nodiscard]] bool FindInCodeWindow(const vfs::Node& file, vfs::Program* out);
+
+}  // namespace kernel
+}  // namespace cordon
+
+#endif  // CORDON_KERNEL_CODE_WINDOW_H_
