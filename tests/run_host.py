@@ -40,18 +40,25 @@ def equal(got, wanted):
     assert got == wanted, f"{got!r}, expected {wanted!r}"
 
 
+def text_of(path):
+    """A file of /proc; empty if the process or thread has gone."""
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError:
+        return ""
+
+
 def children(pid):
-    found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+    return [int(child) for task in pathlib.Path(f"/proc/{pid}/task").glob("*") for child in text_of(task / "children").split()]
 
 
 def name_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
+    return text_of(f"/proc/{pid}/comm").strip()
+
+
+def processor_time(pid):
+    """User time in clock ticks."""
+    return int((text_of(f"/proc/{pid}/stat").split() or [0] * 14)[13])
 
 
 def guests(pid):
@@ -64,10 +71,8 @@ def wait_for_line(process, text):
 
 
 def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    stat = text_of(f"/proc/{pid}/stat")
+    return stat != "" and stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def a_tree_goes_in_and_out(folder):
@@ -135,7 +140,7 @@ def the_host_kills_a_guest(_):
     process = start("run", "--check-kernel", "-c", "(while :; do :; done) & echo started; wait $!; echo status $?")
     wait_for_line(process, "started")
     time.sleep(0.2)
-    busy = max(guests(process.pid), key=lambda pid: int(pathlib.Path(f"/proc/{pid}/stat").read_text().split()[13]))
+    busy = max(guests(process.pid), key=processor_time)
     os.kill(busy, signal.SIGKILL)
     out, error = process.communicate(timeout=20)
     equal((out.decode(), process.returncode), ("status 137\n", 0)) if process.returncode == 0 else equal(
