@@ -176,8 +176,10 @@ int32_t WaitOnSocket(WaitQueue& queue, bool (*ready)(void*), void* argument, uin
 // --- names (socket_names.cc) ---
 // All return 0 or -errno.
 int32_t BindSocket(Socket& socket, const SocketAddress& address);
-// A name of the kernel's choice for a socket that has none.
-int32_t BindAnyName(Socket& socket);
+// A port of the kernel's choice for an internet socket that has no name.
+int32_t BindAnyName(Socket& socket, bool* was_bound);
+// It has none again: the connection that it was for failed.
+void ForgetName(Socket& socket);
 // The socket that has the address, referenced; -ECONNREFUSED, -ENETUNREACH, … . `from` asks.
 int32_t FindSocket(const Socket& from, const SocketAddress& address, Socket** out);
 // A socket that is bound to any address and now connected to `to` has one of its own.

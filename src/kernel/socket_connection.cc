@@ -204,7 +204,8 @@ int32_t ConnectUdp(Socket& socket, const SocketAddress& address) {
   if (error == 0 && to.is_any())
     to = LoopbackEndpoint(to.is_v4() ? IpVersion::kV4 : IpVersion::kV6, to.port);
   if (error == 0 && !to.is_loopback()) error = -ENETUNREACH;
-  if (error == 0) error = BindAnyName(socket);
+  bool was_bound = false;
+  if (error == 0) error = BindAnyName(socket, &was_bound);
   if (error != 0) return error;
   NameLike(socket, to);
   const MutexLock names(TheSockets().lock, LockRank::kDirectory);
@@ -224,7 +225,8 @@ int32_t ConnectDatagram(Socket& socket, const SocketAddress& address) {
 int32_t ListenSocket(Socket& socket, uint32_t backlog) {
   if (!socket.is_paired()) return -EOPNOTSUPP;
   if (!socket.is_unix()) {
-    const int32_t error = BindAnyName(socket);
+    bool was_bound = false;
+    const int32_t error = BindAnyName(socket, &was_bound);
     if (error != 0) return error;
   }
   const uint32_t least = socket.is_unix() ? 1 : kLeastInternetBacklog;
@@ -246,8 +248,10 @@ int32_t ConnectSocket(Socket& socket, const SocketAddress& address, bool blocks)
   if (!socket.is_paired()) return ConnectDatagram(socket, address);
   int32_t error = BeginConnecting(socket);
   if (error != 0) return error;
-  if (!socket.is_unix()) error = BindAnyName(socket);
+  bool was_bound = true;
+  if (!socket.is_unix()) error = BindAnyName(socket, &was_bound);
   if (error == 0) error = ConnectStream(socket, address, blocks);
+  if (error != 0 && !was_bound) ForgetName(socket);
   EndConnecting(socket, error == 0 ? SocketState::kConnected : SocketState::kIdle);
   // Whoever polls the socket in another process sees it connected.
   if (error == 0) socket.writable.WakeAll();
@@ -289,8 +293,7 @@ int32_t ShutdownSocket(Socket& socket, Shutdown how) {
     const MutexLock lock(socket.lock, LockRank::kInode);
     const SocketState state = socket.state.load();
     const bool is_listening = state == SocketState::kListening;
-    const bool needs_peer = socket.is_paired() || !socket.is_unix();
-    if (needs_peer && state != SocketState::kConnected && !is_listening) return -ENOTCONN;
+    if (!socket.is_unix() && state != SocketState::kConnected && !is_listening) return -ENOTCONN;
     socket.receive_ended = socket.receive_ended || receives;
     socket.send_ended = socket.send_ended || (sends && !is_listening);
     if (socket.is_paired() && socket.peer != nullptr) *peer.out() = Ref(socket.peer);

@@ -219,7 +219,8 @@ int64_t SendUdp(Socket& socket, Outgoing& out) {
     if (connected) out.to = socket.peer_name;
   }
   if (out.to.size == 0) return -EDESTADDRREQ;
-  int32_t error = BindAnyName(socket);
+  bool was_bound = false;
+  int32_t error = BindAnyName(socket, &was_bound);
   HeldSocket receiver;
   if (error == 0) error = FindSocket(socket, out.to, receiver.out());
   if (error == 0) error = SendOne(socket, *receiver, out, 0, static_cast<uint32_t>(size));

@@ -289,10 +289,10 @@ int32_t BindSocket(Socket& socket, const SocketAddress& address) {
   return address.is_abstract() ? BindAbstract(socket, address) : BindPath(socket, address);
 }
 
-int32_t BindAnyName(Socket& socket) {
+int32_t BindAnyName(Socket& socket, bool* was_bound) {
   const Naming naming(socket);
-  if (!naming.is_first()) return 0;
-  if (socket.is_unix()) return BindAnyAbstract(socket);
+  *was_bound = !naming.is_first();
+  if (*was_bound) return 0;
   const IpVersion version = socket.family == AF_INET ? IpVersion::kV4 : IpVersion::kV6;
   return BindEndpoint(socket, EndpointAddress(AnyEndpoint(version, 0), socket.family));
 }
@@ -307,6 +307,13 @@ void Unname(Socket& socket) {
   while (*at != &socket) at = &(*at)->next_named;
   *at = socket.next_named;
   socket.named = false;
+}
+
+void ForgetName(Socket& socket) {
+  const MutexLock names(TheSockets().lock, LockRank::kDirectory);
+  Unname(socket);
+  const MutexLock lock(socket.lock, LockRank::kInode);
+  socket.name = {};
 }
 
 void LeaveNode(Socket& socket) {

@@ -47,6 +47,7 @@ struct SocketKind {
 
 int32_t FindKind(uint32_t family, uint32_t type, uint32_t protocol, SocketKind* out) {
   *out = {static_cast<uint16_t>(family), static_cast<uint16_t>(type), 0};
+  if (type > SOCK_PACKET) return -EINVAL;
   if (family == AF_UNIX) {
     if (protocol != 0 && protocol != PF_UNIX) return -EPROTONOSUPPORT;
     const bool exists = type == SOCK_STREAM || type == SOCK_DGRAM || type == SOCK_SEQPACKET;
