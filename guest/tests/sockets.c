@@ -314,6 +314,14 @@ static void internet(void) {
   here = at("127.0.0.1", port_of(a));
   FAILS(connect(b, WITH(here)), ECONNREFUSED);
   close(a), close(b);
+  // An address may be shared, but one socket alone listens there.
+  a = socket(AF_INET, SOCK_STREAM, 0), b = socket(AF_INET, SOCK_STREAM, 0);
+  set(a, SOL_SOCKET, SO_REUSEADDR, 1), set(b, SOL_SOCKET, SO_REUSEADDR, 1);
+  FACT(bind(a, WITH(any)) == 0);
+  here = at("127.0.0.1", port_of(a));
+  FACT(bind(b, WITH(here)) == 0 && listen(a, 1) == 0);
+  FAILS(listen(b, 1), EADDRINUSE);
+  close(a), close(b);
   // SO_LINGER 0 resets.
   a = socket(AF_INET, SOCK_STREAM, 0), b = socket(AF_INET, SOCK_STREAM, 0);
   struct linger now = {1, 0};

@@ -117,9 +117,9 @@ Remains TakeRemains(Socket& socket) {
   const MutexLock names(TheSockets().lock, LockRank::kDirectory);
   Unname(socket);
   const MutexLock lock(socket.lock, LockRank::kInode);
-  Remains remains = {
-      socket.first, socket.first_pending, socket.peer,
-      socket.first != nullptr || socket.file == nullptr || socket.options.resets_on_close()};
+  Remains remains = {socket.first, socket.first_pending, socket.peer,
+                     socket.first != nullptr || socket.file == nullptr ||
+                         (!socket.is_unix() && socket.options.resets_on_close())};
   socket.closed = socket.receive_ended = socket.send_ended = true;
   socket.file = nullptr;
   socket.peer = nullptr;

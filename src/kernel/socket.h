@@ -184,6 +184,8 @@ void ForgetName(Socket& socket);
 int32_t FindSocket(const Socket& from, const SocketAddress& address, Socket** out);
 // A socket that is bound to any address and now connected to `to` has one of its own.
 void NameLike(Socket& socket, const Endpoint& to);
+// Under Sockets::lock: somebody listens there already, who may not be joined.
+[[nodiscard]] bool IsNameTaken(const Socket& socket);
 // Under Sockets::lock.
 void Unname(Socket& socket);
 // The path becomes one that nobody listens at.

@@ -231,10 +231,12 @@ int32_t ListenSocket(Socket& socket, uint32_t backlog) {
   }
   const uint32_t least = socket.is_unix() ? 1 : kLeastInternetBacklog;
   {
+    const MutexLock names(TheSockets().lock, LockRank::kDirectory);
     const MutexLock lock(socket.lock, LockRank::kInode);
     const SocketState state = socket.state.load();
     if (socket.name.size == 0) return -EINVAL;
     if (state != SocketState::kIdle && state != SocketState::kListening) return -EINVAL;
+    if (IsNameTaken(socket)) return -EADDRINUSE;
     socket.state.store(SocketState::kListening);
     // As a signed number, negative is as much as there may be.
     socket.backlog = std::clamp(backlog, least, kMaxBacklog);
