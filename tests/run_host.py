@@ -199,6 +199,22 @@ def nothing_of_the_host_is_in_a_guest(_):
     equal(process.returncode, 0)
 
 
+def a_program_touches_few_shared_pages(_):
+    """Each page of the arena that a new process touches is a fault: docs/kernel.md, "The arena". A program that sleeps has done what
+    `true` does."""
+    process = start("run", "--", "sleep", "60")
+    until = time.monotonic() + 5
+    while len(guests(process.pid)) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    smaps = text_of(f"/proc/{max(guests(process.pid))}/smaps")
+    pages = sum(int(re.search(r"^Rss: +(\d+) kB", part, re.M)[1]) // 4 for part in re.split(r"^(?=[0-9a-f]+-)", smaps, flags=re.M)
+                if re.match(r".*memfd:cordon-(objects|blocks)", part))
+    process.terminate()
+    process.wait()
+    assert 0 < pages <= 64, pages
+
+
 def an_ordinary_user_starts_one(folder):
     """Started without privileges, where the host lets users have namespaces or not."""
     if os.geteuid() != 0:
@@ -324,7 +340,7 @@ def guests_are_killed_for_some_seconds(folder):
 
 
 FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, doctor_says_what_works, a_slow_reader_gets_everything, the_host_kills_a_guest,
-        the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, an_ordinary_user_starts_one,
+        the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, a_program_touches_few_shared_pages, an_ordinary_user_starts_one,
         many_runs_at_once, a_damaged_cache_costs_a_compilation, guests_are_killed_for_some_seconds]
 FULL = [damaged_modules_are_refused, a_large_module_is_compiled_well_for_the_next_time, guests_are_killed_at_random_from_outside]
 

@@ -441,7 +441,7 @@ int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
     }
     if (ready > 0 || deadline_ns == 0 || wake == Wake::kTimedOut) break;
     if (wake == Wake::kInterrupted) {
-      ready = -EINTR;
+      ready = kRestartSleep;
       break;
     }
     // Queues beyond those that a process has waiters for are looked at from time to time.
@@ -498,7 +498,7 @@ int64_t SysPpoll(const uint64_t* slots) {
   if (error == 0) error = DeadlineOf(Arg(slots, 2), &deadline);
   if (error == 0) error = UseMask(Arg(slots, 3));
   if (error != 0) return error;
-  const int32_t ready = PollFiles(polls, count, deadline);
+  const int32_t ready = PollFiles(polls, count, SleepDeadline(deadline));
   if (ready >= 0) RestoreMask();
   if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(PollEntry)) != 0) return -EFAULT;
   return ready;
@@ -530,7 +530,7 @@ int64_t SysPselect(const uint64_t* slots) {
   if (error == 0 && Arg(slots, 5) != 0) error = Load(&mask_at, Arg(slots, 5));
   if (error == 0) error = UseMask(mask_at[0]);
   if (error != 0) return error;
-  const int32_t ready = PollFiles(polls, used, deadline);
+  const int32_t ready = PollFiles(polls, used, SleepDeadline(deadline));
   if (ready < 0) return ready;
   RestoreMask();
   memset(sets, 0, sizeof sets);

@@ -161,14 +161,16 @@ int64_t PollOneoff(const uint64_t* slots) {
                 static_cast<int16_t>(wanted.type == kFdRead ? POLLIN : POLLOUT), 0};
     bad = bad || FileOf(wanted.id) == nullptr;
   }
-  const int32_t ready = PollFiles(polls, count, bad ? 0 : std::max<uint64_t>(deadline, 1));
-  if (ready == -EINTR) return kRestart;
+  const uint64_t fresh = bad ? 0 : std::max<uint64_t>(deadline, 1);
+  const uint64_t until = SleepDeadline(fresh);
+  const uint64_t began = now - (fresh - until);
+  if (PollFiles(polls, count, until) < 0) return kRestartSleep;
   const uint64_t then = platform::ClockNs(1);
   uint32_t events = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const Subscription& wanted = subscriptions[i];
     const auto returned = static_cast<uint16_t>(polls[i].returned);
-    if (wanted.type == kClock ? DeadlineOf(wanted, now) > then || bad : returned == 0) continue;
+    if (wanted.type == kClock ? DeadlineOf(wanted, began) > then || bad : returned == 0) continue;
     Event event = {};
     event.user_data = wanted.user_data;
     event.type = wanted.type;
