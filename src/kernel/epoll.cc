@@ -306,8 +306,9 @@ uint64_t DeadlineOf(int32_t timeout_ms) {
 
 int32_t CollectOrWait(Collected& out, int32_t timeout_ms) {
   if (Collect(&out) || timeout_ms == 0) return 0;
-  const int32_t waited = WaitUntil(out.epoll->queue, Collect, &out, DeadlineOf(timeout_ms));
-  return waited == kRestart ? -EINTR : 0;
+  const uint64_t deadline = SleepDeadline(DeadlineOf(timeout_ms));
+  const int32_t waited = WaitUntil(out.epoll->queue, Collect, &out, deadline);
+  return waited == kRestart ? kRestartSleep : 0;
 }
 
 int64_t SysEpollPwait(const uint64_t* slots) {

@@ -226,13 +226,13 @@ void CloseSocket(Socket* socket) {
 }
 
 uint64_t DeadlineAfter(uint64_t timeout_ns) {
-  return timeout_ns == 0 ? platform::kNever : platform::ClockNs(1) + timeout_ns;
+  return SleepDeadline(timeout_ns == 0 ? platform::kNever : platform::ClockNs(1) + timeout_ns);
 }
 
 int32_t WaitOnSocket(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64_t deadline_ns) {
   const int32_t waited = WaitUntil(queue, ready, argument, deadline_ns);
   if (waited == -ETIMEDOUT) return -EAGAIN;
-  return waited == kRestart && deadline_ns != platform::kNever ? -EINTR : waited;
+  return waited == kRestart && deadline_ns != platform::kNever ? kRestartSleep : waited;
 }
 
 namespace {

@@ -167,10 +167,9 @@ class HeldSocket {
   Socket* socket_;
 };
 
-// Monotonic; a time-out of 0 is none.
+// Monotonic; a time-out of 0 is none. Once in a call.
 [[nodiscard]] uint64_t DeadlineAfter(uint64_t timeout_ns);
-// As WaitUntil. -EAGAIN at the deadline; a call that has one is not made again after a signal,
-// because its time would begin anew.
+// As WaitUntil. -EAGAIN at the deadline; kRestartSleep where there is one.
 int32_t WaitOnSocket(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64_t deadline_ns);
 
 // --- names (socket_names.cc) ---
