@@ -389,6 +389,14 @@ int32_t StoreControl(const Descriptor& on, const GuestMessage& message, Incoming
   return error;
 }
 
+int32_t StoreResults(uint32_t at, const GuestMessage& message, const SocketAddress& from,
+                     uint32_t control_size, uint32_t flags) {
+  const int32_t error = StoreAddress(message.name, at + offsetof(GuestMessage, name_size), from);
+  if (error != 0) return error;
+  if (Store(at + offsetof(GuestMessage, control_size), control_size) != 0) return -EFAULT;
+  return Store(at + offsetof(GuestMessage, flags), flags);
+}
+
 int64_t SysRecvmsg(const uint64_t* slots) {
   const Descriptor on(Arg(slots, 0));
   if (on.error != 0) return on.error;
@@ -404,12 +412,8 @@ int64_t SysRecvmsg(const uint64_t* slots) {
   uint32_t used = 0;
   const bool close_on_exec = (Arg(slots, 2) & MSG_CMSG_CLOEXEC) != 0;
   error = StoreControl(on, message, in, close_on_exec, &flags, &used);
-  const uint32_t at = Arg(slots, 1);
   if (error == 0)
-    error = StoreAddress(message.name, at + offsetof(GuestMessage, name_size),
-                         SenderName(*on.socket, in));
-  if (error == 0) error = Store(at + offsetof(GuestMessage, control_size), used);
-  if (error == 0) error = Store(at + offsetof(GuestMessage, flags), flags);
+    error = StoreResults(Arg(slots, 1), message, SenderName(*on.socket, in), used, flags);
   return error != 0 ? error : result;
 }
 
