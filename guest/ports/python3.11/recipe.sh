@@ -16,6 +16,7 @@ MODULES
 # ctypes is left out: a foreign function would have to be made while the program runs.
 build() {
   export READELF=llvm-readelf-19 PKG_CONFIG=false
+  unset LIBRARY # its makefile means something else by it
   gnu_configure --with-build-python=/usr/bin/python3.11 --enable-ipv6 --with-pymalloc --without-ensurepip \
     --disable-test-modules --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
     ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
