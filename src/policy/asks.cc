@@ -15,9 +15,9 @@ namespace cordon::policy {
 namespace {
 
 // Variables that say how a program shall print and where in the world it is.
-constexpr std::string_view kHarmlessVariables[] = {"TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR",
-                                                   "LANG", "LC_*", "LANGUAGE", "TZ", "CI", "NODE_ENV",
-                                                   "PAGER", "EDITOR", "COLUMNS", "LINES"};
+constexpr std::string_view kHarmlessVariables[] = {
+    "TERM", "COLORTERM", "NO_COLOR", "FORCE_COLOR", "CLICOLOR", "LANG",    "LC_*", "LANGUAGE",
+    "TZ",   "CI",        "NODE_ENV", "PAGER",       "EDITOR",   "COLUMNS", "LINES"};
 
 class Finder {
  public:
@@ -46,7 +46,8 @@ class Finder {
 
   void VisitWall() {
     const Document& document = project_.document;
-    if ((document.wall.value == "none" || document.wall.value == "jobobject") && !grants_.host_mode.value) {
+    if ((document.wall.value == "none" || document.wall.value == "jobobject") &&
+        !grants_.host_mode.value) {
       Add(document.wall.mark, "the wall " + document.wall.value + ", which isolates nothing");
     }
     const Flag& rootless = document.runtime.fields.rootless;
@@ -56,7 +57,8 @@ class Finder {
       Add(identity.uid.mark, "the user number " + std::to_string(identity.uid.value));
     }
     for (const Word& path : document.toolchains.value) {
-      if (!IsMountGranted(project_.Folder(), path.value, false)) Add(path.mark, "programs of " + path.value);
+      if (!IsMountGranted(project_.Folder(), path.value, false))
+        Add(path.mark, "programs of " + path.value);
     }
   }
 
@@ -89,27 +91,33 @@ class Finder {
       const std::string secret = SecretReason(name.value, around_.Variable(name.value));
       const bool is_named = Names(grants_.environment, name.value) ||
                             Names(user_.environment.fields.pass_through, name.value);
-      const auto matches = [&](std::string_view pattern) { return MatchesStar(pattern, name.value); };
+      const auto matches = [&](std::string_view pattern) {
+        return MatchesStar(pattern, name.value);
+      };
       const bool is_granted =
-          is_named || (secret.empty() && (std::ranges::any_of(kHarmlessVariables, matches) ||
-                                          std::ranges::any_of(grants_.environment.value, [&](const Word& pattern) {
-                                            return matches(pattern.value);
-                                          })));
+          is_named || (secret.empty() &&
+                       (std::ranges::any_of(kHarmlessVariables, matches) ||
+                        std::ranges::any_of(grants_.environment.value, [&](const Word& pattern) {
+                          return matches(pattern.value);
+                        })));
       if (!is_granted) {
-        Add(name.mark, "the variable " + name.value + (secret.empty() ? "" : ", which looks secret: " + secret));
+        Add(name.mark, "the variable " + name.value +
+                           (secret.empty() ? "" : ", which looks secret: " + secret));
       }
     }
   }
 
   // Below the project, or where the user's policy says so.
-  [[nodiscard]] bool IsMountGranted(const std::string& folder, const std::string& source, bool writable) const {
+  [[nodiscard]] bool IsMountGranted(const std::string& folder, const std::string& source,
+                                    bool writable) const {
     const std::string path = AbsolutePath(folder, around_.ExpandHome(source));
     const std::string real = RealPath(path);
     const std::string& meant = real.empty() ? path : real;
     if (!writable && IsWithin(meant, folder)) return true;
     return std::ranges::any_of(grants_.mounts.items, [&](const auto& grant) {
       const std::string granted = RealPath(around_.ExpandHome(grant.fields.path.value));
-      return !granted.empty() && IsWithin(meant, granted) && (!writable || grant.fields.writable.value);
+      return !granted.empty() && IsWithin(meant, granted) &&
+             (!writable || grant.fields.writable.value);
     });
   }
 
@@ -118,13 +126,16 @@ class Finder {
       if (mount.type.value != "bind" || !mount.source.given) continue;
       const bool writable = !mount.read_only.value;
       if (IsMountGranted(project_.Folder(), mount.source.value, writable)) continue;
-      Add(mark, mount.source.value + " of the host at " + mount.target.value + (writable ? ", writable" : ""));
+      Add(mark, mount.source.value + " of the host at " + mount.target.value +
+                    (writable ? ", writable" : ""));
     }
     for (const auto& [cache, mark] : project_.document.caches.items) {
       if (!cache.source.given) continue;
-      const bool is_path = cache.source.value.find('/') != std::string::npos || cache.source.value.starts_with('~');
-      const bool is_granted = is_path ? IsMountGranted(project_.Folder(), cache.source.value, !cache.read_only.value)
-                                      : Names(grants_.caches, cache.source.value);
+      const bool is_path =
+          cache.source.value.find('/') != std::string::npos || cache.source.value.starts_with('~');
+      const bool is_granted =
+          is_path ? IsMountGranted(project_.Folder(), cache.source.value, !cache.read_only.value)
+                  : Names(grants_.caches, cache.source.value);
       if (!is_granted) {
         Add(mark, is_path ? "the cache " + cache.source.value + " of the host"
                           : "the cache '" + cache.source.value + "', which workspaces share");
@@ -134,7 +145,8 @@ class Finder {
 
   void VisitSecrets() {
     for (const auto& [secret, mark] : project_.document.secrets.items) {
-      const std::string path = AbsolutePath(project_.Folder(), around_.ExpandHome(secret.source.value));
+      const std::string path =
+          AbsolutePath(project_.Folder(), around_.ExpandHome(secret.source.value));
       const bool is_granted = std::ranges::any_of(grants_.secrets.value, [&](const Word& granted) {
         return AbsolutePath("/", around_.ExpandHome(granted.value)) == path;
       });
@@ -169,10 +181,11 @@ class Finder {
   void VisitHosts(const TextList& hosts) {
     for (const Word& word : hosts.value) {
       const auto host = ParseHostRule(word.value);
-      const bool is_granted = host && std::ranges::any_of(grants_.network_allow.value, [&](const Word& granted) {
-        const auto rule = ParseHostRule(granted.value);
-        return rule && rule->Covers(*host);
-      });
+      const bool is_granted =
+          host && std::ranges::any_of(grants_.network_allow.value, [&](const Word& granted) {
+            const auto rule = ParseHostRule(granted.value);
+            return rule && rule->Covers(*host);
+          });
       if (!is_granted && !grants_.any_network.value) Add(word.mark, "the host " + word.value);
     }
   }
@@ -181,12 +194,15 @@ class Finder {
     if (profile.mode.value == "host" && !grants_.host_mode.value) {
       Add(profile.mode.mark, "running on the host, without a wall");
     }
-    if ((profile.wall.value == "none" || profile.wall.value == "jobobject") && !grants_.host_mode.value) {
+    if ((profile.wall.value == "none" || profile.wall.value == "jobobject") &&
+        !grants_.host_mode.value) {
       Add(profile.wall.mark, "the wall " + profile.wall.value + ", which isolates nothing");
     }
-    if (profile.network.value != "off" && profile.network_allow.value.empty() && !grants_.any_network.value) {
-      Add(profile.network.mark, profile.network.value == "on" ? "the whole network"
-                                                              : "the network " + profile.network.value);
+    const bool is_list = profile.network.value == "on" && !profile.network_allow.value.empty();
+    if (profile.network.value != "off" && !is_list && !grants_.any_network.value) {
+      Add(profile.network.mark, profile.network.value == "on"
+                                    ? "the whole network"
+                                    : "the network " + profile.network.value);
     }
     VisitHosts(profile.network_allow);
     VisitWritable(profile.writable_paths);

@@ -145,7 +145,8 @@ Argv Canonical(const Manager& manager, const Argv& argv) {
     if (alias.substr(0, equals) == subcommand) full = alias.substr(equals + 1);
   }
   if (!full.empty()) words.push_back(full);
-  if (at < argv.size()) words.insert(words.end(), argv.begin() + static_cast<std::ptrdiff_t>(at) + 1, argv.end());
+  if (at < argv.size())
+    words.insert(words.end(), argv.begin() + static_cast<std::ptrdiff_t>(at) + 1, argv.end());
   return words;
 }
 

@@ -37,10 +37,10 @@ class DocumentReader {
     errors_->push_back({ErrorCode::kInvalid, std::move(message), PlaceText(file_, mark), 0});
   }
   void ReportType(const FieldInfo& info, const YamlNode& node, const char* expected) {
-    Report(node.mark, std::string(info.name) + ": expected " + expected + ", got " +
-                          (node.kind == YamlNode::Kind::kScalar && !node.IsNull()
-                               ? "'" + node.text + "'"
-                               : node.KindName()));
+    Report(node.mark,
+           std::string(info.name) + ": expected " + expected + ", got " +
+               (node.kind == YamlNode::Kind::kScalar && !node.IsNull() ? "'" + node.text + "'"
+                                                                       : node.KindName()));
   }
   [[nodiscard]] bool IsInThisFile(const FieldInfo& info) const {
     return (info.files & 1U << static_cast<unsigned>(kind_)) != 0;
@@ -305,15 +305,17 @@ Document ReadDocument(std::string_view text, const std::string& file, FileKind k
   const YamlNode root = ReadYaml(text, file, errors);
   Document document;
   if (root.kind != YamlNode::Kind::kMapping) {
-    errors->push_back({ErrorCode::kInvalid, std::string("expected a mapping, got ") + root.KindName(),
+    errors->push_back({ErrorCode::kInvalid,
+                       std::string("expected a mapping, got ") + root.KindName(),
                        PlaceText(file, root.mark), 0});
     return document;
   }
   DocumentReader(file, kind, errors).ReadSection(document, root);
   CheckRules(document, file, kind, errors);
   // In the order of the file: whoever mends it goes through it once.
-  std::ranges::sort(errors->begin() + static_cast<std::ptrdiff_t>(before), errors->end(), {},
-                    [&](const Error& error) { return std::pair(PlaceOf(error, file), error.message); });
+  std::ranges::sort(
+      errors->begin() + static_cast<std::ptrdiff_t>(before), errors->end(), {},
+      [&](const Error& error) { return std::pair(PlaceOf(error, file), error.message); });
   return document;
 }
 

@@ -107,8 +107,8 @@ struct FieldInfo {
 };
 
 // visit(info, member) for each field, in the order of the schema.
-#define POLICY_SECTION(structure, text)          \
-  template <typename Visitor>                    \
+#define POLICY_SECTION(structure, text) \
+  template <typename Visitor>           \
   void VisitFields(structure& section, Visitor&& visit) {
 #define POLICY_FIELD(type, name, form, fallback, files, text) \
   visit(FieldInfo{#name, form, fallback, files, text}, section.name);
@@ -119,8 +119,10 @@ struct FieldInfo {
 #undef POLICY_END
 
 // What a section is for.
-#define POLICY_SECTION(structure, text) \
-  constexpr const char* SectionText(const structure& /*section*/) { return text; }
+#define POLICY_SECTION(structure, text)                             \
+  constexpr const char* SectionText(const structure& /*section*/) { \
+    return text;                                                    \
+  }
 #define POLICY_FIELD(type, name, form, fallback, files, text)
 #define POLICY_END(structure)
 #include "policy/schema.def"

@@ -62,7 +62,8 @@ Pairs FlattenIni(std::string_view text) {
 void FlattenToml(const toml::node& node, const std::string& path, int depth, Pairs* pairs) {
   if (depth > kMaxDepth) return;
   if (const toml::table* table = node.as_table()) {
-    for (const auto& [key, value] : *table) FlattenToml(value, Join(path, key.str()), depth + 1, pairs);
+    for (const auto& [key, value] : *table)
+      FlattenToml(value, Join(path, key.str()), depth + 1, pairs);
   } else if (const toml::array* array = node.as_array()) {
     for (size_t i = 0; i < array->size(); ++i) {
       FlattenToml(*array->get(i), Join(path, std::to_string(i)), depth + 1, pairs);
@@ -89,7 +90,8 @@ void FlattenJson(const nlohmann::json& node, const std::string& path, int depth,
 
 void FlattenYaml(const YamlNode& node, const std::string& path, Pairs* pairs) {
   if (node.kind == YamlNode::Kind::kScalar) pairs->emplace_back(path, node.text);
-  for (const YamlEntry& entry : node.entries) FlattenYaml(entry.value, Join(path, entry.key), pairs);
+  for (const YamlEntry& entry : node.entries)
+    FlattenYaml(entry.value, Join(path, entry.key), pairs);
   for (size_t i = 0; i < node.items.size(); ++i) {
     FlattenYaml(node.items[i], Join(path, std::to_string(i)), pairs);
   }

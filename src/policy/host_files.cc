@@ -29,7 +29,8 @@ Result<std::string> ReadAll(const OwnedFd& file, const std::string& path, size_t
     if (count == 0) return text;
     text.append(part, static_cast<size_t>(count));
     if (text.size() > max_bytes) {
-      return Fail(ErrorCode::kLimit, "larger than " + std::to_string(max_bytes >> 20) + " MiB", path);
+      return Fail(ErrorCode::kLimit, "larger than " + std::to_string(max_bytes >> 20) + " MiB",
+                  path);
     }
   }
 }
@@ -82,8 +83,8 @@ Result<std::string> Beneath::Read(const std::vector<std::string>& components,
   for (size_t i = 0; i < components.size(); ++i) {
     path += (i == 0 ? "" : "/") + components[i];
     const int from = at.valid() ? at.get() : directory_.get();
-    const int flags = i + 1 < components.size() ? O_PATH | O_DIRECTORY
-                                                : O_RDONLY | O_NONBLOCK | O_NOCTTY;
+    const int flags =
+        i + 1 < components.size() ? O_PATH | O_DIRECTORY : O_RDONLY | O_NONBLOCK | O_NOCTTY;
     OwnedFd next(openat(from, components[i].c_str(), flags | O_NOFOLLOW | O_CLOEXEC));
     if (!next.valid()) return SystemError("openat(" + path + ")");
     at = std::move(next);

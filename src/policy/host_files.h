@@ -19,7 +19,7 @@ namespace cordon::policy {
 [[nodiscard]] Result<std::string> ReadHostFile(const std::string& path, size_t max_bytes);
 
 enum class Found { kMissing, kFile, kDirectory, kLink, kOther };
-[[nodiscard]] Found Inspect(const std::string& path);  // of the path itself, a link is kLink
+[[nodiscard]] Found Inspect(const std::string& path);         // of the path itself, a link is kLink
 [[nodiscard]] std::string RealPath(const std::string& path);  // empty if there is none
 
 class Beneath {

@@ -85,8 +85,9 @@ bool ParseName(std::string_view text, HostRule* rule) {
   for (size_t at = name.find("\\."); at != std::string::npos; at = name.find("\\.", at)) {
     name.erase(at, 1);
   }
-  std::ranges::transform(
-      name, name.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+  });
   if (!IsName(name)) return false;
   rule->name = std::move(name);
   return true;
@@ -96,11 +97,10 @@ struct SchemePort {
   std::string_view scheme;
   uint16_t port;
 };
-constexpr SchemePort kSchemePorts[] = {{"https", 443}, {"http", 80},   {"ssh", 22},
-                                       {"git", 9418},  {"git+ssh", 22}, {"git+https", 443},
-                                       {"git+http", 80}, {"registry+https", 443},
-                                       {"sparse+https", 443}, {"registry+http", 80},
-                                       {"sparse+http", 80}};
+constexpr SchemePort kSchemePorts[] = {
+    {"https", 443},        {"http", 80},          {"ssh", 22},        {"git", 9418},
+    {"git+ssh", 22},       {"git+https", 443},    {"git+http", 80},   {"registry+https", 443},
+    {"sparse+https", 443}, {"registry+http", 80}, {"sparse+http", 80}};
 
 }  // namespace
 
@@ -125,8 +125,7 @@ bool HostRule::Covers(const HostRule& other) const {
     case Kind::kName:
       return other.kind == Kind::kName && other.name == name;
     case Kind::kBelow:
-      return other.name.ends_with("." + name) ||
-             (other.kind == Kind::kBelow && other.name == name);
+      return other.name.ends_with("." + name) || (other.kind == Kind::kBelow && other.name == name);
     case Kind::kAddress:
       break;
   }

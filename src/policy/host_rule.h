@@ -19,10 +19,10 @@ struct HostRule {
     kAddress,  // `prefix_bits` of `address`
   };
   Kind kind = Kind::kName;
-  std::string name;                    // lower case, without a dot at its end
-  std::array<uint8_t, 16> address{};   // IPv4 as ::ffff:a.b.c.d
-  int prefix_bits = 128;               // IPv4 counts from 96
-  uint16_t port = 0;                   // 0: 80 and 443
+  std::string name;                   // lower case, without a dot at its end
+  std::array<uint8_t, 16> address{};  // IPv4 as ::ffff:a.b.c.d
+  int prefix_bits = 128;              // IPv4 counts from 96
+  uint16_t port = 0;                  // 0: 80 and 443
 
   // As it would be written: "*.example.org:8443", "10.0.0.0/8", "[2001:db8::1]:53".
   [[nodiscard]] std::string ToString() const;

@@ -25,11 +25,13 @@ std::vector<HostRule> HostsOf(std::string_view value) {
   for (std::string_view word : SplitList(words)) {
     // GOSUMDB: a host, a key, perhaps an address. uv: name=address.
     if (const size_t scheme = word.find("://"); scheme != std::string_view::npos) {
-      if (const size_t equals = word.substr(0, scheme).rfind('='); equals != std::string_view::npos) {
+      if (const size_t equals = word.substr(0, scheme).rfind('=');
+          equals != std::string_view::npos) {
         word.remove_prefix(equals + 1);
       }
       if (const auto host = HostOfUrl(word)) hosts.push_back(*host);
-    } else if (word.find('.') != std::string_view::npos && word.find('/') == std::string_view::npos) {
+    } else if (word.find('.') != std::string_view::npos &&
+               word.find('/') == std::string_view::npos) {
       auto host = ParseHostRule(word.substr(0, word.find('+')));
       if (!host || host->kind != HostRule::Kind::kName) continue;
       if (host->port == 0) host->port = 443;
@@ -84,7 +86,8 @@ class Finder {
       case SourceLevel::kLockfile:
         return VisitWorkspaceFile(source);
       case SourceLevel::kUser:
-        if (!around_.home.empty()) VisitHostFile(source, around_.home + "/" + std::string(source.where));
+        if (!around_.home.empty())
+          VisitHostFile(source, around_.home + "/" + std::string(source.where));
         return;
       case SourceLevel::kMachine:
       case SourceLevel::kBuiltin:
@@ -98,7 +101,8 @@ class Finder {
     if (value.empty()) return;
     const size_t before = result_.hosts.size();
     Take(source, name, {{"", value}});
-    if (result_.hosts.size() > before && !HoldsSecret({{"", value}})) result_.variables.push_back(name);
+    if (result_.hosts.size() > before && !HoldsSecret({{"", value}}))
+      result_.variables.push_back(name);
   }
 
   void VisitWorkspaceFile(const HostSource& source) {
@@ -113,7 +117,8 @@ class Finder {
     const size_t before = result_.hosts.size();
     Take(source, path, PairsOf(source, *text));
     if (source.level == SourceLevel::kBuiltin || result_.hosts.size() == before) return;
-    const bool is_secret = source.format != SourceFormat::kText && HoldsSecret(Flatten(source.format, *text));
+    const bool is_secret =
+        source.format != SourceFormat::kText && HoldsSecret(Flatten(source.format, *text));
     (is_secret ? result_.secret_files : result_.files).push_back(path);
   }
 
@@ -148,17 +153,17 @@ class Finder {
     Pairs pairs = Flatten(source.format, text);
     const std::vector<std::string> keys = SplitList(source.keys, '|');
     std::erase_if(pairs, [&](const auto& pair) {
-      return std::ranges::none_of(keys, [&](const std::string& key) { return MatchesStar(key, pair.first); });
+      return std::ranges::none_of(
+          keys, [&](const std::string& key) { return MatchesStar(key, pair.first); });
     });
     return pairs;
   }
 
   void Take(const HostSource& source, const std::string& file, const Pairs& pairs) {
     const bool is_absolute = file.starts_with('/');
-    const std::string shown =
-        is_absolute && !around_.home.empty() && IsWithin(file, around_.home)
-            ? "~" + file.substr(around_.home.size())
-            : file;
+    const std::string shown = is_absolute && !around_.home.empty() && IsWithin(file, around_.home)
+                                  ? "~" + file.substr(around_.home.size())
+                                  : file;
     for (const auto& [key, value] : pairs) {
       for (HostRule& host : HostsOf(value)) {
         if (source.level != SourceLevel::kLockfile) has_index_ = true;
@@ -169,7 +174,8 @@ class Finder {
         });
         if (is_known) continue;
         std::string place = source.level == SourceLevel::kVariable ? "variable " + shown : shown;
-        if (source.level == SourceLevel::kBuiltin) place = std::string(manager_.name) + "'s own default in " + shown;
+        if (source.level == SourceLevel::kBuiltin)
+          place = std::string(manager_.name) + "'s own default in " + shown;
         result_.hosts.push_back({std::move(host), source.level, file, std::move(place)});
       }
     }
@@ -190,7 +196,9 @@ bool EndsWithKey(std::string_view before, std::string_view key) {
   const size_t at = before.rfind(key);
   if (at == std::string_view::npos) return false;
   // A key that is a word does not end another word.
-  const auto is_letter = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_'; };
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_';
+  };
   if (at > 0 && is_letter(key.front()) && is_letter(before[at - 1])) return false;
   std::string_view rest = before.substr(at + key.size());
   if (rest.starts_with("default:")) rest.remove_prefix(8);
@@ -222,7 +230,8 @@ Pairs ScanText(std::string_view text, std::string_view keys) {
   Pairs pairs;
   const std::vector<std::string> names = SplitList(keys, '|');
   const auto take = [&](size_t start) {
-    const std::string_view before = text.substr(start - std::min(start, kReach), std::min(start, kReach));
+    const std::string_view before =
+        text.substr(start - std::min(start, kReach), std::min(start, kReach));
     for (const std::string& name : names) {
       if (!EndsWithKey(before, name)) continue;
       const size_t end = std::min(text.find_first_of(kEndOfAddress, start), text.size());
@@ -238,7 +247,7 @@ Pairs ScanText(std::string_view text, std::string_view keys) {
     if (!name.ends_with("=") || name.find(' ') != std::string::npos) continue;
     for (size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
       const size_t start = text.find_first_not_of("\"'", at + name.size());
-      if (start == std::string_view::npos || text[start] == '(' ) continue;
+      if (start == std::string_view::npos || text[start] == '(') continue;
       const size_t end = std::min(text.find_first_of(kEndOfAddress, start), text.size());
       pairs.emplace_back(name, text.substr(start, end - start));
     }

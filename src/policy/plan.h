@@ -43,9 +43,9 @@ enum class Origin {
 
 struct PolicyFile {
   std::string path;
-  std::string sha256;    // of its bytes
-  std::string kind;      // "cordon.yaml", "sbox.yaml", "user's policy"
-  bool approved = false; // by the user, for these bytes
+  std::string sha256;     // of its bytes
+  std::string kind;       // "cordon.yaml", "sbox.yaml", "user's policy"
+  bool approved = false;  // by the user, for these bytes
 };
 
 struct Decision {
@@ -84,7 +84,7 @@ enum class IfMissing {
 
 struct Mount {
   MountKind kind = MountKind::kBind;
-  std::string name;  // of a cache or a mount that has one; "workspace", "program", …
+  std::string name;    // of a cache or a mount that has one; "workspace", "program", …
   std::string source;  // of a bind
   // If not empty, `source` is below it and is opened beneath it, component by component, without
   // following a link: what lies between belongs to whoever wrote the project.
@@ -139,11 +139,11 @@ struct DeniedVariable {
 // --- network ---
 
 enum class NetworkMode {
-  kOff,   // nothing but the sandbox's own loopback
-  kList,  // what `allow` names, by name, address and port together
-  kAll,   // everything but private and special-purpose addresses
-  kNamed, // the engine's network `name`
-  kHost,  // the host's: only without a wall
+  kOff,    // nothing but the sandbox's own loopback
+  kList,   // what `allow` names, by name, address and port together
+  kAll,    // everything but private and special-purpose addresses
+  kNamed,  // the engine's network `name`
+  kHost,   // the host's: only without a wall
 };
 
 struct HostGrant {
@@ -225,7 +225,7 @@ struct Withheld {
 struct Plan {
   Wall wall = Wall::kNative;
   std::vector<std::string> argv;
-  std::string program;  // of the host, where the wall runs the host's programs
+  std::string program;    // of the host, where the wall runs the host's programs
   std::string directory;  // where the command starts, as it sees it
   Decision decision;
   std::vector<PolicyFile> files;

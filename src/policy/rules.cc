@@ -62,8 +62,8 @@ void Checker::CheckWall() {
   const Text& backend = document_.runtime.fields.backend;
   const std::string& wall = document_.wall.value;
   if (backend.given && backend.value != "auto" && wall != "auto" && wall != "container") {
-    Report(backend.mark,
-           "runtime.backend is " + backend.value + ", an engine of containers, but wall is " + wall);
+    Report(backend.mark, "runtime.backend is " + backend.value +
+                             ", an engine of containers, but wall is " + wall);
   }
 }
 
@@ -101,7 +101,8 @@ void Checker::CheckWritable(const TextList& writable) {
     const auto components = PathComponents(path.value);
     for (const Word& glob : document_.workspace.fields.exclude_paths.value) {
       const auto excluded = PathComponents(glob.value);
-      if (excluded.size() > components.size() || glob.value.find('*') != std::string::npos) continue;
+      if (excluded.size() > components.size() || glob.value.find('*') != std::string::npos)
+        continue;
       if (!std::equal(excluded.begin(), excluded.end(), components.begin())) continue;
       Report(path.mark, "'" + path.value + "' is writable and excluded (line " +
                             std::to_string(glob.mark.line) + ")");
@@ -158,7 +159,8 @@ void Checker::CheckTargets() {
     if (is_bind) Require(mount.source.given, mark, "mounts", "source");
     if (!is_bind && mount.source.given) Report(mount.source.mark, "a tmpfs has no source");
     if (is_bind && mount.size.given) Report(mount.size.mark, "a bind has no size");
-    if (!is_bind && mount.read_only.value) Report(mount.read_only.mark, "a read-only tmpfs is empty");
+    if (!is_bind && mount.read_only.value)
+      Report(mount.read_only.mark, "a read-only tmpfs is empty");
   }
   std::set<std::string> names;
   for (const auto& [cache, mark] : document_.caches.items) {
@@ -188,8 +190,9 @@ void Checker::CheckSecrets() {
 bool Checker::HasProfile(const std::string& name) const {
   if (document_.profiles.Find(name) != nullptr) return true;
   const PackageManager& manager = document_.package_manager.fields;
-  return manager.name.given && (name == "default" || name == "pm-" + manager.name.value + "-install" ||
-                                name == "pm-" + manager.name.value + "-build");
+  return manager.name.given &&
+         (name == "default" || name == "pm-" + manager.name.value + "-install" ||
+          name == "pm-" + manager.name.value + "-build");
 }
 
 void Checker::CheckProfile(const Word& name, const Profile& profile) {

@@ -10,36 +10,74 @@ namespace {
 
 // Parts of names, between underscores or at an end.
 constexpr std::string_view kNameParts[] = {
-    "TOKEN",      "SECRET",   "SECRETS",     "PASSWORD", "PASSWD",  "PASSPHRASE", "PASS",
-    "CREDENTIAL", "CREDENTIALS", "APIKEY",   "KEY",      "AUTH",    "PAT",        "PRIVATE",
-    "SIGNING",    "COOKIE",   "SESSION",     "DSN",      "WEBHOOK", "KEYFILE",    "PWD"};
-constexpr std::string_view kNamePrefixes[] = {"AWS_",   "GCP_",  "GOOGLE_", "AZURE_", "CLOUDSDK_",
-                                              "VAULT_", "DOCKER_AUTH", "NPM_CONFIG__AUTH",
-                                              "npm_config__auth", "SSH_AUTH", "GPG_"};
+    "TOKEN",      "SECRET",      "SECRETS", "PASSWORD", "PASSWD",  "PASSPHRASE", "PASS",
+    "CREDENTIAL", "CREDENTIALS", "APIKEY",  "KEY",      "AUTH",    "PAT",        "PRIVATE",
+    "SIGNING",    "COOKIE",      "SESSION", "DSN",      "WEBHOOK", "KEYFILE",    "PWD"};
+constexpr std::string_view kNamePrefixes[] = {
+    "AWS_",   "GCP_",        "GOOGLE_",          "AZURE_",           "CLOUDSDK_",
+    "VAULT_", "DOCKER_AUTH", "NPM_CONFIG__AUTH", "npm_config__auth", "SSH_AUTH",
+    "GPG_"};
 // Names that would be taken for one and are none.
-constexpr std::string_view kHarmlessNames[] = {"PWD", "OLDPWD", "XDG_SESSION_ID", "XDG_SESSION_TYPE",
-                                               "DESKTOP_SESSION", "XDG_SESSION_DESKTOP",
+constexpr std::string_view kHarmlessNames[] = {"PWD",
+                                               "OLDPWD",
+                                               "XDG_SESSION_ID",
+                                               "XDG_SESSION_TYPE",
+                                               "DESKTOP_SESSION",
+                                               "XDG_SESSION_DESKTOP",
                                                "XDG_SESSION_CLASS"};
 constexpr std::string_view kValuePrefixes[] = {
-    "ghp_",  "gho_",   "ghu_",    "ghs_",    "ghr_",  "github_pat_", "glpat-", "npm_", "pypi-",
-    "AKIA",  "ASIA",   "xoxb-",   "xoxp-",   "xoxa-", "sk-",         "sk_live_", "rk_live_",
-    "AIza",  "ya29.",  "eyJhbGci", "-----BEGIN", "dop_v1_", "hf_",     "SG.",    "shpat_"};
+    "ghp_",    "gho_",     "ghu_",     "ghs_",  "ghr_",  "github_pat_", "glpat-",
+    "npm_",    "pypi-",    "AKIA",     "ASIA",  "xoxb-", "xoxp-",       "xoxa-",
+    "sk-",     "sk_live_", "rk_live_", "AIza",  "ya29.", "eyJhbGci",    "-----BEGIN",
+    "dop_v1_", "hf_",      "SG.",      "shpat_"};
 
 // Below the home directory. What is below each is meant too.
-constexpr std::string_view kCredentialFiles[] = {
-    ".ssh",           ".aws",          ".kube",           ".gnupg",       ".docker",
-    ".config/gcloud", ".config/gh",    ".config/git/credentials", ".git-credentials", ".npmrc",
-    ".pypirc",        ".netrc",        ".cargo/credentials", ".cargo/credentials.toml", ".azure",
-    ".config/op",     ".password-store", ".local/share/keyrings", ".gem/credentials",
-    ".config/composer/auth.json", ".composer/auth.json", ".config/pypoetry/auth.toml", ".mozilla",
-    ".config/google-chrome", ".config/chromium", ".bash_history", ".zsh_history", ".vault-token",
-    ".terraform.d/credentials.tfrc.json", ".config/cordon"};
+constexpr std::string_view kCredentialFiles[] = {".ssh",
+                                                 ".aws",
+                                                 ".kube",
+                                                 ".gnupg",
+                                                 ".docker",
+                                                 ".config/gcloud",
+                                                 ".config/gh",
+                                                 ".config/git/credentials",
+                                                 ".git-credentials",
+                                                 ".npmrc",
+                                                 ".pypirc",
+                                                 ".netrc",
+                                                 ".cargo/credentials",
+                                                 ".cargo/credentials.toml",
+                                                 ".azure",
+                                                 ".config/op",
+                                                 ".password-store",
+                                                 ".local/share/keyrings",
+                                                 ".gem/credentials",
+                                                 ".config/composer/auth.json",
+                                                 ".composer/auth.json",
+                                                 ".config/pypoetry/auth.toml",
+                                                 ".mozilla",
+                                                 ".config/google-chrome",
+                                                 ".config/chromium",
+                                                 ".bash_history",
+                                                 ".zsh_history",
+                                                 ".vault-token",
+                                                 ".terraform.d/credentials.tfrc.json",
+                                                 ".config/cordon"};
 // Sockets and files that are the machine.
-constexpr std::string_view kMachineControls[] = {
-    "/var/run/docker.sock", "/run/docker.sock",  "/run/podman",       "/run/containerd",
-    "/run/dbus",            "/run/systemd",      "/run/user",         "/proc",
-    "/sys",                 "/dev",              "/etc/shadow",       "/etc/gshadow",
-    "/etc/sudoers",         "/var/lib/docker",   "/var/lib/containers"};
+constexpr std::string_view kMachineControls[] = {"/var/run/docker.sock",
+                                                 "/run/docker.sock",
+                                                 "/run/podman",
+                                                 "/run/containerd",
+                                                 "/run/dbus",
+                                                 "/run/systemd",
+                                                 "/run/user",
+                                                 "/proc",
+                                                 "/sys",
+                                                 "/dev",
+                                                 "/etc/shadow",
+                                                 "/etc/gshadow",
+                                                 "/etc/sudoers",
+                                                 "/var/lib/docker",
+                                                 "/var/lib/containers"};
 
 bool HasPart(std::string_view name, std::string_view part) {
   for (size_t at = name.find(part); at != std::string_view::npos; at = name.find(part, at + 1)) {
@@ -115,7 +153,8 @@ bool GitConfigHoldsSecret(std::string_view text) {
   for (const std::string& line : SplitList(text, '\n')) {
     if (UpperCase(line).find("EXTRAHEADER") != std::string::npos) return true;
     const size_t equals = line.find('=');
-    const std::string_view value = std::string_view(line).substr(equals == std::string::npos ? 0 : equals + 1);
+    const std::string_view value =
+        std::string_view(line).substr(equals == std::string::npos ? 0 : equals + 1);
     const size_t scheme = value.find("://");
     if (scheme == std::string_view::npos) continue;
     const std::string_view rest = value.substr(scheme + 3);

@@ -16,7 +16,8 @@ Surroundings Surroundings::OfThisProcess() {
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const char* equals = strchr(*variable, '=');
     if (equals == nullptr) continue;
-    around.environment.emplace(std::string(static_cast<const char*>(*variable), equals), equals + 1);
+    around.environment.emplace(std::string(static_cast<const char*>(*variable), equals),
+                               equals + 1);
   }
   around.uid = getuid();
   around.gid = getgid();

@@ -81,7 +81,8 @@ Status WriteWhole(const std::string& path, const std::string& text) {
 Status MakeFolders(const std::string& path) {
   for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     const std::string folder = path.substr(0, at);
-    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST) return SystemError("mkdir(" + folder + ")");
+    if (mkdir(folder.c_str(), 0700) != 0 && errno != EEXIST)
+      return SystemError("mkdir(" + folder + ")");
     if (at == std::string::npos) return {};
   }
 }
@@ -140,7 +141,8 @@ Status TrustStore::Save() const {
                                  {"sha256", approval.sha256},
                                  {"what", approval.what}});
   }
-  return WriteWhole(file_, json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  return WriteWhole(file_,
+                    json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 }  // namespace cordon::policy
