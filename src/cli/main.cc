@@ -9,6 +9,7 @@
 
 #include "backend/wasm/run.h"
 #include "cli/doctor_command.h"
+#include "cli/init_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
 #include "cli/trust_command.h"
@@ -21,6 +22,7 @@ int main(int argc, char** argv) try {
   cordon::cli::AddShellCommand(app, &chosen);
   cordon::cli::AddPlanCommand(app, &chosen);
   cordon::cli::AddTrustCommand(app, &chosen);
+  cordon::cli::AddInitCommand(app, &chosen);
   cordon::cli::AddDoctorCommand(app, &chosen);
   try {
     app.parse(argc, argv);

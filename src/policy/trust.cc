@@ -77,7 +77,8 @@ Status WriteWhole(const std::string& path, const std::string& text) {
   return {};
 }
 
-// Each folder that is missing on the way.
+}  // namespace
+
 Status MakeFolders(const std::string& path) {
   for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {
     const std::string folder = path.substr(0, at);
@@ -86,8 +87,6 @@ Status MakeFolders(const std::string& path) {
     if (at == std::string::npos) return {};
   }
 }
-
-}  // namespace
 
 std::string HashText(const std::string& text) {
   Sha256 hash;

@@ -39,6 +39,9 @@ class TrustStore {
   std::vector<Approval> approvals_;
 };
 
+// `path` with each folder that is missing on the way, for nobody else.
+[[nodiscard]] Status MakeFolders(const std::string& path);
+
 [[nodiscard]] std::string HashText(const std::string& text);
 
 }  // namespace cordon::policy
