@@ -32,8 +32,8 @@ Status CheckOwner(const std::string& path, uid_t uid) {
 
 Result<std::vector<Approval>> Parse(const std::string& text, const std::string& file) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
-  if (!json.is_object() || json.value("version", 0) != 1 || !json.contains("approvals") ||
-      !json["approvals"].is_array()) {
+  if (!json.is_object() || !json.contains("version") || json["version"] != 1 ||
+      !json.contains("approvals") || !json["approvals"].is_array()) {
     return Fail(ErrorCode::kCorrupt, "not a list of approvals, version 1", file);
   }
   std::vector<Approval> approvals;
@@ -47,8 +47,10 @@ Result<std::vector<Approval>> Parse(const std::string& text, const std::string& 
     if (approval.path.empty() || approval.subject.empty() || approval.sha256.size() != 64) {
       return Fail(ErrorCode::kCorrupt, "an approval without path, subject or sha256", file);
     }
-    for (const auto& what : entry.value("what", nlohmann::json::array())) {
-      if (what.is_string()) approval.what.push_back(what);
+    if (entry.contains("what") && entry["what"].is_array()) {
+      for (const auto& what : entry["what"]) {
+        if (what.is_string()) approval.what.push_back(what);
+      }
     }
     approvals.push_back(std::move(approval));
   }
