@@ -61,9 +61,9 @@ bool HoldsSecret(const Pairs& pairs) {
 
 class Finder {
  public:
-  Finder(const Manager& manager, const Beneath& workspace, const std::string& program,
-         const Surroundings& around)
-      : manager_(manager), workspace_(workspace), program_(program), around_(around) {}
+  Finder(const Manager& manager, const Beneath& workspace, const std::string& root,
+         const std::string& program, const Surroundings& around)
+      : manager_(manager), workspace_(workspace), root_(root), program_(program), around_(around) {}
 
   ManagerHosts Find() {
     for (const HostSource& source : HostSources()) {
@@ -114,6 +114,14 @@ class Finder {
   void VisitHostFile(const HostSource& source, const std::string& path) {
     const Result<std::string> text = ReadHostFile(path, kMaxBytes);
     if (!text) return;
+    const std::string real = RealPath(path);
+    if (IsWithin(real, root_)) {
+      // A virtual environment in the workspace, a manager that the project installed.
+      HostSource as_project = source;
+      as_project.level = SourceLevel::kProject;
+      return Take(as_project, real.substr(std::min(real.size(), root_.size() + 1)),
+                  PairsOf(source, *text));
+    }
     const size_t before = result_.hosts.size();
     Take(source, path, PairsOf(source, *text));
     if (source.level == SourceLevel::kBuiltin || result_.hosts.size() == before) return;
@@ -183,6 +191,7 @@ class Finder {
 
   const Manager& manager_;
   const Beneath& workspace_;
+  const std::string& root_;
   const std::string& program_;
   const Surroundings& around_;
   ManagerHosts result_;
@@ -255,9 +264,9 @@ Pairs ScanText(std::string_view text, std::string_view keys) {
   return pairs;
 }
 
-ManagerHosts FindHosts(const Manager& manager, const Beneath& workspace, const std::string& program,
-                       const Surroundings& around) {
-  return Finder(manager, workspace, program, around).Find();
+ManagerHosts FindHosts(const Manager& manager, const Beneath& workspace, const std::string& root,
+                       const std::string& program, const Surroundings& around) {
+  return Finder(manager, workspace, root, program, around).Find();
 }
 
 }  // namespace cordon::policy

@@ -31,9 +31,12 @@ struct ManagerHosts {
   std::vector<std::string> variables;  // that name hosts
 };
 
-// `program` is the manager's file without links, empty if it is not on this machine.
+// `root` is the workspace's path without links, `program` the manager's file without links, empty
+// if it is not on this machine. Whatever lies in the workspace is the project's word, whichever
+// way it is found.
 [[nodiscard]] ManagerHosts FindHosts(const Manager& manager, const Beneath& workspace,
-                                     const std::string& program, const Surroundings& around);
+                                     const std::string& root, const std::string& program,
+                                     const Surroundings& around);
 
 // Key and value of everything in a file that is a text, keys with dots: "install.registry",
 // "index.0.url". Nothing for what cannot be read.

@@ -13,7 +13,7 @@ Texts HostsFor(const TestWorld& world, const char* manager, const std::string& p
   const Beneath workspace = Beneath::Open(world.project).value();
   Texts texts;
   for (const FoundHost& host :
-       FindHosts(*FindManager(manager), workspace, program, world.around).hosts) {
+       FindHosts(*FindManager(manager), workspace, world.project, program, world.around).hosts) {
     texts.push_back(host.rule.ToString());
   }
   return texts;
@@ -104,11 +104,35 @@ TEST(Hosts, ConfigurationWithASecretIsNotShown) {
   world.InHome(".npmrc", "registry=https://user.example\n//user.example/:_authToken=abc\n");
   world.InHome(".config/pip/pip.conf", "[global]\nindex-url = https://pip.example/simple\n");
   const Beneath workspace = Beneath::Open(world.project).value();
-  const ManagerHosts npm = FindHosts(*FindManager("npm"), workspace, {}, world.around);
+  const ManagerHosts npm =
+      FindHosts(*FindManager("npm"), workspace, world.project, {}, world.around);
   EXPECT_EQ(npm.files, Texts());
   EXPECT_EQ(npm.secret_files, Texts({world.around.home + "/.npmrc"}));
-  const ManagerHosts pip = FindHosts(*FindManager("pip"), workspace, {}, world.around);
+  const ManagerHosts pip =
+      FindHosts(*FindManager("pip"), workspace, world.project, {}, world.around);
   EXPECT_EQ(pip.files, Texts({world.around.home + "/.config/pip/pip.conf"}));
+}
+
+TEST(Hosts, WhatLiesInTheWorkspaceIsTheProjectsWord) {
+  TestWorld world;
+  world.around.environment["VIRTUAL_ENV"] = world.project + "/.venv";
+  world.InProject(".venv/pip.conf", "[global]\nindex-url = https://evil.example\n");
+  world.InProject(
+      ".venv/lib/python3.11/site-packages/pip/_internal/models/index.py",
+      "PyPI = PackageIndex(\"https://worse.example/\", file_storage_domain=\"bad.example\")\n");
+  const Beneath workspace = Beneath::Open(world.project).value();
+  ManagerHosts found = FindHosts(*FindManager("pip"), workspace, world.project,
+                                 world.project + "/.venv/bin/pip", world.around);
+  ASSERT_EQ(found.hosts.size(), 1U);
+  EXPECT_EQ(found.hosts[0].level, SourceLevel::kProject);
+  EXPECT_EQ(found.files, Texts());
+  world.around.environment.erase("VIRTUAL_ENV");
+  found = FindHosts(*FindManager("pip"), workspace, world.project, world.project + "/.venv/bin/pip",
+                    world.around);
+  ASSERT_EQ(found.hosts.size(), 2U);
+  EXPECT_EQ(found.hosts[0].rule.ToString(), "worse.example:443");
+  EXPECT_EQ(found.hosts[1].rule.ToString(), "bad.example:443");
+  EXPECT_EQ(found.hosts[1].level, SourceLevel::kProject);
 }
 
 TEST(Hosts, HostileFilesOfAProjectAreNotFollowed) {

@@ -89,9 +89,10 @@ void ResolveWorkspace(Resolution& r) {
     return;
   }
   r.workspace = std::move(*opened);
-  if (r.user && IsWithin(r.user->path, r.root)) {
-    r.Refuse("your own policy is inside the workspace, where the command may change it",
-             r.user->path);
+  if (!r.around.config_home.empty() && IsWithin(r.around.config_home, r.root)) {
+    r.Refuse(
+        "your own policy and approvals are inside the workspace, where the command may change them",
+        r.around.config_home);
   }
   if (const std::string secret = CredentialsIn(r.root, r.around);
       !secret.empty() && r.plan.wall != Wall::kNone) {
