@@ -53,10 +53,35 @@ void AddGuarantees(Resolution& r) {
   const bool has_masks = std::ranges::any_of(
       plan.mounts, [](const Mount& mount) { return mount.kind == MountKind::kMask; });
   if (has_masks) list.push_back({"hidden", "excluded files cannot be read or replaced"});
-  const bool has_protected = std::ranges::any_of(
-      plan.mounts, [](const Mount& mount) { return mount.name == "protected"; });
+  const bool has_protected = (r.wall->features & kPlaceholders) != 0 &&
+                             std::ranges::any_of(plan.mounts, [](const Mount& mount) {
+                               return mount.name == "protected";
+                             });
   if (has_protected)
     list.push_back({"hand-over", "what the host would execute later cannot be written"});
+}
+
+// Where a wall cannot bar a path: what the command cannot write it cannot make either, and what
+// sbox.yaml excludes is what is there. What cordon.yaml asks for beyond that stays and is refused.
+void DropPlaceholders(Resolution& r) {
+  const auto is_writable = [&](const std::string& target) {
+    return std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
+      return mount.kind == MountKind::kBind && !mount.read_only && IsWithin(target, mount.target);
+    });
+  };
+  const bool is_sbox = r.main->kind == FileKind::kSbox;
+  std::string made;
+  std::erase_if(r.plan.mounts, [&](const Mount& mount) {
+    if (mount.kind != MountKind::kPlaceholder) return false;
+    const bool is_ours = mount.name == "protected";
+    const bool can_be_made = is_writable(mount.target);
+    if (can_be_made && !is_ours && !is_sbox) return false;
+    if (can_be_made) made += (made.empty() ? "" : ", ") + mount.target;
+    return true;
+  });
+  if (made.empty()) return;
+  r.Note("behind the wall " + std::string(r.wall->name) +
+         " the command can make these, which are not there yet: " + made);
 }
 
 }  // namespace
@@ -83,6 +108,7 @@ void CheckSafety(Resolution& r) {
 }
 
 void CheckWallFits(Resolution& r) {
+  if ((r.wall->features & kPlaceholders) == 0) DropPlaceholders(r);
   for (const Feature feature : FeaturesOf(r.plan)) {
     if ((r.wall->features & feature) != 0 || r.plan.wall == Wall::kNone) continue;
     r.Refuse("the wall " + std::string(r.wall->name) +

@@ -101,9 +101,8 @@ void AddOwnDirectories(Resolution& r) {
 std::string ToolchainOf(const Resolution& r, const std::string& program) {
   const std::string folder = program.substr(0, program.rfind('/'));
   const std::string above = folder.substr(0, folder.rfind('/'));
-  const std::string& home = r.around.home;
-  const bool is_shared =
-      above.empty() || above == home || above == home + "/.local" || above == home + "/.cargo";
+  const bool is_shared = above.empty() || above == r.around.home + "/.local" ||
+                         !CredentialsIn(above, r.around).empty();
   return folder.ends_with("/bin") && !is_shared ? above : folder;
 }
 

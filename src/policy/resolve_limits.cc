@@ -166,13 +166,7 @@ void FillReference(Resolution& r, const Layer& layer, const Image& image, ImageP
   } else {
     plan->reference = image.ref.value;
   }
-  if (image.digest.given && r.request.image.empty()) {
-    const size_t colon = plan->reference.rfind(':');
-    const bool has_tag =
-        colon != std::string::npos && plan->reference.find('/', colon) == std::string::npos;
-    plan->reference =
-        plan->reference.substr(0, has_tag ? colon : std::string::npos) + "@" + image.digest.value;
-  }
+  if (image.digest.given && r.request.image.empty()) plan->reference += "@" + image.digest.value;
   plan->is_pinned = plan->reference.find("@sha256:") != std::string::npos;
 }
 
