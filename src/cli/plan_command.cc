@@ -66,7 +66,7 @@ int Plan(Options& options) {
     (void)puts(policy::PlanHash(plan).c_str());
     return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
   }
-  const std::vector<std::string> lacks = policy::FindLacks(plan.wall, ProbeFor(plan.wall));
+  const std::vector<std::string> lacks = policy::FindAllLacks(plan.wall, ProbeFor(plan.wall));
   if (options.as_json) {
     PrintJson(plan, lacks);
   } else {

@@ -144,9 +144,6 @@ std::vector<std::string> NeededFacilities(Wall wall) {
 std::vector<std::string> FindLacks(Wall wall, const std::vector<HostFacility>& host) {
   const WallFacts& facts = FactsOf(wall);
   std::vector<std::string> lacks;
-  if (!facts.in_version) {
-    lacks.push_back("the wall " + std::string(facts.name) + " is not in this version");
-  }
   const auto reason = [&](const std::string& name) {
     const HostFacility* facility = Find(host, name);
     return facility == nullptr || facility->detail.empty() ? "not there" : facility->detail;
@@ -166,8 +163,17 @@ std::vector<std::string> FindLacks(Wall wall, const std::vector<HostFacility>& h
     }
     lacks.push_back(text);
   }
+  return lacks;
+}
+
+std::vector<std::string> FindAllLacks(Wall wall, const std::vector<HostFacility>& host) {
+  std::vector<std::string> lacks = FindLacks(wall, host);
+  const WallFacts& facts = FactsOf(wall);
+  if (!facts.in_version) {
+    lacks.insert(lacks.begin(), "the wall " + std::string(facts.name) + " is not in this version");
+  }
   if (const HostFacility* group = Find(host, "cgroup v2"); group != nullptr && !group->there) {
-    lacks.push_back("limits of all processes together: cgroup v2: " + reason("cgroup v2"));
+    lacks.push_back("limits of all processes together: cgroup v2: " + group->detail);
   }
   return lacks;
 }

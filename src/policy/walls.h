@@ -64,8 +64,11 @@ struct HostFacility {
 };
 // Names of the facilities that a plan's wall needs.
 [[nodiscard]] std::vector<std::string> NeededFacilities(Wall wall);
-// What this machine cannot enforce of the plan, one sentence each; empty if it can.
+// What the wall needs and this machine has not, one sentence each.
 [[nodiscard]] std::vector<std::string> FindLacks(Wall wall, const std::vector<HostFacility>& host);
+// Everything that keeps this machine, or this version, from enforcing a plan for the wall in full.
+[[nodiscard]] std::vector<std::string> FindAllLacks(Wall wall,
+                                                    const std::vector<HostFacility>& host);
 
 }  // namespace cordon::policy
 
