@@ -2,6 +2,7 @@
 // the schema; a field that cannot widen anything is not here.
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 
 #include "policy/forms.h"
@@ -70,8 +71,7 @@ class Finder {
     if (!IsWithin(real.empty() ? root : real, folder) && !IsMountGranted(folder, root, false)) {
       Add(workspace.root.mark, "a workspace outside the project: " + root);
     }
-    if (workspace.writable.value && grants_.workspace.value != "all" &&
-        grants_.workspace.value != "paths") {
+    if (workspace.writable.value && grants_.workspace.value != "all") {
       Add(workspace.writable.mark, "a writable workspace");
     }
     VisitWritable(workspace.writable_paths);
@@ -167,6 +167,11 @@ class Finder {
       Add(limit.mark, std::string("more ") + name + " than your policy's limit");
     }
   }
+  static double Decimal(const Text& text) {
+    double value = 0;
+    (void)std::from_chars(text.value.data(), text.value.data() + text.value.size(), value);
+    return value;
+  }
   void VisitLimits(const LimitRules& limits) {
     const LimitRules& most = user_.limits.fields;
     VisitLimit(limits.memory, most.memory, "memory");
@@ -176,6 +181,9 @@ class Finder {
     VisitLimit(limits.output, most.output, "output");
     VisitLimit(limits.disk, most.disk, "disk");
     VisitLimit(limits.open_files, most.open_files, "descriptors");
+    if (limits.cpus.given && most.cpus.given && Decimal(limits.cpus) > Decimal(most.cpus)) {
+      Add(limits.cpus.mark, "more processors than your policy's limit");
+    }
   }
 
   void VisitHosts(const TextList& hosts) {

@@ -1,5 +1,9 @@
 #include "policy/layer.h"
 
+#include <sys/stat.h>
+
+#include <algorithm>
+
 #include "policy/host_files.h"
 
 namespace cordon::policy {
@@ -48,6 +52,20 @@ Layer MakeLayer(const std::string& text) {
   return layer;
 }
 
+Status CheckProjectFile(const std::string& path, uid_t uid) {
+  struct stat status = {};
+  if (lstat(path.c_str(), &status) != 0) return SystemError("lstat(" + path + ")");
+  if (S_ISLNK(status.st_mode)) {
+    return Fail(ErrorCode::kInvalid, "a symbolic link; --config names the file that is meant",
+                path);
+  }
+  if (status.st_uid != uid && status.st_uid != 0) {
+    return Fail(ErrorCode::kInvalid, "belongs to somebody else; --config names it all the same",
+                path);
+  }
+  return {};
+}
+
 FileKind KindOfFile(const std::string& path) {
   const std::string name = path.substr(path.rfind('/') + 1);
   return name.starts_with("sbox") ? FileKind::kSbox : FileKind::kCordon;
@@ -69,6 +87,12 @@ std::optional<Layer> ReadUserLayer(const Surroundings& around, std::vector<Error
   if (around.config_home.empty()) return std::nullopt;
   const std::string path = around.config_home + "/policy.yaml";
   if (Inspect(path) == Found::kMissing) return std::nullopt;
+  for (const std::string& part : {around.config_home, path}) {
+    if (const Status owner = CheckOwner(part, around.uid); !owner) {
+      errors->push_back(owner.error());
+      return std::nullopt;
+    }
+  }
   return ReadLayer(path, FileKind::kUser, Origin::kUser, errors);
 }
 

@@ -46,6 +46,9 @@ struct Layer {
 
 // Upwards from `directory`: cordon.yaml, then sbox.yaml in each folder. Empty if there is none.
 [[nodiscard]] std::string FindProjectFile(const std::string& directory);
+// What was found and not named: a plain file of this user or root. It decides where the workspace
+// is, so neither a link nor somebody else may say.
+[[nodiscard]] Status CheckProjectFile(const std::string& path, uid_t uid);
 [[nodiscard]] FileKind KindOfFile(const std::string& path);
 
 // The user's own policy; none if there is no file. One inside `workspace` is not the user's.

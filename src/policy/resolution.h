@@ -53,6 +53,7 @@ struct Resolution {
   // The layers whose lists add up: the user's, then the project's.
   [[nodiscard]] std::vector<const Layer*> Layers() const;
 
+  [[nodiscard]] bool IsStrict() const;
   // True if it must be left out; then it is in `withheld`.
   bool IsWithheld(const Layer& layer, Mark mark);
   void Refuse(std::string message, std::string place = {});

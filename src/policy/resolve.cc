@@ -149,6 +149,13 @@ void Resolution::Refuse(std::string message, std::string place) {
   plan.refusals.push_back({ErrorCode::kInvalid, std::move(message), std::move(place), 0});
 }
 
+bool Resolution::IsStrict() const {
+  const auto is_strict = [](const std::optional<Layer>& layer) {
+    return layer && layer->document.runtime.fields.strict_security.value;
+  };
+  return request.strict || is_strict(user) || is_strict(project);
+}
+
 void ReadPolicies(Resolution& r) {
   Result<TrustStore> trust = TrustStore::Load(r.around);
   if (!trust) {
@@ -157,12 +164,15 @@ void ReadPolicies(Resolution& r) {
   }
   r.trust = std::move(*trust);
   r.user = ReadUserLayer(r.around, &r.errors);
-  const std::string start = r.request.workspace.empty()
-                                ? r.around.directory
-                                : AbsolutePath(r.around.directory, r.request.workspace);
-  const std::string file = r.request.config.empty()
-                               ? FindProjectFile(start)
-                               : AbsolutePath(r.around.directory, r.request.config);
+  std::string file = AbsolutePath(r.around.directory, r.request.config);
+  if (r.request.config.empty()) {
+    const std::string start = RealPath(AbsolutePath(r.around.directory, r.request.workspace));
+    file = FindProjectFile(start.empty() ? r.around.directory : start);
+    if (const Status own = file.empty() ? Status() : CheckProjectFile(file, r.around.uid); !own) {
+      r.errors.push_back(own.error());
+      return;
+    }
+  }
   if (!file.empty()) r.project = ReadLayer(file, KindOfFile(file), Origin::kProject, &r.errors);
   if (!r.errors.empty()) return;
   if (r.user) AddFile(r, *r.user, "user's policy");
@@ -170,7 +180,13 @@ void ReadPolicies(Resolution& r) {
     const Layer empty = MakeLayer("version: 1\n");
     const Document& grants = r.user ? r.user->document : empty.document;
     for (Ask& ask : FindAsks(*r.project, grants, r.around)) {
-      r.project->asks.emplace(std::pair(ask.mark.line, ask.mark.column), std::move(ask));
+      const std::string what = ask.what;
+      const auto [old, is_new] =
+          r.project->asks.emplace(std::pair(ask.mark.line, ask.mark.column), std::move(ask));
+      // An alias: one place that says several things.
+      if (!is_new && old->second.what.find(what) == std::string::npos) {
+        old->second.what += ", " + what;
+      }
     }
     r.project->approved = r.trust.IsApproved(r.project->path, "policy", r.project->sha256);
     AddFile(r, *r.project, r.project->kind == FileKind::kSbox ? "sbox.yaml" : "cordon.yaml");

@@ -87,7 +87,7 @@ void DropPlaceholders(Resolution& r) {
 }  // namespace
 
 void CheckSafety(Resolution& r) {
-  const bool is_strict = r.request.strict || r.document().runtime.fields.strict_security.value;
+  const bool is_strict = r.IsStrict();
   CheckEnvironmentSecrets(r, is_strict);
   if (is_strict && r.plan.image && !r.plan.image->is_pinned) {
     r.Refuse("strict: the image " + r.plan.image->reference + " has no digest");

@@ -27,9 +27,7 @@ Field Pick(Resolution& r, Field LimitRules::* member, bool* is_given) {
     }
   }
   *is_given = false;
-  return r.document().limits.given && !(r.document().limits.fields.*member).given
-             ? r.document().limits.fields.*member
-             : r.preset.document.limits.fields.*member;
+  return r.preset.document.limits.fields.*member;
 }
 
 template <typename Field, typename Target>
@@ -109,7 +107,7 @@ void ResolveLockfiles(Resolution& r) {
     r.plan.lockfiles.push_back(std::move(lockfile));
   }
   if (has_one || r.profile->lockfile_files.value.empty()) return;
-  const bool is_strict = r.request.strict || r.document().runtime.fields.strict_security.value;
+  const bool is_strict = r.IsStrict();
   const Flag& required = r.profile->require_lockfile;
   std::string names;
   for (const Word& path : r.profile->lockfile_files.value)
@@ -193,7 +191,9 @@ void ResolveImage(Resolution& r) {
                                                 : runtime.reuse_container.value;
   if (plan.reuse) plan.container_name = ContainerName(r);
   const Flag& pinned = r.profile->require_pinned_image;
-  if ((pinned.given ? pinned.value : runtime.require_pinned_image.value) && !plan.is_pinned) {
+  const bool user_pins = r.user && r.user->document.runtime.fields.require_pinned_image.value;
+  if ((user_pins || (pinned.given ? pinned.value : runtime.require_pinned_image.value)) &&
+      !plan.is_pinned) {
     r.Refuse("the image " + plan.reference +
              " is not pinned by a digest, and require_pinned_image says so");
   }

@@ -234,6 +234,9 @@ void MaskGitConfigs(Resolution& r, const TreeWalk& walk) {
 
 void ResolveWritable(Resolution& r) {
   if (r.plan.wall == Wall::kNone) return;
+  if (r.plan.wall == Wall::kWasm && !r.project) {
+    return r.Note("behind the wall wasm nothing of the workspace is seen; no policy names one");
+  }
   Mount mount = InWorkspace(r, "");
   mount.name = "workspace";
   mount.beneath.clear();

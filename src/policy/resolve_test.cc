@@ -220,6 +220,8 @@ TEST(Resolve, WhatTheHostObeysIsProtectedInAWritableWorkspace) {
   world.InProject("cordon.yaml",
                   "version: 1\nworkspace: {writable: true}\nprofiles: {default: {writable: true, "
                   "writable_paths: []}}\n");
+  EXPECT_EQ(WithheldText(*world.Make({"make"}).plan), "a writable workspace\n");
+  world.ApproveAll({"make"});
   const Plan plan = *world.Make({"make"}).plan;
   EXPECT_EQ(Refusals(plan), "");
   EXPECT_FALSE(FindMount(plan, world.project)->read_only);
@@ -250,10 +252,41 @@ TEST(Resolve, ExcludedPathsAreMaskedBarredOrRefused) {
   EXPECT_EQ(FindMount(plan, world.project + "/none")->kind, MountKind::kPlaceholder);
   world.InProject("cordon.yaml", "version: 1\nworkspace: {writable: true, " + excludes +
                                      "}\nprofiles: {default: {writable: true}}\n");
+  world.ApproveAll({"make"});
   EXPECT_NE(Refusals(*world.Make({"make"}).plan).find("needs workspace.shadow"), std::string::npos);
   world.InProject("cordon.yaml", "version: 1\nworkspace: {writable: true, shadow: true, " +
                                      excludes + "}\nprofiles: {default: {writable: true}}\n");
+  world.ApproveAll({"make"});
   EXPECT_EQ(Refusals(*world.Make({"make"}).plan), "");
+}
+
+TEST(Resolve, AFoundPolicyIsAPlainFileOfThisUser) {
+  const TestWorld world;
+  TestWorld::Write(world.root() + "/other/cordon.yaml", "version: 1\n");
+  std::filesystem::create_symlink(world.root() + "/other/cordon.yaml",
+                                  world.project + "/cordon.yaml");
+  Planned planned = world.Make({"make"});
+  ASSERT_FALSE(planned.plan.has_value());
+  EXPECT_NE(planned.errors[0].message.find("a symbolic link"), std::string::npos);
+  TestWorld foreign;
+  foreign.InProject("cordon.yaml", "version: 1\n");
+  foreign.around.uid = 12345;
+  std::filesystem::remove_all(foreign.around.config_home);
+  planned = foreign.Make({"make"});
+  // Root's file is nobody's danger.
+  EXPECT_EQ(planned.plan.has_value(), getuid() == 0);
+}
+
+// One place that says several things shows all of them.
+TEST(Resolve, AnAliasHidesNoDemand) {
+  const TestWorld world;
+  world.InProject("cordon.yaml",
+                  "version: 1\nenvironment: {pass_through: [&x api]}\n"
+                  "profiles: {default: {network: on, network_allow: [*x]}}\n");
+  const Planned planned = world.Make({"make"});
+  EXPECT_EQ(AllowedHosts(*planned.plan), Texts());
+  ASSERT_EQ(planned.project->asks.size(), 1U);
+  EXPECT_EQ(planned.project->asks.begin()->second.what, "the variable api, the host api");
 }
 
 TEST(Resolve, SecretsByProfileAndRole) {

@@ -17,19 +17,6 @@ namespace {
 
 constexpr size_t kMaxBytes = 4 << 20;
 
-// Only its owner or root may have written it.
-Status CheckOwner(const std::string& path, uid_t uid) {
-  struct stat status = {};
-  if (lstat(path.c_str(), &status) != 0) return SystemError("lstat(" + path + ")");
-  if (status.st_uid != uid && status.st_uid != 0) {
-    return Fail(ErrorCode::kInvalid, "belongs to somebody else", path);
-  }
-  if (!S_ISLNK(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
-    return Fail(ErrorCode::kInvalid, "others may write it (expected mode 0600, folder 0700)", path);
-  }
-  return {};
-}
-
 Result<std::vector<Approval>> Parse(const std::string& text, const std::string& file) {
   const nlohmann::json json = nlohmann::json::parse(text, nullptr, false);
   if (!json.is_object() || !json.contains("version") || json["version"] != 1 ||
@@ -80,6 +67,18 @@ Status WriteWhole(const std::string& path, const std::string& text) {
 }
 
 }  // namespace
+
+Status CheckOwner(const std::string& path, uid_t uid) {
+  struct stat status = {};
+  if (lstat(path.c_str(), &status) != 0) return SystemError("lstat(" + path + ")");
+  if (status.st_uid != uid && status.st_uid != 0) {
+    return Fail(ErrorCode::kInvalid, "belongs to somebody else", path);
+  }
+  if (!S_ISLNK(status.st_mode) && (status.st_mode & (S_IWGRP | S_IWOTH)) != 0) {
+    return Fail(ErrorCode::kInvalid, "others may write it (expected mode 0600, folder 0700)", path);
+  }
+  return {};
+}
 
 Status MakeFolders(const std::string& path) {
   for (size_t at = path.find('/', 1);; at = path.find('/', at + 1)) {

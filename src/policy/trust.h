@@ -4,6 +4,8 @@
 // What the user approved: contents of files, by path and SHA-256. A file that changes loses its
 // approval; the same bytes at another path have none.
 
+#include <sys/types.h>
+
 #include <string>
 #include <vector>
 
@@ -38,6 +40,9 @@ class TrustStore {
   std::string file_;
   std::vector<Approval> approvals_;
 };
+
+// Nobody but its owner, who is this user or root, could have written it.
+[[nodiscard]] Status CheckOwner(const std::string& path, uid_t uid);
 
 // `path` with each folder that is missing on the way, for nobody else.
 [[nodiscard]] Status MakeFolders(const std::string& path);
