@@ -178,7 +178,8 @@ class Finder {
         // The name that cargo gave its default index, not where it is.
         if (value.find("/crates.io-index") != std::string::npos) continue;
         const bool is_known = std::ranges::any_of(result_.hosts, [&](const FoundHost& old) {
-          return old.file == file && old.rule.ToString() == host.ToString();
+          return (old.file == file || source.level == SourceLevel::kBuiltin) &&
+                 old.rule.ToString() == host.ToString();
         });
         if (is_known) continue;
         std::string place = source.level == SourceLevel::kVariable ? "variable " + shown : shown;
@@ -251,15 +252,15 @@ Pairs ScanText(std::string_view text, std::string_view keys) {
   for (size_t at = text.find("://"); at != std::string_view::npos; at = text.find("://", at + 3)) {
     take(StartOfWord(text, at));
   }
-  // Keys with their own end name a host, not an address.
+  // Keys with their own end name a host, not an address; the first is the one that counts.
   for (const std::string& name : names) {
     if (!name.ends_with("=") || name.find(' ') != std::string::npos) continue;
-    for (size_t at = text.find(name); at != std::string_view::npos; at = text.find(name, at + 1)) {
-      const size_t start = text.find_first_not_of("\"'", at + name.size());
-      if (start == std::string_view::npos || text[start] == '(') continue;
-      const size_t end = std::min(text.find_first_of(kEndOfAddress, start), text.size());
-      pairs.emplace_back(name, text.substr(start, end - start));
-    }
+    const size_t at = text.find(name);
+    if (at == std::string_view::npos) continue;
+    const size_t start = text.find_first_not_of("\"'", at + name.size());
+    if (start == std::string_view::npos) continue;
+    const size_t end = std::min(text.find_first_of(kEndOfAddress, start), text.size());
+    pairs.emplace_back(name, text.substr(start, end - start));
   }
   return pairs;
 }

@@ -44,6 +44,9 @@ struct Resolution {
   std::string root;  // of the workspace, without links
   std::optional<Beneath> workspace;
   std::string program;  // without links
+  // Of every reading of the command that is on this machine, as found: `env`, `npm`.
+  std::vector<std::string> programs;
+  std::string manager_program;  // without links; of the manager's own
 
   Plan plan;
   std::vector<Error> errors;  // that leave no plan

@@ -97,13 +97,14 @@ void AddOwnDirectories(Resolution& r) {
 }
 
 // The directory that the program's own files are in: of `…/bin/npm`, what is beside `bin`, unless
-// that is where everything of the user is.
+// that is where everything of the user is. Stand-ins that choose a version lie in `…/shims`.
 std::string ToolchainOf(const Resolution& r, const std::string& program) {
   const std::string folder = program.substr(0, program.rfind('/'));
   const std::string above = folder.substr(0, folder.rfind('/'));
   const bool is_shared = above.empty() || above == r.around.home + "/.local" ||
                          !CredentialsIn(above, r.around).empty();
-  return folder.ends_with("/bin") && !is_shared ? above : folder;
+  const bool is_part = folder.ends_with("/bin") || folder.ends_with("/shims");
+  return is_part && !is_shared ? above : folder;
 }
 
 void AddToolchains(Resolution& r) {
@@ -116,8 +117,10 @@ void AddToolchains(Resolution& r) {
            std::ranges::any_of(added,
                                [&](const std::string& folder) { return IsWithin(path, folder); });
   };
-  // Both where it is called and where its links end.
-  for (const std::string& path : {r.plan.program, r.program}) {
+  // Both where each is called and where its links end.
+  std::vector<std::string> programs = r.programs;
+  for (const std::string& path : r.programs) programs.push_back(RealPath(path));
+  for (const std::string& path : programs) {
     if (path.empty() || is_seen(path)) continue;
     const std::string folder = ToolchainOf(r, path);
     if (const std::string secret = CredentialsIn(folder, r.around); !secret.empty()) {

@@ -120,7 +120,8 @@ void AddConfiguration(Resolution& r, const ManagerHosts& found) {
 }
 
 void GrantManagerHosts(Resolution& r) {
-  const ManagerHosts found = FindHosts(*r.manager, *r.workspace, r.root, r.program, r.around);
+  const ManagerHosts found =
+      FindHosts(*r.manager, *r.workspace, r.root, r.manager_program, r.around);
   std::vector<const FoundHost*> trusted;
   std::vector<const FoundHost*> asked;
   for (const FoundHost& host : found.hosts) {

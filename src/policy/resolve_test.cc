@@ -51,6 +51,22 @@ TEST(Resolve, APresetForACommandWithoutPolicy) {
   EXPECT_EQ(FindMount(plan, world.around.home + "/.npmrc")->source, world.around.home + "/.npmrc");
 }
 
+TEST(Resolve, AManagerThatAnotherProgramStartsIsSeenToo) {
+  const TestWorld world;
+  TestWorld::Write(world.root() + "/pyenv/shims/pip", "#!/bin/sh\n");
+  (void)chmod((world.root() + "/pyenv/shims/pip").c_str(), 0755);
+  TestWorld::Write(
+      world.root() + "/pyenv/versions/3/lib/python3.11/site-packages/pip/_internal/models/index.py",
+      "PyPI = PackageIndex(\"https://index.example/\", file_storage_domain=\"files.example\")\n");
+  Surroundings around = world.around;
+  around.environment["PATH"] = world.root() + "/pyenv/shims:/usr/bin";
+  PlanRequest request;
+  request.argv = {"env", "A=b", "pip", "install", "x"};
+  const Plan plan = *MakePlan(request, around).plan;
+  EXPECT_EQ(AllowedHosts(plan), Texts({"index.example:443", "files.example:443"}));
+  EXPECT_NE(FindMount(plan, world.root() + "/pyenv"), nullptr);
+}
+
 TEST(Resolve, UsersRulesBeatPresetsAndProfilesAreFoundByName) {
   const TestWorld world;
   world.InProject("cordon.yaml",

@@ -117,6 +117,13 @@ void ResolveWorkspace(Resolution& r) {
 void ResolveProgram(Resolution& r) {
   const std::string path = FindProgram(r, r.request.argv.front());
   r.program = path.empty() ? "" : RealPath(path);
+  for (const std::vector<std::string>& reading : r.readings) {
+    const std::string found = FindProgram(r, reading.front());
+    if (found.empty() || std::ranges::count(r.programs, found) != 0) continue;
+    r.programs.push_back(found);
+    if (r.manager == ManagerOfProgram(reading.front())) r.manager_program = RealPath(found);
+  }
+  if (r.manager_program.empty()) r.manager_program = r.program;
   if (!r.wall->host_programs) return;
   if (r.program.empty()) {
     r.Refuse(r.request.argv.front() + ": not found on this machine");
