@@ -52,7 +52,7 @@ class CommandRun {
     if (!copies) keeper_->Kill();
     FinishOutput();
     Status copied;
-    if (copies) copied = CopyFilesOut(mailbox);
+    if (copies && EndedInOrder()) copied = CopyFilesOut(mailbox);
     keeper_->Kill();
     report_.cpu_time =
         duration_cast<microseconds>(UsageSampler::TotalProcessorTime() - cpu_before_);
@@ -135,9 +135,7 @@ class CommandRun {
       const uint32_t bell = keeper_->Bell();
       if (job.state.load() == control::Job::kExited) return TakeStatus(job.wait_status.load());
       if (const Status alive = keeper_->Reap(); !alive) return Break(alive.error());
-      if (streams_->damaged()) {
-        return Break({ErrorCode::kCorrupt, "sandbox ended: its control page is damaged", {}, 0});
-      }
+      if (streams_->damaged()) return BreakDamaged();
       const auto now = steady_clock::now();
       if (now >= wall_deadline) {
         return EndBy(RunReport::End::kWallTime, kTimedOut, control::kLimitWallTime);
@@ -198,6 +196,10 @@ class CommandRun {
     patience_ = kPatience;
   }
 
+  void BreakDamaged() {
+    Break({ErrorCode::kCorrupt, "sandbox ended: its control page is damaged", {}, 0});
+  }
+
   // Otherwise the service may not answer any more, and what it would say is worth nothing.
   [[nodiscard]] bool EndedInOrder() const {
     return report_.end == RunReport::End::kExited || report_.end == RunReport::End::kSignal ||
@@ -237,6 +239,8 @@ class CommandRun {
   // What was printed until now is kept. Nobody is left who could fill the rings again.
   void FinishOutput() {
     streams_->Finish(patience_);
+    // Done as the last thing of the command, it is seen here first.
+    if (streams_->damaged() && EndedInOrder()) BreakDamaged();
     report_.input_bytes = streams_->input().bytes;
     report_.output_bytes = streams_->output().bytes;
     report_.error_bytes = streams_->error().bytes;
