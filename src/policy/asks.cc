@@ -81,7 +81,7 @@ class Finder {
     for (const Word& path : paths.value) {
       if (grants_.workspace.value == "none") Add(path.mark, "writing " + path.value);
       if (const std::string why = ProtectedReason(path.value); !why.empty()) {
-        Add(path.mark, "writing " + path.value + ": " + why);
+        Add(path.mark, "writing " + path.value + (": " + why));
       }
     }
   }

@@ -190,7 +190,9 @@ ManagerTask TaskOf(const Manager& manager, const std::vector<Argv>& readings,
   for (const auto& [patterns, task] : {std::pair(manager.install_patterns, ManagerTask::kInstall),
                                        std::pair(manager.build_patterns, ManagerTask::kBuild)}) {
     for (const std::string& words : SplitList(patterns, '|')) {
-      *pattern = program + " " + words;
+      *pattern = program;
+      *pattern += ' ';
+      *pattern += words;
       if (MatchReadings(*pattern, {readings.back()}) != nullptr) return task;
     }
   }
@@ -209,7 +211,10 @@ std::string JoinCommand(const Argv& argv) {
       continue;
     }
     text += '\'';
-    for (const char c : word) text += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    for (const char c : word) {
+      if (c == '\'') text += "'\\'";
+      text += c;
+    }
     text += '\'';
   }
   return text;

@@ -87,6 +87,8 @@ struct Named {
   }
 };
 
+// A declaration has no place for parentheses.
+// NOLINTBEGIN(bugprone-macro-parentheses)
 #define POLICY_SECTION(structure, text) struct structure {
 #define POLICY_FIELD(type, name, form, fallback, files, text) type name;
 #define POLICY_END(structure) \
@@ -117,18 +119,7 @@ struct FieldInfo {
 #undef POLICY_SECTION
 #undef POLICY_FIELD
 #undef POLICY_END
-
-// What a section is for.
-#define POLICY_SECTION(structure, text)                             \
-  constexpr const char* SectionText(const structure& /*section*/) { \
-    return text;                                                    \
-  }
-#define POLICY_FIELD(type, name, form, fallback, files, text)
-#define POLICY_END(structure)
-#include "policy/schema.def"
-#undef POLICY_SECTION
-#undef POLICY_FIELD
-#undef POLICY_END
+// NOLINTEND(bugprone-macro-parentheses)
 
 // The document in `text`. Everything that is wrong with it by itself is appended to `errors`:
 // unknown keys, wrong types and forms, contradictory rules, each with its place in `file`.

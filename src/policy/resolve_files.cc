@@ -124,7 +124,7 @@ void AddToolchains(Resolution& r) {
     if (path.empty() || is_seen(path)) continue;
     const std::string folder = ToolchainOf(r, path);
     if (const std::string secret = CredentialsIn(folder, r.around); !secret.empty()) {
-      r.Refuse("programs in " + folder + " cannot be shown: it holds " + secret, path);
+      r.Refuse("programs in " + folder + (" cannot be shown: it holds " + secret), path);
       continue;
     }
     added.push_back(folder);
@@ -142,7 +142,7 @@ void AddNamedToolchains(Resolution& r) {
       const std::string real = RealPath(path);
       if (const std::string secret = CredentialsIn(real.empty() ? path : real, r.around);
           !secret.empty()) {
-        r.Refuse("toolchain " + word.value + " holds " + secret, layer->Place(word.mark));
+        r.Refuse("toolchain " + word.value + (" holds " + secret), layer->Place(word.mark));
         continue;
       }
       Mount mount = Bind("toolchain", path, "named in " + layer->Place(word.mark), layer->origin);
