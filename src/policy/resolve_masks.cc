@@ -215,7 +215,7 @@ void CheckLaterFiles(Resolution& r, const std::vector<ExcludeRule>& rules,
                    "workspace.shadow",
                place);
     } else {
-      r.Note("'" + pattern + "' hides what is there when the command starts (" + place + ")");
+      r.Note("'" + pattern + "' hides what is there when the command starts (" + (place + ")"));
     }
   }
 }

@@ -46,7 +46,8 @@ std::string Surroundings::ExpandHome(const std::string& path) const {
 
 std::string AbsolutePath(const std::string& base, const std::string& path) {
   std::vector<std::string> clean;
-  for (const std::string& part : PathComponents(path.starts_with('/') ? path : base + "/" + path)) {
+  const std::string full = path.starts_with('/') ? path : base + "/" + path;
+  for (const std::string& part : PathComponents(full)) {
     if (part != "..") {
       clean.push_back(part);
     } else if (!clean.empty()) {
