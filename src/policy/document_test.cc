@@ -42,16 +42,17 @@ TEST(Document, AllErrorsAtOnceWithTheirPlaces) {
       "  writable_paths: [../x, /etc]\n"
       "profiles:\n"
       "  a: {network: off, network_allow: [x.example, 'a b']}\n");
+  const std::string inner =
+      "writable_paths: expected a path inside the workspace: relative, without .. and *, got ";
+  const std::string host =
+      "network_allow: expected a host, *.domain, an address or a range, with :port or without, "
+      "got ";
   EXPECT_EQ(read.errors, Texts({"f:2:1: unknown key 'worksapce'; is 'workspace' meant?",
                                 "f:3:20: backend: expected auto, podman or docker, got 'lxc'",
                                 "f:3:35: rootless: expected true or false, got 'yes'",
-                                "f:5:20: writable_paths: expected a path inside the workspace: "
-                                "relative, without .. and *, got '../x'",
-                                "f:5:26: writable_paths: expected a path inside the workspace: "
-                                "relative, without .. and *, got '/etc'",
+                                "f:5:20: " + inner + "'../x'", "f:5:26: " + inner + "'/etc'",
                                 "f:7:36: network_allow lists hosts, but network is off",
-                                "f:7:48: network_allow: expected a host, *.domain, an address or a "
-                                "range, with :port or without, got 'a b'"}));
+                                "f:7:48: " + host + "'a b'"}));
 }
 
 TEST(Document, AKeyOfAnotherFileIsNamedAsSuch) {
