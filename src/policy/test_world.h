@@ -89,6 +89,7 @@ inline const Mount* FindMount(const Plan& plan, const std::string& target) {
 
 inline std::vector<std::string> AllowedHosts(const Plan& plan) {
   std::vector<std::string> hosts;
+  hosts.reserve(plan.network.allow.size());
   for (const HostGrant& grant : plan.network.allow) hosts.push_back(grant.rule.ToString());
   return hosts;
 }
