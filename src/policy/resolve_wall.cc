@@ -50,7 +50,8 @@ std::string FindProgram(const Resolution& r, const std::string& name) {
   const std::string variable = r.around.Variable("PATH");
   for (const std::string& folder : SplitList(variable, ':')) {
     if (folder.front() != '/') continue;
-    const std::string path = folder + ("/" + name);
+    std::string path = folder;
+    path += "/" + name;
     if (access(path.c_str(), X_OK) == 0) return AbsolutePath("/", path);
   }
   return {};
