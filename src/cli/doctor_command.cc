@@ -84,6 +84,7 @@ int Examine(bool as_json) {
   const std::vector<backend::Facility> host = backend::ProbeHost();
   std::vector<Wall> walls = {ExamineWasm()};
   std::vector<policy::HostFacility> facilities;
+  facilities.reserve(host.size());
   for (const backend::Facility& facility : host) {
     facilities.push_back({facility.name, facility.there, facility.detail});
   }
