@@ -7,6 +7,7 @@ packages=(
   cmake ninja-build ccache make python3 git ca-certificates                              # build
   libgtest-dev libbenchmark-dev nlohmann-json3-dev libseccomp-dev libssl-dev libcli11-dev libfmt-dev
   zlib1g-dev libzstd-dev
+  libyaml-dev libtomlplusplus-dev                                                        # policies, package managers' configuration
   dpkg-dev bison flex texinfo gettext autoconf automake gperf xz-utils patch             # building guests from distribution sources
   bubblewrap                                                                             # a peer of the benchmarks
 )

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "backend/wasm/run.h"
+#include "base/units.h"
 #include "cli/limits_report.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
-#include "cli/units.h"
 
 namespace cordon::cli {
 namespace {
