@@ -38,7 +38,7 @@ stage() {
     rm -r "${library:?}/$absent"
   done
   find "$library" -name __pycache__ -prune -exec rm -r {} +
-  sed "s#$CORDON_WORK#.#g" "$(cat pybuilddir.txt)"/_sysconfigdata__linux_.py >"$library/_sysconfigdata__linux_.py"
+  sed "s#$CORDON_WORK#.#g" "$(cat pybuilddir.txt)"/_sysconfigdata__linux_.py >"$library/_sysconfigdata__.py" # as the distribution's sysconfig names it
   install -D -m 644 -t "$library/config-3.11" Modules/Setup.local
   /usr/bin/python3.11 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s "$STAGE" -p / "$library"
 }
