@@ -24,6 +24,8 @@ class Session:
     def __init__(self, *arguments, rows=24, columns=200, cache=BUILD / "tests"):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            # Whoever runs the tests under nohup has it ignored.
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "TERM": "dumb",
                            "XDG_CACHE_HOME": str(cache)}
             os.execve(BUILD / "cordon", [str(BUILD / "cordon"), *arguments], environment)
