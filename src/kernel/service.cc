@@ -58,6 +58,7 @@ void Boot(control::Control& control) {
       {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
   Process* service = CreateServiceProcess();
   if (kernel->files == nullptr || service == nullptr || !CreateKnownObjects()) FailBoot(control);
+  service->start_ns = kernel->boot_ns;
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
   PrepareCalls();
