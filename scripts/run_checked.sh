@@ -7,7 +7,7 @@ cmake --preset checked >build-checked.log 2>&1 || { cat build-checked.log; exit 
 mv build-checked.log build-checked/configure.log
 cmake --build build-checked -j "$(nproc)" --target cordon cordon-template
 mkdir -p build-checked/tests
-for name in userland.img cordon-compile guest tests/wasi.wasm; do
+for name in userland.img cordon-compile guest tests/wasi.wasm tests/wasi_errors.wasm; do
   rm -rf "build-checked/$name"
   ln -s "$PWD/build/$name" "build-checked/$name"
 done

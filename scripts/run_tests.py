@@ -31,10 +31,12 @@ def suite_files():
 FAST = [
     ("formatting", ["scripts/check_style.py", "format"]),
     ("documents", ["scripts/document_wasi.py", "check"]),
+    ("policy documents", ["scripts/document_policy.py", "check"]),
     ("unit tests", ctest("fast")),
     ("cases", ["tests/run_cases.py", "fast"]),
     ("terminal", ["tests/run_terminal.py"]),
     ("host", ["tests/run_host.py", "fast"]),
+    ("plans", ["tests/run_plan.py"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

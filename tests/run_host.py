@@ -40,18 +40,25 @@ def equal(got, wanted):
     assert got == wanted, f"{got!r}, expected {wanted!r}"
 
 
+def text_of(path):
+    """A file of /proc; empty if the process or thread has gone."""
+    try:
+        return pathlib.Path(path).read_text()
+    except OSError:
+        return ""
+
+
 def children(pid):
-    found = []
-    for task in pathlib.Path(f"/proc/{pid}/task").glob("*"):
-        found += [int(child) for child in (task / "children").read_text().split()]
-    return found
+    return [int(child) for task in pathlib.Path(f"/proc/{pid}/task").glob("*") for child in text_of(task / "children").split()]
 
 
 def name_of(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return ""
+    return text_of(f"/proc/{pid}/comm").strip()
+
+
+def processor_time(pid):
+    """User time in clock ticks."""
+    return int((text_of(f"/proc/{pid}/stat").split() or [0] * 14)[13])
 
 
 def guests(pid):
@@ -64,10 +71,8 @@ def wait_for_line(process, text):
 
 
 def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    stat = text_of(f"/proc/{pid}/stat")
+    return stat != "" and stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def a_tree_goes_in_and_out(folder):
@@ -135,7 +140,7 @@ def the_host_kills_a_guest(_):
     process = start("run", "--check-kernel", "-c", "(while :; do :; done) & echo started; wait $!; echo status $?")
     wait_for_line(process, "started")
     time.sleep(0.2)
-    busy = max(guests(process.pid), key=lambda pid: int(pathlib.Path(f"/proc/{pid}/stat").read_text().split()[13]))
+    busy = max(guests(process.pid), key=processor_time)
     os.kill(busy, signal.SIGKILL)
     out, error = process.communicate(timeout=20)
     equal((out.decode(), process.returncode), ("status 137\n", 0)) if process.returncode == 0 else equal(
@@ -192,6 +197,22 @@ def nothing_of_the_host_is_in_a_guest(_):
                 assert SECRET.encode() not in memory.read(end - begin), line
     process.communicate(b"\n", timeout=20)
     equal(process.returncode, 0)
+
+
+def a_program_touches_few_shared_pages(_):
+    """Each page of the arena that a new process touches is a fault: docs/kernel.md, "The arena". A program that sleeps has done what
+    `true` does."""
+    process = start("run", "--", "sleep", "60")
+    until = time.monotonic() + 5
+    while len(guests(process.pid)) < 2 and time.monotonic() < until:
+        time.sleep(0.01)
+    time.sleep(0.2)
+    smaps = text_of(f"/proc/{max(guests(process.pid))}/smaps")
+    pages = sum(int(re.search(r"^Rss: +(\d+) kB", part, re.M)[1]) // 4 for part in re.split(r"^(?=[0-9a-f]+-)", smaps, flags=re.M)
+                if re.match(r".*memfd:cordon-(objects|blocks)", part))
+    process.terminate()
+    process.wait()
+    assert 0 < pages <= 64, pages
 
 
 def an_ordinary_user_starts_one(folder):
@@ -319,7 +340,7 @@ def guests_are_killed_for_some_seconds(folder):
 
 
 FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, doctor_says_what_works, a_slow_reader_gets_everything, the_host_kills_a_guest,
-        the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, an_ordinary_user_starts_one,
+        the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, a_program_touches_few_shared_pages, an_ordinary_user_starts_one,
         many_runs_at_once, a_damaged_cache_costs_a_compilation, guests_are_killed_for_some_seconds]
 FULL = [damaged_modules_are_refused, a_large_module_is_compiled_well_for_the_next_time, guests_are_killed_at_random_from_outside]
 

@@ -10,6 +10,7 @@ import select
 import signal
 import struct
 import sys
+import tempfile
 import termios
 import time
 
@@ -20,11 +21,11 @@ PROMPT = "ready> "
 class Session:
     """A command at a terminal of its own."""
 
-    def __init__(self, *arguments, rows=24, columns=200):
+    def __init__(self, *arguments, rows=24, columns=200, cache=BUILD / "tests"):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "TERM": "dumb",
-                           "XDG_CACHE_HOME": str(BUILD / "tests")}
+                           "XDG_CACHE_HOME": str(cache)}
             os.execve(BUILD / "cordon", [str(BUILD / "cordon"), *arguments], environment)
         self.resize(rows, columns)
         self.seen = ""
@@ -257,6 +258,17 @@ def the_terminal_test_program_passes(_):
         session.close()
 
 
+def a_compilation_shows_how_far_it_is(_):
+    with tempfile.TemporaryDirectory() as cache:
+        session = Session("run", "--run-module", str(BUILD / "guest/rootfs/usr/bin/dash"), "--", "-c", "echo done", cache=cache)
+        try:
+            session.expect(r"cordon: compiling .*dash: \d+ of \d+", 60)
+            session.expect("\r\x1b\\[Kdone\n", 60)
+            equal(session.end(), 0)
+        finally:
+            session.close()
+
+
 def a_command_at_a_terminal(_):
     session = Session("run", "-c", "test -t 0 && test -t 1 && test -t 2 && stty size; exit 5", rows=30, columns=90)
     try:
@@ -271,7 +283,6 @@ def the_terminal_is_restored(_):
     for number in (None, signal.SIGTERM, signal.SIGHUP):
         session = Session("sh")
         try:
-            before = termios.tcgetattr(session.fd)
             session.expect(r"\$ ")
             assert not termios.tcgetattr(session.fd)[3] & termios.ICANON, "not raw"
             if number is None:
@@ -279,8 +290,9 @@ def the_terminal_is_restored(_):
             else:
                 os.kill(session.pid, number)
             session.wait(time.monotonic() + 15)
-            after = termios.tcgetattr(session.fd)
-            equal(after[3] & (termios.ICANON | termios.ECHO | termios.ISIG), before[3] & (termios.ICANON | termios.ECHO | termios.ISIG))
+            # As a new terminal is.
+            usual = termios.ICANON | termios.ECHO | termios.ISIG
+            equal(termios.tcgetattr(session.fd)[3] & usual, usual)
         finally:
             session.close()
 
@@ -290,7 +302,7 @@ IN_A_SHELL = [a_prompt_appears_and_control_d_ends, exit_gives_the_status, contro
               a_stopped_pipeline_goes_on, jobs_are_killed_by_number, the_window_size_follows, a_line_is_edited_by_the_terminal,
               echo_is_switched_off, a_background_job_that_reads_is_stopped, a_background_job_that_writes_is_stopped_if_asked_for,
               readline_edits_and_remembers, a_program_reads_single_keys]
-ALONE = [a_command_at_a_terminal, the_terminal_test_program_passes, the_terminal_is_restored]
+ALONE = [a_command_at_a_terminal, a_compilation_shows_how_far_it_is, the_terminal_test_program_passes, the_terminal_is_restored]
 
 
 def run(test):

@@ -1,11 +1,13 @@
 // Handlers, masks, timers, jumps out of handlers: one line for each fact that was seen.
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static volatile sig_atomic_t seen;
@@ -130,6 +132,33 @@ static void default_action(void) {
   printf("killed: %d by %d\n", WIFSIGNALED(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
+// A stop without a handler is no interruption: the call goes on, and not from its beginning.
+static void sleeps_through_a_stop(void) {
+  enum { kMs = 1000000 };
+  fflush(stdout);
+  pid_t pid = fork();
+  if (pid == 0) {
+    struct timespec before, after, wanted = {.tv_sec = 1};
+    clock_gettime(CLOCK_MONOTONIC, &before);
+    int slept = nanosleep(&wanted, NULL);
+    int polled = poll(NULL, 0, 1000);
+    clock_gettime(CLOCK_MONOTONIC, &after);
+    long ms = (after.tv_sec - before.tv_sec) * 1000 + (after.tv_nsec - before.tv_nsec) / kMs;
+    printf("stopped in their sleep: nanosleep %d, poll %d, too short %d, too long %d\n", slept, polled,
+           ms < 2000, ms > 3000);
+    fflush(stdout);
+    _exit(0);
+  }
+  for (int i = 0; i < 2; i++) {
+    usleep(900000);
+    kill(pid, SIGSTOP);
+    usleep(1000);
+    kill(pid, SIGCONT);
+    usleep(99000);
+  }
+  waitpid(pid, NULL, 0);
+}
+
 int main(void) {
   handler_runs();
   mask_holds_back();
@@ -138,5 +167,6 @@ int main(void) {
   jumps_out();
   child_ends();
   default_action();
+  sleeps_through_a_stop();
   return 0;
 }

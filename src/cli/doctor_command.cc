@@ -1,7 +1,6 @@
 #include "cli/doctor_command.h"
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -12,6 +11,7 @@
 #include "backend/wasm/probe.h"
 #include "backend/wasm/run.h"
 #include "cli/programs.h"
+#include "policy/walls.h"
 
 namespace cordon::cli {
 namespace {
@@ -22,44 +22,13 @@ struct Wall {
   std::string detail;
 };
 
-// A wall of the architecture that this version does not have yet, and what it will need.
-struct PlannedWall {
-  const char* name;
-  std::vector<const char*> all_of;
-  std::vector<const char*> one_of;
-};
-
-std::vector<PlannedWall> PlannedWalls() {
-  return {{"native",
-           {"pid namespace", "mount namespace", "net namespace", "ipc namespace", "uts namespace",
-            "seccomp", "landlock"},
-           {}},
-          {"container", {}, {"podman", "docker"}},
-          {"microvm", {"qemu-system-x86_64"}, {}}};
-}
-
-bool IsThere(const std::vector<backend::Facility>& host, const char* name) {
-  return std::ranges::any_of(host, [&](const backend::Facility& facility) {
-    return facility.there && facility.name == name;
-  });
-}
-
-Wall ExaminePlanned(const PlannedWall& planned, const std::vector<backend::Facility>& host) {
+// A wall that this version does not have yet: what the host lacks for it.
+Wall ExaminePlanned(const policy::WallFacts& facts, const std::vector<policy::HostFacility>& host) {
   std::string missing;
-  const auto add = [&missing](const std::string& name) {
-    missing += (missing.empty() ? "" : ", ") + name;
-  };
-  for (const char* name : planned.all_of) {
-    if (!IsThere(host, name)) add(name);
+  for (const std::string& lack : policy::FindLacks(facts.wall, host)) {
+    missing += (missing.empty() ? "" : "; ") + lack;
   }
-  std::string choice;
-  bool has_choice = planned.one_of.empty();
-  for (const char* name : planned.one_of) {
-    has_choice = has_choice || IsThere(host, name);
-    choice += (choice.empty() ? "" : " or ") + std::string(name);
-  }
-  if (!has_choice) add(choice);
-  return {planned.name, false,
+  return {std::string(facts.name), false,
           "not in this version; the host " +
               (missing.empty() ? "has what it needs" : "lacks " + missing)};
 }
@@ -114,7 +83,16 @@ int Examine(bool as_json) {
   // First, while there is one thread.
   const std::vector<backend::Facility> host = backend::ProbeHost();
   std::vector<Wall> walls = {ExamineWasm()};
-  for (const PlannedWall& planned : PlannedWalls()) walls.push_back(ExaminePlanned(planned, host));
+  std::vector<policy::HostFacility> facilities;
+  facilities.reserve(host.size());
+  for (const backend::Facility& facility : host) {
+    facilities.push_back({facility.name, facility.there, facility.detail});
+  }
+  for (const policy::WallFacts& facts : policy::Walls()) {
+    if (!facts.in_version && facts.wall != policy::Wall::kNone) {
+      walls.push_back(ExaminePlanned(facts, facilities));
+    }
+  }
   if (as_json) {
     PrintJson(walls, host);
   } else {

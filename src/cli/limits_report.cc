@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "cli/units.h"
+#include "base/units.h"
 #include "kernel/control.h"
 
 namespace cordon::cli {

@@ -9,7 +9,10 @@
 
 #include "backend/wasm/run.h"
 #include "cli/doctor_command.h"
+#include "cli/init_command.h"
+#include "cli/plan_command.h"
 #include "cli/run_command.h"
+#include "cli/trust_command.h"
 
 int main(int argc, char** argv) try {
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
@@ -17,6 +20,9 @@ int main(int argc, char** argv) try {
   std::function<int()> chosen;
   cordon::cli::AddRunCommand(app, &chosen);
   cordon::cli::AddShellCommand(app, &chosen);
+  cordon::cli::AddPlanCommand(app, &chosen);
+  cordon::cli::AddTrustCommand(app, &chosen);
+  cordon::cli::AddInitCommand(app, &chosen);
   cordon::cli::AddDoctorCommand(app, &chosen);
   try {
     app.parse(argc, argv);

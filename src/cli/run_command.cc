@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "backend/wasm/run.h"
+#include "base/units.h"
 #include "cli/limits_report.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
-#include "cli/units.h"
 
 namespace cordon::cli {
 namespace {
@@ -140,6 +140,22 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
   return variables;
 }
 
+// How far the compilation of a module is: on a terminal, on a line that vanishes.
+Result<backend::Module> LoadShowingProgress(const std::string& path, const std::string& compiler) {
+  constexpr const char* kClearLine = "\r\033[K";
+  bool shown = false;
+  Result<backend::Module> module =
+      backend::LoadModule(path, compiler, [&](size_t done, size_t total) {
+        if (isatty(STDERR_FILENO) == 0) return;
+        shown = true;
+        (void)fprintf(stderr, "%scordon: compiling %s: %zu of %zu", kClearLine, path.c_str(), done,
+                      total);
+        (void)fflush(stderr);
+      });
+  if (shown) (void)fprintf(stderr, "%s", kClearLine);
+  return module;
+}
+
 Result<backend::RunRequest> MakeRequest(const Options& options) {
   backend::RunRequest request;
   request.has_terminal = RawTerminal::IsThere();
@@ -157,7 +173,7 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
     }
   }
   for (const std::string& path : modules) {
-    Result<backend::Module> module = backend::LoadModule(path, programs->compiler);
+    Result<backend::Module> module = LoadShowingProgress(path, programs->compiler);
     if (!module) return std::unexpected(module.error());
     if (options.verbose) {
       for (const std::string& name : backend::UnknownImports(*module)) {

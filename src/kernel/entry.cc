@@ -36,8 +36,15 @@ constexpr uint64_t kGuestStackTop =
 constexpr uint32_t kShownFrames = 20;
 wasm::TrapReport last_trap;
 
-// What the last call left when it must be made again.
-bool restart_pending = false;
+// What the last call ended with; when it slept, until when; whether the next one is the same call
+// made again. Private memory of the process.
+int64_t last_result = 0;
+uint64_t sleep_deadline = 0;
+bool continues_sleep = false;
+
+bool IsInterrupted(int64_t result) {
+  return result == kRestart || result == kRestartSleep;
+}
 
 wasm::StackRange GuestStackRange() {
   return {reinterpret_cast<const std::byte*>(layout::kGuestStacks),
@@ -100,6 +107,11 @@ int SignalOf(wasm::TrapCode code) {
 }
 
 }  // namespace
+
+uint64_t SleepDeadline(uint64_t fresh) {
+  if (!continues_sleep) sleep_deadline = fresh;
+  return sleep_deadline;
+}
 
 void* BaseStackTop() {
   return reinterpret_cast<void*>(layout::kPrivate + kBaseStackBytes);
@@ -175,21 +187,21 @@ using cordon::kernel::Current;
 using cordon::kernel::SlotOf;
 
 int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* slots) {
+  namespace kernel = cordon::kernel;
   cordon::kernel::Process& process = Current();
   cordon::control::Slot& slot = SlotOf(process);
   slot.inside.store(1, std::memory_order_release);
   const auto handler =
       reinterpret_cast<CallHandler>(const_cast<void*>(context->imports[import].function));
   const int64_t result = handler(slots);
-  cordon::kernel::restart_pending = result == cordon::kernel::kRestart;
-  if (!cordon::kernel::restart_pending) slots[0] = static_cast<uint64_t>(result);
+  kernel::last_result = result;
+  kernel::continues_sleep = false;
+  const bool interrupted = kernel::IsInterrupted(result);
+  if (!interrupted) slots[0] = static_cast<uint64_t>(result);
   // After fork this is another process.
   cordon::kernel::Process& now = Current();
   SlotOf(now).inside.store(0, std::memory_order_seq_cst);
-  return cordon::kernel::restart_pending ||
-                 now.sleeper.attention.load(std::memory_order_seq_cst) != 0
-             ? 1
-             : 0;
+  return interrupted || now.sleeper.attention.load(std::memory_order_seq_cst) != 0 ? 1 : 0;
 }
 
 namespace {
@@ -205,11 +217,11 @@ void ProbeGuestStack() {
 
 // A signal that comes between the last look at what is pending and the moment in which a kick
 // would work again is seen here. False: an exception of the guest is pending.
-bool DeliverAndLeave(bool* restart) {
+bool DeliverAndLeave(cordon::kernel::Delivery* delivery) {
   ProbeGuestStack();
   for (;;) {
     SlotOf(Current()).inside.store(1);
-    const bool goes_on = cordon::kernel::DeliverSignals(restart);
+    const bool goes_on = cordon::kernel::DeliverSignals(delivery);
     SlotOf(Current()).inside.store(0);
     if (!goes_on) return false;
     if (Current().sleeper.attention.load() == 0) return true;
@@ -219,16 +231,24 @@ bool DeliverAndLeave(bool* restart) {
 }  // namespace
 
 int cordon_safe_point(uint64_t* slots) {
-  const bool was_interrupted = cordon::kernel::restart_pending;
-  bool restart = true;
-  const bool goes_on = DeliverAndLeave(&restart);
-  if (!was_interrupted) return 0;
-  if (goes_on && restart) return 1;
+  namespace kernel = cordon::kernel;
+  // A handler makes calls of its own.
+  const int64_t result = kernel::last_result;
+  const uint64_t deadline = kernel::sleep_deadline;
+  kernel::Delivery delivery;
+  const bool goes_on = DeliverAndLeave(&delivery);
+  if (!kernel::IsInterrupted(result)) return 0;
+  const bool again = result == kernel::kRestart ? delivery.restarts : !delivery.handled;
+  if (goes_on && again) {
+    kernel::sleep_deadline = deadline;
+    kernel::continues_sleep = result == kernel::kRestartSleep;
+    return 1;
+  }
   slots[0] = static_cast<uint64_t>(int64_t{-EINTR});
   return 0;
 }
 
 void cordon::kernel::cordon_poll(cordon::wasm::Context* /*context*/) {
-  bool restart = true;
-  (void)DeliverAndLeave(&restart);
+  Delivery delivery;
+  (void)DeliverAndLeave(&delivery);
 }

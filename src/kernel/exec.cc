@@ -375,9 +375,9 @@ const wasm::FuncRef* SignalEntry() {
   if (entry == nullptr) return nullptr;
   const wasm::ObjectView& view = *context->view;
   const uint32_t type = view.functions[entry->function_index].type;
-  const bool fits = view.Params(type).size() == 3 && view.Results(type).empty() &&
-                    std::ranges::all_of(view.Params(type),
-                                        [](auto one) { return one == wasm::ValType::kI32; });
+  const bool fits =
+      view.Params(type).size() == 3 && view.Results(type).empty() &&
+      std::ranges::all_of(view.Params(type), [](auto one) { return one == wasm::ValType::kI32; });
   return fits ? entry : nullptr;
 }
 

@@ -100,6 +100,8 @@ int64_t ReadPipe(OpenFile& file, void* to, uint64_t size) {
   Pipe& pipe = PipeOf(file);
   if (size == 0) return 0;
   for (;;) {
+    // Looked at first: what the last writer left before it went is then seen.
+    const bool ended = pipe.writers.load() == 0;
     {
       const MutexLock lock(pipe.read_lock, LockRank::kInode);
       const bool was_full = pipe.fill() > kCapacity - kAtomicBytes;
@@ -111,7 +113,7 @@ int64_t ReadPipe(OpenFile& file, void* to, uint64_t size) {
         return got;
       }
     }
-    if (pipe.writers.load() == 0) return 0;
+    if (ended) return 0;
     if (!file.blocks()) return -EAGAIN;
     const int32_t waited = WaitUntil(pipe.readable, HasDataOrEnd, &pipe, platform::kNever);
     if (waited != 0) return waited;

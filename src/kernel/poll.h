@@ -12,7 +12,8 @@ struct PollEntry {
   int16_t returned;
 };
 
-// Waits until a descriptor is ready: how many are, 0 at the deadline (0: at once), or -EINTR.
+// Waits until a descriptor is ready: how many are, 0 at the deadline (0: at once), or
+// kRestartSleep.
 int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns);
 
 }  // namespace cordon::kernel

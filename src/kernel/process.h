@@ -142,10 +142,14 @@ void PostToGroup(uint32_t group, uint32_t number);
 bool IsGroupOrphaned(const Process& process);
 // After `mask` or dispositions changed, under table_lock.
 void UpdateAttention(Process& process);
-// Ends, stops or runs handlers as pending signals say. `restart` is set when a call that was
-// interrupted should be made again. Runs on the guest's stack. False: an exception is pending,
-// return to the guest at once.
-bool DeliverSignals(bool* restart);
+// What became of the signals that interrupted a call.
+struct Delivery {
+  bool handled = false;  // a handler ran
+  bool restarts = true;  // and all of them allow that the call is made again
+};
+// Ends, stops or runs handlers as pending signals say. Runs on the guest's stack. False: an
+// exception is pending, return to the guest at once.
+bool DeliverSignals(Delivery* delivery);
 // The way to compiled code for everybody who does not come from a call: takes default actions and
 // leaves the kernel, so that a signal that arrives on the way is not missed.
 void LeaveTakingDefaultActions();
@@ -157,6 +161,10 @@ void RestoreMask();
 // In a call that was interrupted: made again if the handler allows it, otherwise EINTR. Never
 // reaches a guest.
 inline constexpr int32_t kRestart = -512;
+// The same for calls that sleep: made again only if no handler ran, as after a stop.
+inline constexpr int32_t kRestartSleep = -516;
+// The monotonic deadline of such a call: `fresh`, or that of the call which this one continues.
+uint64_t SleepDeadline(uint64_t fresh);
 
 }  // namespace cordon::kernel
 

@@ -238,7 +238,7 @@ void RestoreMask() {
   UpdateAttention(process);
 }
 
-bool DeliverSignals(bool* restart) {
+bool DeliverSignals(Delivery* delivery) {
   Kernel& kernel = TheKernel();
   Process& process = Current();
   for (;;) {
@@ -276,7 +276,8 @@ bool DeliverSignals(bool* restart) {
         StayStopped(process);
         break;
       case Action::kHandle:
-        if ((disposition.flags & SA_RESTART) == 0) *restart = false;
+        delivery->handled = true;
+        if ((disposition.flags & SA_RESTART) == 0) delivery->restarts = false;
         if (!RunHandler(process, number, disposition, old_mask)) return false;
         break;
       case Action::kIgnore:

@@ -56,6 +56,8 @@ int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
   Stream& stream = StreamOf(file);
   control::Ring& ring = *stream.ring;
   for (;;) {
+    // Looked at first: what was left before the end is then seen.
+    const bool ended = ring.writer_closed.load() != 0;
     {
       const MutexLock lock(stream.lock, LockRank::kInode);
       const uint32_t start = ring.read.load();
@@ -73,7 +75,7 @@ int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
         return count;
       }
     }
-    if (ring.writer_closed.load() != 0 || size == 0) return 0;
+    if (ended || size == 0) return 0;
     if (!file.blocks()) return -EAGAIN;
     const int32_t waited = WaitUntil(stream.queue, Readable, &stream, platform::kNever);
     if (waited != 0) return waited;

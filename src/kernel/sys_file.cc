@@ -369,7 +369,8 @@ int64_t SysFtruncate(const uint64_t* slots) {
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error == -ESPIPE ? -EINVAL : error;
-  return file->writable() ? file->node.fs->Truncate(file->node.id, WideArg(slots, 1)) : -EINVAL;
+  if (!file->writable() || WideArg(slots, 1) > INT64_MAX) return -EINVAL;
+  return file->node.fs->Truncate(file->node.id, WideArg(slots, 1));
 }
 
 int64_t SysFallocate(const uint64_t* slots) {
@@ -377,9 +378,11 @@ int64_t SysFallocate(const uint64_t* slots) {
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
   if (!file->writable()) return -EBADF;
+  const uint64_t offset = WideArg(slots, 2);
+  const uint64_t size = WideArg(slots, 4);
   if ((Arg(slots, 1) & ~1u) != 0) return -EOPNOTSUPP;
-  return file->node.fs->Allocate(file->node.id, WideArg(slots, 2), WideArg(slots, 4),
-                                 Arg(slots, 1) == 1);
+  if (offset > INT64_MAX || size > INT64_MAX || size == 0) return -EINVAL;
+  return file->node.fs->Allocate(file->node.id, offset, size, Arg(slots, 1) == 1);
 }
 
 int64_t SysSync(const uint64_t* /*slots*/) {
@@ -447,9 +450,11 @@ uint32_t ReadyEvents(OpenFile& file, uint32_t wanted) {
 }  // namespace
 
 int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
+  constexpr uint64_t kGlanceNs = 10'000'000;
   Process& process = Current();
   WaitQueue* queued[kPollWaiters] = {};
   uint32_t waiters = 0;
+  bool has_all = true;
   for (uint32_t i = 0; i < count; ++i) {
     OpenFile* file =
         polls[i].descriptor < 0 ? nullptr : FileOf(static_cast<uint32_t>(polls[i].descriptor));
@@ -457,7 +462,11 @@ int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
     WaitQueue* queues[2] = {};
     file->operations->queues(*file, queues);
     for (WaitQueue* queue : queues) {
-      if (queue == nullptr || waiters == kPollWaiters) continue;
+      if (queue == nullptr) continue;
+      if (waiters == kPollWaiters) {
+        has_all = false;
+        continue;
+      }
       process.waiters[waiters].sleeper = &process.sleeper;
       queue->Add(process.waiters[waiters]);
       queued[waiters++] = queue;
@@ -477,10 +486,14 @@ int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
     }
     if (ready > 0 || deadline_ns == 0 || wake == Wake::kTimedOut) break;
     if (wake == Wake::kInterrupted) {
-      ready = -EINTR;
+      ready = kRestartSleep;
       break;
     }
-    wake = process.sleeper.SleepFrom(seen, deadline_ns);
+    // Queues beyond those that a process has waiters for are looked at from time to time.
+    const uint64_t until =
+        has_all ? deadline_ns : std::min(deadline_ns, platform::ClockNs(1) + kGlanceNs);
+    wake = process.sleeper.SleepFrom(seen, until);
+    if (wake == Wake::kTimedOut && until < deadline_ns) wake = Wake::kWoken;
   }
   while (waiters > 0) {
     --waiters;
@@ -530,7 +543,7 @@ int64_t SysPpoll(const uint64_t* slots) {
   if (error == 0) error = DeadlineOf(Arg(slots, 2), &deadline);
   if (error == 0) error = UseMask(Arg(slots, 3));
   if (error != 0) return error;
-  const int32_t ready = PollFiles(polls, count, deadline);
+  const int32_t ready = PollFiles(polls, count, SleepDeadline(deadline));
   if (ready >= 0) RestoreMask();
   if (ready >= 0 && CopyOut(Arg(slots, 0), polls, count * sizeof(PollEntry)) != 0) return -EFAULT;
   return ready;
@@ -562,7 +575,7 @@ int64_t SysPselect(const uint64_t* slots) {
   if (error == 0 && Arg(slots, 5) != 0) error = Load(&mask_at, Arg(slots, 5));
   if (error == 0) error = UseMask(mask_at[0]);
   if (error != 0) return error;
-  const int32_t ready = PollFiles(polls, used, deadline);
+  const int32_t ready = PollFiles(polls, used, SleepDeadline(deadline));
   if (ready < 0) return ready;
   RestoreMask();
   memset(sets, 0, sizeof sets);

@@ -225,6 +225,19 @@ int64_t LinkAt(uint32_t from, const GuestPath& from_path, uint32_t to, const Gue
                              parent.name.view());
 }
 
+namespace {
+
+int RequireDirectory(const Parent& place) {
+  HeldNode found;
+  vfs::FileSystem& fs = *place.directory.node.fs;
+  const int error =
+      fs.Lookup(Current().who, place.directory.node.id, place.name.view(), &found.node);
+  if (error != 0) return error;
+  return S_ISDIR(found.node.fs->ModeOf(found.node.id)) ? 0 : -ENOTDIR;
+}
+
+}  // namespace
+
 int64_t RenameAt(uint32_t from, const GuestPath& from_path, uint32_t to, const GuestPath& to_path,
                  uint32_t flags) {
   Parent source;
@@ -234,6 +247,8 @@ int64_t RenameAt(uint32_t from, const GuestPath& from_path, uint32_t to, const G
   if (error != 0) return error;
   if (source.name.is_dots() || target.name.is_dots()) return -EBUSY;
   if (source.directory.node.fs != target.directory.node.fs) return -EXDEV;
+  if (source.name.trailing_slash || target.name.trailing_slash) error = RequireDirectory(source);
+  if (error != 0) return error;
   return source.directory.node.fs->Rename(Current().who, source.directory.node.id,
                                           source.name.view(), target.directory.node.id,
                                           target.name.view(), flags);

@@ -283,7 +283,8 @@ int64_t SysSigsuspend(const uint64_t* slots) {
   Process& process = Current();
   for (;;) {
     const uint32_t seen = process.sleeper.word.load();
-    if (process.sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted) return -EINTR;
+    if (process.sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted)
+      return kRestartSleep;
   }
 }
 

@@ -70,6 +70,7 @@ int64_t SysClockNanosleep(const uint64_t* slots) {
       deadline = ns > real ? now + (ns - real) : now;
     }
   }
+  deadline = SleepDeadline(deadline);
   Process& process = Current();
   for (;;) {
     const uint32_t seen = process.sleeper.word.load();
@@ -81,7 +82,7 @@ int64_t SysClockNanosleep(const uint64_t* slots) {
       if (Store(Arg(slots, 3), FromNs(deadline > later ? deadline - later : 0)) != 0)
         return -EFAULT;
     }
-    return -EINTR;
+    return kRestartSleep;
   }
 }
 

@@ -125,9 +125,13 @@ int32_t OpenWasiDirectories() {
 
 std::string_view WasiDirectoryName(uint32_t descriptor) {
   const uint32_t index = descriptor - kFirstDirectory;
-  if (descriptor < kFirstDirectory || index >= directories.count || FileOf(descriptor) == nullptr)
-    return {};
+  if (descriptor < kFirstDirectory || index >= directories.count) return {};
   return directories.names[index];
+}
+
+void ForgetWasiDirectory(uint32_t descriptor) {
+  if (!WasiDirectoryName(descriptor).empty())
+    directories.names[descriptor - kFirstDirectory][0] = '\0';
 }
 
 }  // namespace cordon::kernel

@@ -26,6 +26,8 @@ void ForgetWasiDirectories();
 [[nodiscard]] int64_t WasiError(int64_t error);
 // The name under which a descriptor was opened for the program; empty if it was not.
 [[nodiscard]] std::string_view WasiDirectoryName(uint32_t descriptor);
+// It is closed, or is another file from now on.
+void ForgetWasiDirectory(uint32_t descriptor);
 CallTable WasiFileCalls();
 CallTable WasiPathCalls();
 CallTable WasiProcessCalls();

@@ -51,6 +51,13 @@ uint32_t High(uint64_t value) {
   return static_cast<uint32_t>(value >> 32);
 }
 
+// A directory has no contents and no place in them.
+bool HasContents(uint32_t descriptor) {
+  const OpenFile* file = FileOf(descriptor);
+  return file != nullptr &&
+         (file->node.fs == nullptr || !S_ISDIR(file->node.fs->ModeOf(file->node.id)));
+}
+
 // kRestart is for the way out of the kernel, not for the guest.
 int64_t StoreCount(int64_t moved, uint32_t address) {
   if (moved == kRestart) return kRestart;
@@ -58,46 +65,56 @@ int64_t StoreCount(int64_t moved, uint32_t address) {
 }
 
 int64_t FdRead(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return StoreCount(readv_call({Arg(slots, 0), Arg(slots, 1), Arg(slots, 2)}), Arg(slots, 3));
 }
 int64_t FdWrite(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return StoreCount(writev_call({Arg(slots, 0), Arg(slots, 1), Arg(slots, 2)}), Arg(slots, 3));
 }
 int64_t FdPread(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return StoreCount(
       preadv_call({Arg(slots, 0), Arg(slots, 1), Arg(slots, 2), Low(slots[3]), High(slots[3])}),
       Arg(slots, 4));
 }
 int64_t FdPwrite(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return StoreCount(
       pwritev_call({Arg(slots, 0), Arg(slots, 1), Arg(slots, 2), Low(slots[3]), High(slots[3])}),
       Arg(slots, 4));
 }
 
 int64_t FdSeek(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   if (Arg(slots, 2) > SEEK_END) return WasiError(-EINVAL);
   return WasiError(
       llseek_call({Arg(slots, 0), High(slots[1]), Low(slots[1]), Arg(slots, 3), Arg(slots, 2)}));
 }
 int64_t FdTell(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return WasiError(llseek_call({Arg(slots, 0), 0, 0, Arg(slots, 1), SEEK_CUR}));
 }
 
 int64_t FdClose(const uint64_t* slots) {
+  ForgetWasiDirectory(Arg(slots, 0));
   return WasiError(CloseDescriptor(Arg(slots, 0)));
 }
 int64_t FdSync(const uint64_t* slots) {
   return WasiError(FileOf(Arg(slots, 0)) == nullptr ? -EBADF : 0);
 }
 int64_t FdAdvise(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   if (Arg(slots, 3) > 5) return WasiError(-EINVAL);
   return FdSync(slots);
 }
 int64_t FdAllocate(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return WasiError(fallocate_call(
       {Arg(slots, 0), 0, Low(slots[1]), High(slots[1]), Low(slots[2]), High(slots[2])}));
 }
 int64_t FdSetSize(const uint64_t* slots) {
+  if (!HasContents(Arg(slots, 0))) return WasiError(-EBADF);
   return WasiError(ftruncate_call({Arg(slots, 0), Low(slots[1]), High(slots[1])}));
 }
 
@@ -105,6 +122,8 @@ int64_t FdRenumber(const uint64_t* slots) {
   OpenFile* file = FileOf(Arg(slots, 0));
   if (file == nullptr || FileOf(Arg(slots, 1)) == nullptr) return WasiError(-EBADF);
   if (Arg(slots, 0) == Arg(slots, 1)) return 0;
+  ForgetWasiDirectory(Arg(slots, 0));
+  ForgetWasiDirectory(Arg(slots, 1));
   Retain(file);
   const int32_t moved = InstallAt(file, Arg(slots, 1), false);
   return WasiError(moved < 0 ? moved : CloseDescriptor(Arg(slots, 0)));
@@ -143,6 +162,7 @@ int64_t FdStat(const uint64_t* slots) {
 
 int64_t FdSetFlags(const uint64_t* slots) {
   const uint32_t flags = Arg(slots, 1);
+  if (flags > kWasiFdFlags) return WasiError(-EINVAL);
   return WasiError(fcntl_call({Arg(slots, 0), F_SETFL, WasiOpenFlags(flags)}));
 }
 

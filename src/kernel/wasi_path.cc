@@ -78,11 +78,20 @@ int64_t Link(const uint64_t* slots) {
 int64_t Open(const uint64_t* slots) {
   constexpr uint64_t kReads = 1 << 1 | 1 << 14;            // fd_read, fd_readdir
   constexpr uint64_t kWrites = 1 << 6 | 1 << 8 | 1 << 22;  // fd_write, fd_allocate, set_size
-  enum OpenFlags : uint32_t { kCreate = 1, kDirectory = 2, kExclusive = 4, kTruncate = 8 };
+  enum OpenFlags : uint32_t {
+    kCreate = 1,
+    kDirectory = 2,
+    kExclusive = 4,
+    kTruncate = 8,
+    kAll = 15
+  };
   const GuestPath path(Arg(slots, 2), Arg(slots, 3));
   if (const int64_t refused = Refusal(Arg(slots, 0), path); refused != 0) return refused;
   const uint32_t wanted = Arg(slots, 4);
   const uint64_t rights = slots[5];
+  constexpr uint32_t kNewDirectory = kCreate | kDirectory;
+  if (wanted > kAll || Arg(slots, 7) > kWasiFdFlags || (wanted & kNewDirectory) == kNewDirectory)
+    return WasiError(-EINVAL);
   uint32_t flags = WasiOpenFlags(Arg(slots, 7)) | O_CLOEXEC;
   if ((wanted & kCreate) != 0) flags |= O_CREAT;
   if ((wanted & kDirectory) != 0) flags |= O_DIRECTORY;

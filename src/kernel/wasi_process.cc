@@ -1,10 +1,12 @@
 // WASI: arguments, clocks, waiting, the end.
 
 #include <poll.h>
+#include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <iterator>
 
@@ -118,11 +120,19 @@ static_assert(sizeof(Event) == 32);
 
 uint64_t DeadlineOf(const Subscription& subscription, uint64_t now) {
   constexpr uint16_t kAbsolute = 1;
-  if ((subscription.flags & kAbsolute) == 0) {
-    return subscription.timeout > UINT64_MAX / 2 ? platform::kNever : now + subscription.timeout;
+  uint64_t wait = subscription.timeout;
+  if ((subscription.flags & kAbsolute) != 0) {
+    const uint64_t time = TimeOf(subscription.id);
+    wait = wait > time ? wait - time : 0;
   }
-  const uint64_t time = TimeOf(subscription.id);
-  return subscription.timeout > time ? now + (subscription.timeout - time) : now;
+  return wait > UINT64_MAX / 2 ? platform::kNever : now + wait;
+}
+
+// Over the event's count, which stays as it is for a file that does not know.
+void StoreReadable(uint32_t descriptor, uint32_t event) {
+  OpenFile* file = FileOf(descriptor);
+  const auto count_at = event + static_cast<uint32_t>(offsetof(Event, bytes));
+  if (file != nullptr) (void)file->operations->control(*file, FIONREAD, count_at);
 }
 
 int64_t PollOneoff(const uint64_t* slots) {
@@ -142,7 +152,8 @@ int64_t PollOneoff(const uint64_t* slots) {
     polls[i] = {-1, 0, 0};
     if (wanted.type > kFdWrite) return WasiError(-EINVAL);
     if (wanted.type == kClock) {
-      if (wanted.id >= kClocks) return WasiError(-EINVAL);
+      // Nobody can wait for processor time while it stands still.
+      if (wanted.id > 1) return WasiError(-EINVAL);
       deadline = std::min(deadline, DeadlineOf(wanted, now));
       continue;
     }
@@ -150,22 +161,25 @@ int64_t PollOneoff(const uint64_t* slots) {
                 static_cast<int16_t>(wanted.type == kFdRead ? POLLIN : POLLOUT), 0};
     bad = bad || FileOf(wanted.id) == nullptr;
   }
-  const int32_t ready = PollFiles(polls, count, bad ? 0 : std::max<uint64_t>(deadline, 1));
-  if (ready == -EINTR) return kRestart;
+  const uint64_t fresh = bad ? 0 : std::max<uint64_t>(deadline, 1);
+  const uint64_t until = SleepDeadline(fresh);
+  const uint64_t began = now - (fresh - until);
+  if (PollFiles(polls, count, until) < 0) return kRestartSleep;
   const uint64_t then = platform::ClockNs(1);
   uint32_t events = 0;
   for (uint32_t i = 0; i < count; ++i) {
     const Subscription& wanted = subscriptions[i];
     const auto returned = static_cast<uint16_t>(polls[i].returned);
-    if (wanted.type == kClock ? DeadlineOf(wanted, now) > then || bad : returned == 0) continue;
+    if (wanted.type == kClock ? DeadlineOf(wanted, began) > then || bad : returned == 0) continue;
     Event event = {};
     event.user_data = wanted.user_data;
     event.type = wanted.type;
     event.error = static_cast<uint16_t>((returned & POLLNVAL) != 0 ? WasiError(-EBADF) : 0);
     event.flags = (returned & POLLHUP) != 0 ? kHangUp : 0;
     event.bytes = wanted.type == kClock ? 0 : 1;
-    if (Store(Arg(slots, 1) + events * static_cast<uint32_t>(sizeof event), event) != 0)
-      return WasiError(-EFAULT);
+    const uint32_t at = Arg(slots, 1) + events * static_cast<uint32_t>(sizeof event);
+    if (Store(at, event) != 0) return WasiError(-EFAULT);
+    if (wanted.type == kFdRead) StoreReadable(wanted.id, at);
     ++events;
   }
   return WasiError(Store(Arg(slots, 3), events));

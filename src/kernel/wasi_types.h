@@ -18,6 +18,7 @@ inline constexpr uint16_t kWasiAppend = 1;
 inline constexpr uint16_t kWasiNonBlock = 4;
 
 // fdflags as O_ flags; the synchronous ones say what memory does anyway.
+inline constexpr uint32_t kWasiFdFlags = 0x1f;
 inline uint32_t WasiOpenFlags(uint32_t flags) {
   return ((flags & kWasiAppend) != 0 ? O_APPEND : 0u) |
          ((flags & kWasiNonBlock) != 0 ? O_NONBLOCK : 0u);

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "arena/layout.h"
 #include "vfs/inode.h"
 
 namespace cordon::vfs {
@@ -40,6 +41,12 @@ class Checker {
   }
 
  private:
+  // Of this generation or an earlier one.
+  [[nodiscard]] bool IsBlock(const std::byte* chunk) const {
+    return fs_.blocks_->Owns(chunk) || (reinterpret_cast<uint64_t>(chunk) >= layout::kBlocks &&
+                                        chunk < reinterpret_cast<const std::byte*>(fs_.blocks_));
+  }
+
   struct Totals {
     uint64_t inodes = 0, files = 0, bytes = 0;
   };
@@ -152,7 +159,7 @@ class Checker {
       for (const std::byte* chunk : contents.tables[t]->chunks) {
         if (chunk == nullptr) continue;
         bytes += kChunkBytes;
-        if (!fs_.blocks_->Owns(chunk)) Report("a chunk is outside of the blocks", inode);
+        if (!IsBlock(chunk)) Report("a chunk is outside of the blocks", inode);
       }
     }
     if (bytes != contents.allocated) Report("bytes", inode, contents.allocated, bytes);

@@ -60,6 +60,7 @@ std::byte* FileData::NewChunk(uint64_t bytes, uint64_t charge, int* error) {
 }
 
 void FileData::FreeChunk(std::byte* chunk, uint64_t bytes) {
+  if (!fs_.IsWritable(chunk)) return;
   // Whole chunks go back to the host.
   if (bytes == kChunkBytes) platform::DiscardShared(reinterpret_cast<uint64_t>(chunk), bytes);
   fs_.blocks_->Free(chunk, bytes);
@@ -80,9 +81,9 @@ void FileData::Fill(std::byte* chunk, uint64_t index, Range part) const {
 }
 
 int FileData::GrowFirst(uint64_t bytes, Range wanted) {
-  const uint64_t size = std::bit_ceil(std::max(bytes, kSmallestChunk));
   const uint64_t old = contents_.first_bytes;
-  if (size <= old) return 0;
+  const uint64_t size = std::max(std::bit_ceil(std::max(bytes, kSmallestChunk)), old);
+  if (size == old && fs_.IsWritable(contents_.first)) return 0;
   int error = 0;
   std::byte* chunk = NewChunk(size, size - old, &error);
   if (chunk == nullptr) return error;
@@ -96,6 +97,11 @@ int FileData::GrowFirst(uint64_t bytes, Range wanted) {
   contents_.first = chunk;
   contents_.first_bytes = static_cast<uint32_t>(size);
   return 0;
+}
+
+int FileData::CompleteFirst() {
+  const bool is_part = contents_.first_bytes > 0 && contents_.first_bytes < kChunkBytes;
+  return is_part ? GrowFirst(kChunkBytes, {}) : 0;
 }
 
 std::byte* FileData::ChunkForWrite(uint64_t index, Range wanted, bool* fresh, int* error) {
@@ -112,12 +118,16 @@ std::byte* FileData::ChunkForWrite(uint64_t index, Range wanted, bool* fresh, in
     *error = -ENOSPC;
     return nullptr;
   }
-  if (*slot != nullptr) return *slot;
-  std::byte* chunk = NewChunk(kChunkBytes, kChunkBytes, error);
+  if (*slot != nullptr && fs_.IsWritable(*slot)) return *slot;
+  std::byte* chunk = NewChunk(kChunkBytes, *slot == nullptr ? kChunkBytes : 0, error);
   if (chunk == nullptr) return nullptr;
-  *fresh = true;
-  Fill(chunk, index, {0, wanted.begin});
-  Fill(chunk, index, {wanted.end, kChunkBytes});
+  if (*slot != nullptr) {
+    memcpy(chunk, *slot, kChunkBytes);
+  } else {
+    *fresh = true;
+    Fill(chunk, index, {0, wanted.begin});
+    Fill(chunk, index, {wanted.end, kChunkBytes});
+  }
   *slot = chunk;
   return chunk;
 }
@@ -162,8 +172,7 @@ int64_t FileData::Write(uint64_t offset, const void* from, uint64_t size) {
     const uint64_t index = (offset + done) / kChunkBytes;
     const uint64_t start = (offset + done) % kChunkBytes;
     const uint64_t part = std::min(size - done, kChunkBytes - start);
-    // A file that grows beyond its first chunk gets that in full size at once.
-    if (index > 0 && contents_.first_bytes > 0) error = GrowFirst(kChunkBytes, {});
+    if (index > 0) error = CompleteFirst();
     bool fresh = false;
     std::byte* chunk =
         error == 0 ? ChunkForWrite(index, {start, start + part}, &fresh, &error) : nullptr;
@@ -208,19 +217,26 @@ void FileData::FreeChunksFrom(uint64_t index) {
   }
 }
 
+// What is cut off must read as zeros when the file grows again.
+int FileData::ClearFrom(uint64_t index, uint64_t begin) {
+  const uint64_t end = BytesOf(index);
+  if (begin == 0 || begin >= end || ChunkAt(index) == nullptr) return 0;
+  bool fresh = false;
+  int error = 0;
+  std::byte* chunk = ChunkForWrite(index, {begin, end}, &fresh, &error);
+  if (chunk != nullptr) memset(chunk + begin, 0, end - begin);
+  return error;
+}
+
 int FileData::Resize(uint64_t size) {
   if (size > kMaxFile) return -EFBIG;
-  inode_.modified = true;
   if (size < inode_.size) {
+    const int error = ClearFrom(size / kChunkBytes, size % kChunkBytes);
+    if (error != 0) return error;
     FreeChunksFrom((size + kChunkBytes - 1) / kChunkBytes);
     contents_.image_bytes = std::min(contents_.image_bytes, size);
-    // What was cut off must read as zeros when the file grows again.
-    const uint64_t rest = size % kChunkBytes;
-    const uint64_t last = size / kChunkBytes;
-    std::byte* chunk = ChunkAt(last);
-    if (rest > 0 && chunk != nullptr && rest < BytesOf(last))
-      memset(chunk + rest, 0, BytesOf(last) - rest);
   }
+  inode_.modified = true;
   inode_.size = size;
   return 0;
 }
@@ -230,7 +246,7 @@ int FileData::Reserve(uint64_t offset, uint64_t size) {
   if (offset >= kMaxFile || size > kMaxFile - offset) return -EFBIG;
   const uint64_t last = (offset + size - 1) / kChunkBytes;
   int error = 0;
-  if (last > 0 && contents_.first_bytes > 0) error = GrowFirst(kChunkBytes, {});
+  if (last > 0) error = CompleteFirst();
   for (uint64_t index = offset / kChunkBytes; error == 0 && index <= last; ++index) {
     // An empty range at the end: all of it is filled.
     const uint64_t end = std::min(kChunkBytes, offset + size - index * kChunkBytes);

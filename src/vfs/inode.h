@@ -120,6 +120,9 @@ class FileData {
   // The chunk with room up to `wanted.end`; what is in `wanted` may be anything if it is new.
   std::byte* ChunkForWrite(uint64_t index, Range wanted, bool* fresh, int* error);
   int GrowFirst(uint64_t bytes, Range wanted);
+  // A file that grows beyond its first chunk gets that in full size.
+  int CompleteFirst();
+  int ClearFrom(uint64_t index, uint64_t begin);
   std::byte** SlotFor(uint64_t index);
   std::byte* NewChunk(uint64_t bytes, uint64_t charge, int* error);
   void Fill(std::byte* chunk, uint64_t index, Range part) const;

@@ -121,6 +121,11 @@ int MemoryFs::PopulateDevices() {
   return error;
 }
 
+bool MemoryFs::IsWritable(const std::byte* chunk) const {
+  const auto* begin = reinterpret_cast<const std::byte*>(blocks_);
+  return chunk >= begin && chunk < begin + layout::kGenerationReserve;
+}
+
 bool MemoryFs::ChargeBytes(uint64_t bytes) {
   if (bytes_.fetch_add(bytes) + bytes <= quotas_.max_bytes) return true;
   bytes_.fetch_sub(bytes);

@@ -62,6 +62,11 @@ class MemoryFs final : public FileSystem {
   Attachment* AttachmentOf(uint64_t id) override;
   bool ProgramOf(uint64_t id, Program* out) override;
 
+  // From now on contents are written to `blocks`. What lies in earlier arenas belongs to snapshots
+  // and forks too: it is read where it is and copied when it is written. Nobody uses the file
+  // system meanwhile.
+  void BeginGeneration(Arena* blocks) { blocks_ = blocks; }
+
   // Makes /dev as it is on every Linux.
   int PopulateDevices();
   [[nodiscard]] uint64_t inodes_in_memory() const { return inodes_.load(); }
@@ -81,6 +86,8 @@ class MemoryFs final : public FileSystem {
   void Free(Inode* inode);
   void Unref(Inode* inode);
   bool ChargeBytes(uint64_t bytes);
+  // Of this generation.
+  [[nodiscard]] bool IsWritable(const std::byte* chunk) const;
   int MakeDevice(const Credentials& who, uint64_t directory, std::string_view name, uint32_t mode,
                  uint64_t rdev, std::string_view target);
 

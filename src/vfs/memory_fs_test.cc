@@ -353,5 +353,46 @@ TEST_F(MemoryFsTest, DevicesAreThere) {
             15);
 }
 
+// The blocks of a snapshot or fork cannot be written: a write to them would end this test.
+TEST_F(MemoryFsTest, AnEarlierGenerationIsReadAndNeverWritten) {
+  Start();
+  std::string large(300'000, '\0');
+  for (size_t i = 0; i < large.size(); ++i) large[i] = static_cast<char>(i * 7 + i / 1000);
+  for (const char* name : {"large", "cut", "grown", "removed"}) {
+    ASSERT_EQ(MakeFile(name), 0);
+    ASSERT_EQ(Put(name, 0, large), 300'000);
+  }
+  ASSERT_EQ(MakeFile("small"), 0);
+  ASSERT_EQ(Put("small", 0, "before"), 6);
+  FileSystemStat before;
+  ASSERT_EQ(fs_->StatFileSystem(&before), 0);
+
+  ASSERT_EQ(mprotect(reinterpret_cast<void*>(layout::kBlocks), kTestBlocks, PROT_READ), 0);
+  blocks_ = Map(kNextBlocks, kTestBlocks);
+  ASSERT_NE(blocks_, nullptr);
+  fs_->BeginGeneration(blocks_);
+
+  EXPECT_EQ(Get("large"), large);
+  ASSERT_EQ(Put("large", 100'000, "middle"), 6);
+  ASSERT_EQ(Put("large", 10, "start"), 5);
+  std::string wanted = large;
+  wanted.replace(100'000, 6, "middle").replace(10, 5, "start");
+  EXPECT_EQ(Get("large"), wanted);
+  ASSERT_EQ(Resize("cut", 200'000), 0);
+  ASSERT_EQ(Resize("cut", 250'000), 0);
+  EXPECT_EQ(Get("cut"), large.substr(0, 200'000) + std::string(50'000, '\0'));
+  ASSERT_EQ(Put("grown", 300'000, "end"), 3);
+  EXPECT_EQ(Get("grown"), large + "end");
+  ASSERT_EQ(Put("small", 6, " and after"), 10);
+  EXPECT_EQ(Get("small"), "before and after");
+  ASSERT_EQ(Resize("small", 3), 0);
+  EXPECT_EQ(Get("small"), "bef");
+  ASSERT_EQ(Unlink("removed"), 0);
+  FileSystemStat after;
+  ASSERT_EQ(fs_->StatFileSystem(&after), 0);
+  // Of 300 000 bytes in chunks of 64 KiB: one file less, and one chunk that was cut off.
+  EXPECT_EQ(after.free_bytes - before.free_bytes, 6u * 65536);
+}
+
 }  // namespace
 }  // namespace cordon::vfs

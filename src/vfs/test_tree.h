@@ -22,6 +22,7 @@ namespace cordon::vfs {
 
 inline constexpr uint64_t kTestObjects = uint64_t{256} << 20;
 inline constexpr uint64_t kTestBlocks = uint64_t{3} << 30;  // sparse
+inline constexpr uint64_t kNextBlocks = layout::kBlocks + layout::kGenerationReserve;
 inline constexpr Credentials kRoot = {};
 
 class TestTree : public testing::Test {
@@ -44,6 +45,16 @@ class TestTree : public testing::Test {
     ExpectSound();
     munmap(reinterpret_cast<void*>(layout::kObjects), kTestObjects);
     munmap(reinterpret_cast<void*>(layout::kBlocks), kTestBlocks);
+    munmap(reinterpret_cast<void*>(kNextBlocks), kTestBlocks);
+  }
+
+  static Arena* Map(uint64_t address, uint64_t bytes) {
+    const int fd = memfd_create("test", MFD_CLOEXEC);
+    if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) return nullptr;
+    void* at = mmap(reinterpret_cast<void*>(address), bytes, PROT_READ | PROT_WRITE,
+                    MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+    close(fd);
+    return at == reinterpret_cast<void*>(address) ? Arena::Create(at, bytes) : nullptr;
   }
 
   void ExpectSound(uint64_t unlinked = 0) {
@@ -184,16 +195,6 @@ class TestTree : public testing::Test {
   MountTable mounts_;
   Node root_;
   std::atomic<uint32_t> limits_met_{0};
-
- private:
-  static Arena* Map(uint64_t address, uint64_t bytes) {
-    const int fd = memfd_create("test", MFD_CLOEXEC);
-    if (fd < 0 || ftruncate(fd, static_cast<off_t>(bytes)) != 0) return nullptr;
-    void* at = mmap(reinterpret_cast<void*>(address), bytes, PROT_READ | PROT_WRITE,
-                    MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
-    close(fd);
-    return at == reinterpret_cast<void*>(address) ? Arena::Create(at, bytes) : nullptr;
-  }
 };
 
 }  // namespace cordon::vfs

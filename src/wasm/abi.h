@@ -9,7 +9,8 @@
 //   the Context travels in r13 (LLVM's swiftself), parameters as in C, one result as in C, several
 //   results in the result area of the instance, i32 zero-extended or not at the callee's choice.
 // Linear memory is addressed through the GS segment, whose base is Memory::base (SetMemoryBase in
-// instance.h), by the optimised tier, and through Context::memory_base by the fast tier.
+// instance.h), by the optimised tier; in loops where one load waits for another, and by the fast
+// tier, through Context::memory_base.
 
 #include <cstddef>
 #include <cstdint>

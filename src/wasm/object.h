@@ -23,7 +23,7 @@ namespace cordon::wasm {
 
 inline constexpr std::array<char, 8> kObjectMagic = {'C', 'O', 'R', 'D', 'O', 'N', 'W', 'O'};
 // Also the version of the compiler in cache keys: raise it with every change of generated code.
-inline constexpr uint32_t kObjectVersion = 2;
+inline constexpr uint32_t kObjectVersion = 3;
 inline constexpr uint64_t kImageAlignment = 4096;
 
 enum class Architecture : uint32_t { kX8664 = 1 };

@@ -15,11 +15,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
 #include <fstream>
+#include <functional>
 #include <sstream>
+#include <string_view>
 
 #include "backend/host/program.h"
 #include "base/owned_fd.h"
@@ -197,15 +200,24 @@ Facility ProbeKernel() {
   return {"kernel", true, std::string(name.sysname) + " " + name.release + " " + name.machine};
 }
 
-}  // namespace
+struct Probe {
+  const char* name;
+  Facility (*try_it)();
+};
+constexpr Probe kProbes[] = {{"seccomp", ProbeSeccomp},
+                             {"landlock", ProbeLandlock},
+                             {"cgroup v2", ProbeCgroup},
+                             {"kvm", ProbeKvm}};
 
-std::vector<Facility> ProbeHost() {
-  std::vector<Facility> facilities = {ProbeKernel()};
-  for (const Namespace& space : kNamespaces) facilities.push_back(ProbeNamespace(space));
-  facilities.push_back(ProbeSeccomp());
-  facilities.push_back(ProbeLandlock());
-  facilities.push_back(ProbeCgroup());
-  facilities.push_back(ProbeKvm());
+void ProbeWhere(const std::function<bool(std::string_view)>& is_wanted,
+                std::vector<Facility>* facilities) {
+  if (is_wanted("kernel")) facilities->push_back(ProbeKernel());
+  for (const Namespace& space : kNamespaces) {
+    if (is_wanted(space.name)) facilities->push_back(ProbeNamespace(space));
+  }
+  for (const Probe& probe : kProbes) {
+    if (is_wanted(probe.name)) facilities->push_back(probe.try_it());
+  }
   const Program programs[] = {
       {"qemu-system-x86_64", {"--version"}},
       // The engine itself is asked, not its command line.
@@ -214,7 +226,23 @@ std::vector<Facility> ProbeHost() {
       {"bwrap", {"--unshare-all", "--ro-bind", "/", "/", "true"}},
       {"nsjail", {"--help"}},
   };
-  for (const Program& program : programs) facilities.push_back(ProbeProgram(program));
+  for (const Program& program : programs) {
+    if (is_wanted(program.name)) facilities->push_back(ProbeProgram(program));
+  }
+}
+
+}  // namespace
+
+std::vector<Facility> ProbeHost() {
+  std::vector<Facility> facilities;
+  ProbeWhere([](std::string_view) { return true; }, &facilities);
+  return facilities;
+}
+
+std::vector<Facility> ProbeHost(const std::vector<std::string>& names) {
+  std::vector<Facility> facilities;
+  ProbeWhere([&](std::string_view name) { return std::ranges::find(names, name) != names.end(); },
+             &facilities);
   return facilities;
 }
 

@@ -16,6 +16,8 @@ struct Facility {
 
 // In the order in which they are shown. The caller has one thread.
 [[nodiscard]] std::vector<Facility> ProbeHost();
+// Only these, and none that this build does not know.
+[[nodiscard]] std::vector<Facility> ProbeHost(const std::vector<std::string>& names);
 
 }  // namespace cordon::backend
 

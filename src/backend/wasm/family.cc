@@ -1,8 +1,8 @@
 #include "backend/wasm/family.h"
 
-#include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,10 +28,6 @@ namespace {
   }
   // After the change of user, which clears it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) _Exit(125);
-  // The keeper may have died before that: then its end of the pipe is closed.
-  char nothing = 0;
-  if (read(keeper_alive, &nothing, 1) == 0) _Exit(0);
-  if (syscall(SYS_close_range, 0, ~0U, 0) != 0) _Exit(125);
   // A terminal's Ctrl-C is for the keeper, who tells the guests; an init without handlers is not
   // ended by signals of its own namespace, but by those of its parent's.
   if (setsid() < 0) _Exit(125);
@@ -39,6 +35,13 @@ namespace {
     (void)signal(number, SIG_IGN);
   }
   (void)signal(SIGCHLD, SIG_DFL);
+  // One byte comes when the template was started: a keeper who is not root may enter the namespaces
+  // of a process only while that can be dumped. None comes when the keeper is gone.
+  char started = 0;
+  while (read(keeper_alive, &started, 1) < 0 && errno == EINTR) {
+  }
+  if (started == 0) _Exit(0);
+  if (syscall(SYS_close_range, 0, ~0U, 0) != 0) _Exit(125);
   if (!DropAllCapabilities() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
       prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !LoadFilter(FamilyInitRules())) {
     _Exit(125);
@@ -97,7 +100,9 @@ Result<Family> Family::Start(const MemoryFiles& files, uint32_t uid, Namespaces 
   Family family;
   if (namespaces == Namespaces::kNone) return family;
   int alive[2];
-  if (pipe2(alive, O_CLOEXEC | O_NONBLOCK) != 0) return SystemError("pipe2");
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, alive) != 0) {
+    return SystemError("socketpair");
+  }
   const OwnedFd reader(alive[0]);
   OwnedFd writer(alive[1]);
   // Root has no need of a user namespace and others cannot do without one.
@@ -132,6 +137,9 @@ Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, i
   start.isolation = isolation_;
   Result<pid_t> pid = start.Run();
   if (pid) isolation_ = start.isolation;
+  // An init that died meanwhile is seen by whoever reaps it.
+  constexpr char kStarted = 1;
+  if (pid && init_ > 0) (void)send(alive_.get(), &kStarted, 1, MSG_NOSIGNAL);
   return pid;
 }
 

@@ -60,7 +60,7 @@ class Family {
  private:
   pid_t init_ = -1;
   OwnedFd init_pidfd_;
-  OwnedFd alive_;  // closed when the keeper is gone; nothing is ever written
+  OwnedFd alive_;  // one byte when the template was started; closed when the keeper is gone
   Isolation isolation_;
 };
 

@@ -50,8 +50,10 @@ size_t RoundUp(size_t size) {
 }
 
 Result<wasm::CachedObject> Compile(const wasm::CompileCache& cache,
-                                   const std::vector<std::byte>& bytes) {
-  const wasm::CompileRequest request;
+                                   const std::vector<std::byte>& bytes,
+                                   const CompileProgress& progress) {
+  wasm::CompileRequest request;
+  request.progress = progress;
   return bytes.size() <= kSmallModule ? cache.GetTier(bytes, wasm::Tier::kOptimised, request)
                                       : cache.Get(bytes, request);
 }
@@ -118,7 +120,8 @@ Status CheckProgram(const wasm::ObjectView& view, const std::string& path) {
 
 }  // namespace
 
-Result<Module> LoadModule(const std::string& path, const std::string& compiler) {
+Result<Module> LoadModule(const std::string& path, const std::string& compiler,
+                          const CompileProgress& progress) {
   Module module;
   Result<std::vector<std::byte>> bytes = ReadModule(path);
   if (!bytes) return std::unexpected(bytes.error());
@@ -128,7 +131,7 @@ Result<Module> LoadModule(const std::string& path, const std::string& compiler) 
   if (!parent) return std::unexpected(parent.error());
   const Result<wasm::CompileCache> cache = wasm::CompileCache::Open(*parent, compiler);
   if (!cache) return std::unexpected(cache.error());
-  const Result<wasm::CachedObject> object = Compile(*cache, module.bytes);
+  const Result<wasm::CachedObject> object = Compile(*cache, module.bytes, progress);
   if (!object) {
     Error error = object.error();
     error.place = path + (error.place.empty() ? "" : ":" + error.place);

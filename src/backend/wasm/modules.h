@@ -5,6 +5,7 @@
 // into the sandbox.
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -12,6 +13,9 @@
 #include "base/error.h"
 
 namespace cordon::backend {
+
+// Parts of a module that are compiled, and of how many. Not called when nothing is to be compiled.
+using CompileProgress = std::function<void(size_t done, size_t total)>;
 
 struct Module {
   std::string guest_path;         // of the file in the sandbox, executable
@@ -23,7 +27,8 @@ struct Module {
 // small module well, a larger one fast, and well in the background for the next start. Before any
 // keeper is started: it forks. A module that is no program, or that cannot be compiled, is refused
 // with place and reason.
-[[nodiscard]] Result<Module> LoadModule(const std::string& path, const std::string& compiler);
+[[nodiscard]] Result<Module> LoadModule(const std::string& path, const std::string& compiler,
+                                        const CompileProgress& progress);
 
 // Functions that the module imports and nobody has: a call of one traps. "MODULE.NAME" each, in
 // printable characters.

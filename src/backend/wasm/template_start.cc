@@ -29,10 +29,11 @@ int FailWith(TemplateStart& start, const char* call) {
 
 // An empty file system, unwritable, instead of the host's.
 bool EnterEmptyRoot() {
-  // /proc exists wherever this program can run.
+  // /proc exists wherever this program can run. Whoever has no user in the namespace is no
+  // superuser to the new root: he may search it, and it has nothing.
   return mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
          mount("tmpfs", "/proc", "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_RDONLY,
-               "size=4k,mode=0") == 0 &&
+               "size=4k,mode=0111") == 0 &&
          chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
          umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
 }

@@ -3,6 +3,7 @@
 #include <llvm/ADT/SmallVector.h>
 #include <llvm/Analysis/CGSCCPassManager.h>
 #include <llvm/Analysis/LoopAnalysisManager.h>
+#include <llvm/Analysis/LoopInfo.h>
 #include <llvm/IR/LegacyPassManager.h>
 #include <llvm/MC/TargetRegistry.h>
 #include <llvm/Passes/PassBuilder.h>
@@ -24,6 +25,7 @@
 
 #include <mutex>
 
+#include "wasm/compiler/use_base_register.h"
 #include "wasm/compiler/widen_phis.h"
 
 namespace cordon::wasm {
@@ -94,6 +96,7 @@ void CodeGenerator::Optimise(llvm::Module& module) {
     if (function.isDeclaration()) continue;
     passes.run(function, functions);
     WidenAddressPhis(function);
+    UseBaseRegister(function, functions.getResult<llvm::LoopAnalysis>(function));
   }
 }
 

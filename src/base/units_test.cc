@@ -1,8 +1,8 @@
-#include "cli/units.h"
+#include "base/units.h"
 
 #include <gtest/gtest.h>
 
-namespace cordon::cli {
+namespace cordon {
 namespace {
 
 using std::chrono::milliseconds;
@@ -42,4 +42,4 @@ TEST(Units, Formatting) {
 }
 
 }  // namespace
-}  // namespace cordon::cli
+}  // namespace cordon

@@ -1,5 +1,5 @@
-#ifndef CORDON_CLI_UNITS_H_
-#define CORDON_CLI_UNITS_H_
+#ifndef CORDON_BASE_UNITS_H_
+#define CORDON_BASE_UNITS_H_
 
 // Sizes and durations as people write them.
 
@@ -9,7 +9,7 @@
 
 #include "base/error.h"
 
-namespace cordon::cli {
+namespace cordon {
 
 // "64MiB", "1g", "4096": powers of 1024, whatever the unit is called. Not zero.
 [[nodiscard]] Result<uint64_t> ParseSize(const std::string& text, const char* option);
@@ -21,6 +21,6 @@ namespace cordon::cli {
 // "1.5 s", "250 ms".
 [[nodiscard]] std::string FormatDuration(std::chrono::milliseconds duration);
 
-}  // namespace cordon::cli
+}  // namespace cordon
 
-#endif  // CORDON_CLI_UNITS_H_
+#endif  // CORDON_BASE_UNITS_H_

@@ -1,10 +1,10 @@
-#include "cli/units.h"
+#include "base/units.h"
 
 #include <charconv>
 #include <cmath>
 #include <string_view>
 
-namespace cordon::cli {
+namespace cordon {
 namespace {
 
 struct Unit {
@@ -79,4 +79,4 @@ std::string FormatDuration(std::chrono::milliseconds duration) {
   return text + " s";
 }
 
-}  // namespace cordon::cli
+}  // namespace cordon

@@ -1,0 +1,124 @@
+#include "cli/init_command.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/wasm/run.h"
+#include "base/owned_fd.h"
+#include "policy/host_files.h"
+#include "policy/starter.h"
+#include "policy/surroundings.h"
+#include "policy/trust.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Options {
+  std::string preset;
+  std::string output;
+  bool from_lockfile = false;
+  bool for_user = false;
+  bool force = false;
+};
+
+int Refuse(const Error& error) {
+  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+std::string JoinWords(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+Result<std::string> ChoosePreset(const Options& options, const policy::Surroundings& around) {
+  const std::vector<std::string> names = policy::PresetNames();
+  if (!options.preset.empty()) {
+    if (std::ranges::find(names, options.preset) != names.end()) return options.preset;
+    return Fail(ErrorCode::kInvalid,
+                "unknown preset '" + options.preset + "'; there are " + JoinWords(names),
+                "--preset");
+  }
+  const Result<policy::Beneath> here = policy::Beneath::Open(around.directory);
+  if (!here) return std::unexpected(here.error());
+  std::vector<std::string> ambiguous;
+  std::string found = policy::DetectManager(*here, &ambiguous);
+  if (!found.empty()) return found;
+  if (!ambiguous.empty()) {
+    return Fail(ErrorCode::kInvalid, "lockfiles of " + JoinWords(ambiguous) +
+                                         " are here; --preset names the one that counts");
+  }
+  if (options.from_lockfile) return Fail(ErrorCode::kInvalid, "no lockfile here", around.directory);
+  return std::string("generic");
+}
+
+// A file that is there is left alone unless `force`; a link is never followed.
+Status Write(const std::string& path, const std::string& text, bool force) {
+  if (force) (void)unlink(path.c_str());
+  const OwnedFd file(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644));
+  if (!file.valid() && errno == EEXIST) {
+    return Fail(ErrorCode::kInvalid, "refusing to overwrite existing config (--force does)", path);
+  }
+  if (!file.valid()) return SystemError("open(" + path + ")");
+  for (size_t at = 0; at < text.size();) {
+    const ssize_t count = write(file.get(), text.data() + at, text.size() - at);
+    if (count < 0 && errno != EINTR) return SystemError("write(" + path + ")");
+    at += count > 0 ? static_cast<size_t>(count) : 0;
+  }
+  return {};
+}
+
+int Init(const Options& options) {
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  std::string path = options.output.empty() ? "cordon.yaml" : options.output;
+  std::string text;
+  if (options.for_user) {
+    if (around.config_home.empty())
+      return Refuse(Fail(ErrorCode::kInvalid, "there is no home directory").error());
+    if (options.output.empty()) {
+      path = around.config_home + "/policy.yaml";
+      if (const Status made = policy::MakeFolders(around.config_home); !made)
+        return Refuse(made.error());
+    }
+    text = policy::StarterText(policy::FileKind::kUser, "");
+  } else {
+    const Result<std::string> preset = ChoosePreset(options, around);
+    if (!preset) return Refuse(preset.error());
+    text = policy::StarterText(policy::FileKind::kCordon, *preset);
+  }
+  if (path == "-") {
+    (void)fputs(text.c_str(), stdout);
+    return 0;
+  }
+  if (const Status written = Write(path, text, options.force); !written)
+    return Refuse(written.error());
+  (void)printf("wrote %s\n", path.c_str());
+  return 0;
+}
+
+}  // namespace
+
+void AddInitCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* init = app.add_subcommand("init", "write a policy for this project, or your own");
+  init->add_option("--preset", options->preset,
+                   "a package manager or language; without it, what is found here");
+  init->add_flag("--from-lockfile", options->from_lockfile, "only by the lockfile that is here");
+  init->add_flag("--user", options->for_user, "your own policy, which projects cannot widen");
+  init->add_option("--output", options->output, "the file; - is standard output");
+  init->add_flag("--force", options->force, "replace what is there");
+  init->footer("cordon init\ncordon init --preset pnpm\ncordon init --user");
+  init->callback([options, chosen] { *chosen = [options] { return Init(*options); }; });
+}
+
+}  // namespace cordon::cli

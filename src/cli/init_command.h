@@ -1,0 +1,17 @@
+#ifndef CORDON_CLI_INIT_COMMAND_H_
+#define CORDON_CLI_INIT_COMMAND_H_
+
+#include <functional>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace cordon::cli {
+
+// `cordon init`: a cordon.yaml for this project, or the user's own policy.
+void AddInitCommand(CLI::App& app, std::function<int()>* chosen);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_INIT_COMMAND_H_

@@ -1,0 +1,101 @@
+#include "cli/plan_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "backend/host/facilities.h"
+#include "backend/wasm/run.h"
+#include "policy/plan_text.h"
+#include "policy/resolve.h"
+#include "policy/walls.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Options {
+  policy::PlanRequest request;
+  std::vector<std::string> environment;
+  bool as_json = false;
+  bool as_hash = false;
+};
+
+int RefuseAll(const std::vector<Error>& errors) {
+  for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+std::vector<policy::HostFacility> ProbeFor(policy::Wall wall) {
+  std::vector<policy::HostFacility> facilities;
+  for (const backend::Facility& facility : backend::ProbeHost(policy::NeededFacilities(wall))) {
+    facilities.push_back({facility.name, facility.there, facility.detail});
+  }
+  return facilities;
+}
+
+void PrintJson(const policy::Plan& plan, const std::vector<std::string>& lacks) {
+  nlohmann::json json;
+  json["plan"] = nlohmann::json::parse(policy::CanonicalJson(plan));
+  json["hash"] = policy::PlanHash(plan);
+  json["machine_lacks"] = lacks;
+  (void)puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+}
+
+Status ParseEnvironment(Options& options) {
+  for (const std::string& variable : options.environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
+    }
+    options.request.environment.emplace_back(variable.substr(0, equals),
+                                             variable.substr(equals + 1));
+  }
+  return {};
+}
+
+int Plan(Options& options) {
+  if (const Status parsed = ParseEnvironment(options); !parsed) return RefuseAll({parsed.error()});
+  const policy::Planned planned =
+      policy::MakePlan(options.request, policy::Surroundings::OfThisProcess());
+  if (!planned.plan) return RefuseAll(planned.errors);
+  const policy::Plan& plan = *planned.plan;
+  if (options.as_hash) {
+    (void)puts(policy::PlanHash(plan).c_str());
+    return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
+  }
+  const std::vector<std::string> lacks = policy::FindAllLacks(plan.wall, ProbeFor(plan.wall));
+  if (options.as_json) {
+    PrintJson(plan, lacks);
+  } else {
+    (void)fputs(policy::PlanText(plan, lacks).c_str(), stdout);
+  }
+  return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
+}
+
+}  // namespace
+
+void AddPlanCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* plan = app.add_subcommand("plan", "what a command would get, and why; runs nothing");
+  policy::PlanRequest& request = options->request;
+  plan->add_option("--config", request.config, "the project's policy (found upwards from here)");
+  plan->add_option("--workspace", request.workspace, "the directory that the command works in");
+  plan->add_option("--profile", request.profile, "instead of the one that the rules choose");
+  plan->add_option("--wall,--backend", request.wall,
+                   "wasm, native, container, microvm, bwrap, nsjail, none");
+  plan->add_option("--image", request.image, "for the container wall");
+  plan->add_option("--env", options->environment, "NAME=VALUE for the command")
+      ->allow_extra_args(false);
+  plan->add_flag("--strict-security", request.strict,
+                 "refuse mutable images, secrets, missing lockfiles");
+  plan->add_flag("--json", options->as_json, "for programs");
+  plan->add_flag("--hash", options->as_hash, "only the plan's hash");
+  plan->add_option("command", request.argv, "program and arguments, after --");
+  plan->footer("cordon plan -- npm install\ncordon plan --json --wall bwrap -- make test");
+  plan->callback([options, chosen] { *chosen = [options] { return Plan(*options); }; });
+}
+
+}  // namespace cordon::cli

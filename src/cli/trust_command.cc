@@ -1,0 +1,128 @@
+#include "cli/trust_command.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/wasm/run.h"
+#include "policy/host_files.h"
+#include "policy/plan_text.h"
+#include "policy/resolve.h"
+#include "policy/trust.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Options {
+  std::string file;
+  std::vector<std::string> command;
+  std::string revoke;
+  bool list = false;
+  bool yes = false;
+};
+
+int Refuse(const Error& error) {
+  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+int List(const policy::TrustStore& store) {
+  for (const policy::Approval& approval : store.approvals()) {
+    (void)printf("%s: %s, sha256 %s\n", policy::PlainText(approval.path).c_str(),
+                 approval.subject.c_str(), approval.sha256.c_str());
+    for (const std::string& what : approval.what)
+      (void)printf("  %s\n", policy::PlainText(what).c_str());
+  }
+  return 0;
+}
+
+// What the project's policy asks for, and what the package manager's files do for this command.
+Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
+                                                 const policy::Surroundings& around) {
+  policy::PlanRequest request;
+  request.config = options.file;
+  request.argv = options.command.empty() ? std::vector<std::string>{"true"} : options.command;
+  const policy::Planned planned = policy::MakePlan(request, around);
+  if (!planned.errors.empty()) return std::unexpected(planned.errors.front());
+  std::vector<policy::Approval> needed;
+  if (planned.project && !planned.project->approved && !planned.project->asks.empty()) {
+    policy::Approval approval = {planned.project->path, "policy", planned.project->sha256, {}};
+    for (const auto& [place, ask] : planned.project->asks) {
+      approval.what.push_back("line " + std::to_string(place.first) + ": " + ask.what);
+    }
+    needed.push_back(std::move(approval));
+  }
+  for (const policy::Approval& approval : planned.needed) {
+    if (approval.subject == "hosts") needed.push_back(approval);
+  }
+  return needed;
+}
+
+bool IsConfirmed(const Options& options) {
+  if (options.yes) return true;
+  if (isatty(STDIN_FILENO) == 0) {
+    (void)fprintf(stderr, "cordon: nobody to ask; --yes approves what is shown\n");
+    return false;
+  }
+  (void)printf("Approve? [y/N] ");
+  (void)fflush(stdout);
+  char answer[8] = {};
+  return fgets(answer, sizeof answer, stdin) != nullptr && (answer[0] == 'y' || answer[0] == 'Y');
+}
+
+int Approve(const Options& options, policy::TrustStore store, const policy::Surroundings& around) {
+  Result<std::vector<policy::Approval>> needed = FindNeeded(options, around);
+  if (!needed) return Refuse(needed.error());
+  if (needed->empty()) {
+    (void)puts("nothing needs your approval");
+    return 0;
+  }
+  for (const policy::Approval& approval : *needed) {
+    (void)printf("%s asks for\n", policy::PlainText(approval.path).c_str());
+    for (const std::string& what : approval.what)
+      (void)printf("  %s\n", policy::PlainText(what).c_str());
+  }
+  if (!IsConfirmed(options)) return backend::kOwnFailure;
+  // What was shown is what is approved: the hashes are of what was read for it.
+  for (policy::Approval& approval : *needed) store.Approve(std::move(approval));
+  if (const Status saved = store.Save(); !saved) return Refuse(saved.error());
+  (void)puts("approved; a change of the file withdraws it");
+  return 0;
+}
+
+int Trust(const Options& options) {
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  Result<policy::TrustStore> store = policy::TrustStore::Load(around);
+  if (!store) return Refuse(store.error());
+  if (options.list) return List(*store);
+  if (options.revoke.empty()) return Approve(options, std::move(*store), around);
+  const std::string real = policy::RealPath(options.revoke);
+  if (!store->Revoke(real.empty() ? policy::AbsolutePath(around.directory, options.revoke)
+                                  : real)) {
+    return Refuse(Fail(ErrorCode::kInvalid, "was not approved", options.revoke).error());
+  }
+  const Status saved = store->Save();
+  return saved ? 0 : Refuse(saved.error());
+}
+
+}  // namespace
+
+void AddTrustCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* trust =
+      app.add_subcommand("trust", "approve what a project's files ask for beyond your policy");
+  trust->add_option("--config", options->file, "the project's policy (found upwards from here)");
+  trust->add_flag("--list", options->list, "what you approved");
+  trust->add_option("--revoke", options->revoke, "forget the approval of this file");
+  trust->add_flag("--yes", options->yes, "approve what is shown without being asked");
+  trust->add_option("command", options->command,
+                    "a command, after --: its package manager's files too");
+  trust->footer("cordon trust\ncordon trust -- npm install");
+  trust->callback([options, chosen] { *chosen = [options] { return Trust(*options); }; });
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,143 @@
+#include "policy/globs.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <span>
+
+#include "policy/forms.h"
+
+namespace cordon::policy {
+namespace {
+
+constexpr size_t kMaxEntries = 500'000;
+constexpr size_t kMaxDepth = 100;
+
+bool IsLiteral(std::string_view text) {
+  return text.find_first_of("*?[") == std::string_view::npos;
+}
+
+bool MatchesName(const std::string& pattern, const std::string& name) {
+  if (IsLiteral(pattern)) return pattern == name;
+  return fnmatch(pattern.c_str(), name.c_str(), FNM_NOESCAPE) == 0;
+}
+
+bool MatchesPath(std::span<const std::string> pattern, std::span<const std::string> path) {
+  if (pattern.empty()) return path.empty();
+  if (pattern.front() == "**") {
+    for (size_t skip = 0; skip <= path.size(); ++skip) {
+      if (MatchesPath(pattern.subspan(1), path.subspan(skip))) return true;
+    }
+    return false;
+  }
+  return !path.empty() && MatchesName(pattern.front(), path.front()) &&
+         MatchesPath(pattern.subspan(1), path.subspan(1));
+}
+
+class Walker {
+ public:
+  Walker(const std::vector<Glob>& globs, TreeWalk* walk) : globs_(globs), walk_(walk) {}
+
+  void Enter(OwnedFd folder) {
+    if (path_.size() > kMaxDepth) return Stop("nested deeper than 100 directories");
+    DIR* opened = fdopendir(folder.get());
+    if (opened == nullptr) return Stop("cannot be read");
+    (void)folder.release();
+    const std::unique_ptr<DIR, int (*)(DIR*)> closer(opened, closedir);
+    while (const dirent* entry = readdir(opened)) {
+      const std::string_view name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      if (++entries_ > kMaxEntries) return Stop("more than 500000 files");
+      path_.emplace_back(name);
+      Visit(dirfd(opened), *entry);
+      path_.pop_back();
+      if (!walk_->is_complete) return;
+    }
+  }
+
+ private:
+  void Stop(const char* problem) {
+    walk_->is_complete = false;
+    for (const std::string& name : path_) walk_->problem += name + "/";
+    walk_->problem += std::string(": ") + problem;
+  }
+
+  static Found TypeOf(int folder, const dirent& entry) {
+    switch (entry.d_type) {
+      case DT_REG:
+        return Found::kFile;
+      case DT_DIR:
+        return Found::kDirectory;
+      case DT_LNK:
+        return Found::kLink;
+      case DT_UNKNOWN:
+        break;
+      default:
+        return Found::kOther;
+    }
+    struct stat status = {};
+    if (fstatat(folder, entry.d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) return Found::kMissing;
+    if (S_ISDIR(status.st_mode)) return Found::kDirectory;
+    if (S_ISLNK(status.st_mode)) return Found::kLink;
+    return S_ISREG(status.st_mode) ? Found::kFile : Found::kOther;
+  }
+
+  void Visit(int folder, const dirent& entry) {
+    const Found type = TypeOf(folder, entry);
+    for (size_t i = 0; i < globs_.size(); ++i) {
+      if (!globs_[i].Matches(path_, type)) continue;
+      walk_->matches.push_back({path_, type, i});
+      return;
+    }
+    if (path_.back() == ".git") walk_->git_folders.push_back(path_);
+    if (type != Found::kDirectory) return;
+    OwnedFd next(openat(folder, entry.d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    // What its owner may not read, or what just went away, the command does not read either.
+    if (!next.valid() && (errno == EACCES || errno == ENOENT)) return;
+    if (!next.valid()) return Stop("cannot be read");
+    Enter(std::move(next));
+  }
+
+  const std::vector<Glob>& globs_;
+  TreeWalk* walk_;
+  std::vector<std::string> path_;
+  size_t entries_ = 0;
+};
+
+}  // namespace
+
+Glob::Glob(std::string_view pattern)
+    : components_(PathComponents(pattern)), directories_only_(pattern.ends_with('/')) {
+  // "**/x" is "x" at any depth.
+  while (components_.size() == 2 && components_.front() == "**")
+    components_.erase(components_.begin());
+  is_anywhere_ = components_.size() == 1;
+  for (const std::string& name : components_) is_literal_ = is_literal_ && IsLiteral(name);
+}
+
+bool Glob::Matches(const std::vector<std::string>& path, Found type) const {
+  if (directories_only_ && type != Found::kDirectory) return false;
+  if (is_anywhere_) return MatchesName(components_.front(), path.back());
+  // The last name decides most.
+  if (components_.back() != "**" && !MatchesName(components_.back(), path.back())) return false;
+  return MatchesPath(components_, path);
+}
+
+TreeWalk WalkTree(const Beneath& root, const std::vector<Glob>& globs) {
+  TreeWalk walk;
+  OwnedFd folder(openat(root.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) {
+    walk.is_complete = false;
+    walk.problem = SystemError("openat(.)").error().ToString();
+    return walk;
+  }
+  Walker(globs, &walk).Enter(std::move(folder));
+  return walk;
+}
+
+}  // namespace cordon::policy

@@ -1,0 +1,51 @@
+#ifndef CORDON_POLICY_GLOBS_H_
+#define CORDON_POLICY_GLOBS_H_
+
+// Patterns for paths of a workspace, and the walk that finds what they match.
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "policy/host_files.h"
+
+namespace cordon::policy {
+
+// Without a slash: a name at any depth. With one: from the workspace's root; `**` is any number of
+// directories. `*`, `?` and `[…]` stay within a name. A slash at the end: directories alone.
+class Glob {
+ public:
+  explicit Glob(std::string_view pattern);
+
+  // `path`: names from the root, the last one being that of the file.
+  [[nodiscard]] bool Matches(const std::vector<std::string>& path, Found type) const;
+  [[nodiscard]] bool is_literal() const { return is_literal_; }
+  // Of a literal: where it would be.
+  [[nodiscard]] const std::vector<std::string>& components() const { return components_; }
+
+ private:
+  std::vector<std::string> components_;
+  bool is_anywhere_ = false;
+  bool is_literal_ = true;
+  bool directories_only_ = false;
+};
+
+struct TreeMatch {
+  std::vector<std::string> path;
+  Found type = Found::kMissing;
+  size_t glob = 0;  // the first that matches
+};
+
+struct TreeWalk {
+  std::vector<TreeMatch> matches;
+  std::vector<std::vector<std::string>> git_folders;  // `.git`, file or directory, in any place
+  bool is_complete = true;  // false: a bound was reached or something could not be read
+  std::string problem;
+};
+
+// What matches is not entered: it is hidden as a whole. Links are not followed.
+[[nodiscard]] TreeWalk WalkTree(const Beneath& root, const std::vector<Glob>& globs);
+
+}  // namespace cordon::policy
+
+#endif  // CORDON_POLICY_GLOBS_H_

@@ -1,0 +1,99 @@
+#include "policy/layer.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "policy/host_files.h"
+
+namespace cordon::policy {
+namespace {
+
+constexpr size_t kMaxBytes = 1 << 20;
+constexpr const char* kProjectFiles[] = {"cordon.yaml", "sbox.yaml"};
+
+}  // namespace
+
+const Ask* Layer::Withheld(Mark mark) const {
+  if (approved || origin != Origin::kProject) return nullptr;
+  const auto found = asks.find({mark.line, mark.column});
+  return found == asks.end() ? nullptr : &found->second;
+}
+
+std::string Layer::Folder() const {
+  return path.substr(0, std::max<size_t>(path.rfind('/'), 1));
+}
+
+std::optional<Layer> ReadLayer(const std::string& path, FileKind kind, Origin origin,
+                               std::vector<Error>* errors) {
+  Layer layer;
+  layer.path = RealPath(path);
+  if (layer.path.empty()) {
+    errors->push_back(Fail(ErrorCode::kInvalid, "config file not found", path).error());
+    return std::nullopt;
+  }
+  const Result<std::string> text = ReadHostFile(layer.path, kMaxBytes);
+  if (!text) {
+    errors->push_back(text.error());
+    return std::nullopt;
+  }
+  layer.kind = kind;
+  layer.origin = origin;
+  layer.sha256 = HashText(*text);
+  layer.document = ReadDocument(*text, layer.path, kind, errors);
+  return layer;
+}
+
+Layer MakeLayer(const std::string& text) {
+  Layer layer;
+  layer.origin = Origin::kCordon;
+  std::vector<Error> errors;
+  layer.document = ReadDocument(text, "", FileKind::kCordon, &errors);
+  return layer;
+}
+
+Status CheckProjectFile(const std::string& path, uid_t uid) {
+  struct stat status = {};
+  if (lstat(path.c_str(), &status) != 0) return SystemError("lstat(" + path + ")");
+  if (S_ISLNK(status.st_mode)) {
+    return Fail(ErrorCode::kInvalid, "a symbolic link; --config names the file that is meant",
+                path);
+  }
+  if (status.st_uid != uid && status.st_uid != 0) {
+    return Fail(ErrorCode::kInvalid, "belongs to somebody else; --config names it all the same",
+                path);
+  }
+  return {};
+}
+
+FileKind KindOfFile(const std::string& path) {
+  const std::string name = path.substr(path.rfind('/') + 1);
+  return name.starts_with("sbox") ? FileKind::kSbox : FileKind::kCordon;
+}
+
+std::string FindProjectFile(const std::string& directory) {
+  for (std::string folder = directory;; folder = folder.substr(0, folder.rfind('/'))) {
+    for (const char* name : kProjectFiles) {
+      const std::string path = folder + "/" + name;
+      const Found found = Inspect(path);
+      // A link too: it is a project's file wherever it leads.
+      if (found == Found::kFile || found == Found::kLink) return path;
+    }
+    if (folder.empty()) return {};
+  }
+}
+
+std::optional<Layer> ReadUserLayer(const Surroundings& around, std::vector<Error>* errors) {
+  if (around.config_home.empty()) return std::nullopt;
+  const std::string path = around.config_home + "/policy.yaml";
+  if (Inspect(path) == Found::kMissing) return std::nullopt;
+  for (const std::string& part : {around.config_home, path}) {
+    if (const Status owner = CheckOwner(part, around.uid); !owner) {
+      errors->push_back(owner.error());
+      return std::nullopt;
+    }
+  }
+  return ReadLayer(path, FileKind::kUser, Origin::kUser, errors);
+}
+
+}  // namespace cordon::policy

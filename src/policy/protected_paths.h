@@ -1,0 +1,25 @@
+#ifndef CORDON_POLICY_PROTECTED_PATHS_H_
+#define CORDON_POLICY_PROTECTED_PATHS_H_
+
+// Files of a workspace that the host would execute later, or obey.
+
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace cordon::policy {
+
+struct ProtectedPath {
+  std::string_view path;  // inside the workspace; what is below it is meant too
+  std::string_view why;
+};
+
+// At the root of a workspace; those below `.git` hold for every `.git` in it.
+[[nodiscard]] std::span<const ProtectedPath> ProtectedPaths();
+
+// Empty if nothing of what `path` covers is protected; otherwise why it is.
+[[nodiscard]] std::string ProtectedReason(std::string_view path);
+
+}  // namespace cordon::policy
+
+#endif  // CORDON_POLICY_PROTECTED_PATHS_H_

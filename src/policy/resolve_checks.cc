@@ -1,0 +1,120 @@
+// What must not be, whatever was granted, and whether the wall can hold all of it.
+
+#include <algorithm>
+
+#include "policy/resolution.h"
+
+namespace cordon::policy {
+namespace {
+
+void CheckEnvironmentSecrets(Resolution& r, bool is_strict) {
+  const bool has_network = r.plan.network.mode != NetworkMode::kOff;
+  const bool is_install = r.plan.decision.role == "install";
+  for (const Variable& variable : r.plan.environment) {
+    if (!variable.is_secret || variable.origin == Origin::kCordon) continue;
+    if (is_install && has_network) {
+      r.Refuse("an install with network would get the secret " + variable.name + " (" +
+               variable.why + ")");
+    } else if (is_strict) {
+      r.Refuse("strict: the secret " + variable.name + " in the environment (" + variable.why +
+               ")");
+    } else {
+      r.Note("the command gets the secret " + variable.name);
+    }
+  }
+}
+
+void AddGuarantees(Resolution& r) {
+  std::vector<Guarantee>& list = r.plan.guarantees;
+  const Plan& plan = r.plan;
+  if (plan.wall == Wall::kNone) {
+    list.push_back({"environment", "only the variables of this plan; nothing else is held"});
+    return;
+  }
+  list.push_back({"files", "nothing of the host but the mounts of this plan"});
+  list.push_back({"environment", "only the variables of this plan"});
+  list.push_back({"processes", "no other process is visible, and none outlives the command"});
+  switch (plan.network.mode) {
+    case NetworkMode::kOff:
+      list.push_back({"network", "none but its own loopback"});
+      break;
+    case NetworkMode::kList:
+      list.push_back(
+          {"network", "only the hosts of this plan, by name, address and port together"});
+      break;
+    case NetworkMode::kAll:
+      list.push_back({"network", "public addresses; private and special-purpose ones are refused"});
+      break;
+    default:
+      list.push_back({"network", "as the engine's network " + plan.network.name + " is"});
+  }
+  if (plan.rights.no_new_privileges)
+    list.push_back({"privileges", "no program gives more rights than its caller has"});
+  const bool has_masks = std::ranges::any_of(
+      plan.mounts, [](const Mount& mount) { return mount.kind == MountKind::kMask; });
+  if (has_masks) list.push_back({"hidden", "excluded files cannot be read or replaced"});
+  const bool has_protected = (r.wall->features & kPlaceholders) != 0 &&
+                             std::ranges::any_of(plan.mounts, [](const Mount& mount) {
+                               return mount.name == "protected";
+                             });
+  if (has_protected)
+    list.push_back({"hand-over", "what the host would execute later cannot be written"});
+}
+
+// Where a wall cannot bar a path: what the command cannot write it cannot make either, and what
+// sbox.yaml excludes is what is there. What cordon.yaml asks for beyond that stays and is refused.
+void DropPlaceholders(Resolution& r) {
+  const auto is_writable = [&](const std::string& target) {
+    return std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
+      return mount.kind == MountKind::kBind && !mount.read_only && IsWithin(target, mount.target);
+    });
+  };
+  const bool is_sbox = r.main->kind == FileKind::kSbox;
+  std::string made;
+  std::erase_if(r.plan.mounts, [&](const Mount& mount) {
+    if (mount.kind != MountKind::kPlaceholder) return false;
+    const bool is_ours = mount.name == "protected";
+    const bool can_be_made = is_writable(mount.target);
+    if (can_be_made && !is_ours && !is_sbox) return false;
+    if (can_be_made) made += (made.empty() ? "" : ", ") + mount.target;
+    return true;
+  });
+  if (made.empty()) return;
+  r.Note("behind the wall " + std::string(r.wall->name) +
+         " the command can make these, which are not there yet: " + made);
+}
+
+}  // namespace
+
+void CheckSafety(Resolution& r) {
+  const bool is_strict = r.IsStrict();
+  CheckEnvironmentSecrets(r, is_strict);
+  if (is_strict && r.plan.image && !r.plan.image->is_pinned) {
+    r.Refuse("strict: the image " + r.plan.image->reference + " has no digest");
+  }
+  if (!r.plan.withheld.empty()) {
+    std::string files;
+    for (const Approval& approval : r.needed) {
+      if (files.find(approval.path) == std::string::npos)
+        files += (files.empty() ? "" : ", ") + approval.path;
+    }
+    r.Refuse(std::to_string(r.plan.withheld.size()) +
+             (r.plan.withheld.size() == 1 ? " thing needs" : " things need") +
+             " your approval (cordon trust): " + files);
+  }
+  const bool has_host_command =
+      std::ranges::any_of(r.plan.pre_run, [](const PreRun& command) { return command.on_host; });
+  if (has_host_command) r.Note("commands run on the host before it");
+}
+
+void CheckWallFits(Resolution& r) {
+  if ((r.wall->features & kPlaceholders) == 0) DropPlaceholders(r);
+  for (const Feature feature : FeaturesOf(r.plan)) {
+    if ((r.wall->features & feature) != 0 || r.plan.wall == Wall::kNone) continue;
+    r.Refuse("the wall " + std::string(r.wall->name) +
+             " cannot enforce: " + std::string(FeatureText(feature)));
+  }
+  AddGuarantees(r);
+}
+
+}  // namespace cordon::policy

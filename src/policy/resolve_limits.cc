@@ -1,0 +1,226 @@
+// How much, with which rights, from which image, after what.
+
+#include <algorithm>
+#include <charconv>
+
+#include "policy/forms.h"
+#include "policy/resolution.h"
+#include "policy/words.h"
+
+namespace cordon::policy {
+namespace {
+
+constexpr size_t kMaxLockfile = 64 << 20;
+
+// The first that says something and is granted; otherwise the schema's default.
+template <typename Field>
+Field Pick(Resolution& r, Field LimitRules::* member, bool* is_given) {
+  const auto is_taken = [&](const Layer& layer, const Field& field) {
+    return field.given && !r.IsWithheld(layer, field.mark);
+  };
+  *is_given = true;
+  if (is_taken(*r.profile_layer, r.profile->limits.fields.*member))
+    return r.profile->limits.fields.*member;
+  for (const std::optional<Layer>* layer : {&r.project, &r.user}) {
+    if (*layer && is_taken(**layer, (*layer)->document.limits.fields.*member)) {
+      return (*layer)->document.limits.fields.*member;
+    }
+  }
+  *is_given = false;
+  return r.preset.document.limits.fields.*member;
+}
+
+template <typename Field, typename Target>
+void Resolve(Resolution& r, Field LimitRules::* member, Feature feature,
+             std::optional<Target>* target) {
+  bool is_given = false;
+  const Field field = Pick(r, member, &is_given);
+  if (field.value == decltype(field.value){}) return;
+  // A default is left out where the wall cannot hold it; what was asked for is refused later.
+  if (!is_given && (r.wall->features & feature) == 0) return;
+  *target = Target{field.value};
+}
+
+}  // namespace
+
+void ResolveLimits(Resolution& r) {
+  LimitPlan& limits = r.plan.limits;
+  Resolve(r, &LimitRules::memory, kMemoryLimit, &limits.memory_bytes);
+  Resolve(r, &LimitRules::processes, kProcessLimit, &limits.processes);
+  Resolve(r, &LimitRules::cpu_time, kTimeLimits, &limits.cpu_time);
+  Resolve(r, &LimitRules::wall_time, kTimeLimits, &limits.wall_time);
+  Resolve(r, &LimitRules::output, kOutputLimit, &limits.output_bytes);
+  Resolve(r, &LimitRules::disk, kDiskLimit, &limits.disk_bytes);
+  Resolve(r, &LimitRules::open_files, kFileLimit, &limits.open_files);
+  bool is_given = false;
+  const Text cpus = Pick(r, &LimitRules::cpus, &is_given);
+  if (cpus.value.empty()) return;
+  double count = 0;
+  (void)std::from_chars(cpus.value.data(), cpus.value.data() + cpus.value.size(), count);
+  limits.cpus = count;
+}
+
+void ResolveRights(Resolution& r) {
+  RightsPlan& rights = r.plan.rights;
+  const Layer& layer = *r.profile_layer;
+  const Flag& no_new = r.profile->no_new_privileges;
+  rights.no_new_privileges = no_new.value || r.IsWithheld(layer, no_new.mark);
+  rights.read_only_root = r.profile->read_only_rootfs.value;
+  const Identity& identity = r.document().identity.fields;
+  const Flag& rootless = r.document().runtime.fields.rootless;
+  rights.map_user = identity.map_user.given
+                        ? identity.map_user.value
+                        : rootless.value || r.IsWithheld(*r.main, rootless.mark);
+  if (identity.uid.given && !r.IsWithheld(*r.main, identity.uid.mark)) {
+    rights.uid = static_cast<uint32_t>(identity.uid.value);
+    rights.gid = static_cast<uint32_t>(identity.gid.value);
+    rights.map_user = false;
+  }
+  for (const Word& name : r.profile->capabilities.add) {
+    if (!r.IsWithheld(layer, name.mark)) rights.capabilities_added.push_back(name.value);
+  }
+  for (const Word& name : r.profile->capabilities.drop)
+    rights.capabilities_dropped.push_back(name.value);
+  for (const Word& name : r.profile->cap_drop.value) {
+    rights.capabilities_dropped.push_back(name.value.starts_with("CAP_") ? name.value.substr(4)
+                                                                         : name.value);
+  }
+}
+
+void ResolveLockfiles(Resolution& r) {
+  bool has_one = false;
+  for (const Word& path : r.profile->lockfile_files.value) {
+    const std::vector<std::string> components = PathComponents(path.value);
+    const Found found = r.workspace->Inspect(components);
+    Lockfile lockfile = {path.value, {}};
+    if (found == Found::kFile) {
+      const Result<std::string> text = r.workspace->Read(components, kMaxLockfile);
+      if (!text) {
+        r.Refuse("lockfile " + text.error().ToString(), r.root);
+        continue;
+      }
+      lockfile.sha256 = HashText(*text);
+      has_one = true;
+    } else if (found != Found::kMissing) {
+      r.Refuse("lockfile " + path.value + " is not a plain file", r.root);
+    }
+    r.plan.lockfiles.push_back(std::move(lockfile));
+  }
+  if (has_one || r.profile->lockfile_files.value.empty()) return;
+  const bool is_strict = r.IsStrict();
+  const Flag& required = r.profile->require_lockfile;
+  std::string names;
+  for (const Word& path : r.profile->lockfile_files.value)
+    names += (names.empty() ? "" : " or ") + path.value;
+  const std::string message = "no lockfile: " + names + " is not there";
+  if (required.given ? required.value : is_strict) {
+    r.Refuse(message, r.root);
+  } else {
+    r.Note(message + "; versions are decided by what the hosts answer");
+  }
+}
+
+namespace {
+
+struct ImageOfPreset {
+  std::string_view preset;
+  const char* reference;
+};
+constexpr ImageOfPreset kPresetImages[] = {{"python", "python:3-slim"},
+                                           {"node", "node:22-slim"},
+                                           {"rust", "rust:1-slim"},
+                                           {"go", "golang:1"},
+                                           {"java", "eclipse-temurin:21"},
+                                           {"php", "php:8-cli"},
+                                           {"polyglot", "buildpack-deps:bookworm"}};
+
+void Replace(std::string& text, std::string_view name, const std::string& value) {
+  for (size_t at = text.find(name); at != std::string::npos;
+       at = text.find(name, at + value.size())) {
+    text.replace(at, name.size(), value);
+  }
+}
+
+std::string ContainerName(const Resolution& r) {
+  const Text& wanted = r.document().runtime.fields.container_name;
+  std::string name = wanted.given ? wanted.value : "cordon-{workspace_hash}-{profile}";
+  Replace(name, "{profile}", r.profile_name.value);
+  Replace(name, "{workspace_hash}", HashText(r.root).substr(0, 16));
+  return name;
+}
+
+void FillReference(Resolution& r, const Layer& layer, const Image& image, ImagePlan* plan) {
+  if (!r.request.image.empty()) {
+    plan->reference = r.request.image;
+  } else if (image.build.given) {
+    if (r.IsWithheld(layer, image.build.mark)) return;
+    plan->build_file = AbsolutePath(layer.Folder(), image.build.value);
+    plan->tag = image.tag.given ? image.tag.value
+                                : "cordon-build-" + HashText(plan->build_file).substr(0, 16);
+    plan->reference = plan->tag;
+  } else if (image.preset.given) {
+    plan->reference =
+        std::ranges::find(kPresetImages, image.preset.value, &ImageOfPreset::preset)->reference;
+  } else {
+    plan->reference = image.ref.value;
+  }
+  if (image.digest.given && r.request.image.empty()) plan->reference += "@" + image.digest.value;
+  plan->is_pinned = plan->reference.find("@sha256:") != std::string::npos;
+}
+
+}  // namespace
+
+void ResolveImage(Resolution& r) {
+  const bool has_own = r.profile->image.given;
+  const Layer& layer = has_own ? *r.profile_layer : *r.main;
+  const Image& image = has_own ? r.profile->image.fields : r.document().image.fields;
+  const bool is_named = has_own || r.document().image.given || !r.request.image.empty();
+  if (r.plan.wall != Wall::kContainer) {
+    if (is_named) r.Note("the wall " + std::string(r.wall->name) + " uses no image");
+    return;
+  }
+  if (!is_named) return r.Refuse("the container wall needs an image (image: {ref: NAME})");
+  const Runtime& runtime = r.document().runtime.fields;
+  ImagePlan plan;
+  plan.engine = runtime.backend.value == "auto" ? "" : runtime.backend.value;
+  FillReference(r, layer, image, &plan);
+  plan.pull = image.pull_policy.given ? image.pull_policy.value : runtime.pull_policy.value;
+  if (plan.pull == "if-missing") plan.pull = "missing";
+  plan.verify_signature = image.verify_signature.value;
+  plan.reuse = r.profile->reuse_container.given ? r.profile->reuse_container.value
+                                                : runtime.reuse_container.value;
+  if (plan.reuse) plan.container_name = ContainerName(r);
+  const Flag& pinned = r.profile->require_pinned_image;
+  const bool user_pins = r.user && r.user->document.runtime.fields.require_pinned_image.value;
+  if ((user_pins || (pinned.given ? pinned.value : runtime.require_pinned_image.value)) &&
+      !plan.is_pinned) {
+    r.Refuse("the image " + plan.reference +
+             " is not pinned by a digest, and require_pinned_image says so");
+  }
+  r.plan.image = std::move(plan);
+}
+
+void ResolvePreRun(Resolution& r) {
+  const TextList* commands = &r.profile->pre_run;
+  const Layer* layer = r.profile_layer;
+  for (const Layer* other : r.Layers()) {
+    const TextList& list = other->document.package_manager.fields.pre_run;
+    if (r.task != ManagerTask::kInstall || !list.given) continue;
+    commands = &list;
+    layer = other;
+  }
+  const Text& where = r.profile->pre_run_on;
+  const bool on_host = where.value == "host";
+  if (on_host && !commands->value.empty() && r.IsWithheld(*r.profile_layer, where.mark)) return;
+  for (const Word& command : commands->value) {
+    const auto words = SplitCommand(command.value);
+    if (!words) {
+      r.Refuse("pre_run: '" + command.value + "' is more than a simple command",
+               layer->Place(command.mark));
+      continue;
+    }
+    r.plan.pre_run.push_back({*words, on_host, layer->origin});
+  }
+}
+
+}  // namespace cordon::policy

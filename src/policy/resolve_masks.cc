@@ -1,0 +1,288 @@
+// What of the workspace may be written, what is hidden, and what the host would obey later.
+
+#include <algorithm>
+
+#include "policy/forms.h"
+#include "policy/globs.h"
+#include "policy/protected_paths.h"
+#include "policy/resolution.h"
+#include "policy/secrets.h"
+
+namespace cordon::policy {
+namespace {
+
+constexpr size_t kMaxGitConfig = 1 << 20;
+
+std::string Join(const std::vector<std::string>& components) {
+  std::string text;
+  for (const std::string& name : components) text += (text.empty() ? "" : "/") + name;
+  return text;
+}
+
+// A list of writable paths and whose it is.
+struct Writable {
+  const TextList* paths;
+  const Layer* layer;
+};
+
+Writable WritablePaths(const Resolution& r) {
+  for (const Layer* layer : r.Layers()) {
+    const PackageManager& manager = layer->document.package_manager.fields;
+    if (r.task == ManagerTask::kInstall && manager.install_writable.given)
+      return {&manager.install_writable, layer};
+    if (r.task == ManagerTask::kBuild && manager.build_writable.given)
+      return {&manager.build_writable, layer};
+  }
+  if (r.profile->writable_paths.given) return {&r.profile->writable_paths, r.profile_layer};
+  return {&r.document().workspace.fields.writable_paths, r.main};
+}
+
+Mount InWorkspace(const Resolution& r, const std::string& inner) {
+  Mount mount;
+  mount.source = AbsolutePath(r.root, inner);
+  mount.target = AbsolutePath(r.plan.workspace.mount, inner);
+  mount.beneath = r.root;
+  return mount;
+}
+
+// What a path that is not there is going to be: by its slash, by its name, by what is known of
+// lockfiles.
+bool IsFileName(const Resolution& r, const std::string& path) {
+  if (path.ends_with('/')) return false;
+  const std::string name = path.substr(path.rfind('/') + 1);
+  if (r.manager != nullptr && std::ranges::count(SplitList(r.manager->lockfiles), name) != 0)
+    return true;
+  return name.find('.', 1) != std::string::npos;
+}
+
+void AddWritable(Resolution& r, const Layer& layer, const Word& path) {
+  Mount mount = InWorkspace(r, path.value);
+  mount.name = "writable";
+  mount.read_only = false;
+  mount.origin = layer.origin;
+  mount.why = layer.path.empty() ? "what " + std::string(r.manager->name) + " writes"
+                                 : "named in " + layer.Place(path.mark);
+  switch (r.workspace->Inspect(PathComponents(path.value))) {
+    case Found::kFile:
+      mount.type = NodeType::kFile;
+      break;
+    case Found::kDirectory:
+      mount.type = NodeType::kDirectory;
+      break;
+    case Found::kMissing:
+      mount.type = IsFileName(r, path.value) ? NodeType::kFile : NodeType::kDirectory;
+      mount.if_missing =
+          mount.type == NodeType::kFile ? IfMissing::kStageFile : IfMissing::kMakeDirectory;
+      break;
+    case Found::kLink:
+      return r.Refuse("writable path " + path.value + " leads through a symbolic link",
+                      layer.path.empty() ? r.root : layer.Place(path.mark));
+    case Found::kOther:
+      return r.Refuse("writable path " + path.value + " is neither file nor directory",
+                      layer.path.empty() ? r.root : layer.Place(path.mark));
+  }
+  r.plan.mounts.push_back(std::move(mount));
+}
+
+// The first part of a path that is not there: nothing below it can be.
+std::vector<std::string> FirstMissing(const Resolution& r,
+                                      const std::vector<std::string>& components) {
+  std::vector<std::string> part;
+  for (const std::string& name : components) {
+    part.push_back(name);
+    if (r.workspace->Inspect(part) == Found::kMissing) break;
+  }
+  return part;
+}
+
+bool HasTarget(const Plan& plan, const std::string& target) {
+  return std::ranges::any_of(plan.mounts,
+                             [&](const Mount& mount) { return mount.target == target; });
+}
+
+void Protect(Resolution& r, const std::string& path, std::string_view why) {
+  const std::vector<std::string> part = FirstMissing(r, PathComponents(path));
+  const Found found = r.workspace->Inspect(part);
+  Mount mount = InWorkspace(r, Join(part));
+  if (HasTarget(r.plan, mount.target)) return;
+  mount.name = "protected";
+  mount.why = why;
+  mount.pinned = true;
+  mount.type = found == Found::kDirectory ? NodeType::kDirectory : NodeType::kFile;
+  if (found == Found::kMissing) {
+    mount.kind = MountKind::kPlaceholder;
+    mount.source.clear();
+    mount.beneath.clear();
+  } else if (found == Found::kLink || found == Found::kOther) {
+    return r.Refuse(path + " may be written and leads through a link; " + std::string(why), r.root);
+  }
+  r.plan.mounts.push_back(std::move(mount));
+}
+
+// In everything that may be written, unless it was named itself.
+void ProtectWithin(Resolution& r, const std::string& area,
+                   const std::vector<std::vector<std::string>>& git_folders) {
+  const auto consider = [&](const std::string& path, std::string_view why) {
+    const std::string full = "/" + path;
+    const bool is_named = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
+      return mount.name == "writable" && IsWithin(AbsolutePath(r.root, path), mount.source) &&
+             mount.source != AbsolutePath(r.root, area);
+    });
+    if (IsWithin(full, area) && full != area && !is_named) Protect(r, path, why);
+  };
+  for (const ProtectedPath& row : ProtectedPaths()) consider(std::string(row.path), row.why);
+  for (const auto& folder : git_folders) {
+    if (folder.size() == 1) continue;
+    if (r.workspace->Inspect(folder) == Found::kFile) consider(Join(folder), "git obeys it");
+    if (r.workspace->Inspect(folder) != Found::kDirectory) continue;
+    for (const ProtectedPath& row : ProtectedPaths()) {
+      if (row.path.starts_with(".git/"))
+        consider(Join(folder) + std::string(row.path.substr(4)), row.why);
+    }
+  }
+}
+
+void AddMask(Resolution& r, const std::vector<std::string>& path, Found type,
+             const std::string& why, Origin origin) {
+  Mount mount = InWorkspace(r, Join(path));
+  if (std::ranges::any_of(r.plan.mounts, [&](const Mount& old) {
+        return old.kind == MountKind::kMask && old.target == mount.target;
+      }))
+    return;
+  mount.kind = MountKind::kMask;
+  mount.name = "excluded";
+  mount.source.clear();
+  mount.type = type == Found::kDirectory ? NodeType::kDirectory : NodeType::kFile;
+  mount.pinned = true;
+  mount.why = why;
+  mount.origin = origin;
+  r.plan.mounts.push_back(std::move(mount));
+}
+
+// A link shows what it leads to by another name; what is outside does not exist for the command.
+void MaskLink(Resolution& r, const std::vector<std::string>& path, const std::string& why,
+              Origin origin) {
+  const std::string target = RealPath(AbsolutePath(r.root, Join(path)));
+  if (target.empty() || !IsWithin(target, r.root) || target == r.root) return;
+  const std::vector<std::string> inner = PathComponents(target.substr(r.root.size()));
+  AddMask(r, inner, r.workspace->Inspect(inner), why + ", by the link " + Join(path), origin);
+}
+
+struct ExcludeRule {
+  const Layer* layer;
+  const Word* word;
+};
+
+std::vector<ExcludeRule> ExcludeRules(const Resolution& r) {
+  std::vector<ExcludeRule> rules;
+  for (const Layer* layer : r.Layers()) {
+    for (const Word& word : layer->document.workspace.fields.exclude_paths.value)
+      rules.push_back({layer, &word});
+  }
+  return rules;
+}
+
+void AddPlaceholders(Resolution& r, const std::vector<ExcludeRule>& rules,
+                     const std::vector<Glob>& globs) {
+  for (size_t i = 0; i < globs.size(); ++i) {
+    if (!globs[i].is_literal() || r.workspace->Inspect(globs[i].components()) != Found::kMissing)
+      continue;
+    Mount mount = InWorkspace(r, Join(FirstMissing(r, globs[i].components())));
+    // What is there otherwise: a prefix that is no directory.
+    if (HasTarget(r.plan, mount.target)) continue;
+    mount.kind = MountKind::kPlaceholder;
+    mount.name = "excluded";
+    mount.source.clear();
+    mount.beneath.clear();
+    mount.pinned = true;
+    mount.why = "named in " + rules[i].layer->Place(rules[i].word->mark);
+    mount.origin = rules[i].layer->origin;
+    r.plan.mounts.push_back(std::move(mount));
+  }
+}
+
+// Files that are made later are not among those that were found.
+void CheckLaterFiles(Resolution& r, const std::vector<ExcludeRule>& rules,
+                     const std::vector<Glob>& globs) {
+  if (r.plan.workspace.shadow) return;
+  for (size_t i = 0; i < globs.size(); ++i) {
+    if (globs[i].is_literal()) continue;
+    const std::string& pattern = rules[i].word->value;
+    const std::string place = rules[i].layer->Place(rules[i].word->mark);
+    if (r.plan.workspace.writable && rules[i].layer->kind != FileKind::kSbox) {
+      r.Refuse("'" + pattern +
+                   "' can match files that are made later; with a writable workspace that needs "
+                   "workspace.shadow",
+               place);
+    } else {
+      r.Note("'" + pattern + "' hides what is there when the command starts (" + (place + ")"));
+    }
+  }
+}
+
+void MaskGitConfigs(Resolution& r, const TreeWalk& walk) {
+  for (std::vector<std::string> path : walk.git_folders) {
+    path.emplace_back("config");
+    const Result<std::string> text = r.workspace->Read(path, kMaxGitConfig);
+    if (text && GitConfigHoldsSecret(*text)) {
+      AddMask(r, path, Found::kFile, "it holds a password", Origin::kCordon);
+    }
+  }
+}
+
+}  // namespace
+
+void ResolveWritable(Resolution& r) {
+  if (r.plan.wall == Wall::kNone) return;
+  if (r.plan.wall == Wall::kWasm && !r.project) {
+    return r.Note("behind the wall wasm nothing of the workspace is seen; no policy names one");
+  }
+  Mount mount = InWorkspace(r, "");
+  mount.name = "workspace";
+  mount.beneath.clear();
+  mount.type = NodeType::kDirectory;
+  mount.read_only = !r.plan.workspace.writable;
+  mount.why = "the workspace";
+  mount.origin = Origin::kUser;
+  r.plan.mounts.push_back(std::move(mount));
+  const Writable writable = WritablePaths(r);
+  for (const Word& path : writable.paths->value) {
+    if (!r.IsWithheld(*writable.layer, path.mark)) AddWritable(r, *writable.layer, path);
+  }
+}
+
+void ResolveMasks(Resolution& r) {
+  if (r.plan.wall == Wall::kNone) return;
+  const std::vector<ExcludeRule> rules = ExcludeRules(r);
+  std::vector<Glob> globs;
+  globs.reserve(rules.size());
+  for (const ExcludeRule& rule : rules) globs.emplace_back(rule.word->value);
+  TreeWalk walk;
+  if (!globs.empty() || r.plan.workspace.writable) {
+    walk = WalkTree(*r.workspace, globs);
+  } else if (r.workspace->Inspect({".git"}) != Found::kMissing) {
+    walk.git_folders.push_back({".git"});
+  }
+  if (!walk.is_complete)
+    r.Refuse("what is to be hidden or protected cannot be found: " + walk.problem, r.root);
+  std::vector<std::string> areas;
+  if (r.plan.workspace.writable) areas.emplace_back("/");
+  for (const Mount& mount : r.plan.mounts) {
+    if (mount.name == "writable") areas.push_back(mount.source.substr(r.root.size()));
+  }
+  for (const std::string& area : areas) ProtectWithin(r, area, walk.git_folders);
+  for (const TreeMatch& match : walk.matches) {
+    const ExcludeRule& rule = rules[match.glob];
+    const std::string why = "'" + rule.word->value + "' in " + rule.layer->Place(rule.word->mark);
+    if (match.type == Found::kLink) {
+      MaskLink(r, match.path, why, rule.layer->origin);
+    } else {
+      AddMask(r, match.path, match.type, why, rule.layer->origin);
+    }
+  }
+  AddPlaceholders(r, rules, globs);
+  CheckLaterFiles(r, rules, globs);
+  MaskGitConfigs(r, walk);
+}
+
+}  // namespace cordon::policy

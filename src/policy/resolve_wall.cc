@@ -1,0 +1,137 @@
+// Which wall, where the workspace is, and which program runs.
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "policy/forms.h"
+#include "policy/resolution.h"
+#include "policy/secrets.h"
+
+namespace cordon::policy {
+namespace {
+
+struct WallChoice {
+  std::string name;
+  std::string from;
+};
+
+bool HasImage(const Resolution& r) {
+  return !r.request.image.empty() || r.document().image.given || r.profile->image.given;
+}
+
+// The first who says something.
+WallChoice ChooseWallName(Resolution& r) {
+  const Document& document = r.document();
+  if (!r.request.wall.empty()) return {r.request.wall, "--wall"};
+  const Text& wall = r.profile->wall;
+  if (wall.given && wall.value != "auto" && !r.IsWithheld(*r.profile_layer, wall.mark)) {
+    return {wall.value, "profile " + r.profile_name.value};
+  }
+  const Text& mode = r.profile->mode;
+  if (mode.value == "host" && !r.IsWithheld(*r.profile_layer, mode.mark)) {
+    return {"none", "mode: host of profile " + r.profile_name.value};
+  }
+  for (const Layer* layer : {r.main, r.user ? &*r.user : r.main}) {
+    const Text& general = layer->document.wall;
+    if (general.given && general.value != "auto" && !r.IsWithheld(*layer, general.mark)) {
+      return {general.value, layer->Place(general.mark)};
+    }
+  }
+  const std::string& backend = document.runtime.fields.backend.value;
+  if (backend == "podman" || backend == "docker")
+    return {"container", "runtime.backend: " + backend};
+  if (HasImage(r)) return {"container", "an image is named"};
+  return {"native", "it runs the host's programs"};
+}
+
+std::string FindProgram(const Resolution& r, const std::string& name) {
+  if (name.find('/') != std::string::npos) return AbsolutePath(r.around.directory, name);
+  const std::string variable = r.around.Variable("PATH");
+  for (const std::string& folder : SplitList(variable, ':')) {
+    if (folder.front() != '/') continue;
+    std::string path = folder;
+    path += "/" + name;
+    if (access(path.c_str(), X_OK) == 0) return AbsolutePath("/", path);
+  }
+  return {};
+}
+
+}  // namespace
+
+void ChooseWall(Resolution& r) {
+  const WallChoice choice = ChooseWallName(r);
+  r.wall = FindWall(choice.name == "auto" ? "native" : choice.name);
+  if (choice.name == "podman" || choice.name == "docker") r.wall = FindWall("container");
+  if (r.wall == nullptr) {
+    r.errors.push_back(
+        Fail(ErrorCode::kInvalid, "unknown wall '" + choice.name + "'", "--wall").error());
+    return;
+  }
+  r.plan.wall = r.wall->wall;
+  r.plan.decision.wall_from = choice.from;
+}
+
+void ResolveWorkspace(Resolution& r) {
+  const Workspace& workspace = r.document().workspace.fields;
+  std::string root = r.around.directory;
+  if (!r.request.workspace.empty()) {
+    root = AbsolutePath(r.around.directory, r.request.workspace);
+  } else if (r.project) {
+    root = r.project->Folder();
+    if (!r.IsWithheld(*r.project, workspace.root.mark)) {
+      root = AbsolutePath(root, r.around.ExpandHome(workspace.root.value));
+    }
+  }
+  r.root = RealPath(root);
+  Result<Beneath> opened = Beneath::Open(r.root.empty() ? root : r.root);
+  if (!opened) {
+    r.errors.push_back(opened.error());
+    return;
+  }
+  r.workspace = std::move(*opened);
+  if (!r.around.config_home.empty() && IsWithin(r.around.config_home, r.root)) {
+    r.Refuse(
+        "your own policy and approvals are inside the workspace, where the command may change them",
+        r.around.config_home);
+  }
+  if (const std::string secret = CredentialsIn(r.root, r.around);
+      !secret.empty() && r.plan.wall != Wall::kNone) {
+    r.Refuse("the workspace " + r.root + " shows " + secret + "; start in a project's directory");
+  }
+  WorkspacePlan& plan = r.plan.workspace;
+  plan.root = r.root;
+  plan.mount = AbsolutePath("/", workspace.mount.value);
+  if (!workspace.mount.given) plan.mount = r.wall->host_programs ? r.root : "/workspace";
+  if (r.plan.wall == Wall::kNone) plan.mount = r.root;
+  plan.writable = workspace.writable.value && r.profile->writable.value &&
+                  !r.IsWithheld(*r.main, workspace.writable.mark);
+  plan.shadow = workspace.shadow.value;
+  const std::string here = RealPath(r.around.directory);
+  const bool is_inside = IsWithin(here, r.root);
+  r.plan.directory =
+      is_inside ? AbsolutePath("/", plan.mount + here.substr(r.root == "/" ? 0 : r.root.size()))
+                : plan.mount;
+  if (!is_inside) r.Note("you are outside the workspace; the command starts in " + plan.mount);
+}
+
+void ResolveProgram(Resolution& r) {
+  const std::string path = FindProgram(r, r.request.argv.front());
+  r.program = path.empty() ? "" : RealPath(path);
+  for (const std::vector<std::string>& reading : r.readings) {
+    const std::string found = FindProgram(r, reading.front());
+    if (found.empty() || std::ranges::count(r.programs, found) != 0) continue;
+    r.programs.push_back(found);
+    if (r.manager == ManagerOfProgram(reading.front())) r.manager_program = RealPath(found);
+  }
+  if (r.manager_program.empty()) r.manager_program = r.program;
+  if (!r.wall->host_programs) return;
+  if (r.program.empty()) {
+    r.Refuse(r.request.argv.front() + ": not found on this machine");
+    return;
+  }
+  // As it is found, not where its links end: what it is called decides what it does.
+  r.plan.program = path;
+}
+
+}  // namespace cordon::policy

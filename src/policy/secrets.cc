@@ -1,0 +1,168 @@
+#include "policy/secrets.h"
+
+#include <algorithm>
+
+#include "policy/managers.h"
+#include "policy/words.h"
+
+namespace cordon::policy {
+namespace {
+
+// Parts of names, between underscores or at an end.
+constexpr std::string_view kNameParts[] = {
+    "TOKEN",      "SECRET",      "SECRETS", "PASSWORD", "PASSWD",  "PASSPHRASE", "PASS",
+    "CREDENTIAL", "CREDENTIALS", "APIKEY",  "KEY",      "AUTH",    "PAT",        "PRIVATE",
+    "SIGNING",    "COOKIE",      "SESSION", "DSN",      "WEBHOOK", "KEYFILE",    "PWD"};
+constexpr std::string_view kNamePrefixes[] = {
+    "AWS_",   "GCP_",        "GOOGLE_",          "AZURE_",           "CLOUDSDK_",
+    "VAULT_", "DOCKER_AUTH", "NPM_CONFIG__AUTH", "npm_config__auth", "SSH_AUTH",
+    "GPG_"};
+// Names that would be taken for one and are none.
+constexpr std::string_view kHarmlessNames[] = {"PWD",
+                                               "OLDPWD",
+                                               "XDG_SESSION_ID",
+                                               "XDG_SESSION_TYPE",
+                                               "DESKTOP_SESSION",
+                                               "XDG_SESSION_DESKTOP",
+                                               "XDG_SESSION_CLASS"};
+constexpr std::string_view kValuePrefixes[] = {
+    "ghp_",    "gho_",     "ghu_",     "ghs_",  "ghr_",  "github_pat_", "glpat-",
+    "npm_",    "pypi-",    "AKIA",     "ASIA",  "xoxb-", "xoxp-",       "xoxa-",
+    "sk-",     "sk_live_", "rk_live_", "AIza",  "ya29.", "eyJhbGci",    "-----BEGIN",
+    "dop_v1_", "hf_",      "SG.",      "shpat_"};
+
+// Below the home directory. What is below each is meant too.
+constexpr std::string_view kCredentialFiles[] = {".ssh",
+                                                 ".aws",
+                                                 ".kube",
+                                                 ".gnupg",
+                                                 ".docker",
+                                                 ".config/gcloud",
+                                                 ".config/gh",
+                                                 ".config/git/credentials",
+                                                 ".git-credentials",
+                                                 ".npmrc",
+                                                 ".pypirc",
+                                                 ".netrc",
+                                                 ".cargo/credentials",
+                                                 ".cargo/credentials.toml",
+                                                 ".azure",
+                                                 ".config/op",
+                                                 ".password-store",
+                                                 ".local/share/keyrings",
+                                                 ".gem/credentials",
+                                                 ".config/composer/auth.json",
+                                                 ".composer/auth.json",
+                                                 ".config/pypoetry/auth.toml",
+                                                 ".mozilla",
+                                                 ".config/google-chrome",
+                                                 ".config/chromium",
+                                                 ".bash_history",
+                                                 ".zsh_history",
+                                                 ".vault-token",
+                                                 ".terraform.d/credentials.tfrc.json",
+                                                 ".config/cordon"};
+// Sockets and files that are the machine.
+constexpr std::string_view kMachineControls[] = {"/var/run/docker.sock",
+                                                 "/run/docker.sock",
+                                                 "/run/podman",
+                                                 "/run/containerd",
+                                                 "/run/dbus",
+                                                 "/run/systemd",
+                                                 "/run/user",
+                                                 "/proc",
+                                                 "/sys",
+                                                 "/dev",
+                                                 "/etc/shadow",
+                                                 "/etc/gshadow",
+                                                 "/etc/sudoers",
+                                                 "/var/lib/docker",
+                                                 "/var/lib/containers"};
+
+bool HasPart(std::string_view name, std::string_view part) {
+  for (size_t at = name.find(part); at != std::string_view::npos; at = name.find(part, at + 1)) {
+    const bool starts = at == 0 || name[at - 1] == '_';
+    const bool ends = at + part.size() == name.size() || name[at + part.size()] == '_';
+    if (starts && ends) return true;
+  }
+  return false;
+}
+
+std::string UpperCase(std::string_view text) {
+  std::string upper(text);
+  std::ranges::transform(upper, upper.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c;
+  });
+  return upper;
+}
+
+// "scheme://user:password@host".
+bool HasPassword(std::string_view value) {
+  const size_t scheme = value.find("://");
+  if (scheme == std::string_view::npos) return false;
+  std::string_view rest = value.substr(scheme + 3);
+  rest = rest.substr(0, rest.find_first_of("/?# "));
+  const size_t at = rest.rfind('@');
+  return at != std::string_view::npos && rest.substr(0, at).find(':') != std::string_view::npos;
+}
+
+}  // namespace
+
+std::string SecretReason(std::string_view name, std::string_view value) {
+  if (std::ranges::find(kHarmlessNames, name) != std::end(kHarmlessNames)) return {};
+  const std::string upper = UpperCase(name);
+  for (const std::string_view prefix : kNamePrefixes) {
+    if (upper.starts_with(UpperCase(prefix))) return "its name begins with " + std::string(prefix);
+  }
+  for (const std::string_view part : kNameParts) {
+    if (HasPart(upper, part)) return "its name holds " + std::string(part);
+  }
+  for (const std::string_view suffix : {"TOKEN", "PASSWORD", "SECRET", "APIKEY"}) {
+    if (upper.ends_with(suffix)) return "its name ends with " + std::string(suffix);
+  }
+  for (const std::string_view prefix : kValuePrefixes) {
+    if (value.size() > prefix.size() + 8 && value.starts_with(prefix)) {
+      return "its value begins like a key (" + std::string(prefix) + "…)";
+    }
+  }
+  return HasPassword(value) ? "its value is an address with a password" : "";
+}
+
+std::string CredentialsIn(const std::string& path, const Surroundings& around) {
+  if (path == "/") return "the whole host";
+  for (const std::string_view control : kMachineControls) {
+    if (IsWithin(path, std::string(control)) || IsWithin(std::string(control), path)) {
+      return std::string(control);
+    }
+  }
+  if (path == "/home" || path == "/root" || path == "/Users") return "home directories";
+  if (around.home.empty()) return {};
+  if (IsWithin(around.home, path)) return "your home directory";
+  for (const std::string_view file : kCredentialFiles) {
+    const std::string full = around.home + "/" + std::string(file);
+    if (IsWithin(path, full) || IsWithin(full, path)) return "~/" + std::string(file);
+  }
+  if (IsWithin(path, "/home") || IsWithin("/home", path)) {
+    const std::string rest = path.substr(std::min(path.size(), sizeof "/home/" - 1));
+    if (rest.find('/') == std::string::npos) return "somebody's home directory";
+  }
+  return {};
+}
+
+bool GitConfigHoldsSecret(std::string_view text) {
+  for (const std::string& line : SplitList(text, '\n')) {
+    if (UpperCase(line).find("EXTRAHEADER") != std::string::npos) return true;
+    const size_t equals = line.find('=');
+    const std::string_view value =
+        std::string_view(line).substr(equals == std::string::npos ? 0 : equals + 1);
+    const size_t scheme = value.find("://");
+    if (scheme == std::string_view::npos) continue;
+    const std::string_view rest = value.substr(scheme + 3);
+    const size_t at = rest.substr(0, rest.find('/')).rfind('@');
+    // A user alone is a secret where it is a token.
+    if (at != std::string_view::npos && value.find("ssh://") == std::string_view::npos) return true;
+  }
+  return false;
+}
+
+}  // namespace cordon::policy

@@ -1,0 +1,66 @@
+#include "policy/surroundings.h"
+
+#include <unistd.h>
+
+#include <cstring>
+#include <vector>
+
+#include "policy/forms.h"
+
+namespace cordon::policy {
+
+Surroundings Surroundings::OfThisProcess() {
+  Surroundings around;
+  char directory[4096];
+  if (getcwd(directory, sizeof directory) != nullptr) around.directory = directory;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const char* equals = strchr(*variable, '=');
+    if (equals == nullptr) continue;
+    around.environment.emplace(std::string(static_cast<const char*>(*variable), equals),
+                               equals + 1);
+  }
+  around.uid = getuid();
+  around.gid = getgid();
+  // An absolute path or none: whatever else would be read relative to a hostile directory.
+  const auto folder = [&](const char* name, const char* fallback) {
+    const std::string path = around.Variable(name);
+    if (path.starts_with('/')) return AbsolutePath("/", path);
+    return around.home.empty() ? std::string() : around.home + fallback;
+  };
+  around.home = folder("HOME", "");
+  around.config_home = folder("XDG_CONFIG_HOME", "/.config");
+  around.cache_home = folder("XDG_CACHE_HOME", "/.cache");
+  if (!around.config_home.empty()) around.config_home += "/cordon";
+  if (!around.cache_home.empty()) around.cache_home += "/cordon";
+  return around;
+}
+
+std::string Surroundings::Variable(const std::string& name) const {
+  const auto found = environment.find(name);
+  return found == environment.end() ? std::string() : found->second;
+}
+
+std::string Surroundings::ExpandHome(const std::string& path) const {
+  return path == "~" || path.starts_with("~/") ? home + path.substr(1) : path;
+}
+
+std::string AbsolutePath(const std::string& base, const std::string& path) {
+  std::vector<std::string> clean;
+  const std::string full = path.starts_with('/') ? path : base + "/" + path;
+  for (const std::string& part : PathComponents(full)) {
+    if (part != "..") {
+      clean.push_back(part);
+    } else if (!clean.empty()) {
+      clean.pop_back();
+    }
+  }
+  std::string text;
+  for (const std::string& part : clean) text += "/" + part;
+  return text.empty() ? "/" : text;
+}
+
+bool IsWithin(const std::string& path, const std::string& directory) {
+  return directory == "/" || path == directory || path.starts_with(directory + "/");
+}
+
+}  // namespace cordon::policy

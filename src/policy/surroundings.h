@@ -1,0 +1,36 @@
+#ifndef CORDON_POLICY_SURROUNDINGS_H_
+#define CORDON_POLICY_SURROUNDINGS_H_
+
+// Who plans, and where: everything of the caller's process that a plan depends on, as data.
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+
+namespace cordon::policy {
+
+struct Surroundings {
+  std::string directory;    // where the caller is
+  std::string home;         // empty if there is none
+  std::string config_home;  // the folder of the user's policy and approvals
+  std::string cache_home;   // the folder of caches
+  std::map<std::string, std::string> environment;
+  uid_t uid = 0;
+  gid_t gid = 0;
+
+  [[nodiscard]] static Surroundings OfThisProcess();
+  // Empty if it is not set.
+  [[nodiscard]] std::string Variable(const std::string& name) const;
+  // "~/x" and "~" below the home directory; everything else as it is.
+  [[nodiscard]] std::string ExpandHome(const std::string& path) const;
+};
+
+// Without `.`, doubled slashes and, by its text, `..`; `path` is relative to `base`.
+[[nodiscard]] std::string AbsolutePath(const std::string& base, const std::string& path);
+// `path` is `directory` or below it; both are absolute and clean.
+[[nodiscard]] bool IsWithin(const std::string& path, const std::string& directory);
+
+}  // namespace cordon::policy
+
+#endif  // CORDON_POLICY_SURROUNDINGS_H_
