@@ -17,6 +17,8 @@ answer() {
              END { for (name in answer) print answer[name] }' > config.sh
 }
 
+scripts=(json_pp piconv prove ptar shasum splain streamzip zipdetails)
+
 build() {
   # The small perl of this machine that the build runs.
   cp -rs "$SOURCE" here
@@ -42,6 +44,8 @@ build() {
     static+=" lib/auto/Encode/$own/$own.a"
   done
   gnu_make perl static_ext="$static"
+  make utils/Makefile
+  make -C utils PERL=../miniperl "${scripts[@]}"
 }
 
 # Documentation, and what is of use with a compiler or a network only, stays behind.
@@ -49,9 +53,8 @@ stage() {
   cd "$SOURCE"
   ../build/here/miniperl -Ilib installperl --destdir="$BUILD/all" -p -f
   local all=$BUILD/all/usr name
-  put "$all/bin/perl"
-  for name in json_pp piconv pod2text pod2usage prove ptar shasum splain streamzip zipdetails; do
-    put "$all/bin/$name"
+  for name in "$all/bin/perl" "$all/bin/pod2text" "$all/bin/pod2usage" "${scripts[@]/#/utils/}"; do
+    put "$name"
   done
   mkdir -p "$STAGE/usr/lib/perl" "$STAGE/usr/share/perl"
   cp -r "$all/lib/perl/5.36" "$STAGE/usr/lib/perl/"
