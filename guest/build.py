@@ -190,11 +190,14 @@ class Port:
         return list(found.values())
 
     def check(self, stage):
-        """A call through a wrong prototype traps at run time, and a main of an unexpected type is dropped: both fail here."""
+        """A call through a wrong prototype traps at run time, and a main of an unexpected type is dropped: both fail here.
+        So does what would be different in another folder."""
         made = self.log.read_text(errors="replace").split("=== make", 1)[-1]
         bad = re.findall(r".*function signature mismatch.*(?:\n>>> .*){0,2}|.*undefined symbol: .*", made)
         bad += [f"{path.name}: its main is not called, see CORDON_START in cordon-cc"
                 for path in stage.rglob("*") if is_module(path) and not CALLED_MAIN.search(path.read_bytes())]
+        bad += [f"{path.name}: names the folder in which it was built" for path in (stage / "rootfs").rglob("*")
+                if path.is_file() and not path.is_symlink() and bytes(stage.parent) in path.read_bytes()]
         if bad:
             raise BuildError(f"{self.name}:\n" + "\n".join(bad))
 
@@ -234,8 +237,16 @@ def build_ports(ports):
                 done.add(port)
 
 
-def copy_stage(stage, rootfs):
-    shutil.copytree(stage, rootfs, symlinks=True, dirs_exist_ok=True)
+def copy_stage(stage, target):
+    """Puts a tree over another. No file replaces one that is there: a copy onto a link would change what it points to."""
+    for path in sorted(stage.rglob("*")):
+        at = target / path.relative_to(stage)
+        if path.is_dir() and not path.is_symlink():
+            at.mkdir(parents=True, exist_ok=True)
+        elif at.exists() or at.is_symlink():
+            raise BuildError(f"{path} comes a second time, from {stage}")
+        else:
+            shutil.copy2(path, at, follow_symlinks=False)
 
 
 def assemble(ports, output):

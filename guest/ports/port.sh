@@ -11,12 +11,12 @@ export CFLAGS="-O2 -w"
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l "$SOURCE/debian/changelog" -S Timestamp)
 export SOURCE_DATE_EPOCH
 
-# The usual GNU configure, out of tree.
+# The usual GNU configure, out of tree; by a relative path, because some programs show how they were compiled.
 gnu_configure() {
   # The distribution's patches made configure.ac newer than what was generated from it: do not generate it again.
   find "$SOURCE" -name aclocal.m4 -exec touch {} +
   find "$SOURCE" \( -name configure -o -name 'config*.h.in' -o -name configh.in -o -name Makefile.in \) -exec touch {} +
-  "$SOURCE/configure" --host=wasm32-unknown-linux-musl --build="$(dpkg-architecture -qDEB_BUILD_GNU_TYPE)" \
+  "$(realpath --relative-to=. "$SOURCE")/configure" --host=wasm32-unknown-linux-musl --build="$(dpkg-architecture -qDEB_BUILD_GNU_TYPE)" \
     --prefix=/usr --sysconfdir=/etc --localstatedir=/var --disable-nls --disable-dependency-tracking --without-selinux \
     --disable-silent-rules --enable-cross-guesses=risky "$@"
 }

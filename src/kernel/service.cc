@@ -63,6 +63,7 @@ void Boot(control::Control& control) {
       !CreateWatches()) {
     FailBoot(control);
   }
+  service->start_ns = kernel->boot_ns;
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
   PrepareCalls();

@@ -25,6 +25,7 @@ stage() {
   mkdir -p "$STAGE/usr/share/terminfo"
   tic -x -o "$STAGE/usr/share/terminfo" -e "$(IFS=,; echo "${terminals[*]}")" "$SOURCE/misc/terminfo.src"
   make install.includes DESTDIR="$LIBRARY"
+  ln -s . "$LIBRARY/usr/include/ncursesw"
   put_library lib/lib*.a
   for program in libncurses libcurses libtinfo; do
     ln -s libncursesw.a "$LIBRARY/usr/lib/$program.a"
