@@ -22,6 +22,7 @@ build() {
     ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
   static_modules >Modules/Setup.local
   gnu_make Makefile Modules/config.c
+  sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built
   gnu_make python
   make pybuilddir.txt
 }
