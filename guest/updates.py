@@ -23,13 +23,6 @@ def pinned():
     return [(name, build.recipe_value(recipe, "version")) for name, recipe in sorted(recipes.items())]
 
 
-def offered(package, environment):
-    """(version, suite) of each version of a source package that the distribution offers."""
-    done = subprocess.run(["apt-cache", "madison", package], env=environment, capture_output=True, text=True, check=True)
-    rows = [[part.strip() for part in line.split("|")] for line in done.stdout.splitlines()]
-    return [(row[1], row[2].split()[1]) for row in rows if row[0] == package and row[2].endswith("Sources")]
-
-
 def is_newer(version, than):
     return subprocess.run(["dpkg", "--compare-versions", version, "gt", than], check=False).returncode == 0
 
@@ -41,7 +34,7 @@ def main():
     environment = sources.private_apt(build.CACHE)
     outdated = 0
     for name, version in pinned():
-        versions = offered(name, environment)
+        versions = sources.offered(name, environment)
         if not versions:
             print(f"{name}: {version}, which the distribution does not offer any more")
             outdated += 1
