@@ -96,7 +96,7 @@ def prepared(key, prepare, script, goal, title):
     """Like row_script, with a preparation that is not timed; both in a folder of their own."""
     with tempfile.TemporaryDirectory() as folder:
         def run(shell, place):
-            text = (f'cd {place} && {{ {prepare}; }} && for i in 1 2 3 4; do start=${{EPOCHREALTIME/./}}; {script}; '
+            text = (f'mkdir -p {place}/w && cd {place}/w && {{ {prepare}; }} && for i in 1 2 3 4; do start=${{EPOCHREALTIME/./}}; {script}; '
                     f'end=${{EPOCHREALTIME/./}}; echo $((end - start)) >&2; done')
             done = subprocess.run([*shell, text], env=ENVIRONMENT, capture_output=True, text=True, check=True)
             return min(float(line) for line in done.stderr.split()) / 1e6
