@@ -1,5 +1,6 @@
 // The machine's form of a report; the names of its fields are documented in docs/shadow.md.
 
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "shadow/quote.h"
@@ -39,7 +40,9 @@ json NodeJson(const std::string& path, const Node& node) {
     Put(&object, "target", node.target);
     return object;
   }
-  object["mode"] = node.mode;
+  char mode[16];
+  (void)snprintf(mode, sizeof mode, "%04o", node.mode);
+  object["mode"] = mode;
   if (node.type != NodeType::kFile) return object;
   object["size"] = node.size;
   object["sha256"] = node.sha256 ? json(Sha256::Hex(*node.sha256)) : json(nullptr);
