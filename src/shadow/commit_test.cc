@@ -34,9 +34,9 @@ TEST(Shadow, ChangesAreFoundAndCommitted) {
   fs::create_symlink("edit", world.Inside("link"));
   World::Write(world.Inside("new/dir/file"), "new", 0640);
   EXPECT_EQ(world.Changes(),
-            Lines({"modify edit", "delete gone", "modify link", "add new", "add new/dir",
-                   "add new/dir/file", "rename old-name new-name", "modify run", "delete tree",
-                   "delete tree/deep", "delete tree/deep/x"}));
+            Lines({"modify edit", "delete gone", "modify link", "add new",
+                   "rename old-name new-name", "add new/dir", "add new/dir/file", "modify run",
+                   "delete tree", "delete tree/deep", "delete tree/deep/x"}));
   EXPECT_EQ(World::Text(world.Real("edit")), "before\n");
   EXPECT_EQ(world.TryCommit(), "");
   EXPECT_EQ(World::Picture(world.workspace()),

@@ -1,5 +1,7 @@
 #include "shadow/conflict.h"
 
+#include <cerrno>
+
 #include "shadow/quote.h"
 
 namespace cordon::shadow {
@@ -65,6 +67,13 @@ std::string ConflictFinder::ParentProblem(const std::string& path) const {
   return QuoteName(parent) + " is not a directory any more";
 }
 
+bool ConflictFinder::IsBelowMade(const std::string& path) const {
+  for (std::string above = ParentOf(path); !above.empty(); above = ParentOf(above)) {
+    if (made_folders_.contains(above)) return true;
+  }
+  return false;
+}
+
 std::string ConflictFinder::Survivor(const std::string& path) const {
   std::vector<Unseen> unseen;
   std::string survivor;
@@ -81,7 +90,9 @@ std::string ConflictFinder::Survivor(const std::string& path) const {
 
 RealState ConflictFinder::Find(const Change& change) const {
   RealState state;
-  const Result<std::optional<Stat>> now = sides_.workspace.Look(change.path);
+  Result<std::optional<Stat>> now = sides_.workspace.Look(change.path);
+  // What is a link now becomes a directory in the same commit: there is nothing below it.
+  if (!now && now.error().system_errno == ELOOP && IsBelowMade(change.path)) now = std::nullopt;
   if (!now) return Conflict(state, now.error().ToString(), false);
   state.stat = *now;
   const bool is_removal = change.kind == ChangeKind::kDelete;

@@ -31,6 +31,7 @@ class ConflictFinder {
   [[nodiscard]] bool IsAfter(const Change& change, const Stat& now) const;
   // The directory that the path is in is one, or becomes one.
   [[nodiscard]] std::string ParentProblem(const std::string& path) const;
+  [[nodiscard]] bool IsBelowMade(const std::string& path) const;
   // Something in a directory that shall go which does not go with it.
   [[nodiscard]] std::string Survivor(const std::string& path) const;
 

@@ -195,8 +195,9 @@ Tree::~Tree() {
 void Tree::Unlock(const std::string& path) const {
   const Result<OwnedFd> node = OpenAt(path, O_PATH | O_DIRECTORY);
   const Result<Stat> stat = node ? LookAtOpen(node->get()) : std::unexpected(node.error());
-  if (!stat || (stat->node.mode & S_IRWXU) == S_IRWXU || stat->uid != geteuid()) return;
-  if (chmod(NameOfDescriptor(*node).c_str(), stat->node.mode | S_IRWXU) == 0)
+  constexpr uint32_t kNeeded = S_IRUSR | S_IXUSR;
+  if (!stat || (stat->node.mode & kNeeded) == kNeeded || stat->uid != geteuid()) return;
+  if (chmod(NameOfDescriptor(*node).c_str(), stat->node.mode | kNeeded) == 0)
     unlocked_.push_back({path, stat->node.mode});
 }
 
