@@ -28,6 +28,7 @@ struct Options {
   std::vector<std::string> ignore;
   std::vector<std::string> ignore_files;
   bool gitignore = false;
+  bool hash = false;
   std::string shadow;
   std::vector<std::string> paths;
   std::vector<std::string> force;
@@ -104,6 +105,7 @@ int Create(const Options& options) {
   request.ignore = options.ignore;
   request.ignore_files = options.ignore_files;
   request.obey_gitignore = options.gitignore;
+  request.hashes_all = options.hash;
   const Result<shadow::Created> created = shadow::Create(world->store, world->around, request);
   if (!created) return Refuse(created.error());
   size_t absent = 0;
@@ -288,6 +290,8 @@ void AddCreate(CLI::App* parent, std::function<int()>* chosen) {
   command->add_option("--ignore-file", options->ignore_files, "a file of such rules")
       ->allow_extra_args(false);
   command->add_flag("--gitignore", options->gitignore, "leave out what git ignores");
+  command->add_flag("--hash", options->hash,
+                    "read every file now: one that is only touched later is no conflict");
   command->footer("cordon shadow create\ncordon shadow create --ignore '*.pem' --ignore build/ .");
   Bind(command, options, chosen, Create);
 }

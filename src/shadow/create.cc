@@ -102,28 +102,30 @@ Status CheckPlace(const Store& store, const policy::Surroundings& around,
 }
 
 // Contents that may still change without a trace are read now.
-Status HashUnsettled(const Tree& files, Manifest* base) {
+void HashContents(const Tree& files, const CreateRequest& request, Manifest* base) {
   for (auto& [path, entry] : *base) {
     if (entry.absence != Absence::kNone || entry.node.type != NodeType::kFile ||
-        entry.real.is_settled || entry.node.sha256) {
+        (entry.real.is_settled && !request.hashes_all)) {
       continue;
     }
     const Result<Sha256::Digest> digest = files.Hash(path);
     // Unreadable, or gone: a change of it will be a conflict.
     if (digest) entry.node.sha256 = *digest;
   }
-  return {};
 }
 
-Status Fill(const Tree& workspace, const Shadow& shadow, Manifest* base) {
+Status Fill(const Tree& workspace, const CreateRequest& request, const Shadow& shadow,
+            Manifest* base) {
   if (shadow.info().mode == Mode::kCopy) {
     CORDON_TRY(CopyTree(workspace, shadow.folder(), base));
     const Result<Tree> files = shadow.OpenFiles();
     if (!files) return std::unexpected(files.error());
-    return HashUnsettled(*files, base);
+    HashContents(*files, request, base);
+    return {};
   }
   CORDON_TRY(HideAbsent(workspace, shadow.folder(), *base));
-  return HashUnsettled(workspace, base);
+  HashContents(workspace, request, base);
+  return {};
 }
 
 // The mode that is used, and why not the other one.
@@ -146,7 +148,7 @@ Result<Created> Build(const Store& store, ShadowInfo info, const CreateRequest& 
   shadow->SetMode(mode->first, mode->second);
   Result<Manifest> base = Scan(workspace, request);
   if (!base) return std::unexpected(base.error());
-  Status done = Fill(workspace, *shadow, &*base);
+  Status done = Fill(workspace, request, *shadow, &*base);
   if (done) done = shadow->Write("base", WriteManifest(*base));
   if (done) done = Store::Finish(*shadow);
   if (!done) return std::unexpected(done.error());

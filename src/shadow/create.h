@@ -19,6 +19,7 @@ struct CreateRequest {
   std::optional<Mode> mode;               // without it, overlay where that works
   std::vector<std::string> ignore;        // rules, which win over those of files
   std::vector<std::string> ignore_files;  // of the user's choice
+  bool hashes_all = false;      // so that a file which is only touched later is no conflict
   bool obey_gitignore = false;  // the .gitignore of every directory; .cordonignore always is
 };
 

@@ -47,11 +47,10 @@ bool IsFolder(const std::optional<Node>& node) {
 }
 
 std::string ProtectedReasonFor(const Change& change) {
-  std::string reason = ProtectedWithin(change.path);
-  if (!reason.empty()) return reason;
   // A new directory, or one with another mode, is nothing without what is in it.
-  const bool is_only_folder = IsFolder(change.after) && (!change.before || IsFolder(change.before));
-  return is_only_folder ? std::string() : ProtectedByReplacing(change.path);
+  if (IsFolder(change.after) && (!change.before || IsFolder(change.before))) return {};
+  std::string reason = ProtectedWithin(change.path);
+  return reason.empty() ? ProtectedByReplacing(change.path) : reason;
 }
 
 std::string SpecialName(uint16_t format) {
