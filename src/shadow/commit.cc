@@ -245,6 +245,25 @@ Result<std::string> NextBase(const Shadow& shadow, const Sides& sides, const Rep
   return WriteManifest(base);
 }
 
+// Moving a file, even back to where it was, changes what proves it unwritten. So that a commit
+// which is taken back can be tried again, the base learns the contents of what is going to be
+// moved.
+Status RememberContents(const Shadow& shadow, const Sides& sides,
+                        const std::vector<PlannedStep>& steps) {
+  Manifest base = sides.base;
+  bool has_learnt = false;
+  for (const PlannedStep& planned : steps) {
+    const auto entry = base.find(planned.step.path);
+    if (entry == base.end() || entry->second.node.type != NodeType::kFile ||
+        entry->second.node.sha256) {
+      continue;
+    }
+    entry->second.node.sha256 = BaseDigest(sides, planned.step.path);
+    has_learnt = has_learnt || entry->second.node.sha256.has_value();
+  }
+  return has_learnt ? shadow.Write("base", WriteManifest(base)) : Status();
+}
+
 // --- all of it ---
 
 bool FindConflicts(const CommitRequest& request, const Sides& sides, Report* report,
@@ -295,6 +314,8 @@ Result<CommitResult> Commit(const Shadow& shadow, const CommitRequest& request) 
   if (request.is_dry) return result;
   if (const Status asked = Ask(request, result.report); !asked)
     return std::unexpected(asked.error());
+  if (const Status learnt = RememberContents(shadow, *sides, *steps); !learnt)
+    return std::unexpected(learnt.error());
   const auto next_base = [&] { return NextBase(shadow, *sides, result.report); };
   const Status done = Transaction(shadow, *sides, *steps, request.checkpoint).Run(next_base);
   if (!done) return std::unexpected(done.error());
