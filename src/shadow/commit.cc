@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <set>
 
@@ -230,12 +231,14 @@ Result<std::string> NextBase(const Shadow& shadow, const Sides& sides, const Rep
       continue;
     }
     const Result<std::optional<Stat>> real = sides.workspace.Look(change.path);
-    if (!real) return std::unexpected(real.error());
-    if (!*real)
+    // In a directory that the command closed, only its contents can be known.
+    const bool is_closed = !real && real.error().system_errno == EACCES;
+    if (!real && !is_closed) return std::unexpected(real.error());
+    if (!is_closed && !*real)
       return Fail(ErrorCode::kInvalid, "went away while it was committed", QuoteName(change.path));
     BaseEntry entry;
     entry.node = *change.after;
-    entry.real = (*real)->identity;
+    if (!is_closed) entry.real = (*real)->identity;
     if (shadow.info().mode == Mode::kCopy) {
       const Result<std::optional<Stat>> copy = sides.files.Look(change.path);
       if (copy && *copy) entry.copy = (*copy)->identity;
