@@ -138,6 +138,38 @@ def row_plan(_):
         return "planning, 2000 files, 20 patterns", f"{best(lambda: wall(plan), 20) * 1e3:.1f} ms", "", "", "≤ 20 ms"
 
 
+def row_shadow(_):
+    """A shadow of 10 000 files, and the diff after ten changes; in mode copy the command's tree is an ordinary directory."""
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = pathlib.Path(folder, "ws")
+        for number in range(10_000):
+            path = workspace / f"d{number % 100}" / f"f{number}.txt"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"{number}\n" * 200)
+        time.sleep(0.2)
+        environment = {**ENVIRONMENT, "HOME": folder}
+        cells = []
+        for mode in ("overlay", "copy"):
+            def cordon(*arguments):
+                start = time.perf_counter()
+                done = subprocess.run([CORDON, *arguments], cwd=workspace, env=environment, capture_output=True, text=True, check=True)
+                return time.perf_counter() - start, done.stdout.strip()
+            created = []
+            for last in range(5):
+                created.append(cordon("shadow", "create", "--mode", mode))
+                if last < 4:
+                    cordon("discard")
+            place = pathlib.Path(folder, ".local/state/cordon/shadow", created[-1][1], "tree" if mode == "copy" else "upper")
+            for number in range(10):
+                (place / f"d{number}").mkdir(exist_ok=True)
+                (place / f"d{number}/f{number}.txt").write_text("changed\n")
+            diffs = best(lambda: cordon("diff", "--json")[0], 5)
+            cells.append(f"{mode} {min(created)[0] * 1e3:.0f} ms, diff {diffs * 1e3:.0f} ms")
+            cordon("discard")
+        copied = best(lambda: wall(["sh", "-c", f"cp -a {workspace} {folder}/cp && rm -rf {folder}/cp"]), 3)
+        return "shadow of 10 000 files, and the diff of ten", "; ".join(cells), f"cp -a, rm -r {copied * 1e3:.0f} ms", "", "≤ 150, 100 ms (overlay)"
+
+
 def row_live_true(_):
     run = subprocess.run([BUILD / "cordon-bench-spawn", BUILD / "cordon-template", BUILD / "userland.img"], capture_output=True, text=True, check=True)
     figures = json.loads(run.stdout)
@@ -260,6 +292,7 @@ ROWS = {
     "live-true": row_live_true,
     "run-true": row_run_true,
     "plan": row_plan,
+    "shadow": row_shadow,
     "substitution": row_script,
     "sort": row_script,
     "grep": row_grep,

@@ -38,6 +38,7 @@ FAST = [
     ("terminal", ["tests/run_terminal.py"]),
     ("host", ["tests/run_host.py", "fast"]),
     ("plans", ["tests/run_plan.py"]),
+    ("shadow workspaces", ["tests/run_shadow.py"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

@@ -12,6 +12,7 @@
 #include "cli/init_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
+#include "cli/shadow_command.h"
 #include "cli/trust_command.h"
 
 int main(int argc, char** argv) try {
@@ -23,6 +24,7 @@ int main(int argc, char** argv) try {
   cordon::cli::AddPlanCommand(app, &chosen);
   cordon::cli::AddTrustCommand(app, &chosen);
   cordon::cli::AddInitCommand(app, &chosen);
+  cordon::cli::AddShadowCommands(app, &chosen);
   cordon::cli::AddDoctorCommand(app, &chosen);
   try {
     app.parse(argc, argv);

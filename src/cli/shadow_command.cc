@@ -1,0 +1,355 @@
+#include "cli/shadow_command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+#include <ctime>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "backend/wasm/run.h"
+#include "cli/shadow_approval.h"
+#include "policy/host_files.h"
+#include "shadow/commit.h"
+#include "shadow/create.h"
+#include "shadow/quote.h"
+#include "shadow/report.h"
+#include "shadow/store.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Options {
+  std::string directory = ".";
+  std::string mode = "auto";
+  std::vector<std::string> ignore;
+  std::vector<std::string> ignore_files;
+  bool gitignore = false;
+  bool hash = false;
+  std::string shadow;
+  std::vector<std::string> paths;
+  std::vector<std::string> force;
+  bool skip_refused = false;
+  bool dry_run = false;
+  bool as_json = false;
+  bool raw = false;
+  bool no_text = false;
+};
+
+int Refuse(const Error& error) {
+  (void)fprintf(stderr, "cordon: %s\n", shadow::PlainLine(error.ToString()).c_str());
+  return backend::kOwnFailure;
+}
+
+void Put(const std::string& text) {
+  (void)fwrite(text.data(), 1, text.size(), stdout);
+}
+
+// What a crash left is put right before anything else is done with the shadow.
+Status Repair(const shadow::Store& store, const std::string& id) {
+  const Result<shadow::Shadow> alone = store.OpenShadow(id, shadow::Use::kAlone);
+  if (!alone) return std::unexpected(alone.error());
+  const Result<std::vector<std::string>> lines = shadow::Recover(*alone);
+  if (!lines) return std::unexpected(lines.error());
+  for (const std::string& line : *lines)
+    (void)fprintf(stderr, "cordon: shadow %s: %s\n", id.c_str(), line.c_str());
+  return {};
+}
+
+struct World {
+  policy::Surroundings around;
+  shadow::Store store;
+};
+
+Result<World> Enter() {
+  policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  Result<shadow::Store> store = shadow::Store::Open(around);
+  if (!store) return std::unexpected(store.error());
+  // What cannot be removed now can be the next time.
+  if (const Status removed = store->RemoveRemains(); !removed)
+    (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+  return World{std::move(around), std::move(*store)};
+}
+
+Result<shadow::ShadowInfo> Choose(const World& world, const std::string& id) {
+  if (!id.empty()) return world.store.Find(id);
+  const std::string here = policy::RealPath(world.around.directory);
+  return world.store.FindFor(here.empty() ? world.around.directory : here);
+}
+
+Result<shadow::Shadow> OpenRepaired(const World& world, const std::string& id, shadow::Use use) {
+  const Result<shadow::ShadowInfo> info = Choose(world, id);
+  if (!info) return std::unexpected(info.error());
+  Result<shadow::Shadow> opened = world.store.OpenShadow(info->id, use);
+  if (!opened || !opened->Has("journal")) return opened;
+  {
+    const shadow::Shadow closed = std::move(*opened);
+  }
+  if (const Status repaired = Repair(world.store, info->id); !repaired)
+    return std::unexpected(repaired.error());
+  return world.store.OpenShadow(info->id, use);
+}
+
+// --- create, list ---
+
+int Create(const Options& options) {
+  const Result<World> world = Enter();
+  if (!world) return Refuse(world.error());
+  shadow::CreateRequest request;
+  request.workspace = options.directory;
+  if (options.mode == "copy") request.mode = shadow::Mode::kCopy;
+  if (options.mode == "overlay") request.mode = shadow::Mode::kOverlay;
+  request.ignore = options.ignore;
+  request.ignore_files = options.ignore_files;
+  request.obey_gitignore = options.gitignore;
+  request.hashes_all = options.hash;
+  const Result<shadow::Created> created = shadow::Create(world->store, world->around, request);
+  if (!created) return Refuse(created.error());
+  size_t absent = 0;
+  for (const auto& [path, entry] : created->base)
+    absent += entry.absence == shadow::Absence::kNone ? 0 : 1;
+  (void)fprintf(
+      stderr, "cordon: shadow of %s, mode %s (%s), %zu paths, %zu not imported\n",
+      shadow::QuoteName(created->info.workspace).c_str(), shadow::ModeName(created->info.mode),
+      shadow::PlainLine(created->info.mode_why).c_str(), created->base.size() - absent, absent);
+  Put(created->info.id + "\n");
+  return 0;
+}
+
+std::string TimeText(std::chrono::sys_seconds time) {
+  const time_t seconds = time.time_since_epoch().count();
+  tm parts = {};
+  char text[32] = {};
+  if (gmtime_r(&seconds, &parts) != nullptr)
+    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+int List(const Options& options) {
+  const Result<World> world = Enter();
+  if (!world) return Refuse(world.error());
+  const Result<std::vector<shadow::ShadowInfo>> all = world->store.List();
+  if (!all) return Refuse(all.error());
+  nlohmann::json json = nlohmann::json::array();
+  for (const shadow::ShadowInfo& info : *all) {
+    bool is_exact = false;
+    const std::string folder = world->store.folder() + "/" + info.id;
+    if (options.as_json) {
+      json.push_back({{"shadow", info.id},
+                      {"workspace", shadow::JsonText(info.workspace, &is_exact)},
+                      {"mode", shadow::ModeName(info.mode)},
+                      {"created", TimeText(info.created)},
+                      {"folder", shadow::JsonText(folder, &is_exact)}});
+    } else {
+      Put(info.id + "  " + TimeText(info.created) + "  " +
+          (info.mode == shadow::Mode::kCopy ? "copy     " : "overlay  ") +
+          shadow::QuoteName(info.workspace) + "\n");
+    }
+  }
+  if (options.as_json) Put(json.dump(2) + "\n");
+  return 0;
+}
+
+// --- diff ---
+
+// Paths as the user gives them, relative to where he is; empty is the whole workspace.
+Result<std::vector<std::string>> InWorkspace(const World& world, const shadow::ShadowInfo& info,
+                                             const std::vector<std::string>& paths) {
+  std::vector<std::string> inner;
+  const std::string here = policy::RealPath(world.around.directory);
+  for (const std::string& path : paths) {
+    const std::string full = policy::AbsolutePath(here.empty() ? "/" : here, path);
+    if (full == info.workspace) {
+      inner.emplace_back();
+      continue;
+    }
+    // Somebody elsewhere names paths of the workspace by themselves.
+    const bool is_within = policy::IsWithin(full, info.workspace);
+    if (!is_within && (path.starts_with('/') || policy::IsWithin(here, info.workspace)))
+      return Fail(ErrorCode::kInvalid, "is not in " + info.workspace, shadow::QuoteName(path));
+    const std::string whole = is_within ? full : policy::AbsolutePath(info.workspace, path);
+    if (!policy::IsWithin(whole, info.workspace) || whole == info.workspace)
+      return Fail(ErrorCode::kInvalid, "is not in " + info.workspace, shadow::QuoteName(path));
+    inner.push_back(whole.substr(info.workspace == "/" ? 1 : info.workspace.size() + 1));
+  }
+  return inner;
+}
+
+int Diff(const Options& options) {
+  const Result<World> world = Enter();
+  if (!world) return Refuse(world.error());
+  const Result<shadow::Shadow> opened = OpenRepaired(*world, options.shadow, shadow::Use::kShared);
+  if (!opened) return Refuse(opened.error());
+  const auto paths = InWorkspace(*world, opened->info(), options.paths);
+  if (!paths) return Refuse(paths.error());
+  const Result<shadow::Sides> sides = shadow::OpenSides(*opened);
+  if (!sides) return Refuse(sides.error());
+  Result<shadow::ChangeSet> set = shadow::FindChanges(opened->info(), *sides);
+  if (!set) return Refuse(set.error());
+  shadow::FindRenames(*sides, &*set);
+  if (!paths->empty()) {
+    std::erase_if(set->changes, [&](const shadow::Change& change) {
+      return std::ranges::none_of(
+          *paths, [&](const std::string& path) { return shadow::IsAtOrBelow(change.path, path); });
+    });
+  }
+  const shadow::Report report =
+      shadow::MakeReport(opened->info(), *sides, std::move(*set),
+                         options.no_text ? shadow::Texts::kNo : shadow::Texts::kYes);
+  Put(options.as_json ? shadow::ReportJson(report) : shadow::ReportText(report, options.raw));
+  return 0;
+}
+
+// --- commit, discard ---
+
+int ShowRefusals(const shadow::Report& report) {
+  size_t refused = 0;
+  for (const shadow::ReportedChange& reported : report.changes) {
+    const std::string& why =
+        reported.verdict.refusal.empty() ? reported.conflict : reported.verdict.refusal;
+    if (why.empty()) continue;
+    ++refused;
+    (void)fprintf(stderr, "cordon: %s: %s%s\n", shadow::QuoteName(reported.change.path).c_str(),
+                  reported.conflict.empty() ? "" : "conflict: ", shadow::PlainLine(why).c_str());
+  }
+  (void)fprintf(stderr, "cordon: nothing was committed: %zu refused\n", refused);
+  return backend::kOwnFailure;
+}
+
+int Commit(const Options& options) {
+  const Result<World> world = Enter();
+  if (!world) return Refuse(world.error());
+  const Result<shadow::Shadow> opened = OpenRepaired(*world, options.shadow, shadow::Use::kAlone);
+  if (!opened) return Refuse(opened.error());
+  shadow::CommitRequest request;
+  for (const auto& [from, to] :
+       {std::pair{&options.paths, &request.paths}, std::pair{&options.force, &request.force}}) {
+    auto inner = InWorkspace(*world, opened->info(), *from);
+    if (!inner) return Refuse(inner.error());
+    *to = std::move(*inner);
+  }
+  request.skips_refused = options.skip_refused;
+  request.is_dry = options.dry_run;
+  auto approve = MakeApproval(world->around);
+  if (!approve) return Refuse(approve.error());
+  request.approve = std::move(*approve);
+  const Result<shadow::CommitResult> result = shadow::Commit(*opened, request);
+  if (!result) return Refuse(result.error());
+  const bool is_fine = result->is_done || options.dry_run;
+  for (const shadow::ReportedChange& reported : result->report.changes) {
+    if (!reported.verdict.refusal.empty() || !reported.conflict.empty())
+      return ShowRefusals(result->report);
+    for (const std::string& note : reported.verdict.notes) {
+      (void)fprintf(stderr, "cordon: %s: %s\n", shadow::QuoteName(reported.change.path).c_str(),
+                    shadow::PlainLine(note).c_str());
+    }
+  }
+  if (!is_fine) return backend::kOwnFailure;
+  Put((options.dry_run ? "would commit: " : "committed: ") +
+      shadow::TallyText(shadow::Count(result->report)) + "\n");
+  return 0;
+}
+
+int Discard(const Options& options) {
+  const Result<World> world = Enter();
+  if (!world) return Refuse(world.error());
+  const Result<shadow::ShadowInfo> info = Choose(*world, options.shadow);
+  if (!info) return Refuse(info.error());
+  Result<shadow::Shadow> opened = world->store.OpenShadow(info->id, shadow::Use::kAlone);
+  if (!opened) return Refuse(opened.error());
+  // A commit that was cut off is taken back first, where its workspace still is.
+  if (opened->Has("journal") && opened->OpenWorkspace()) {
+    const Result<std::vector<std::string>> lines = shadow::Recover(*opened);
+    if (!lines) return Refuse(lines.error());
+    for (const std::string& line : *lines) (void)fprintf(stderr, "cordon: %s\n", line.c_str());
+  }
+  const Status discarded = world->store.Discard(std::move(*opened));
+  if (!discarded) return Refuse(discarded.error());
+  Put("discarded: " + info->id + "\n");
+  return 0;
+}
+
+// --- the command line ---
+
+void Bind(CLI::App* command, const std::shared_ptr<Options>& options, std::function<int()>* chosen,
+          int (*run)(const Options&)) {
+  command->callback([options, chosen, run] { *chosen = [options, run] { return run(*options); }; });
+}
+
+void AddCreate(CLI::App* parent, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = parent->add_subcommand("create", "make one of a directory; prints its name");
+  command->add_option("directory", options->directory, "the workspace (here)");
+  command->add_option("--mode", options->mode, "auto, overlay or copy")
+      ->check(CLI::IsMember({"auto", "overlay", "copy"}));
+  command->add_option("--ignore", options->ignore, "a rule as in .gitignore: what is left out")
+      ->allow_extra_args(false);
+  command->add_option("--ignore-file", options->ignore_files, "a file of such rules")
+      ->allow_extra_args(false);
+  command->add_flag("--gitignore", options->gitignore, "leave out what git ignores");
+  command->add_flag("--hash", options->hash,
+                    "read every file now: one that is only touched later is no conflict");
+  command->footer("cordon shadow create\ncordon shadow create --ignore '*.pem' --ignore build/ .");
+  Bind(command, options, chosen, Create);
+}
+
+void AddList(CLI::App* parent, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = parent->add_subcommand("list", "those that there are");
+  command->add_flag("--json", options->as_json, "for programs");
+  Bind(command, options, chosen, List);
+}
+
+std::shared_ptr<Options> AddForOne(CLI::App* command) {
+  auto options = std::make_shared<Options>();
+  command->add_option("--shadow", options->shadow, "which one (that of this directory)");
+  return options;
+}
+
+void AddDiff(CLI::App* parent, std::function<int()>* chosen) {
+  CLI::App* command = parent->add_subcommand("diff", "what changed in a shadow workspace");
+  const auto options = AddForOne(command);
+  command->add_flag("--json", options->as_json, "for programs");
+  command->add_flag("--raw", options->raw, "contents unescaped, for patch; not for a terminal");
+  command->add_flag("--no-text,--summary", options->no_text, "names only");
+  command->add_option("path", options->paths, "only there");
+  command->footer("cordon diff\ncordon diff --json src");
+  Bind(command, options, chosen, Diff);
+}
+
+void AddCommit(CLI::App* parent, std::function<int()>* chosen) {
+  CLI::App* command = parent->add_subcommand("commit", "take a shadow workspace's changes over");
+  const auto options = AddForOne(command);
+  command->add_option("--force", options->force, "a path whose conflicts are overruled")
+      ->allow_extra_args(false);
+  command->add_flag("--skip-refused", options->skip_refused, "commit the rest instead of nothing");
+  command->add_flag("-n,--dry-run", options->dry_run, "check, and write nothing");
+  command->add_option("path", options->paths, "only there (everything)");
+  command->footer("cordon commit\ncordon commit src/main.c\ncordon commit .git/hooks/pre-commit");
+  Bind(command, options, chosen, Commit);
+}
+
+void AddDiscard(CLI::App* parent, std::function<int()>* chosen) {
+  CLI::App* command = parent->add_subcommand("discard", "remove a shadow workspace");
+  const auto options = AddForOne(command);
+  Bind(command, options, chosen, Discard);
+}
+
+}  // namespace
+
+void AddShadowCommands(CLI::App& app, std::function<int()>* chosen) {
+  CLI::App* shadow = app.add_subcommand("shadow", "copy-on-write views of a directory");
+  shadow->require_subcommand(1);
+  AddCreate(shadow, chosen);
+  AddList(shadow, chosen);
+  for (CLI::App* parent : {shadow, &app}) {
+    AddDiff(parent, chosen);
+    AddCommit(parent, chosen);
+    AddDiscard(parent, chosen);
+  }
+}
+
+}  // namespace cordon::cli

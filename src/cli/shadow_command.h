@@ -1,0 +1,17 @@
+#ifndef CORDON_CLI_SHADOW_COMMAND_H_
+#define CORDON_CLI_SHADOW_COMMAND_H_
+
+#include <functional>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace cordon::cli {
+
+// `cordon shadow create|list|diff|commit|discard`, and the last three as commands of their own.
+void AddShadowCommands(CLI::App& app, std::function<int()>* chosen);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_SHADOW_COMMAND_H_

@@ -1,0 +1,64 @@
+#include "shadow/copy.h"
+
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+
+namespace cordon::shadow {
+namespace {
+
+constexpr size_t kKernelPiece = size_t{64} << 20;
+constexpr int64_t kSecondNs = 1'000'000'000;
+
+Status CopyByHand(int from, int to, const std::string& name) {
+  std::array<char, 65536> piece;
+  for (;;) {
+    const ssize_t got = read(from, piece.data(), piece.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return SystemError("read(" + name + ")");
+    if (got == 0) return {};
+    for (ssize_t at = 0; at < got;) {
+      const ssize_t put = write(to, piece.data() + at, static_cast<size_t>(got - at));
+      if (put < 0 && errno == EINTR) continue;
+      if (put < 0) return SystemError("write(" + name + ")");
+      at += put;
+    }
+  }
+}
+
+}  // namespace
+
+Status CopyContents(int from, int to, const std::string& name) {
+  if (ioctl(to, FICLONE, from) == 0) return {};
+  for (;;) {
+    const ssize_t got = copy_file_range(from, nullptr, to, nullptr, kKernelPiece, 0);
+    if (got > 0 || (got < 0 && errno == EINTR)) continue;
+    // File systems that do not do it, and those that say that there is nothing: go on from there.
+    if (got == 0 || errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS ||
+        errno == EPERM) {
+      return CopyByHand(from, to, name);
+    }
+    return SystemError("copy_file_range(" + name + ")");
+  }
+}
+
+Status SetTime(int folder, const std::string& name, int64_t mtime_ns) {
+  int64_t seconds = mtime_ns / kSecondNs;
+  int64_t rest = mtime_ns % kSecondNs;
+  if (rest < 0) {
+    rest += kSecondNs;
+    --seconds;
+  }
+  const std::array<timespec, 2> times = {timespec{.tv_sec = 0, .tv_nsec = UTIME_OMIT},
+                                         timespec{.tv_sec = seconds, .tv_nsec = rest}};
+  if (utimensat(folder, name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0)
+    return SystemError("utimensat(" + name + ")");
+  return {};
+}
+
+}  // namespace cordon::shadow
