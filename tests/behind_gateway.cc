@@ -1,6 +1,6 @@
 // behind_gateway GATEWAY LOG RULE… -- COMMAND…: runs a command in a network namespace behind a
 // gateway, as a wall would, and nothing else of a wall. A rule is one of a policy, after "private="
-// if what it names may be private, or "all". Prints the summary.
+// if what it names may be private, "all", or max-flows=N. Prints the summary.
 
 #include <fcntl.h>
 #include <linux/capability.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <string_view>
@@ -106,15 +107,21 @@ int main(int argc, char** argv) {
   if (argc < 5) return kFailure;
   cordon::policy::NetworkPlan plan;
   plan.mode = cordon::policy::NetworkMode::kList;
+  size_t max_flows = 0;
   int at = 3;
   for (; at < argc && strcmp(argv[at], "--") != 0; ++at) {
-    if (!ReadRule(argv[at], &plan)) {
+    constexpr std::string_view kMaxFlows = "max-flows=";
+    if (std::string_view(argv[at]).starts_with(kMaxFlows)) {
+      max_flows = strtoul(argv[at] + kMaxFlows.size(), nullptr, 10);
+    } else if (!ReadRule(argv[at], &plan)) {
       (void)fprintf(stderr, "behind_gateway: no rule: %s\n", argv[at]);
       return kFailure;
     }
   }
   if (at + 1 >= argc) return kFailure;
-  auto gateway = cordon::net::Gateway::Start({argv[1], cordon::net::ConfigFor(plan), argv[2]});
+  cordon::net::GatewayRequest request = {argv[1], cordon::net::ConfigFor(plan), argv[2]};
+  if (max_flows != 0) request.config.max_flows = max_flows;
+  auto gateway = cordon::net::Gateway::Start(request);
   if (!gateway) return Complain(gateway.error());
   const pid_t child = fork();
   if (child == 0) _exit(Inside(*gateway, argv + at + 1));
