@@ -18,8 +18,8 @@ bool ClientCheck::MayAsk(const std::string& name) {
   return false;
 }
 
-// So far: a word, a blank, and the beginning of what a request may be for.
-bool ClientCheck::LooksLikeHttp() const {
+// A word, a blank, and the beginning of what a request may be for.
+ClientCheck::Likeness ClientCheck::LikenessToHttp() const {
   constexpr size_t kMaxMethod = 32;
   const std::string_view said(reinterpret_cast<const char*>(held_.data()), held_.size());
   const size_t blank = std::min(said.find_first_of(" \r\n"), said.size());
@@ -28,18 +28,21 @@ bool ClientCheck::LooksLikeHttp() const {
                          std::ranges::all_of(method, [](char letter) {
                            return letter > ' ' && letter < '\x7f' && letter != '/';
                          });
-  if (!is_method || blank == said.size()) return is_method;
-  if (said[blank] != ' ' || method == "CONNECT" || method == "PRI") return said[blank] == ' ';
-  return blank + 1 == said.size() || std::string_view("/*hH").contains(said[blank + 1]);
+  if (!is_method || (blank < said.size() && said[blank] != ' ')) return Likeness::kNo;
+  if (blank + 1 >= said.size()) return Likeness::kMaybe;
+  const bool is_target =
+      method == "CONNECT" || method == "PRI" || std::string_view("/*hH").contains(said[blank + 1]);
+  return is_target ? Likeness::kYes : Likeness::kNo;
 }
 
 void ClientCheck::Recognise() {
   constexpr uint8_t kHandshake = 22;
+  const Likeness http = is_web_ ? Likeness::kYes : LikenessToHttp();
   if (held_[0] == kHandshake) {
     protocol_ = Protocol::kTls;
-  } else if (is_web_ || LooksLikeHttp()) {
+  } else if (http == Likeness::kYes) {
     protocol_ = Protocol::kHttp;
-  } else {
+  } else if (http == Likeness::kNo) {
     protocol_ = Protocol::kAny;
   }
 }
@@ -50,11 +53,18 @@ ClientCheck::State ClientCheck::Refuse(std::string reason) {
   return State::kRefuse;
 }
 
+ClientCheck::State ClientCheck::SendFirst(size_t size) {
+  const auto begin = held_.begin();
+  ready_.assign(begin + static_cast<std::ptrdiff_t>(std::min(sent_, size)),
+                begin + static_cast<std::ptrdiff_t>(size));
+  held_.erase(begin, begin + static_cast<std::ptrdiff_t>(size));
+  sent_ = 0;
+  return State::kSend;
+}
+
 ClientCheck::State ClientCheck::SendAll() {
   protocol_ = Protocol::kAny;
-  ready_ = std::move(held_);
-  held_.clear();
-  return State::kSend;
+  return SendFirst(held_.size());
 }
 
 ClientCheck::State ClientCheck::LookAtHello() {
@@ -77,30 +87,24 @@ ClientCheck::State ClientCheck::LookAtHello() {
 ClientCheck::State ClientCheck::LookAtRequests() {
   const std::string_view said(reinterpret_cast<const char*>(held_.data()), held_.size());
   const size_t size = http_.Pass(said);
-  if (!http_.error().empty()) {
-    return Refuse(http_.error());
-  }
-  if (size == 0) return State::kHold;
-  const auto end = held_.begin() + static_cast<std::ptrdiff_t>(size);
-  ready_.assign(held_.begin(), end);
-  held_.erase(held_.begin(), end);
-  return State::kSend;
+  if (!http_.error().empty()) return Refuse(http_.error());
+  return size == 0 ? State::kHold : SendFirst(size);
 }
 
 ClientCheck::State ClientCheck::Look(std::span<const uint8_t> bytes) {
   ready_.clear();
   held_.insert(held_.end(), bytes.begin(), bytes.end());
   if (protocol_ == Protocol::kUnknown) Recognise();
-  // Began like a request, and is something else.
-  if (protocol_ == Protocol::kHttp && !is_web_ && asked_.empty() && !LooksLikeHttp()) {
-    return SendAll();
-  }
   switch (protocol_) {
     case Protocol::kTls:
       return LookAtHello();
     case Protocol::kHttp:
       return LookAtRequests();
     case Protocol::kUnknown:
+      // A server does nothing for half a request, and others wait for no more than this.
+      ready_.assign(held_.begin() + static_cast<std::ptrdiff_t>(sent_), held_.end());
+      sent_ = held_.size();
+      return State::kSend;
     case Protocol::kAny:
       break;
   }

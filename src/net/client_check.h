@@ -36,11 +36,13 @@ class ClientCheck {
   enum class Protocol { kUnknown, kTls, kHttp, kAny };
 
   [[nodiscard]] bool MayAsk(const std::string& name);
-  [[nodiscard]] bool LooksLikeHttp() const;
+  enum class Likeness { kNo, kMaybe, kYes };
+  [[nodiscard]] Likeness LikenessToHttp() const;
   void Recognise();
   State LookAtHello();
   State LookAtRequests();
   State SendAll();
+  State SendFirst(size_t size);
   State Refuse(std::string reason);
 
   const std::vector<std::string> names_;
@@ -48,6 +50,7 @@ class ClientCheck {
   Protocol protocol_ = Protocol::kUnknown;
   HttpWatch http_;
   std::vector<uint8_t> held_;
+  size_t sent_ = 0;  // of those, while it is not known what they are the beginning of
   std::vector<uint8_t> ready_;
   std::string reason_;
   std::string asked_;

@@ -20,6 +20,9 @@ constexpr int kAcceptAtOnce = 64;
 constexpr size_t kMaxRead = 256 << 10;
 constexpr size_t kLeastRead = 16 << 10;
 constexpr int kReadsAtOnce = 16;
+// The way to a client has no length; what the kernel would keep for one that does not read is not
+// counted as the sandbox's memory.
+constexpr int kClientBuffer = 256 << 10;
 // Of all flows together, beyond the least of each.
 constexpr size_t kMaxWaiting = 64 << 20;
 
@@ -211,6 +214,7 @@ awaitable<void> Connection::Serve(std::shared_ptr<Connection> self) {
     co_return;
   }
   PrepareRelay(self->client_.get());
+  SetOption(self->client_.get(), SOL_SOCKET, SO_SNDBUF, kClientBuffer);
   PrepareRelay(self->upstream_->get());
   asio::co_spawn(self->sandbox_.loop, SendDown(self), asio::detached);
   co_await SendUp(std::move(self));

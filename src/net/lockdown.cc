@@ -41,15 +41,19 @@ Status LeaveRoot() {
   return {};
 }
 
-Status DropCapabilities() {
+// While there is still the right to.
+Status EmptyBoundingSet() {
   for (unsigned long capability = 0;; ++capability) {
     const int is_there = prctl(PR_CAPBSET_READ, capability);
-    if (is_there < 0) break;
+    if (is_there < 0) return {};
     // Needs CAP_SETPCAP; without it there is nothing to gain the others with either.
     if (is_there == 1 && prctl(PR_CAPBSET_DROP, capability) != 0 && errno != EPERM) {
       return SystemError("prctl(PR_CAPBSET_DROP)");
     }
   }
+}
+
+Status DropCapabilities() {
   __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
   const __user_cap_data_struct none[2] = {};
   if (syscall(SYS_capset, &header, none) != 0) return SystemError("capset(none)");
@@ -138,6 +142,7 @@ Status LeaveCalls() {
 
 Status LockDown() {
   CORDON_TRY(RaiseDescriptors());
+  CORDON_TRY(EmptyBoundingSet());
   CORDON_TRY(LeaveRoot());
   CORDON_TRY(DropCapabilities());
   CORDON_TRY(LeaveFiles());
