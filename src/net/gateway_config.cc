@@ -37,7 +37,8 @@ bool ReadNumber(std::string_view word, size_t* number) {
 bool ReadAllow(std::string_view line, policy::NetworkPlan* plan) {
   const std::string_view privacy = TakeWord(&line);
   const auto rule = policy::ParseHostRule(TakeWord(&line));
-  if (!rule || (privacy != "private" && privacy != "public")) return false;
+  if (!rule || !TakeWord(&line).empty() || (privacy != "private" && privacy != "public"))
+    return false;
   plan->allow.push_back({*rule, privacy == "private", policy::Origin::kCordon, {}});
   return true;
 }

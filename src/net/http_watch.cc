@@ -131,6 +131,11 @@ size_t HttpWatch::TakeHead(std::string_view bytes) {
       bytes.starts_with(' ')) {
     return Wrong("neither TLS nor HTTP");
   }
+  std::string ignored;
+  const size_t line_end = bytes.find(kLineEnd);
+  if (line_end != std::string_view::npos && !ReadTarget(bytes.substr(0, line_end), &ignored)) {
+    return 0;
+  }
   const size_t end = bytes.find("\r\n\r\n");
   if (end == std::string_view::npos || end > kMaxHead) {
     return bytes.size() > kMaxHead ? Wrong("a request that does not end") : 0;
