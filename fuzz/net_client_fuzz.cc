@@ -36,7 +36,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(bytes.begin(), bytes.end());
   if (!text.starts_with(whole) || !text.starts_with(pieces)) std::abort();
   if (is_refused != is_refused_in_pieces) std::abort();
-  // What a refusal stops is stopped in one piece; in several, complete requests before it went on.
-  if (!is_refused && whole != pieces) std::abort();
+  // At other ports than the web's the word that a request may begin with does not wait for the
+  // rest.
+  constexpr size_t kWord = 33;
+  const size_t more = port == 443 ? 0 : kWord;
+  if (!is_refused && (pieces.size() < whole.size() || pieces.size() > whole.size() + more)) {
+    std::abort();
+  }
   return 0;
 }
