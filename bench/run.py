@@ -238,6 +238,30 @@ def row_idle(_):
     return "idle sandbox with a sleeping program, one of 16, proportional set size", f"{total / 1024:.2f} MiB", "", "", "≤ 2 MiB"
 
 
+def network_figures():
+    run = subprocess.run([ROOT / "bench/network.py"], capture_output=True, text=True, check=True)
+    return json.loads(run.stdout.splitlines()[-1])
+
+
+def elsewhere_on_the_network(figures, key, unit):
+    return ", ".join(f"{peer} {figures[peer][key]:.1f} {unit}" if key in figures[peer] else f"{peer}: {figures[peer]['missing']}"
+                     for peer in ("slirp4netns", "pasta"))
+
+
+def row_gateway_stream(_):
+    figures = network_figures()
+    ours, plain = figures["gateway"]["gbit"], figures["loopback"]["gbit"]
+    return "one TCP stream through the gateway", f"{ours:.1f} Gbit/s", f"loopback {plain:.1f} Gbit/s", f"{ours / plain:.2f}", \
+        "≥ 0.5, and no slower than slirp4netns and pasta", elsewhere_on_the_network(figures, "gbit", "Gbit/s")
+
+
+def row_gateway_connect(_):
+    figures = network_figures()
+    ours, plain = figures["gateway"]["us"], figures["loopback"]["us"]
+    return "connect to first byte through the gateway", f"{ours:.0f} µs", f"loopback {plain:.0f} µs", f"{ours / plain:.2f}", \
+        "≤ 80 µs, and no slower than slirp4netns and pasta", elsewhere_on_the_network(figures, "us", "µs")
+
+
 def row_engine(_):
     run = subprocess.run([ROOT / "bench/engine/run.sh"], capture_output=True, text=True, check=True)
     sys.stderr.write(run.stdout)
@@ -308,6 +332,8 @@ ROWS = {
     "archive": row_archive,
     "sqlite": row_sqlite,
     "jq": row_jq,
+    "gateway-stream": row_gateway_stream,
+    "gateway-connect": row_gateway_connect,
 }
 
 

@@ -8,9 +8,11 @@ packages=(
   libgtest-dev libbenchmark-dev nlohmann-json3-dev libseccomp-dev libssl-dev libcli11-dev libfmt-dev
   zlib1g-dev libzstd-dev
   libyaml-dev libtomlplusplus-dev                                                        # policies, package managers' configuration
+  libboost1.81-dev                                                                       # the gateway's event loop
+  bind9-dnsutils iproute2 nftables                                                       # the tests of the network plane
   dpkg-dev bison flex texinfo gettext autopoint autoconf automake libtool gperf xz-utils patch perl tcl   # building guests
   bc bzip2 curl ed file jq less m4 openssl procps sqlite3 unzip wget xxd zip zstd        # the tests compare guests with these
-  bubblewrap                                                                             # a peer of the benchmarks
+  bubblewrap passt slirp4netns                                                                             # a peer of the benchmarks
 )
 missing=()
 for package in "${packages[@]}"; do

@@ -39,6 +39,7 @@ FAST = [
     ("host", ["tests/run_host.py", "fast"]),
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
+    ("network", ["tests/run_network.py"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

@@ -1,0 +1,62 @@
+#include "net/async.h"
+
+#include <sys/socket.h>
+
+#include <boost/asio/as_tuple.hpp>
+#include <boost/asio/impl/src.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace cordon::net {
+namespace {
+
+constexpr auto kResult = asio::as_tuple(asio::use_awaitable);
+
+}  // namespace
+
+AsyncFd::AsyncFd(asio::io_context& loop, OwnedFd fd) : descriptor_(loop, fd.release()) {}
+
+awaitable<bool> AsyncFd::Wait(asio::posix::stream_descriptor::wait_type what) {
+  if (!descriptor_.is_open()) co_return false;
+  const auto [error] = co_await descriptor_.async_wait(what, kResult);
+  co_return !error;
+}
+
+awaitable<bool> AsyncFd::Readable() {
+  return Wait(asio::posix::stream_descriptor::wait_read);
+}
+awaitable<bool> AsyncFd::Writable() {
+  return Wait(asio::posix::stream_descriptor::wait_write);
+}
+
+void AsyncFd::Cancel() {
+  boost::system::error_code ignored;
+  descriptor_.cancel(ignored);
+}
+
+void AsyncFd::Reset() {
+  const linger at_once = {1, 0};
+  (void)setsockopt(get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  boost::system::error_code ignored;
+  descriptor_.close(ignored);
+}
+
+Deadline::Deadline(asio::io_context& loop, AsyncFd& fd, Clock::duration after)
+    : target_(std::make_shared<AsyncFd*>(&fd)), timer_(loop, after) {
+  timer_.async_wait([target = std::weak_ptr(target_)](const boost::system::error_code& error) {
+    const auto still_there = target.lock();
+    if (!error && still_there) (*still_there)->Cancel();
+  });
+}
+
+awaitable<void> Sleep(Clock::duration time) {
+  asio::steady_timer timer(co_await asio::this_coro::executor, time);
+  co_await timer.async_wait(kResult);
+}
+
+awaitable<void> Yield() {
+  co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+}
+
+}  // namespace cordon::net

@@ -1,0 +1,60 @@
+#ifndef CORDON_NET_ASYNC_H_
+#define CORDON_NET_ASYNC_H_
+
+// The event loop, as the gateway uses it: descriptors that do not block, waited for by coroutines.
+// The only header that includes Asio, whose functions are compiled once, in async.cc.
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
+#include <memory>
+
+#include "base/owned_fd.h"
+
+namespace cordon::net {
+
+namespace asio = boost::asio;
+using asio::awaitable;
+using Clock = std::chrono::steady_clock;
+
+// A descriptor of the loop. What is read and written is the owner's own system calls, tried first.
+class AsyncFd {
+ public:
+  AsyncFd(asio::io_context& loop, OwnedFd fd);
+
+  [[nodiscard]] int get() { return descriptor_.native_handle(); }
+  // False when the wait was ended by Cancel.
+  awaitable<bool> Readable();
+  awaitable<bool> Writable();
+  void Cancel();
+  // Closes with a reset instead of an end: what was sent may not have arrived.
+  void Reset();
+
+ private:
+  awaitable<bool> Wait(asio::posix::stream_descriptor::wait_type what);
+
+  asio::posix::stream_descriptor descriptor_;
+};
+
+// Ends the waits of a descriptor when its time is over, unless it is destroyed before.
+class Deadline {
+ public:
+  Deadline(asio::io_context& loop, AsyncFd& fd, Clock::duration after);
+
+ private:
+  // Its end may already be on its way when this object goes.
+  std::shared_ptr<AsyncFd*> target_;
+  asio::steady_timer timer_;
+};
+
+awaitable<void> Sleep(Clock::duration time);
+// Lets everybody else go on who can.
+awaitable<void> Yield();
+
+}  // namespace cordon::net
+
+#endif  // CORDON_NET_ASYNC_H_

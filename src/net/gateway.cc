@@ -1,0 +1,191 @@
+#include "net/gateway.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <string_view>
+#include <vector>
+
+#include "net/gateway_channels.h"
+
+namespace cordon::net {
+namespace {
+
+// What cordon writes of them is short.
+constexpr int kSummaryTimeMs = 2000;
+constexpr size_t kMaxSummary = 1 << 20;
+
+std::string TextOf(const char* path) {
+  const OwnedFd file(open(path, O_RDONLY | O_CLOEXEC));
+  std::string text;
+  std::array<char, 4096> part;
+  constexpr size_t kMost = 1 << 20;
+  while (file.valid() && text.size() < kMost) {
+    const ssize_t size = read(file.get(), part.data(), part.size());
+    if (size <= 0) break;
+    text.append(part.data(), static_cast<size_t>(size));
+  }
+  return text;
+}
+
+Result<OwnedFd> WriteConfigFile(const GatewayConfig& config) {
+  OwnedFd file(memfd_create("cordon-gateway", MFD_CLOEXEC));
+  if (!file.valid()) return SystemError("memfd_create");
+  const std::string text = WriteConfig(config);
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return SystemError("write(memfd)");
+  }
+  return file;
+}
+
+Result<OwnedFd> OpenLog(const std::string& path) {
+  const char* name = path.empty() ? "/dev/null" : path.c_str();
+  OwnedFd file(open(name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!file.valid()) return SystemError(std::string("open(") + name + ")");
+  return file;
+}
+
+struct Pair {
+  OwnedFd ours;
+  OwnedFd theirs;
+};
+
+Result<Pair> MakePair() {
+  std::array<int, 2> fds{};
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fds.data()) != 0) {
+    return SystemError("socketpair(SOCK_SEQPACKET)");
+  }
+  return Pair{OwnedFd(fds[0]), OwnedFd(fds[1])};
+}
+
+// Out of the way of the numbers that they are to have.
+Status MoveUp(OwnedFd* fd) {
+  constexpr int kAboveAll = 16;
+  fd->reset(fcntl(fd->get(), F_DUPFD_CLOEXEC, kAboveAll));
+  if (!fd->valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
+  return {};
+}
+
+Result<pid_t> Spawn(const std::string& program, std::array<OwnedFd, 4>& fds) {
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
+  }
+  for (size_t i = 0; i < fds.size(); ++i) {
+    CORDON_TRY(MoveUp(&fds[i]));
+    posix_spawn_file_actions_adddup2(&actions, fds[i].get(), kControlFd + static_cast<int>(i));
+  }
+  posix_spawn_file_actions_addclosefrom_np(&actions, kLogFd + 1);
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  sigset_t none;
+  sigset_t all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  // A session of its own: what is typed at a terminal is not for it.
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  std::string name = "cordon-gateway";
+  char* const arguments[] = {name.data(), nullptr};
+  char* const variables[] = {nullptr};
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, variables);
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  if (error != 0) return SystemError("posix_spawn(" + program + ")", error);
+  return pid;
+}
+
+std::string HowItEnded(pid_t pid) {
+  int status = 0;
+  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  }
+  if (WIFSIGNALED(status)) return "ended by signal " + std::to_string(WTERMSIG(status));
+  return "ended with status " + std::to_string(WEXITSTATUS(status));
+}
+
+// Its next message; empty when there is none.
+std::string Hear(int control) {
+  std::string text(kMaxSummary, '\0');
+  pollfd wait = {control, POLLIN, 0};
+  int ready = 0;
+  while ((ready = poll(&wait, 1, kSummaryTimeMs)) < 0 && errno == EINTR) {
+  }
+  const ssize_t size = ready > 0 ? recv(control, text.data(), text.size(), MSG_DONTWAIT) : 0;
+  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
+  return text;
+}
+
+}  // namespace
+
+GatewayConfig ConfigFor(const policy::NetworkPlan& network) {
+  GatewayConfig config;
+  config.network = network;
+  config.resolvers = ReadResolvers(TextOf("/etc/resolv.conf"));
+  config.hosts = ReadHosts(TextOf("/etc/hosts"));
+  return config;
+}
+
+Gateway::Gateway(Gateway&& other) noexcept
+    : pid_(std::exchange(other.pid_, -1)),
+      control_(std::move(other.control_)),
+      channel_(std::move(other.channel_)) {}
+
+Gateway::~Gateway() {
+  if (pid_ < 0) return;
+  (void)kill(pid_, SIGKILL);
+  (void)HowItEnded(pid_);
+}
+
+Result<Gateway> Gateway::Start(const GatewayRequest& request) {
+  auto control = MakePair();
+  if (!control) return std::unexpected(control.error());
+  auto channel = MakePair();
+  if (!channel) return std::unexpected(channel.error());
+  auto config = WriteConfigFile(request.config);
+  if (!config) return std::unexpected(config.error());
+  auto log = OpenLog(request.log_path);
+  if (!log) return std::unexpected(log.error());
+  std::array<OwnedFd, 4> fds = {std::move(control->theirs), std::move(channel->theirs),
+                                std::move(*config), std::move(*log)};
+  const auto pid = Spawn(request.program, fds);
+  if (!pid) return std::unexpected(pid.error());
+  Gateway gateway;
+  gateway.pid_ = *pid;
+  gateway.control_ = std::move(control->ours);
+  gateway.channel_ = std::move(channel->ours);
+  return gateway;
+}
+
+Result<Summary> Gateway::Finish() {
+  channel_.reset();
+  (void)shutdown(control_.get(), SHUT_WR);
+  const std::string said = Hear(control_.get());
+  const pid_t pid = std::exchange(pid_, -1);
+  // It has said all it had to, or does not.
+  if (said.empty()) (void)kill(pid, SIGKILL);
+  const std::string end = HowItEnded(pid);
+  const std::string_view text = said;
+  if (text.starts_with(kFailed)) {
+    return Fail(ErrorCode::kSystem,
+                "gateway: " + std::string(text.substr(std::string_view(kFailed).size())));
+  }
+  if (text.starts_with(kSummary)) {
+    if (const auto summary = Summary::Read(text.substr(std::string_view(kSummary).size()))) {
+      return *summary;
+    }
+  }
+  return Fail(ErrorCode::kSystem, "the gateway did not live to the end: it " + end);
+}
+
+}  // namespace cordon::net

@@ -1,0 +1,19 @@
+#ifndef CORDON_NET_GATEWAY_CHANNELS_H_
+#define CORDON_NET_GATEWAY_CHANNELS_H_
+
+namespace cordon::net {
+
+// The descriptors with which the gateway's program is started, and no others but 0, 1 and 2.
+inline constexpr int kControlFd = 3;    // SOCK_SEQPACKET, to who started it
+inline constexpr int kNamespaceFd = 4;  // SOCK_SEQPACKET, on which the sandbox's sockets come
+inline constexpr int kConfigFd = 5;     // a file with its configuration
+inline constexpr int kLogFd = 6;        // the log, or /dev/null
+
+// On the control channel: the gateway's first word, and its last if it could not go on. Between
+// them, when the other side ends its own direction, the summary.
+inline constexpr const char* kFailed = "failed ";
+inline constexpr const char* kSummary = "summary\n";
+
+}  // namespace cordon::net
+
+#endif  // CORDON_NET_GATEWAY_CHANNELS_H_

@@ -1,0 +1,69 @@
+#include "net/summary.h"
+
+#include <charconv>
+
+namespace cordon::net {
+
+void Summary::Count(std::map<std::string, uint64_t>* hosts, const std::string& host) {
+  const auto found = hosts->find(host);
+  if (found != hosts->end()) {
+    ++found->second;
+  } else if (hosts->size() < kMostHosts) {
+    hosts->emplace(host, 1);
+  } else {
+    ++more;
+  }
+}
+
+std::string Summary::ToString() const {
+  constexpr size_t kMostShown = 8;
+  std::string text = std::to_string(allowed.size()) +
+                     (allowed.size() == 1 ? " host allowed, " : " hosts allowed, ") +
+                     std::to_string(refused.size()) + " refused";
+  size_t shown = 0;
+  for (const auto& [host, count] : refused) {
+    if (shown == kMostShown) {
+      text += ", …";
+      break;
+    }
+    text += (shown++ == 0 ? ": " : ", ") + host;
+  }
+  return text;
+}
+
+std::string Summary::Write() const {
+  std::string text = "more " + std::to_string(more) + "\n";
+  for (const auto& [host, count] : allowed) {
+    text += "allowed " + std::to_string(count) + " " + host + "\n";
+  }
+  for (const auto& [host, count] : refused) {
+    text += "refused " + std::to_string(count) + " " + host + "\n";
+  }
+  return text;
+}
+
+std::optional<Summary> Summary::Read(std::string_view text) {
+  Summary summary;
+  while (!text.empty()) {
+    const size_t end = text.find('\n');
+    if (end == std::string_view::npos) return std::nullopt;
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end + 1);
+    const std::string_view key = line.substr(0, line.find(' '));
+    line.remove_prefix(std::min(line.size(), key.size() + 1));
+    uint64_t count = 0;
+    const auto [rest, error] = std::from_chars(line.data(), line.data() + line.size(), count);
+    if (error != std::errc()) return std::nullopt;
+    line.remove_prefix(static_cast<size_t>(rest - line.data()));
+    if (key == "more" && line.empty()) {
+      summary.more = count;
+    } else if ((key == "allowed" || key == "refused") && line.starts_with(' ')) {
+      (key == "allowed" ? summary.allowed : summary.refused).emplace(line.substr(1), count);
+    } else {
+      return std::nullopt;
+    }
+  }
+  return summary;
+}
+
+}  // namespace cordon::net
