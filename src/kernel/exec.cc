@@ -259,7 +259,8 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   request.host.memory_grow = [](wasm::Context*, uint32_t delta) { return GrowMemory(delta); };
   request.host.poll_word = reinterpret_cast<const uint32_t*>(&Current().sleeper.attention);
   if (resumes) {
-    static_assert(sizeof(vfs::FrozenGlobal) == sizeof(wasm::GlobalCell));
+    static_assert(sizeof(vfs::FrozenGlobal) == sizeof(wasm::GlobalCell) &&
+                  alignof(vfs::FrozenGlobal) == alignof(wasm::GlobalCell));
     request.frozen_globals = {
         reinterpret_cast<const wasm::GlobalCell*>(program.frozen.globals.data()),
         program.frozen.globals.size()};

@@ -5,13 +5,14 @@ namespace {
 
 // As many as linear memory has, without its last 64 KiB.
 constexpr uint64_t kMaxPages = 0xffff0000 / kFrozenPageBytes;
+constexpr uintptr_t kFrozenAlignment = 16;
 
 }  // namespace
 
 bool FrozenProgram::Open(std::span<const std::byte> bytes) {
   *this = {};
   if (bytes.size() < sizeof(FrozenHeader) ||
-      reinterpret_cast<uintptr_t>(bytes.data()) % alignof(FrozenHeader) != 0) {
+      reinterpret_cast<uintptr_t>(bytes.data()) % kFrozenAlignment != 0) {
     return false;
   }
   const auto* found = reinterpret_cast<const FrozenHeader*>(bytes.data());

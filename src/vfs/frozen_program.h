@@ -45,7 +45,8 @@ struct FrozenRun {
   Kind kind;
 };
 
-struct FrozenGlobal {
+// Aligned as the engine's.
+struct alignas(16) FrozenGlobal {
   uint64_t bits[2];
 };
 
