@@ -4,6 +4,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@ __cordon_startup_copy(void*);
 
 /* Of musl: everything that it takes from the start-up block. */
 void __init_libc(char** envp, char* name);
+void __init_ssp(void* entropy);
 
 /* Of musl's allocator (src/malloc/mallocng/meta.h): each area of its records carries the secret, so
  * that a forged record is seen. */
@@ -43,11 +45,17 @@ extern char __stack_low;
 
 static int (*resume)(int, char**, char**);
 
-static void renew_malloc_secret(void) {
-  uint64_t secret;
-  if (getrandom(&secret, sizeof secret, 0) != sizeof secret) abort();
+static void set_malloc_secret(uint64_t secret) {
   __malloc_context.secret = secret;
   for (struct meta_area* area = __malloc_context.meta_area_head; area; area = area->next) area->check = secret;
+}
+
+/* What the libc has of this process: it is made anew when the program goes on, and must not make two images of the same
+ * program differ. Nothing may allocate from here on. */
+static void forget_randomness(void) {
+  memset((void*)getauxval(AT_RANDOM), 0, 16);
+  __init_ssp((void*)getauxval(AT_RANDOM));
+  set_malloc_secret(0);
 }
 
 int cordon_freezes(void) {
@@ -62,6 +70,7 @@ __attribute__((__noinline__)) static void clear_unused_stack(void) {
 
 _Noreturn void cordon_freeze(int (*go_on)(int, char**, char**)) {
   resume = go_on;
+  forget_randomness();
   clear_unused_stack();
   _exit(prctl(FREEZE, STDOUT_FILENO, 0, 0, 0) == 0 ? 0 : 1);
 }
@@ -78,6 +87,8 @@ __attribute__((__export_name__("__cordon_resume"))) void __cordon_resume(void) {
   int argc = (int)block[0];
   char** argv = (char**)(block + 1);
   __init_libc(argv + argc + 1, argv[0]);
-  renew_malloc_secret();
+  uint64_t secret;
+  if (getrandom(&secret, sizeof secret, 0) != sizeof secret) abort();
+  set_malloc_secret(secret);
   exit(resume(argc, argv, argv + argc + 1));
 }

@@ -239,6 +239,14 @@ bool PrepareMemory(const wasm::ObjectView& view, const vfs::Program& program) {
   return ResetMemory(record.min_pages, record.max_pages, stack_bytes);
 }
 
+uint64_t FilledBytes(const wasm::ObjectView& view) {
+  uint64_t bytes = view.header->layout.elements;
+  for (const wasm::TableRecord& table : view.tables)
+    bytes = std::max(bytes, view.header->layout.elements + uint64_t{table.min} * sizeof(uint64_t));
+  bytes = std::min(bytes, wasm::StorageBytes(view));
+  return (bytes + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
+}
+
 bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   registry.Clear();
   context = nullptr;
@@ -267,6 +275,8 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   } else {
     PopulateData(view);
   }
+  // Functions and tables are filled by Instantiate, up to what tables begin with.
+  platform::Populate(layout::kInstance, FilledBytes(view));
   wasm::InstantiateError error;
   if (wasm::Instantiate(request, &error) != wasm::InstantiateOutcome::kDone) {
     WriteMessage(error.message.text);

@@ -7,6 +7,7 @@
 #define Py_BUILD_CORE
 #include "Python.h"
 #include "pycore_fileutils.h"
+#include "pycore_gc.h"
 #include "pycore_initconfig.h"
 #include "pycore_interp.h"
 #include "pycore_pylifecycle.h"
@@ -77,6 +78,47 @@ static int are_places_unchanged(void) {
   return 1;
 }
 
+/* --- objects that every start has --- */
+
+/* The collector passes them over: looking at each would cost more than most programs run, and would copy their pages.
+ * Nothing of them is garbage. A program that asks for the collector gets them back. */
+static void merge(PyGC_Head* from, PyGC_Head* to) {
+  PyGC_Head *first = _PyGCHead_NEXT(from), *last = _PyGCHead_PREV(from), *end = _PyGCHead_PREV(to);
+  if (first == from) return;
+  _PyGCHead_SET_NEXT(end, first);
+  _PyGCHead_SET_PREV(first, end);
+  _PyGCHead_SET_NEXT(last, to);
+  _PyGCHead_SET_PREV(to, last);
+  _PyGCHead_SET_NEXT(from, from);
+  _PyGCHead_SET_PREV(from, from);
+}
+
+static void set_aside(void) {
+  struct _gc_runtime_state* collector = &_PyInterpreterState_GET()->gc;
+  for (int i = 0; i < NUM_GENERATIONS; ++i) {
+    merge(&collector->generations[i].head, &collector->permanent_generation.head);
+    collector->generations[i].count = 0;
+  }
+}
+
+static int is_frozen;
+
+PyObject* __real_PyInit_gc(void);
+PyObject* __wrap_PyInit_gc(void) {
+  struct _gc_runtime_state* collector = &_PyInterpreterState_GET()->gc;
+  if (is_frozen) merge(&collector->permanent_generation.head, &collector->generations[NUM_GENERATIONS - 1].head);
+  is_frozen = 0;
+  return __real_PyInit_gc();
+}
+
+/* The last steps of Py_FinalizeEx, after all that a program could see: memory is given back piece by piece, which the end
+ * of the process does at once. The recipe puts these in their place. */
+void __wrap__Py_Deepfreeze_Fini(void) {}
+void __wrap__PyTypes_Fini(PyInterpreterState* interpreter) {}
+void __wrap__PyTypes_FiniTypes(PyInterpreterState* interpreter) {}
+void __wrap__PyExc_Fini(PyInterpreterState* interpreter) {}
+void __wrap__PyUnicode_ClearInterned(PyInterpreterState* interpreter) {}
+
 /* --- freezing --- */
 
 static PyObject* site;         /* the module */
@@ -128,6 +170,8 @@ static int freeze(void) {
   remember("/usr/bin/python3.11._pth");
   let_go();
   rehash_prepare();
+  set_aside();
+  is_frozen = 1;
   cordon_freeze(go_on);
 }
 
