@@ -1,8 +1,8 @@
 /* Python's main, which can be frozen where the interpreter is initialised and `site` is imported: see guest/freeze.
  *
  * A start goes on from there only if initialising would have made the same: plain arguments, no variable PYTHON*, the same
- * locale, the program under one of its names in /usr/bin, and nothing in the library's folders that was not there. Any
- * other starts from the beginning. */
+ * locale and time zone, the program under one of its names in /usr/bin, and nothing in the library's folders that was not
+ * there. Any other starts from the beginning. */
 
 #define Py_BUILD_CORE
 #include "Python.h"
@@ -165,6 +165,7 @@ static int freeze(void) {
   remember_list(folders);
   Py_DECREF(folders);
   Py_DECREF(posix);
+  remember("/etc/localtime");
   remember("/usr/bin/pyvenv.cfg");
   remember("/usr/pyvenv.cfg");
   remember("/usr/bin/python3.11._pth");
@@ -195,7 +196,8 @@ static int read_arguments(int argc, char** argv, struct job* job) {
 
 static int is_plain_environment(char** envp) {
   for (char** at = envp; *at; ++at) {
-    if (strncmp(*at, "PYTHON", 6) == 0) return 0;
+    /* `time` was initialised with the zone of the image. */
+    if (strncmp(*at, "PYTHON", 6) == 0 || strncmp(*at, "TZ=", 3) == 0) return 0;
   }
   const char* name = setlocale(LC_CTYPE, "");
   return name && strcmp(name, LOCALE) == 0;
@@ -318,15 +320,6 @@ static int set_user(void) {
   return !exists;
 }
 
-static void set_clock(void) {
-  if (!getenv("TZ") && access("/etc/localtime", F_OK) != 0) return;
-  PyObject* module = PyImport_ImportModule("time");
-  PyObject* done = module ? PyObject_CallMethod(module, "tzset", NULL) : NULL;
-  require(done != NULL, "the time zone");
-  Py_DECREF(done);
-  Py_DECREF(module);
-}
-
 static int go_on(int argc, char** argv, char** envp) {
   struct job job;
   char path[64];
@@ -346,7 +339,6 @@ static int go_on(int argc, char** argv, char** envp) {
   set_executable(config, argv[0], path);
   set_run(config, &job, argv);
   set_arguments(config, &job, argc, argv);
-  set_clock();
   PyOS_setsig(SIGPIPE, SIG_IGN);
   PyOS_setsig(SIGXFSZ, SIG_IGN);
   PyOS_setsig(SIGINT, on_interrupt);
@@ -356,5 +348,5 @@ static int go_on(int argc, char** argv, char** envp) {
 }
 
 int main(int argc, char** argv) {
-  return cordon_freezes() ? freeze() : Py_BytesMain(argc, argv);
+  return argc == 1 && cordon_freezes() ? freeze() : Py_BytesMain(argc, argv);
 }

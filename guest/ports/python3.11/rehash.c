@@ -101,7 +101,6 @@ static struct list simple_keys;   /* PyDictKeysObject, all of whose keys are str
 static struct list other_keys;    /* those with keys whose hash is made of others' */
 static struct list simple_sets;
 static struct list other_sets;
-static struct list ordered;       /* collections.OrderedDict */
 
 static void append(struct list* list, void* item) {
   if (list->count == list->capacity) {
@@ -301,22 +300,6 @@ static void add_set(PySetObject* set) {
   append(simple ? &simple_sets : &other_sets, set);
 }
 
-/* --- collections.OrderedDict: its nodes, as in Objects/odictobject.c, repeat the hash --- */
-
-struct node {
-  PyObject* key;
-  Py_hash_t hash;
-  struct node *next, *previous;
-};
-struct ordered {
-  PyDictObject dict;
-  struct node* first;
-};
-
-static void rehash_ordered(struct ordered* dict) {
-  for (struct node* node = dict->first; node; node = node->next) node->hash = new_hash(node->key, node->hash);
-}
-
 /* --- finding --- */
 
 static void add_string(PyObject* object) {
@@ -340,7 +323,7 @@ static void add_object(PyObject* object) {
     add_string(object);
   } else if (PyDict_Check(object)) {
     add_keys(((PyDictObject*)object)->ma_keys);
-    if (PyODict_Check(object)) append(&ordered, object);
+    if (PyODict_Check(object)) fail("it has an object of type", "collections.OrderedDict"); /* repeats hashes in its nodes */
   } else if (PyAnySet_Check(object)) {
     add_set((PySetObject*)object);
   } else if (PyType_Check(object)) {
@@ -374,7 +357,7 @@ void rehash_prepare(void) {
     if (object) add_object(object);
   }
   add_static_strings();
-  struct list* const lists[] = {&strings, &simple_keys, &other_keys, &simple_sets, &other_sets, &ordered};
+  struct list* const lists[] = {&strings, &simple_keys, &other_keys, &simple_sets, &other_sets};
   for (size_t i = 0; i < sizeof lists / sizeof *lists; ++i) sort_unique(lists[i]);
   fprintf(stderr, "python: %u blocks, %u strings, %u + %u dictionaries, %u + %u sets are rehashed\n", block_count,
           strings.count, simple_keys.count, other_keys.count, simple_sets.count, other_sets.count);
@@ -396,5 +379,4 @@ void rehash(void) {
   /* From here on attributes and globals are found. */
   for (uint32_t i = 0; i < other_sets.count; ++i) rehash_set((PySetObject*)other_sets.items[i]);
   for (uint32_t i = 0; i < other_keys.count; ++i) rehash_keys((PyDictKeysObject*)other_keys.items[i]);
-  for (uint32_t i = 0; i < ordered.count; ++i) rehash_ordered((struct ordered*)ordered.items[i]);
 }
