@@ -313,7 +313,7 @@ def build(output, names):
         print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
     ports = load_ports(names, toolchain)
     build_ports(ports)
-    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", HERE / "build.py"), *[port.key for port in ports])
+    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", FREEZE, HERE / "build.py"), *[port.key for port in ports])
     stamp_file = output / ".stamp"
     if not stamp_file.is_file() or stamp_file.read_text() != stamp:
         stamp_file.unlink(missing_ok=True)
