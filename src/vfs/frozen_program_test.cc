@@ -83,7 +83,8 @@ TEST_F(FrozenProgramTest, MorePagesThanThereAreIsRefused) {
 }
 
 TEST_F(FrozenProgramTest, UnknownKindsAreRefused) {
-  runs_[0].kind = static_cast<FrozenRun::Kind>(3);
+  const uint32_t unknown = FrozenRun::kData + 1;
+  memcpy(&runs_[0].kind, &unknown, sizeof unknown);
   EXPECT_FALSE(Opens());
 }
 
