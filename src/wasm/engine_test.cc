@@ -132,7 +132,16 @@ TEST_P(EngineTest, WhatMemoryAndNumbersDoNotHoldCannotBeFrozen) {
   EXPECT_EQ(WhyNotFrozen(Add("(module (global (mut funcref) (ref.null func)))"), &text),
             "it has a global variable that is a reference");
   EXPECT_EQ(WhyNotFrozen(Add("(module (memory 1) (data \"abc\"))"), &text),
-            "it has passive data segments");
+            "it has data segments that it may still copy");
+}
+
+TEST_P(EngineTest, SegmentsThatWereDroppedDoNotKeepFromBeingFrozen) {
+  LoadedInstance* instance = Add(R"((module (memory 1) (data $d "abc")
+    (func (export "run") data.drop $d)))");
+  std::vector<uint64_t> slots;
+  ASSERT_EQ(Call(instance, "run", &slots), TrapCode::kNone);
+  ErrorText text;
+  EXPECT_EQ(WhyNotFrozen(instance, &text), "");
 }
 
 TEST_P(EngineTest, AFrozenInstanceHasItsGlobalsAndItsMemory) {

@@ -338,13 +338,12 @@ bool CanBeFrozen(const Context* context, ErrorText* reason) {
           view.header->imported_memories + view.header->imported_tags !=
       0)
     return refuse("it imports more than functions");
-  if (view.Is(kUsesThreads)) return refuse("it uses threads");
   for (const GlobalRecord& global : view.globals) {
     if (global.is_mutable != 0 && IsReference(global.type))
       return refuse("it has a global variable that is a reference");
   }
-  for (const DataRecord& segment : view.data) {
-    if (segment.mode != SegmentMode::kActive) return refuse("it has passive data segments");
+  for (size_t i = 0; i < view.data.size(); ++i) {
+    if (context->dropped_data[i] == 0) return refuse("it has data segments that it may still copy");
   }
   // Every element as its segment says, and the others null.
   uint64_t expected = 0;
