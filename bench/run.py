@@ -5,6 +5,7 @@ Timings on shared machines are noisy: rows alternate between us and the peer, an
 Peers that are not installed are left out with a note. Nothing here decides whether a test passes.
 """
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -95,7 +96,7 @@ def prepared(key, prepare, script, goal, title):
     """Like row_script, with a preparation that is not timed; both in a folder of their own."""
     with tempfile.TemporaryDirectory() as folder:
         def run(shell, place):
-            text = (f'cd {place} && {{ {prepare}; }} && for i in 1 2 3 4; do start=${{EPOCHREALTIME/./}}; {script}; '
+            text = (f'mkdir -p {place}/w && cd {place}/w && {{ {prepare}; }} && for i in 1 2 3 4; do start=${{EPOCHREALTIME/./}}; {script}; '
                     f'end=${{EPOCHREALTIME/./}}; echo $((end - start)) >&2; done')
             done = subprocess.run([*shell, text], env=ENVIRONMENT, capture_output=True, text=True, check=True)
             return min(float(line) for line in done.stderr.split()) / 1e6
@@ -226,6 +227,49 @@ def row_engine(_):
     return "computing, geometric mean (rows above)", "", "gcc -O2", ours.split()[-1], "≤ 1.15", f"V8 {v8.split()[-1]}"
 
 
+def row_python(_):
+    """A set of programs of which each names itself and its seconds; the geometric mean of the ratios."""
+    program = str(ROOT / "bench/programs/python_set.py")
+
+    def figures(command):
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True)
+        return {name: float(seconds) for name, seconds in map(str.split, done.stdout.splitlines())}
+    runs = [(figures([CORDON, "run", "--python", program]), figures(["/usr/bin/python3", program])) for _ in range(3)]
+    ratios = {name: min(run[0][name] for run in runs) / min(run[1][name] for run in runs) for name in runs[0][0]}
+    mean = math.exp(sum(map(math.log, ratios.values())) / len(ratios))
+    each = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    return "Python, geometric mean", "", "the distribution's python3", f"{mean:.2f}", "≤ 1.8", each
+
+
+def row_python_start(_):
+    ours, native = compare(lambda: wall([CORDON, "run", "--", "python3", "-c", "print(1)"]),
+                           lambda: wall(["/usr/bin/python3", "-c", "print(1)"]), 20)
+    return "python3 -c 'print(1)', whole process", f"{ours * 1e3:.1f} ms", f"native {native * 1e3:.1f} ms", f"{ours / native:.2f}", ""
+
+
+def row_git(_):
+    prepare = ("git init -q -b main . && { for ((i = 1; i <= 2000; i++)); do printf 'commit refs/heads/main\\ncommitter A <a@example.org> "
+               "%d +0000\\ndata 9\\nchange %d\\nM 644 inline f%d\\ndata 5\\n%04d\\n\\n' $((1700000000 + i)) $((i % 10)) $((i % 50)) $i; done; } | "
+               "git fast-import --quiet")
+    return prepared("git", prepare, "git log --stat >log", 1.5, "git log --stat over 2000 commits")
+
+
+def row_archive(_):
+    prepare = "mkdir d && for i in {1..100}; do seq $((i * 1000000)) $((i * 1000000 + 110000)) | head -c 1000000 >d/$i; done"
+    return prepared("archive", prepare, "tar -cf - d | zstd -q -3 -T1 >d.tar.zst", 1.5, "tar and zstd of 100 MB")
+
+
+def row_sqlite(_):
+    script = ("rm -f t.db; sqlite3 t.db 'create table t(a integer primary key, b text); with recursive n(i) as (select 1 union all "
+              "select i + 1 from n where i < 1000000) insert into t select i, i * 7919 from n; select count(*), sum(b) from t' >result")
+    return prepared("sqlite", ":", script, 1.5, "sqlite3, a million inserts")
+
+
+def row_jq(_):
+    prepare = "seq 1 520000 | awk '{ printf \"{\\\"id\\\": %d, \\\"name\\\": \\\"item %d\\\", \\\"values\\\": [%d, 2.5, null, true], \\\"o\\\": {\\\"k\\\": \\\"v\\\"}}\\n\", $1, $1 % 100, $1 * 7 }' | head -c 50000000 | sed '$d' >big.json"
+    return prepared("jq", prepare, "jq -c 'select(.values[0] % 3 == 0) | {id, n: .name}' big.json >out.json", 1.5, "jq over 50 MB")
+
+
 ROWS = {
     "live-true": row_live_true,
     "run-true": row_run_true,
@@ -242,6 +286,12 @@ ROWS = {
     "pipe": row_pipe,
     "cores": row_cores,
     "idle": row_idle,
+    "python": row_python,
+    "python-start": row_python_start,
+    "git": row_git,
+    "archive": row_archive,
+    "sqlite": row_sqlite,
+    "jq": row_jq,
 }
 
 

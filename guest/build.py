@@ -91,6 +91,14 @@ def recipe_value(recipe, name):
     return found.group(1)
 
 
+def recipe_pin(recipe):
+    """The hash of the .dsc, or ((hash, name)…) of each file where the recipe pins those."""
+    files = re.search(r'^files_sha256="\n(.*?)"$', recipe.read_text(), re.M | re.S)
+    if files:
+        return tuple(tuple(line.split()) for line in files.group(1).splitlines())
+    return recipe_value(recipe, "dsc_sha256")
+
+
 def recipe_needs(recipe):
     found = re.search(r'^needs="([^"]*)"$', recipe.read_text(), re.M)
     return found.group(1).split() if found else []
@@ -150,7 +158,7 @@ class Port:
         self.toolchain = toolchain
         self.needs = needs
         self.version = recipe_value(self.recipe, "version")
-        self.pin = recipe_value(self.recipe, "dsc_sha256")
+        self.pin = recipe_pin(self.recipe)
         parts = [self.recipe.parent, HERE / "ports/port.sh", HERE / "ports/config.site"]
         if "$FREEZE" in self.recipe.read_text():
             parts.append(FREEZE)
@@ -167,8 +175,7 @@ class Port:
         self.log.write_text("")
         with tempfile.TemporaryDirectory(dir=CACHE) as work_name:
             work = pathlib.Path(work_name)
-            dsc = sources.fetch(CACHE, self.name, self.version, self.pin)
-            if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(work / "source")], self.log) != 0:
+            if run_logged(["dpkg-source", "--no-check", "-x", str(self.fetch()), str(work / "source")], self.log) != 0:
                 fail_with_log(f"unpacking {self.name}", self.log)
             for need in self.all_needs():
                 copy_stage(need.path / "library", work / "libraries")
@@ -184,6 +191,10 @@ class Port:
             self.check(work / "stage")
             publish(work / "stage", self.path)
         return time.monotonic() - begin
+
+    def fetch(self):
+        fetch = sources.fetch_files if isinstance(self.pin, tuple) else sources.fetch
+        return fetch(CACHE, self.name, self.version, self.pin)
 
     def all_needs(self):
         """What it needs and what that needs: a static library is linked with those that it stands on."""
@@ -267,13 +278,31 @@ def assemble(ports, output):
     doc = rootfs / "usr/share/doc/musl"
     doc.mkdir(parents=True)
     shutil.copy(ports[0].toolchain.path / "COPYRIGHT.musl", doc / "copyright")
-    manifest = json.dumps({"programs": programs(rootfs)}, indent=1) + "\n"
+    manifest = json.dumps({"programs": programs(rootfs), "ports": [described(port) for port in ports]}, indent=1) + "\n"
     final = output / "rootfs"
     if final.is_dir():
         shutil.rmtree(final)
     rootfs.rename(final)
     (output / "manifest.json").write_text(manifest)
     return manifest.count('"module"')
+
+
+def described(port):
+    """What docs/userland.md says of a port; its notices are in the root file system, in usr/share/doc/NAME/copyright."""
+    folder = port.path / "rootfs/usr/bin"
+    return {"name": port.name, "version": port.version, "source": port.pin,
+            "programs": sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [],
+            "licence": licence(port.path / "rootfs/usr/share/doc" / port.name / "copyright")}
+
+
+def licence(copyright_file):
+    """The licence of the source as a whole, by its short name; empty where the notices are not machine-readable."""
+    stanzas = re.split(r"\n\s*\n", copyright_file.read_text(errors="replace"))
+    for stanza in stanzas:
+        whole = re.search(r"^Files:\s*\*\s*$", stanza, re.M) and re.search(r"^License:[ \t]*(\S.*)$", stanza, re.M)
+        if whole:
+            return whole.group(1)
+    return ""
 
 
 def is_module(path):

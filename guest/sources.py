@@ -2,7 +2,8 @@
 
 The system's own apt is only read: its `deb` entries give the places, repeated here as `deb-src` entries in private
 lists, so that it works for any user and for any mirror. Trust rests on the pin: the recipe holds the SHA-256 of the
-.dsc, and the .dsc those of its files.
+.dsc, and the .dsc those of its files. Where a mirror has the files and not their .dsc, the recipe holds the SHA-256 of each
+file (as the distribution's signed index has them), and a .dsc is written from those.
 """
 
 import hashlib
@@ -84,6 +85,49 @@ def apt_run(command, environment, folder):
         raise SourceError(f"{' '.join(command)}:\n{done.stdout}{done.stderr}")
 
 
+def apt_environment(cache):
+    if not list((cache / "apt/lists").glob("*Sources*")):
+        return private_apt(cache)
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(cache / "apt/apt.conf"), "LC_ALL": "C.UTF-8"}
+
+
+def download(cache, package, version, folder):
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    apt_run(["apt-get", "source", "-q", "--download-only", f"{package}={version}"], apt_environment(cache), folder)
+
+
+def offered(package, environment):
+    """(version, suite) of each version of a source package that the distribution offers, newest first."""
+    done = subprocess.run(["apt-cache", "madison", package], env=environment, capture_output=True, text=True, check=True)
+    rows = [[part.strip() for part in line.split("|")] for line in done.stdout.splitlines()]
+    return [(row[1], row[2].split()[1]) for row in rows if row[0] == package and row[2].endswith("Sources")]
+
+
+def fetch_files(cache, package, version, pins):
+    """As fetch(), from the (SHA-256, name) of each file of the package; a version shares files with others."""
+    folder = cache / "sources" / f"{package}-{hashlib.sha256(repr(pins).encode()).hexdigest()[:16]}"
+    dsc = folder / "pinned.dsc"
+    with _lock:
+        if dsc.is_file():
+            return dsc
+        folder.mkdir(parents=True, exist_ok=True)
+        reasons = []
+        for candidate, _ in offered(package, apt_environment(cache)):
+            try:
+                apt_run(["apt-get", "source", "-q", "--download-only", f"{package}={candidate}"], apt_environment(cache), folder)
+            except SourceError as error:  # it may be of a file that is not needed
+                reasons.append(str(error))
+        for pin, name in pins:
+            if not (folder / name).is_file() or sha256_of(folder / name) != pin:
+                raise SourceError(f"{package} {version}: {name} is absent or does not have the pinned hash {pin}\n" +
+                                  "\n".join(reasons))
+        files = [(hashlib.md5((folder / name).read_bytes()).hexdigest(), (folder / name).stat().st_size, name) for _, name in pins]
+        dsc.write_text(f"Format: 3.0 (quilt)\nSource: {package}\nBinary: {package}\nVersion: {version}\nFiles:\n" +
+                       "".join(f" {md5} {size} {name}\n" for md5, size, name in files))
+        return dsc
+
+
 def fetch(cache, package, version, pin):
     """Returns the path of the .dsc of `package`, with its files beside it, all verified."""
     folder = cache / "sources" / f"{package}-{pin[:16]}"
@@ -91,13 +135,7 @@ def fetch(cache, package, version, pin):
     with _lock:
         if complete(folder, dsc_name, pin):
             return folder / dsc_name
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(cache / "apt/apt.conf"),
-                       "LC_ALL": "C.UTF-8"}
-        if not list((cache / "apt/lists").glob("*Sources*")):
-            environment = private_apt(cache)
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        apt_run(["apt-get", "source", "-q", "--download-only", f"{package}={version}"], environment, folder)
+        download(cache, package, version, folder)
         if not complete(folder, dsc_name, pin):
             raise SourceError(f"{package} {version}: what was fetched does not have the pinned hash {pin}")
         return folder / dsc_name

@@ -31,6 +31,7 @@ def suite_files():
 FAST = [
     ("formatting", ["scripts/check_style.py", "format"]),
     ("documents", ["scripts/document_wasi.py", "check"]),
+    ("userland document", ["scripts/document_userland.py", "check"]),
     ("policy documents", ["scripts/document_policy.py", "check"]),
     ("unit tests", ctest("fast")),
     ("cases", ["tests/run_cases.py", "fast"]),

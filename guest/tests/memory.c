@@ -54,6 +54,44 @@ static void maps(void) {
   printf("malloc of 2 GiB: %s\n", malloc(0x80000000u) ? "given" : strerror(errno));
 }
 
+// Memory that was given back is zero when it comes again, and no two areas share any.
+static void reuse(void) {
+  enum { kSlots = 24, kRounds = 4000, kPage = 4096 };
+  struct {
+    unsigned char* area;
+    unsigned pages;
+  } slots[kSlots] = {0};
+  unsigned random = 1, dirty = 0, mixed = 0, failed = 0;
+  for (unsigned round = 0; round < kRounds; round++) {
+    random = random * 1103515245u + 12345u;
+    unsigned slot = random >> 16 & 0xff, pages = 1 + (random >> 24) % 60, mark = 1 + slot % kSlots;
+    slot %= kSlots;
+    if (slots[slot].area == NULL) {
+      unsigned char* area =
+          mmap(NULL, pages * kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+      if (area == MAP_FAILED) {
+        failed++;
+        continue;
+      }
+      for (unsigned i = 0; i < pages * kPage; i += 64) dirty += area[i] != 0;
+      memset(area, (int)mark, pages * kPage);
+      slots[slot].area = area;
+      slots[slot].pages = pages;
+      continue;
+    }
+    for (unsigned i = 0; i < slots[slot].pages * kPage; i += 64) mixed += slots[slot].area[i] != mark;
+    if (random % 5 == 0) failed += mprotect(slots[slot].area, kPage, PROT_READ) != 0;
+    if (random % 7 == 0 && slots[slot].pages > 2) {  // in two pieces
+      failed += munmap(slots[slot].area, kPage) != 0;
+      failed += munmap(slots[slot].area + kPage, (slots[slot].pages - 1) * kPage) != 0;
+    } else {
+      failed += munmap(slots[slot].area, slots[slot].pages * kPage) != 0;
+    }
+    slots[slot].area = NULL;
+  }
+  printf("reuse: dirty %u, mixed %u, failed %u\n", dirty, mixed, failed);
+}
+
 static void file_maps(void) {
   char path[] = "/tmp/map.XXXXXX";
   int fd = mkstemp(path);
@@ -124,6 +162,7 @@ static void numbers(void) {
 int main(void) {
   jumps();
   maps();
+  reuse();
   file_maps();
   polls();
   times();

@@ -9,6 +9,7 @@
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "kernel/page_set.h"
 #include "kernel/process.h"
 
 namespace cordon::kernel {
@@ -17,11 +18,16 @@ namespace {
 using layout::kPageBytes;
 // The last 64 KiB of the 4 GiB never exist, so that no 32-bit length or end wraps.
 constexpr uint32_t kPages = 0xffff0000u / kPageBytes;
-constexpr uint32_t kWordBits = 64;
+// A process keeps this many pages that it gave back, zeroed when they are taken again: allocators
+// give back and take the same few over and over, and each time the host would fault them in anew.
+constexpr uint32_t kKeptPages = 512;
 
 // Private memory of a process: a fork copies it with everything else.
-uint64_t present[(kPages + kWordBits - 1) / kWordBits];
-uint32_t end_page = 0;    // beyond the highest present page
+PageSet<kPages> present;
+PageSet<kPages> kept;   // not present, but readable, writable and charged
+PageSet<kPages> plain;  // present, readable and writable, and never anything else
+uint32_t kept_count = 0;
+uint32_t end_page = 0;    // beyond the highest present or kept page
 uint32_t first_free = 0;  // no page below it is free
 wasm::Memory memory;
 // Pages of a frozen program's file: given back they would show the file again instead of zeros.
@@ -34,23 +40,6 @@ uint64_t AddressOf(uint32_t page) {
 uint32_t PageCount(uint32_t bytes) {
   return static_cast<uint32_t>((uint64_t{bytes} + kPageBytes - 1) / kPageBytes);
 }
-bool IsPresent(uint32_t page) {
-  return (present[page / kWordBits] >> (page % kWordBits) & 1) != 0;
-}
-
-void SetPresent(uint32_t page, uint32_t count, bool value) {
-  for (uint32_t i = page; i < page + count; ++i) {
-    const uint64_t bit = uint64_t{1} << (i % kWordBits);
-    present[i / kWordBits] = value ? present[i / kWordBits] | bit : present[i / kWordBits] & ~bit;
-  }
-}
-
-uint32_t CountPresent(uint32_t page, uint32_t count) {
-  uint32_t found = 0;
-  for (uint32_t i = page; i < page + count; ++i) found += IsPresent(i) ? 1 : 0;
-  return found;
-}
-
 platform::Access AccessOf(uint32_t protection) {
   if ((protection & PROT_WRITE) != 0) return platform::Access::kReadWrite;
   return (protection & (PROT_READ | PROT_EXEC)) != 0 ? platform::Access::kRead
@@ -66,19 +55,29 @@ void UpdateSize() {
 
 // `count` free pages in a row, or kPages.
 uint32_t FindFree(uint32_t count) {
-  while (first_free < kPages && IsPresent(first_free)) ++first_free;
-  uint32_t run = 0;
-  for (uint32_t page = first_free; page < kPages; ++page) {
-    if (page >= end_page) return kPages - page + run >= count ? page - run : kPages;
-    run = IsPresent(page) ? 0 : run + 1;
-    if (run == count) return page + 1 - count;
+  first_free = present.NextAbsent(first_free, kPages);
+  uint32_t start = first_free;
+  while (start <= kPages - count) {
+    const uint32_t stop = present.NextMember(start, start + count);
+    if (stop == start + count) return start;
+    start = present.NextAbsent(stop, kPages);
   }
   return kPages;
 }
 
-bool Charge(uint64_t pages) {
-  if (!ChargePages(pages)) return false;
-  Current().committed_pages += pages;
+// Counts against the limit, without a word about it if it is met.
+bool TryCharge(uint64_t pages) {
+  Kernel& kernel = TheKernel();
+  const uint64_t limit = kernel.control->limits.memory_bytes / kPageBytes;
+  const uint64_t now = kernel.committed_pages.fetch_add(pages, std::memory_order_relaxed) + pages;
+  if (now > limit) {
+    kernel.committed_pages.fetch_sub(pages, std::memory_order_relaxed);
+    return false;
+  }
+  uint64_t peak = kernel.committed_peak.load(std::memory_order_relaxed);
+  while (now > peak &&
+         !kernel.committed_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
+  }
   return true;
 }
 
@@ -87,17 +86,8 @@ void Uncharge(uint64_t pages) {
   Current().committed_pages -= pages;
 }
 
-// Makes free pages present, zeroed.
-int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
-  if (!Charge(count)) return -ENOMEM;
-  if (!platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, access)) {
-    Uncharge(count);
-    return -ENOMEM;
-  }
-  SetPresent(page, count, true);
-  end_page = std::max(end_page, page + count);
-  UpdateSize();
-  return 0;
+void LowerEnd() {
+  while (end_page > 0 && !present.Has(end_page - 1) && !kept.Has(end_page - 1)) --end_page;
 }
 
 bool MayBeFrozen(uint32_t page, uint32_t count) {
@@ -117,14 +107,79 @@ void Empty(uint32_t page, uint32_t count, platform::Access access) {
   if (access == platform::Access::kNone) (void)platform::Protect(AddressOf(page), bytes, access);
 }
 
-void Drop(uint32_t page, uint32_t count) {
-  const uint32_t gone = CountPresent(page, count);
-  if (gone == 0) return;
+// Gives pages to the host, which the guest gave back before or does now.
+void Discard(uint32_t page, uint32_t count) {
   Empty(page, count, platform::Access::kNone);
-  SetPresent(page, count, false);
-  Uncharge(gone);
+  const uint32_t were_kept = kept.Count(page, count);
+  Uncharge(present.Count(page, count) + were_kept);
+  kept_count -= were_kept;
+  present.Remove(page, count);
+  kept.Remove(page, count);
+}
+
+void DiscardKept() {
+  while (kept_count > 0) {
+    const uint32_t page = kept.NextMember(0, end_page);
+    Discard(page, kept.NextAbsent(page, end_page) - page);
+  }
+  LowerEnd();
+}
+
+// Takes the kept pages of a range out of the set, zeroed; returns how many there were.
+uint32_t TakeKept(uint32_t page, uint32_t count) {
+  if (kept_count == 0) return 0;
+  uint32_t taken = 0;
+  for (uint32_t at = kept.NextMember(page, page + count); at < page + count;) {
+    const uint32_t stop = kept.NextAbsent(at, page + count);
+    memset(reinterpret_cast<void*>(AddressOf(at)), 0, uint64_t{stop - at} * kPageBytes);
+    taken += stop - at;
+    at = kept.NextMember(stop, page + count);
+  }
+  kept.Remove(page, count);
+  kept_count -= taken;
+  return taken;
+}
+
+// Makes free pages present, zeroed.
+int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
+  uint32_t fresh = count - kept.Count(page, count);
+  bool is_charged = TryCharge(fresh);
+  if (!is_charged) {
+    DiscardKept();
+    fresh = count;
+    is_charged = ChargePages(fresh);
+  }
+  if (!is_charged) return -ENOMEM;
+  Current().committed_pages += fresh;
+  const uint32_t taken = TakeKept(page, count);
+  const bool is_plain = access == platform::Access::kReadWrite;
+  if ((taken < count || !is_plain) &&
+      !platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, access)) {
+    Uncharge(count);
+    return -ENOMEM;
+  }
+  present.Add(page, count);
+  if (is_plain)
+    plain.Add(page, count);
+  else
+    plain.Remove(page, count);
+  end_page = std::max(end_page, page + count);
+  UpdateSize();
+  return 0;
+}
+
+void Drop(uint32_t page, uint32_t count) {
+  const uint32_t gone = present.Count(page, count);
+  if (gone == 0) return;
   first_free = std::min(first_free, page);
-  while (end_page > 0 && !IsPresent(end_page - 1)) --end_page;
+  if (gone == count && kept_count + count <= kKeptPages && plain.Count(page, count) == count) {
+    present.Remove(page, count);
+    kept.Add(page, count);
+    kept_count += count;
+    return;
+  }
+  Discard(page, count);
+  LowerEnd();
 }
 
 bool InRange(uint32_t address, uint32_t length) {
@@ -135,19 +190,9 @@ bool InRange(uint32_t address, uint32_t length) {
 }  // namespace
 
 bool ChargePages(uint64_t pages) {
-  Kernel& kernel = TheKernel();
-  const uint64_t limit = kernel.control->limits.memory_bytes / kPageBytes;
-  const uint64_t now = kernel.committed_pages.fetch_add(pages, std::memory_order_relaxed) + pages;
-  if (now > limit) {
-    kernel.committed_pages.fetch_sub(pages, std::memory_order_relaxed);
-    MeetLimit(control::kLimitMemory);
-    return false;
-  }
-  uint64_t peak = kernel.committed_peak.load(std::memory_order_relaxed);
-  while (now > peak &&
-         !kernel.committed_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
-  }
-  return true;
+  if (TryCharge(pages)) return true;
+  MeetLimit(control::kLimitMemory);
+  return false;
 }
 
 void ReturnPages(uint64_t pages) {
@@ -170,8 +215,9 @@ bool EmptyMemory(uint64_t charge, uint32_t max_pages) {
                                             platform::Access::kNone)) {
     return false;
   }
-  memset(present, 0, (end_page + 7) / 8);
-  end_page = first_free = frozen_first = frozen_end = 0;
+  present.Remove(0, end_page);
+  kept.Remove(0, end_page);
+  end_page = first_free = kept_count = frozen_first = frozen_end = 0;
   memory = {};
   memory.base = reinterpret_cast<std::byte*>(layout::kMemory);
   memory.max_bytes =
@@ -200,7 +246,8 @@ bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
   memory.size_bytes = bytes;
   if (count == 0) return true;
   if (!platform::Protect(layout::kMemory, bytes, platform::Access::kReadWrite)) return false;
-  SetPresent(0, count, true);
+  present.Add(0, count);
+  plain.Add(0, count);
   end_page = first_free = count;
   return true;
 }
@@ -224,7 +271,11 @@ bool ThawMemory(const vfs::FrozenProgram& frozen, const std::byte* pages, uint32
       frozen_first = std::min(frozen_first, run.first);
       frozen_end = run.first + run.count;
     }
-    SetPresent(run.first, run.count, true);
+    present.Add(run.first, run.count);
+    if (run.kind == vfs::FrozenRun::kZero)
+      plain.Add(run.first, run.count);
+    else
+      plain.Remove(run.first, run.count);
     end_page = run.first + run.count;
   }
   UpdateSize();
@@ -236,7 +287,7 @@ uint32_t EndOfPages() {
 }
 
 bool PageExists(uint32_t page) {
-  return page < end_page && IsPresent(page);
+  return page < end_page && present.Has(page);
 }
 
 int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_t flags) {
@@ -246,7 +297,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
   uint32_t page = address / kPageBytes;
   if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
     if (!InRange(address, length)) return -EINVAL;
-    if ((flags & MAP_FIXED_NOREPLACE) != 0 && CountPresent(page, count) > 0) return -EEXIST;
+    if ((flags & MAP_FIXED_NOREPLACE) != 0 && present.Count(page, count) > 0) return -EEXIST;
     Drop(page, count);
   } else {
     page = FindFree(count);
@@ -267,12 +318,12 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   const uint32_t page = address / kPageBytes;
   const uint32_t old_count = PageCount(old_length);
   const uint32_t new_count = PageCount(new_length);
-  if (CountPresent(page, old_count) != old_count) return -EFAULT;
+  if (present.Count(page, old_count) != old_count) return -EFAULT;
   if (new_count <= old_count) {
     if (new_count < old_count) Drop(page + new_count, old_count - new_count);
     return address;
   }
-  if (CountPresent(page + old_count, new_count - old_count) == 0) {
+  if (present.Count(page + old_count, new_count - old_count) == 0) {
     const int32_t error =
         Add(page + old_count, new_count - old_count, platform::Access::kReadWrite);
     return error != 0 ? error : int64_t{address};
@@ -293,7 +344,8 @@ int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection) {
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
   const uint32_t count = PageCount(length);
-  if (CountPresent(page, count) != count) return -ENOMEM;
+  if (present.Count(page, count) != count) return -ENOMEM;
+  plain.Remove(page, count);
   return platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, AccessOf(protection))
              ? 0
              : -ENOMEM;
@@ -303,7 +355,7 @@ int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {
   if (length == 0) return 0;
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
-  if (advice == MADV_DONTNEED && CountPresent(page, PageCount(length)) == PageCount(length)) {
+  if (advice == MADV_DONTNEED && present.Count(page, PageCount(length)) == PageCount(length)) {
     Empty(page, PageCount(length), platform::Access::kReadWrite);
   }
   return 0;

@@ -35,13 +35,17 @@ link_options() {
 build() {
   export READELF=llvm-readelf-19 PKG_CONFIG=false
   unset LIBRARY # its makefile means something else by it
-  gnu_configure --with-build-python=/usr/bin/python3.11 --enable-ipv6 --with-pymalloc --without-ensurepip \
+  # As on machines of 64 bits, whose arithmetic this one has; linked as a whole, so that the interpreter's small functions
+  # come into those that call them.
+  CFLAGS="-O3 -w -flto=thin -DUSE_LARGE_ARENAS -DUSE_LARGE_POOLS"
+  gnu_configure --with-build-python=/usr/bin/python3.11 --enable-big-digits=30 --enable-ipv6 --with-pymalloc --without-ensurepip \
     --disable-test-modules --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
-    ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
+    ax_cv_c_float_words_bigendian=no ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
   static_modules >Modules/Setup.local
   gnu_make Makefile Modules/config.c
   sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built
   freezing_main
+  # Nothing is loaded into it that would need its names, which the option would export.
   gnu_make python LINKFORSHARED="$(link_options | tr '\n' ' ')"
   make pybuilddir.txt
 }
