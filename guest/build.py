@@ -26,6 +26,7 @@ import time
 import sources
 
 HERE = pathlib.Path(__file__).resolve().parent
+FREEZE = HERE / "freeze"
 SYSCALLS = HERE.parent / "src/kernel/syscalls.def"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cordon/guest"
 # Ports are built two at a time, so that one's configure, which is sequential, overlaps with another's make.
@@ -158,8 +159,10 @@ class Port:
         self.needs = needs
         self.version = recipe_value(self.recipe, "version")
         self.pin = recipe_pin(self.recipe)
-        self.key = digest(toolchain.key, self.pin, *[need.key for need in needs],
-                          tree_digest(self.recipe.parent, HERE / "ports/port.sh", HERE / "ports/config.site"))
+        parts = [self.recipe.parent, HERE / "ports/port.sh", HERE / "ports/config.site"]
+        if "$FREEZE" in self.recipe.read_text():
+            parts.append(FREEZE)
+        self.key = digest(toolchain.key, self.pin, *[need.key for need in needs], tree_digest(*parts))
         self.path = CACHE / "ports" / f"{name}-{self.key[:32]}"
         self.log = CACHE / "logs" / f"{name}.log"
 
@@ -181,7 +184,7 @@ class Port:
                 "LC_ALL": "C.UTF-8", "PORT": self.name, "RECIPE": str(self.recipe), "SOURCE": str(work / "source"),
                 "BUILD": str(work / "build"), "STAGE": str(work / "stage/rootfs"),
                 "LIBRARY": str(work / "stage/library"), "CORDON_WORK": str(work),
-                "CONFIG_SITE": str(HERE / "ports/config.site"),
+                "CONFIG_SITE": str(HERE / "ports/config.site"), "FREEZE": str(FREEZE),
             }
             if run_logged(["nice", "-n", "5", "bash", str(HERE / "ports/port.sh")], self.log, env=environment) != 0:
                 fail_with_log(f"building {self.name}", self.log)
@@ -339,7 +342,7 @@ def build(output, names):
         print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
     ports = load_ports(names, toolchain)
     build_ports(ports)
-    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", HERE / "build.py"), *[port.key for port in ports])
+    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", FREEZE, HERE / "build.py"), *[port.key for port in ports])
     stamp_file = output / ".stamp"
     if not stamp_file.is_file() or stamp_file.read_text() != stamp:
         stamp_file.unlink(missing_ok=True)

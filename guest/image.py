@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""image.py ROOTFS COMPILER MKIMAGE OUT: compiles every program of the tree and packs tree and objects into the userland image.
+"""image.py ROOTFS COMPILER MKIMAGE CORDON OUT: compiles every program of the tree and packs tree and objects into the userland
+image. Programs that can be frozen (guest/freeze) are run in a sandbox of that image, and it is packed again with what they wrote.
 
 Objects are cached by the hashes of module and compiler in $XDG_CACHE_HOME/cordon/userland.
 """
@@ -36,7 +37,18 @@ def compiled(path, rootfs, compiler, compiler_hash):
     return cached
 
 
-def main(rootfs, compiler, mkimage, out):
+def freeze(paths, rootfs, folder, cordon, image):
+    """Those that export where they go on."""
+    for path in paths:
+        if b"__cordon_resume" not in path.read_bytes():
+            continue
+        name = str(path.relative_to(rootfs))
+        print(f"freezing {name}", flush=True)
+        frozen = pathlib.Path(folder, name.replace("/", "%") + ".cwf")
+        subprocess.run([cordon, "freeze", "--userland", image, "-o", frozen, "/" + name], stdin=subprocess.DEVNULL, check=True)
+
+
+def main(rootfs, compiler, mkimage, cordon, out):
     rootfs = pathlib.Path(rootfs)
     CACHE.mkdir(parents=True, exist_ok=True)
     compiler_hash = hashlib.sha256(pathlib.Path(compiler).read_bytes()).digest()
@@ -46,6 +58,9 @@ def main(rootfs, compiler, mkimage, out):
         objects = pool.map(lambda path: compiled(path, rootfs, compiler, compiler_hash), paths)
         for path, cached in zip(paths, objects):
             shutil.copyfile(cached, pathlib.Path(folder, str(path.relative_to(rootfs)).replace("/", "%") + ".cwo"))
+        cold = pathlib.Path(folder, "userland.img")
+        subprocess.run([mkimage, rootfs, folder, cold], check=True, stdout=subprocess.DEVNULL)
+        freeze(paths, rootfs, folder, cordon, cold)
         subprocess.run([mkimage, rootfs, folder, out], check=True)
 
 

@@ -345,13 +345,50 @@ def guests_are_killed_at_random_from_outside(_, seconds=60):
     assert lived and ended, (lived, ended)
 
 
+def a_program_is_frozen_and_goes_on(folder):
+    """An image of its own, made as guest/image.py makes the userland's."""
+    objects, programs = folder / "objects", folder / "root/usr/bin"
+    for path in (objects, programs, folder / "root/home/user"):
+        path.mkdir(parents=True)
+    for tool in ("cordon", "cordon-template", "cordon-compile"):
+        shutil.copy(BUILD / tool, folder / tool)
+    shutil.copy(BUILD / "guest/tests/frozen.wasm", programs / "frozen")
+
+    def tool(*command, status=0):
+        done = subprocess.run(command, capture_output=True, timeout=60, env=environment())
+        equal(done.returncode, status)
+        return done
+
+    tool(folder / "cordon-compile", "--tier=fast", programs / "frozen", "-o", objects / "usr%bin%frozen.cwo")
+    tool(BUILD / "cordon-mkimage", folder / "root", objects, folder / "userland.img")
+    run = [folder / "cordon", "run", "--check-kernel", "--env", "X=1", "--", "frozen"]
+    equal(tool(*run, "a").stdout, b"from the beginning, 2 arguments, 1 starts\n")
+    for name in ("usr%bin%frozen.cwf", "again"):
+        tool(folder / "cordon", "freeze", "/usr/bin/frozen", "-o", objects / name)
+    equal((objects / "usr%bin%frozen.cwf").read_bytes() == (objects / "again").read_bytes(), True)
+    tool(BUILD / "cordon-mkimage", folder / "root", objects, folder / "userland.img")
+    for argument in (b"a", b"b"):
+        equal(tool(*run, argument, status=7).stdout, b"start 1, 2 arguments, " + argument + b", X=1, program frozen\n"
+              b"freezing is in the environment: 0 0\nkept: yes\ngiven back and taken again at its place, zero: yes\n"
+              b"no longer needed, zero: yes\na child wrote, 0, and the parent has: yes\n")
+    equal(tool(*run, "over").stdout, b"from the beginning, 2 arguments, 1 starts\n")
+    # A frozen form of another module is not packed, and neither is one that is cut.
+    whole = (objects / "usr%bin%frozen.cwf").read_bytes()
+    for damaged in (whole[:-4096], whole[:56] + b"x" + whole[57:], b"x" + whole[1:]):
+        (objects / "usr%bin%frozen.cwf").write_bytes(damaged)
+        tool(BUILD / "cordon-mkimage", folder / "root", objects, folder / "other.img", status=125)
+    # A program that does not know how to be frozen.
+    refused = tool(folder / "cordon", "freeze", "/usr/bin/nothing", "-o", folder / "x", status=125)
+    assert b"nothing" in refused.stderr, refused.stderr
+
+
 def guests_are_killed_for_some_seconds(folder):
     guests_are_killed_at_random_from_outside(folder, 5)
 
 
 FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, a_python_file_runs, doctor_says_what_works, a_slow_reader_gets_everything, the_host_kills_a_guest,
         the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, a_program_touches_few_shared_pages, an_ordinary_user_starts_one,
-        many_runs_at_once, a_damaged_cache_costs_a_compilation, guests_are_killed_for_some_seconds]
+        many_runs_at_once, a_damaged_cache_costs_a_compilation, a_program_is_frozen_and_goes_on, guests_are_killed_for_some_seconds]
 FULL = [damaged_modules_are_refused, a_large_module_is_compiled_well_for_the_next_time, guests_are_killed_at_random_from_outside]
 
 

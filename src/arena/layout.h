@@ -32,6 +32,9 @@ inline constexpr uint64_t kUserlandCode = 0x2710'0000'0000;
 // Code of modules that are not part of the image: written by the keeper, readable and executable
 // here.
 inline constexpr uint64_t kCodeWindow = 0x2720'0000'0000;
+// The frozen programs of the image, writable and private: exec moves what it starts from here into
+// linear memory, and what is left behind is the file's again.
+inline constexpr uint64_t kUserlandFrozen = 0x2730'0000'0000;
 // Private to a process: the instance (context, globals, tables) of the program that it runs.
 inline constexpr uint64_t kInstance = 0x2800'0000'0000;
 inline constexpr uint64_t kInstanceReserve = 4 * kGiB;

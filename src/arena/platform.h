@@ -31,6 +31,9 @@ enum class Access { kNone, kRead, kReadWrite };
 // Anonymous private memory at a fixed address, replacing what is there, zero-filled and with no
 // access by default.
 [[nodiscard]] bool MapPrivate(uint64_t address, uint64_t size, Access access);
+// Moves a private mapping of a file, page-aligned, over linear memory at `to`, copy on write, and
+// leaves the file as it is where it was. False: this host cannot; nothing was changed.
+[[nodiscard]] bool MoveFrozen(uint64_t from, uint64_t to, uint64_t size);
 // Takes the pages of private memory that will be written, in one call instead of a fault for each.
 // Only a hint.
 void Populate(uint64_t address, uint64_t size);

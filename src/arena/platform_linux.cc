@@ -96,6 +96,13 @@ bool MapPrivate(uint64_t address, uint64_t size, Access access) {
               0) == static_cast<long>(address);
 }
 
+bool MoveFrozen(uint64_t from, uint64_t to, uint64_t size) {
+  constexpr long kDontUnmap = 4;  // MREMAP_DONTUNMAP, of files since Linux 5.13
+  return Call(SYS_mremap, static_cast<long>(from), static_cast<long>(size), static_cast<long>(size),
+              MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap,
+              static_cast<long>(to)) == static_cast<long>(to);
+}
+
 void Populate(uint64_t address, uint64_t size) {
   constexpr long kPopulateWrite = 23;  // MADV_POPULATE_WRITE, since Linux 5.14
   Call(SYS_madvise, static_cast<long>(address), static_cast<long>(size), kPopulateWrite);

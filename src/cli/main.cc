@@ -9,6 +9,7 @@
 
 #include "backend/wasm/run.h"
 #include "cli/doctor_command.h"
+#include "cli/freeze_command.h"
 #include "cli/init_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
@@ -26,6 +27,7 @@ int main(int argc, char** argv) try {
   cordon::cli::AddInitCommand(app, &chosen);
   cordon::cli::AddShadowCommands(app, &chosen);
   cordon::cli::AddDoctorCommand(app, &chosen);
+  cordon::cli::AddFreezeCommand(app, &chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -144,6 +144,8 @@ struct Control {
   uint64_t userland_bytes;        // size of the image's mapping
   uint64_t userland_code_offset;  // where its code begins, page-aligned
   uint64_t userland_code_bytes;
+  uint64_t userland_frozen_offset;  // and its frozen programs, page-aligned
+  uint64_t userland_frozen_bytes;
   uint64_t objects_bytes;  // sizes of the memfds
   uint64_t blocks_bytes;
   uint64_t code_window_bytes;

@@ -35,6 +35,7 @@ uint32_t present_strings = 0;
 wasm::TypeRegistry registry;
 wasm::Context* context = nullptr;
 uint32_t handled_signal = 0;
+bool resumes = false;  // the program was frozen and goes on
 
 // Checked views of programs by their metadata, for all processes: checking an object for every
 // start would cost more than the start.
@@ -217,6 +218,35 @@ void RememberCommand(Process& process, std::string_view path, const StartStrings
   memcpy(process.command_line, strings.text, process.command_line_size);
 }
 
+// Whether the frozen form of a program is one of this module, and its way in is a function that can
+// be called.
+bool CanResume(const wasm::ObjectView& view, const vfs::FrozenProgram& frozen) {
+  if (frozen.header == nullptr || frozen.header->module_hash != view.header->module_hash ||
+      frozen.globals.size() != view.globals.size() - view.header->imported_globals) {
+    return false;
+  }
+  const wasm::ExportRecord* entry = view.FindExport(vfs::kResumeExport);
+  if (entry == nullptr || entry->kind != wasm::ExternKind::kFunction) return false;
+  const uint32_t type = view.functions[entry->index].type;
+  return view.Params(type).empty() && view.Results(type).empty();
+}
+
+bool PrepareMemory(const wasm::ObjectView& view, const vfs::Program& program) {
+  const wasm::MemoryRecord& record = view.memories[0];
+  const uint64_t stack_bytes = ShadowStackBytes(view);
+  if (resumes)
+    return ThawMemory(program.frozen, program.frozen_pages, record.max_pages, stack_bytes);
+  return ResetMemory(record.min_pages, record.max_pages, stack_bytes);
+}
+
+uint64_t FilledBytes(const wasm::ObjectView& view) {
+  uint64_t bytes = view.header->layout.elements;
+  for (const wasm::TableRecord& table : view.tables)
+    bytes = std::max(bytes, view.header->layout.elements + uint64_t{table.min} * sizeof(uint64_t));
+  bytes = std::min(bytes, wasm::StorageBytes(view));
+  return (bytes + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
+}
+
 bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   registry.Clear();
   context = nullptr;
@@ -236,7 +266,17 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   request.host.poll = cordon_poll;
   request.host.memory_grow = [](wasm::Context*, uint32_t delta) { return GrowMemory(delta); };
   request.host.poll_word = reinterpret_cast<const uint32_t*>(&Current().sleeper.attention);
-  PopulateData(view);
+  if (resumes) {
+    static_assert(sizeof(vfs::FrozenGlobal) == sizeof(wasm::GlobalCell) &&
+                  alignof(vfs::FrozenGlobal) == alignof(wasm::GlobalCell));
+    request.frozen_globals = {
+        reinterpret_cast<const wasm::GlobalCell*>(program.frozen.globals.data()),
+        program.frozen.globals.size()};
+  } else {
+    PopulateData(view);
+  }
+  // Functions and tables are filled by Instantiate, up to what tables begin with.
+  platform::Populate(layout::kInstance, FilledBytes(view));
   wasm::InstantiateError error;
   if (wasm::Instantiate(request, &error) != wasm::InstantiateOutcome::kDone) {
     WriteMessage(error.message.text);
@@ -252,13 +292,13 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   const wasm::ObjectView& view = *context->view;
   wasm::TrapCode code = wasm::TrapCode::kNone;
   LeaveTakingDefaultActions();
-  if (view.header->start_function != wasm::kNoIndex) {
+  if (!resumes && view.header->start_function != wasm::kNoIndex) {
     code = wasm::Enter(context, *wasm::FuncRefOf(context, view.header->start_function), slots,
                        GuestStack());
   }
   if (code == wasm::TrapCode::kNone) {
-    code =
-        wasm::Enter(context, *wasm::FindExportedFunction(context, "_start"), slots, GuestStack());
+    const char* entry = resumes ? vfs::kResumeExport : "_start";
+    code = wasm::Enter(context, *wasm::FindExportedFunction(context, entry), slots, GuestStack());
   }
   SlotOf(Current()).inside.store(1);
   if (code == wasm::TrapCode::kNone) ExitCurrent(0);
@@ -280,18 +320,21 @@ StartStrings* NextStartStrings() {
   return &next;
 }
 
-int32_t Execute(std::string_view path, StartStrings* strings) {
+namespace {
+
+enum class Way { kFrozenIfItIs, kFromTheBeginning };
+
+// Takes over the reference on the executable's node.
+int32_t Replace(const Executable& executable, std::string_view path, StartStrings* strings,
+                Way way) {
   Process& process = Current();
-  Executable executable;
-  const int32_t error = Resolve(path, strings, &executable);
-  if (error != 0) return error;
   const wasm::ObjectView* view = ViewOf(executable.program);
   if (view == nullptr || !view->Is(wasm::kIsCommand) || view->memories.empty()) {
     executable.node.fs->Release(executable.node.id);
     return -ENOEXEC;
   }
-  if (!ResetMemory(view->memories[0].min_pages, view->memories[0].max_pages,
-                   ShadowStackBytes(*view))) {
+  resumes = way == Way::kFrozenIfItIs && CanResume(*view, executable.program.frozen);
+  if (!PrepareMemory(*view, executable.program)) {
     executable.node.fs->Release(executable.node.id);
     return -ENOMEM;
   }
@@ -307,6 +350,27 @@ int32_t Execute(std::string_view path, StartStrings* strings) {
   if (ImportsWasi(*view) && OpenWasiDirectories() != 0) ExitCurrent(SIGKILL);
   if (!MakeInstance(*view, executable.program)) ExitCurrent(SIGKILL);
   cordon_run_on(BaseStackTop(), RunProgram);
+}
+
+}  // namespace
+
+int32_t Execute(std::string_view path, StartStrings* strings) {
+  Executable executable;
+  const int32_t error = Resolve(path, strings, &executable);
+  if (error != 0) return error;
+  return Replace(executable, path, strings, Way::kFrozenIfItIs);
+}
+
+int32_t StartOver() {
+  Executable executable;
+  executable.node = Current().executable;
+  vfs::FileSystem& fs = *executable.node.fs;
+  // A file that was written to since is another program.
+  if (!resumes || !fs.ProgramOf(executable.node.id, &executable.program)) return -EINVAL;
+  char name[sizeof Current().command];
+  memcpy(name, Current().command, sizeof name);
+  fs.Reference(executable.node.id);
+  return Replace(executable, name, &start_strings[present_strings], Way::kFromTheBeginning);
 }
 
 std::string_view ArgumentStrings() {

@@ -27,6 +27,11 @@ StartStrings* NextStartStrings();
 // Replaces the program of this process. Returns only errors (-errno), with nothing changed.
 int32_t Execute(std::string_view path, StartStrings* strings);
 
+// Replaces the program of this process by itself, started from its beginning although it was
+// frozen. For one whose arguments or environment ask for another initialisation. Returns only
+// errors.
+int32_t StartOver();
+
 // What this process was started with: strings, each with its zero.
 std::string_view ArgumentStrings();
 std::string_view EnvironmentStrings();

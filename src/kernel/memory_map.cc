@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include "arena/layout.h"
@@ -29,6 +30,9 @@ uint32_t kept_count = 0;
 uint32_t end_page = 0;    // beyond the highest present or kept page
 uint32_t first_free = 0;  // no page below it is free
 wasm::Memory memory;
+// Pages of a frozen program's file: given back they would show the file again instead of zeros.
+uint32_t frozen_first = 0;
+uint32_t frozen_end = 0;
 
 uint64_t AddressOf(uint32_t page) {
   return layout::kMemory + uint64_t{page} * kPageBytes;
@@ -86,11 +90,26 @@ void LowerEnd() {
   while (end_page > 0 && !present.Has(end_page - 1) && !kept.Has(end_page - 1)) --end_page;
 }
 
+bool MayBeFrozen(uint32_t page, uint32_t count) {
+  return page < frozen_end && page + count > frozen_first;
+}
+
+// Gives the contents of pages back to the host.
+void Empty(uint32_t page, uint32_t count, platform::Access access) {
+  const uint64_t bytes = uint64_t{count} * kPageBytes;
+  if (MayBeFrozen(page, count)) {
+    // A process that saw old contents where zeros have to be could not go on.
+    if (!platform::MapPrivate(AddressOf(page), bytes, access)) ExitCurrent(SIGKILL);
+    return;
+  }
+  platform::Discard(AddressOf(page), bytes);
+  // A failure leaves pages accessible that the guest gave back: no harm to anybody but itself.
+  if (access == platform::Access::kNone) (void)platform::Protect(AddressOf(page), bytes, access);
+}
+
 // Gives pages to the host, which the guest gave back before or does now.
 void Discard(uint32_t page, uint32_t count) {
-  platform::Discard(AddressOf(page), uint64_t{count} * kPageBytes);
-  // A failure leaves pages accessible that the guest gave back: no harm to anybody but itself.
-  (void)platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, platform::Access::kNone);
+  Empty(page, count, platform::Access::kNone);
   const uint32_t were_kept = kept.Count(page, count);
   Uncharge(present.Count(page, count) + were_kept);
   kept_count -= were_kept;
@@ -184,14 +203,13 @@ wasm::Memory& LinearMemory() {
   return memory;
 }
 
-bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
-  const uint64_t bytes = uint64_t{min_pages} * wasm::kPageSize;
-  const auto count = static_cast<uint32_t>(bytes / kPageBytes);
+namespace {
+
+// Linear memory without any page, `charge` of which the process is going to have.
+bool EmptyMemory(uint64_t charge, uint32_t max_pages) {
   Process& process = Current();
-  const uint64_t old_pages = process.committed_pages;
-  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
-  if (count > kPages || !ChargePages(charge)) return false;
-  ReturnPages(old_pages);
+  if (!ChargePages(charge)) return false;
+  ReturnPages(process.committed_pages);
   process.committed_pages = charge;
   if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes,
                                             platform::Access::kNone)) {
@@ -199,18 +217,77 @@ bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
   }
   present.Remove(0, end_page);
   kept.Remove(0, end_page);
-  end_page = first_free = kept_count = 0;
+  end_page = first_free = kept_count = frozen_first = frozen_end = 0;
   memory = {};
   memory.base = reinterpret_cast<std::byte*>(layout::kMemory);
-  memory.size_bytes = bytes;
   memory.max_bytes =
       std::min<uint64_t>(uint64_t{max_pages} * wasm::kPageSize, uint64_t{kPages} * kPageBytes);
+  return true;
+}
+
+// A run of pages, mapped or, where the host cannot, copied.
+bool ThawRun(const vfs::FrozenRun& run, const std::byte* pages) {
+  const uint64_t bytes = uint64_t{run.count} * kPageBytes;
+  if (platform::MoveFrozen(reinterpret_cast<uint64_t>(pages), AddressOf(run.first), bytes))
+    return true;
+  if (!platform::Protect(AddressOf(run.first), bytes, platform::Access::kReadWrite)) return false;
+  platform::Populate(AddressOf(run.first), bytes);
+  memcpy(reinterpret_cast<void*>(AddressOf(run.first)), pages, bytes);
+  return true;
+}
+
+}  // namespace
+
+bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
+  const uint64_t bytes = uint64_t{min_pages} * wasm::kPageSize;
+  const auto count = static_cast<uint32_t>(bytes / kPageBytes);
+  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
+  if (count > kPages || !EmptyMemory(charge, max_pages)) return false;
+  memory.size_bytes = bytes;
   if (count == 0) return true;
   if (!platform::Protect(layout::kMemory, bytes, platform::Access::kReadWrite)) return false;
   present.Add(0, count);
   plain.Add(0, count);
   end_page = first_free = count;
   return true;
+}
+
+bool ThawMemory(const vfs::FrozenProgram& frozen, const std::byte* pages, uint32_t max_pages,
+                uint64_t stack_bytes) {
+  uint64_t count = 0;
+  for (const vfs::FrozenRun& run : frozen.runs) count += run.count;
+  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
+  if (!EmptyMemory(charge, max_pages)) return false;
+  frozen_first = kPages;
+  for (const vfs::FrozenRun& run : frozen.runs) {
+    const uint64_t bytes = uint64_t{run.count} * kPageBytes;
+    if (run.kind == vfs::FrozenRun::kZero &&
+        !platform::Protect(AddressOf(run.first), bytes, platform::Access::kReadWrite)) {
+      return false;
+    }
+    if (run.kind == vfs::FrozenRun::kData) {
+      if (!ThawRun(run, pages)) return false;
+      pages += bytes;
+      frozen_first = std::min(frozen_first, run.first);
+      frozen_end = run.first + run.count;
+    }
+    present.Add(run.first, run.count);
+    if (run.kind == vfs::FrozenRun::kZero)
+      plain.Add(run.first, run.count);
+    else
+      plain.Remove(run.first, run.count);
+    end_page = run.first + run.count;
+  }
+  UpdateSize();
+  return true;
+}
+
+uint32_t EndOfPages() {
+  return end_page;
+}
+
+bool PageExists(uint32_t page) {
+  return page < end_page && present.Has(page);
 }
 
 int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_t flags) {
@@ -279,7 +356,7 @@ int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
   if (advice == MADV_DONTNEED && present.Count(page, PageCount(length)) == PageCount(length)) {
-    platform::Discard(AddressOf(page), uint64_t{PageCount(length)} * kPageBytes);
+    Empty(page, PageCount(length), platform::Access::kReadWrite);
   }
   return 0;
 }

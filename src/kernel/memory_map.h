@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "vfs/frozen_program.h"
 #include "wasm/abi.h"
 
 namespace cordon::kernel {
@@ -20,6 +21,13 @@ void ReturnPages(uint64_t pages);
 // pages. False: over the limit, nothing was changed.
 [[nodiscard]] bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes);
 wasm::Memory& LinearMemory();
+// The same with the pages of a frozen program, whose contents are mapped copy on write from
+// `pages`.
+[[nodiscard]] bool ThawMemory(const vfs::FrozenProgram& frozen, const std::byte* pages,
+                              uint32_t max_pages, uint64_t stack_bytes);
+// Which 4 KiB pages exist: none from EndOfPages on.
+uint32_t EndOfPages();
+bool PageExists(uint32_t page);
 
 // Guest addresses or -errno, as mmap(2) and its relatives; addresses and lengths in bytes.
 int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_t flags);

@@ -52,7 +52,8 @@ void Boot(control::Control& control) {
   memcpy(kernel->hostname, "cordon", 7);
   static vfs::Image image;
   if (!image.Open({reinterpret_cast<const std::byte*>(layout::kUserland), control.userland_bytes},
-                  reinterpret_cast<const std::byte*>(layout::kUserlandCode))) {
+                  reinterpret_cast<const std::byte*>(layout::kUserlandCode),
+                  reinterpret_cast<std::byte*>(layout::kUserlandFrozen))) {
     FailBoot(control);
   }
   kernel->files = vfs::MemoryFs::Create(

@@ -12,6 +12,8 @@
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "kernel/exec.h"
+#include "kernel/freeze.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
@@ -90,6 +92,10 @@ int64_t SysPrctl(const uint64_t* slots) {
     case PR_SET_DUMPABLE:
     case PR_SET_NO_NEW_PRIVS:
       return 0;
+    case kPrctlFreeze:
+      return Freeze(Arg(slots, 1));
+    case kPrctlStartOver:
+      return StartOver();
     default:
       return -EINVAL;
   }

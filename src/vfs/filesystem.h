@@ -12,6 +12,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "vfs/frozen_program.h"
+
 namespace cordon::vfs {
 
 class FileSystem;
@@ -74,6 +76,9 @@ struct Program {
   const std::byte* metadata = nullptr;
   uint64_t metadata_size = 0;
   const std::byte* image = nullptr;  // constants and code, executable
+  // Where it goes on instead of starting; no header: it starts. The pages are writable and private.
+  FrozenProgram frozen;
+  std::byte* frozen_pages = nullptr;
 };
 
 // What the kernel attaches to an inode in memory: the pipe of a FIFO, file locks. Null until first

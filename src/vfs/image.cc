@@ -18,14 +18,16 @@ bool Fits(uint64_t offset, uint64_t size, uint64_t whole) {
 
 }  // namespace
 
-bool Image::Open(std::span<const std::byte> file, const std::byte* code) {
+bool Image::Open(std::span<const std::byte> file, const std::byte* code, std::byte* frozen) {
   ImageHeader header;
   if (file.size() < sizeof header) return false;
   memcpy(&header, file.data(), sizeof header);
   if (header.magic != kImageMagic || header.version != kImageVersion ||
       header.file_size != file.size() || header.inode_count == 0 ||
-      header.code_offset % kPage != 0 || header.inodes % 8 != 0 || header.entries % 4 != 0 ||
+      header.code_offset % kPage != 0 || header.frozen_offset % kPage != 0 ||
+      header.inodes % 8 != 0 || header.entries % 4 != 0 ||
       !Fits(header.code_offset, header.code_size, file.size()) ||
+      !Fits(header.frozen_offset, header.frozen_size, file.size()) ||
       !Fits(header.inodes, uint64_t{header.inode_count} * sizeof(ImageInode), file.size()) ||
       !Fits(header.entries, uint64_t{header.entry_count} * sizeof(ImageEntry), file.size()) ||
       !Fits(header.strings, header.string_bytes, file.size())) {
@@ -33,6 +35,8 @@ bool Image::Open(std::span<const std::byte> file, const std::byte* code) {
   }
   file_ = file;
   code_ = code;
+  frozen_ = frozen;
+  frozen_offset_ = header.frozen_offset;
   inodes_ = {reinterpret_cast<const ImageInode*>(file.data() + header.inodes), header.inode_count};
   entries_ = {reinterpret_cast<const ImageEntry*>(file.data() + header.entries),
               header.entry_count};
@@ -61,6 +65,14 @@ bool Image::CheckInode(const ImageInode& inode, const ImageHeader& header) const
       !Fits(inode.image_offset, inode.image_size, header.code_size) ||
       inode.image_offset % kPage != 0 || inode.shared_slot > header.shared_count) {
     return false;
+  }
+  if (inode.frozen_size != 0) {
+    FrozenProgram frozen;
+    if (inode.metadata_size == 0 || inode.frozen % kPage != 0 ||
+        !Fits(inode.frozen, inode.frozen_size, header.frozen_size) ||
+        !frozen.Open(file_.subspan(header.frozen_offset + inode.frozen, inode.frozen_size))) {
+      return false;
+    }
   }
   switch (inode.mode & S_IFMT) {
     case S_IFDIR:
@@ -96,6 +108,16 @@ bool Image::CheckDirectory(uint32_t number) const {
     ++directories;
   }
   return inodes_[number].links == directories + 2;
+}
+
+bool Image::FrozenOf(uint32_t number, FrozenProgram* out, std::byte** pages) const {
+  const ImageInode& inode = inodes_[number];
+  if (inode.frozen_size == 0 || frozen_ == nullptr ||
+      !out->Open(file_.subspan(frozen_offset_ + inode.frozen, inode.frozen_size))) {
+    return false;
+  }
+  *pages = frozen_ + inode.frozen + out->header->pages;
+  return true;
 }
 
 const ImageEntry* Image::Find(uint32_t directory, std::string_view name) const {

@@ -5,10 +5,10 @@
 // sandboxes of a machine.
 //
 //   ImageHeader | ImageInode[] | ImageEntry[] | strings | file data | objects' metadata | page
-//   boundary | code
+//   boundary | code | frozen programs, each from a page boundary
 //
-// Code is mapped a second time, executable; everything else is only ever read. Written by
-// cordon-mkimage.
+// Code is mapped a second time, executable, and frozen programs a second time, copy on write;
+// everything else is only ever read. Written by cordon-mkimage.
 
 #include <array>
 #include <cstddef>
@@ -16,10 +16,12 @@
 #include <span>
 #include <string_view>
 
+#include "vfs/frozen_program.h"
+
 namespace cordon::vfs {
 
 inline constexpr std::array<char, 8> kImageMagic = {'C', 'O', 'R', 'D', 'O', 'N', 'U', 'L'};
-inline constexpr uint32_t kImageVersion = 2;
+inline constexpr uint32_t kImageVersion = 3;
 
 struct ImageHeader {
   std::array<char, 8> magic;
@@ -32,8 +34,10 @@ struct ImageHeader {
   uint64_t entries;
   uint64_t strings;
   uint64_t file_size;
-  uint64_t code_offset;  // page-aligned; from here to the end
+  uint64_t code_offset;  // page-aligned
   uint64_t code_size;
+  uint64_t frozen_offset;  // page-aligned; from here to the end
+  uint64_t frozen_size;
 };
 
 struct ImageInode {
@@ -48,6 +52,8 @@ struct ImageInode {
   // Of a program: its object; image_offset counts from code_offset. metadata_size 0: none.
   uint64_t metadata, metadata_size;
   uint64_t image_offset, image_size;
+  // Where it goes on when it was frozen (frozen_program.h), from frozen_offset. Size 0: it starts.
+  uint64_t frozen, frozen_size;
 };
 
 struct ImageEntry {
@@ -58,7 +64,9 @@ struct ImageEntry {
 class Image {
  public:
   // Checks everything that reading relies on; false if the file is damaged. Inode 0 is the root.
-  [[nodiscard]] bool Open(std::span<const std::byte> file, const std::byte* code);
+  // `code` and `frozen` are the second mappings, null where nothing is going to be started.
+  [[nodiscard]] bool Open(std::span<const std::byte> file, const std::byte* code,
+                          std::byte* frozen);
 
   [[nodiscard]] const ImageInode& inode(uint32_t number) const { return inodes_[number]; }
   [[nodiscard]] uint32_t inode_count() const { return static_cast<uint32_t>(inodes_.size()); }
@@ -76,6 +84,9 @@ class Image {
   }
   [[nodiscard]] const std::byte* At(uint64_t offset) const { return file_.data() + offset; }
   [[nodiscard]] const std::byte* code() const { return code_; }
+  // The frozen form of a program, read-only, and where its pages are mapped copy on write. False if
+  // there is none.
+  [[nodiscard]] bool FrozenOf(uint32_t number, FrozenProgram* out, std::byte** pages) const;
 
  private:
   [[nodiscard]] bool CheckInode(const ImageInode& inode, const ImageHeader& header) const;
@@ -83,6 +94,8 @@ class Image {
 
   std::span<const std::byte> file_;
   const std::byte* code_ = nullptr;
+  std::byte* frozen_ = nullptr;
+  uint64_t frozen_offset_ = 0;
   std::span<const ImageInode> inodes_;
   std::span<const ImageEntry> entries_;
   const char* strings_ = nullptr;

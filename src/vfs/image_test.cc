@@ -53,7 +53,7 @@ class ImageTest : public TestTree {
   }
   void StartWithImage() {
     bytes_ = Pack();
-    ASSERT_TRUE(image_.Open(std::as_bytes(std::span(bytes_)), nullptr));
+    ASSERT_TRUE(image_.Open(std::as_bytes(std::span(bytes_)), nullptr, nullptr));
     Start(&image_);
   }
 
@@ -150,7 +150,7 @@ TEST_F(ImageTest, ADamagedImageIsRefusedOrSafe) {
   Image image;
   for (size_t size = 0; size < whole.size(); size += 61) {
     const std::string cut = whole.substr(0, size);
-    EXPECT_FALSE(image.Open(std::as_bytes(std::span(cut)), nullptr)) << size;
+    EXPECT_FALSE(image.Open(std::as_bytes(std::span(cut)), nullptr, nullptr)) << size;
   }
   int refused = 0;
   for (size_t at = 0; at < 2000 && at < whole.size(); ++at) {
@@ -158,7 +158,7 @@ TEST_F(ImageTest, ADamagedImageIsRefusedOrSafe) {
       std::string damaged = whole;
       damaged[at] = static_cast<char>(damaged[at] ^ flip);
       Image other;
-      if (!other.Open(std::as_bytes(std::span(damaged)), nullptr)) {
+      if (!other.Open(std::as_bytes(std::span(damaged)), nullptr, nullptr)) {
         ++refused;
         continue;
       }

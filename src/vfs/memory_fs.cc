@@ -405,7 +405,11 @@ bool MemoryFs::ProgramOf(uint64_t id, Program* out) {
   if (inode.image == kNoImage || inode.modified) return false;
   const ImageInode& lower = image_->inode(inode.image);
   if (lower.metadata_size == 0) return false;
-  *out = {image_->At(lower.metadata), lower.metadata_size, image_->code() + lower.image_offset};
+  *out = {};
+  out->metadata = image_->At(lower.metadata);
+  out->metadata_size = lower.metadata_size;
+  out->image = image_->code() + lower.image_offset;
+  if (!image_->FrozenOf(inode.image, &out->frozen, &out->frozen_pages)) out->frozen = {};
   return true;
 }
 

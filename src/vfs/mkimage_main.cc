@@ -1,6 +1,6 @@
-// cordon-mkimage ROOT OBJECTS OUT: packs the tree ROOT and the objects OBJECTS/usr%bin%NAME.cwo
-// into a userland image. The same input makes the same file: order by name, no times but
-// SOURCE_DATE_EPOCH, owners by place.
+// cordon-mkimage ROOT OBJECTS OUT: packs the tree ROOT, the objects OBJECTS/usr%bin%NAME.cwo and
+// the frozen programs OBJECTS/usr%bin%NAME.cwf (from `cordon freeze`) into a userland image. The
+// same input makes the same file: order by name, no times but SOURCE_DATE_EPOCH, owners by place.
 
 #include <sys/stat.h>
 
@@ -59,7 +59,9 @@ class Builder {
     const uint64_t data = (header.strings + strings_.size() + 63) / 64 * 64;
     header.code_offset = (data + data_.size() + kPage - 1) / kPage * kPage;
     header.code_size = code_.size();
-    header.file_size = header.code_offset + code_.size();
+    header.frozen_offset = (header.code_offset + code_.size() + kPage - 1) / kPage * kPage;
+    header.frozen_size = frozen_.size();
+    header.file_size = header.frozen_offset + frozen_.size();
     for (ImageInode& inode : inodes_) {
       inode.data += data;
       inode.metadata += inode.metadata_size > 0 ? data : 0;
@@ -71,13 +73,15 @@ class Builder {
     memcpy(file.data() + header.strings, strings_.data(), strings_.size());
     memcpy(file.data() + data, data_.data(), data_.size());
     memcpy(file.data() + header.code_offset, code_.data(), code_.size());
+    memcpy(file.data() + header.frozen_offset, frozen_.data(), frozen_.size());
     const stdfs::path temporary = out.string() + ".new";
     std::ofstream stream(temporary, std::ios::binary | std::ios::trunc);
     stream.write(file.data(), static_cast<std::streamsize>(file.size()));
     stream.close();
     if (!stream) return SystemError("write(" + temporary.string() + ")");
     stdfs::rename(temporary, out);
-    printf("%zu files, %zu bytes of code, %zu bytes\n", inodes_.size(), code_.size(), file.size());
+    printf("%zu files, %zu bytes of code, %zu of frozen programs, %zu bytes\n", inodes_.size(),
+           code_.size(), frozen_.size(), file.size());
     return {};
   }
 
@@ -178,6 +182,21 @@ class Builder {
     inode->image_size = header.image_size;
     inode->image_offset =
         Append(&code_, bytes->substr(header.image_offset, header.image_size), kPage);
+    return AddFrozen(objects_ / (guest_path + ".cwf"), *view, inode);
+  }
+
+  // A program that was frozen, if it was: it has to be this one.
+  Status AddFrozen(const stdfs::path& path, const wasm::ObjectView& view, ImageInode* inode) {
+    if (!stdfs::exists(path)) return {};
+    const Result<std::string> bytes = ReadAll(path);
+    if (!bytes) return std::unexpected(bytes.error());
+    FrozenProgram frozen;
+    if (!frozen.Open(std::as_bytes(std::span(*bytes))))
+      return Fail(ErrorCode::kCorrupt, "no frozen program", path.string());
+    if (frozen.header->module_hash != view.header->module_hash)
+      return Fail(ErrorCode::kInvalid, "frozen from another module", path.string());
+    inode->frozen_size = bytes->size();
+    inode->frozen = Append(&frozen_, *bytes, kPage);
     return {};
   }
 
@@ -191,6 +210,7 @@ class Builder {
   std::string strings_;
   std::string data_;
   std::string code_;
+  std::string frozen_;
 };
 
 }  // namespace

@@ -106,6 +106,60 @@ TEST_P(EngineTest, BulkCopyOverProtectedPageTraps) {
   EXPECT_EQ(Call(instance, "fill", &slots), TrapCode::kOutOfBoundsMemory);
 }
 
+std::string WhyNotFrozen(const LoadedInstance* instance, ErrorText* text) {
+  return CanBeFrozen(instance->context(), text) ? "" : text->text;
+}
+
+TEST_P(EngineTest, WhatMemoryAndNumbersDoNotHoldCannotBeFrozen) {
+  ErrorText text;
+  constexpr const char* kTables = R"((module (table $t 8 20 funcref) (func $f)
+    (elem (i32.const 2) $f $f)
+    (func (export "set") i32.const 2 ref.null func table.set $t)
+    (func (export "add") i32.const 5 ref.func $f table.set $t)
+    (func (export "same") i32.const 3 ref.func $f table.set $t)
+    (func (export "grow") ref.null func i32.const 1 table.grow $t drop)))";
+  const std::pair<const char*, const char*> calls[] = {{"set", "it changed a table"},
+                                                       {"add", "it changed a table"},
+                                                       {"same", ""},
+                                                       {"grow", "a table grew"}};
+  for (const auto& [name, reason] : calls) {
+    LoadedInstance* instance = Add(kTables);
+    EXPECT_EQ(WhyNotFrozen(instance, &text), "");
+    std::vector<uint64_t> slots;
+    ASSERT_EQ(Call(instance, name, &slots), TrapCode::kNone);
+    EXPECT_EQ(WhyNotFrozen(instance, &text), reason) << name;
+  }
+  EXPECT_EQ(WhyNotFrozen(Add("(module (global (mut funcref) (ref.null func)))"), &text),
+            "it has a global variable that is a reference");
+  EXPECT_EQ(WhyNotFrozen(Add("(module (memory 1) (data \"abc\"))"), &text),
+            "it has data segments that it may still copy");
+}
+
+TEST_P(EngineTest, SegmentsThatWereDroppedDoNotKeepFromBeingFrozen) {
+  LoadedInstance* instance = Add(R"((module (memory 1) (data $d "abc")
+    (func (export "run") data.drop $d)))");
+  std::vector<uint64_t> slots;
+  ASSERT_EQ(Call(instance, "run", &slots), TrapCode::kNone);
+  ErrorText text;
+  EXPECT_EQ(WhyNotFrozen(instance, &text), "");
+}
+
+TEST_P(EngineTest, AFrozenInstanceHasItsGlobalsAndItsMemory) {
+  constexpr const char* kText = R"((module (memory 1) (data (i32.const 0) "abcd")
+    (global $g (mut i32) (i32.const 1)) (global $constant i64 (i64.const 5))
+    (global $h (mut f64) (f64.const 2))
+    (func (export "run") (result i32 i64 f64 i32)
+      global.get $g global.get $constant global.get $h i32.const 0 i32.load)))";
+  const GlobalCell globals[] = {{{77, 0}}, {{99, 0}}, {{0x4008000000000000, 0}}};
+  store_.set_customise([&](InstanceRequest* request) { request->frozen_globals = globals; });
+  std::vector<uint64_t> slots;
+  ASSERT_EQ(Call(Add(kText), "run", &slots), TrapCode::kNone);
+  EXPECT_EQ(slots[0], 77U);
+  EXPECT_EQ(slots[1], 5U) << "constants are the module's";
+  EXPECT_EQ(slots[2], 0x4008000000000000U);
+  EXPECT_EQ(slots[3], 0U) << "segments are not copied over what was there";
+}
+
 TEST_P(EngineTest, UnknownImportTrapsWithItsName) {
   UseHost({}, {nullptr, BindNone});
   LoadedInstance* instance = Add(R"((module (import "env" "missing" (func $f (param i32)))

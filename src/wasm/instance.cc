@@ -13,6 +13,10 @@ T* At(std::byte* storage, uint64_t offset) {
   return reinterpret_cast<T*>(storage + offset);
 }
 
+bool IsReference(ValType type) {
+  return type == ValType::kFuncref || type == ValType::kExternref;
+}
+
 // The steps of Instantiate, in the order of the specification: everything that can be refused
 // first, then what changes tables and memory.
 class Instantiation {
@@ -37,8 +41,10 @@ class Instantiation {
     FillGlobals();
     std::memset(context_.dropped_data, 0, view_.data.size());
     std::memset(context_.dropped_elements, 0, view_.elements.size());
-    if (!CopyElements() || !CopyData()) return InstantiateOutcome::kTrapped;
-    return InstantiateOutcome::kDone;
+    if (!CopyElements()) return InstantiateOutcome::kTrapped;
+    if (request_.frozen_globals.empty())
+      return CopyData() ? InstantiateOutcome::kDone : InstantiateOutcome::kTrapped;
+    return Thaw() ? InstantiateOutcome::kDone : Refuse("frozen from another module");
   }
 
  private:
@@ -290,6 +296,18 @@ class Instantiation {
     return true;
   }
 
+  // The memory is there already.
+  bool Thaw() {
+    const uint32_t imported = view_.header->imported_globals;
+    if (request_.frozen_globals.size() != view_.globals.size() - imported) return false;
+    for (uint32_t i = imported; i < view_.globals.size(); ++i) {
+      if (view_.globals[i].is_mutable != 0 && !IsReference(view_.globals[i].type))
+        context_.globals[i - imported] = request_.frozen_globals[i - imported];
+    }
+    std::memset(context_.dropped_data, 1, view_.data.size());
+    return true;
+  }
+
   bool Trap(TrapCode code) {
     error_->trap = code;
     std::snprintf(error_->message.text, sizeof error_->message.text, "%s", TrapName(code));
@@ -308,6 +326,49 @@ class Instantiation {
 
 InstantiateOutcome Instantiate(const InstanceRequest& request, InstantiateError* error) {
   return Instantiation(request, error).Run();
+}
+
+bool CanBeFrozen(const Context* context, ErrorText* reason) {
+  const ObjectView& view = *context->view;
+  const auto refuse = [reason](const char* text) {
+    std::snprintf(reason->text, sizeof reason->text, "%s", text);
+    return false;
+  };
+  if (view.header->imported_globals + view.header->imported_tables +
+          view.header->imported_memories + view.header->imported_tags !=
+      0)
+    return refuse("it imports more than functions");
+  for (const GlobalRecord& global : view.globals) {
+    if (global.is_mutable != 0 && IsReference(global.type))
+      return refuse("it has a global variable that is a reference");
+  }
+  for (size_t i = 0; i < view.data.size(); ++i) {
+    if (context->dropped_data[i] == 0) return refuse("it has data segments that it may still copy");
+  }
+  // Every element as its segment says, and the others null.
+  uint64_t expected = 0;
+  for (const ElementRecord& segment : view.elements) {
+    if (segment.mode == SegmentMode::kDeclared) continue;
+    if (segment.mode != SegmentMode::kActive || segment.op_count != 1 ||
+        view.const_ops[segment.first_op].opcode != ConstOpcode::kConst)
+      return refuse("it has element segments without a fixed place");
+    const Table& table = *context->tables[segment.table];
+    const uint64_t offset = view.const_ops[segment.first_op].bits[0] & 0xffffffff;
+    for (uint32_t i = 0; i < segment.item_count; ++i) {
+      const uint32_t item = view.element_items[segment.first_item + i];
+      const uint64_t element =
+          item == kNullItem ? 0 : reinterpret_cast<uint64_t>(&context->funcrefs[item]);
+      if (offset + i >= table.size || table.elements[offset + i] != element)
+        return refuse("it changed a table");
+      expected += element != 0 ? 1 : 0;
+    }
+  }
+  for (size_t i = 0; i < view.tables.size(); ++i) {
+    const Table& table = *context->tables[i];
+    if (table.size != view.tables[i].min) return refuse("a table grew");
+    for (uint32_t j = 0; j < table.size; ++j) expected -= table.elements[j] != 0 ? 1 : 0;
+  }
+  return expected == 0 || refuse("it changed a table");
 }
 
 const FuncRef* FuncRefOf(const Context* context, uint32_t function_index) {

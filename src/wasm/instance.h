@@ -96,6 +96,9 @@ struct InstanceRequest {
   TypeRegistry* registry = nullptr;
   ImportResolver resolver;
   HostFunctions host;
+  // Of an instance that was frozen: the values of all own globals. The memory is as it was then,
+  // and segments are not copied into it.
+  std::span<const GlobalCell> frozen_globals;
 };
 enum class InstantiateOutcome {
   kDone,
@@ -114,6 +117,10 @@ struct InstantiateError {
 // (view.header->start_function) is not called.
 [[nodiscard]] InstantiateOutcome Instantiate(const InstanceRequest& request,
                                              InstantiateError* error);
+
+// Whether its memory and the values of its own globals are all that tells this instance from a new
+// one, so that it can be frozen. If not, why.
+[[nodiscard]] bool CanBeFrozen(const Context* context, ErrorText* reason);
 
 // The FuncRef of an exported or referenced function, or null.
 [[nodiscard]] const FuncRef* FuncRefOf(const Context* context, uint32_t function_index);

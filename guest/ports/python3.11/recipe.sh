@@ -13,6 +13,24 @@ _curses_panel _curses_panel.c -lpanelw -lncursesw
 MODULES
 }
 
+# Its main can be frozen: see main.c. One function of the interpreter becomes visible to it, and what would only give memory
+# back at the end of the process is left out.
+freezing_main() {
+  local ports file
+  ports=$(dirname "$RECIPE")
+  sed -i -z 's/static PyStatus\([ \n]init_sys_streams(\)/PyStatus\1/g' "$SOURCE/Python/pylifecycle.c"
+  for file in "$ports/main.c" "$ports/rehash.c" "$FREEZE/freeze.c"; do
+    cordon-cc $CFLAGS -std=c11 -fwrapv -DNDEBUG -DPy_BUILD_CORE -I"$FREEZE" -I"$SOURCE/Include/internal" -I. -I"$SOURCE/Include" \
+      -c "$file" -o "Programs/frozen_$(basename "$file" .c).o"
+  done
+  mv Programs/frozen_main.o Programs/python.o
+}
+
+link_options() {
+  echo Programs/frozen_rehash.o Programs/frozen_freeze.o
+  printf -- '-Wl,--wrap=%s ' PyInit_gc _Py_Deepfreeze_Fini _PyTypes_Fini _PyTypes_FiniTypes _PyExc_Fini _PyUnicode_ClearInterned
+}
+
 # ctypes is left out: a foreign function would have to be made while the program runs.
 build() {
   export READELF=llvm-readelf-19 PKG_CONFIG=false
@@ -26,7 +44,9 @@ build() {
   static_modules >Modules/Setup.local
   gnu_make Makefile Modules/config.c
   sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built
-  gnu_make python LINKFORSHARED= # nothing is loaded into it that would need its names
+  freezing_main
+  # Nothing is loaded into it that would need its names, which the option would export.
+  gnu_make python LINKFORSHARED="$(link_options | tr '\n' ' ')"
   make pybuilddir.txt
 }
 

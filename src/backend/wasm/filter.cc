@@ -4,7 +4,10 @@
 #include <seccomp.h>
 #include <sys/mman.h>
 
+#include <iterator>
 #include <memory>
+
+#include "arena/layout.h"
 
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -55,6 +58,7 @@ constexpr FilterRule kGuestRules[] = {
     AllowEqual(CALL(mmap), 2, PROT_EXEC, 0,                      "linear memory, instances"),
     AllowEqual(CALL(mprotect), 2, PROT_EXEC, 0,                  "memory.grow, guard pages"),
     Allow(CALL(munmap),                                          "generations of blocks"),
+    {CALL(mremap), FilterRule::kAllowMove, 0, 0, 0,              "frozen programs, which are never executable"},
     AllowEqual(CALL(madvise), 2, kWholeWord, MADV_DONTNEED,      "giving private pages back"),
     AllowEqual(CALL(madvise), 2, kWholeWord, MADV_REMOVE,        "giving shared pages back"),
     AllowEqual(CALL(madvise), 2, kWholeWord, MADV_POPULATE_READ, "pages before a lock is taken"),
@@ -89,6 +93,23 @@ constexpr FilterRule kFamilyInitRules[] = {
 
 using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
+// Both windows begin where the upper half of an address changes, and what is moved is below 4 GiB,
+// so comparing upper halves says where it comes from and where it goes.
+int AddMove(const Filter& filter, const FilterRule& rule) {
+  constexpr uint64_t kUpperHalf = 0xffff'ffff'0000'0000;
+  constexpr uint64_t kDontUnmap = 4;
+  static_assert((layout::kUserlandFrozen & ~kUpperHalf) == 0 &&
+                (layout::kMemory & ~kUpperHalf) == 0);
+  const scmp_arg_cmp when[] = {
+      {0, SCMP_CMP_MASKED_EQ, kUpperHalf, layout::kUserlandFrozen},
+      {1, SCMP_CMP_MASKED_EQ, kUpperHalf, 0},
+      {2, SCMP_CMP_MASKED_EQ, kUpperHalf, 0},
+      {3, SCMP_CMP_EQ, MREMAP_MAYMOVE | MREMAP_FIXED | kDontUnmap, 0},
+      {4, SCMP_CMP_MASKED_EQ, kUpperHalf, layout::kMemory},
+  };
+  return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, rule.call, std::size(when), when);
+}
+
 int AddRule(const Filter& filter, const FilterRule& rule) {
   switch (rule.verdict) {
     case FilterRule::kAllow:
@@ -97,6 +118,8 @@ int AddRule(const Filter& filter, const FilterRule& rule) {
       const scmp_arg_cmp when = {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value};
       return seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, rule.call, 1, &when);
     }
+    case FilterRule::kAllowMove:
+      return AddMove(filter, rule);
     case FilterRule::kNotThere:
       return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), rule.call, 0, nullptr);
   }

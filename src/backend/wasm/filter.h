@@ -24,6 +24,7 @@ struct FilterRule {
   enum Verdict : uint8_t {
     kAllow,       // whatever the arguments
     kAllowEqual,  // if (argument & mask) == value; several rows for a call are alternatives
+    kAllowMove,   // mremap of a frozen program into linear memory, of nothing else to nowhere else
     kNotThere,    // ENOSYS: the C library then takes another way
   };
   const char* name;

@@ -105,12 +105,16 @@ Status Keeper::DescribeUserland(int userland_fd) {
   const auto size = static_cast<uint64_t>(stat.st_size);
   if (header.file_size != size || header.code_offset > size ||
       header.code_size > size - header.code_offset ||
-      header.code_offset % layout::kPageBytes != 0) {
+      header.code_offset % layout::kPageBytes != 0 || header.frozen_offset > size ||
+      header.frozen_size > size - header.frozen_offset ||
+      header.frozen_offset % layout::kPageBytes != 0) {
     return Fail(ErrorCode::kCorrupt, "userland.img is damaged");
   }
   page().userland_bytes = size;
   page().userland_code_offset = header.code_offset;
   page().userland_code_bytes = header.code_size;
+  page().userland_frozen_offset = header.frozen_offset;
+  page().userland_frozen_bytes = header.frozen_size;
   return {};
 }
 

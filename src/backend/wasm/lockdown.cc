@@ -111,6 +111,8 @@ Status MapSandbox(const control::Control& control) {
        0},
       {"userland code", layout::kUserlandCode, control.userland_code_bytes, PROT_READ | PROT_EXEC,
        MAP_PRIVATE, kUserlandFd, control.userland_code_offset},
+      {"frozen programs", layout::kUserlandFrozen, control.userland_frozen_bytes,
+       PROT_READ | PROT_WRITE, MAP_PRIVATE, kUserlandFd, control.userland_frozen_offset},
       // Shared: the seal of a memfd holds for mappings of its own pages.
       {"code window", layout::kCodeWindow, control.code_window_bytes, PROT_READ | PROT_EXEC,
        MAP_SHARED, kCodeWindowFd, 0},

@@ -1,0 +1,17 @@
+#ifndef CORDON_CLI_FREEZE_COMMAND_H_
+#define CORDON_CLI_FREEZE_COMMAND_H_
+
+#include <functional>
+
+namespace CLI {
+class App;
+}
+
+namespace cordon::cli {
+
+// `cordon freeze PROGRAM`: what guest/image.py calls for each program that can be frozen.
+void AddFreezeCommand(CLI::App& app, std::function<int()>* chosen);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_FREEZE_COMMAND_H_
