@@ -32,6 +32,7 @@ Result<OwnedFd> InMemory(const std::string& text) {
 
 Result<int> RunWith(const std::vector<std::string>& command, const OwnedFd& input) {
   std::vector<char*> arguments;
+  arguments.reserve(command.size() + 1);
   for (const std::string& argument : command)
     arguments.push_back(const_cast<char*>(argument.c_str()));
   arguments.push_back(nullptr);

@@ -272,6 +272,7 @@ Status RememberContents(const Shadow& shadow, const Sides& sides,
 bool FindConflicts(const CommitRequest& request, const Sides& sides, Report* report,
                    std::vector<RealState>* states) {
   std::vector<const Change*> changes;
+  changes.reserve(report->changes.size());
   for (const ReportedChange& reported : report->changes) changes.push_back(&reported.change);
   const ConflictFinder finder(sides, changes);
   bool is_free = true;

@@ -183,7 +183,7 @@ TEST(Refusal, SpecialFilesAndSetIds) {
   const int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = {}};
   ASSERT_EQ(chdir(world.Inside("").c_str()), 0);
-  strcpy(address.sun_path, "socket");
+  memcpy(address.sun_path, "socket", sizeof "socket");
   ASSERT_EQ(bind(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
   close(fd);
   ASSERT_EQ(chdir("/"), 0);

@@ -28,15 +28,16 @@ Lines CountLines(std::string_view text) {
 
 // The part of all bytes that lies in lines which both have.
 double Similarity(std::string_view a, std::string_view b) {
-  const size_t larger = std::max(a.size(), b.size());
-  if (larger == 0 || std::min(a.size(), b.size()) < static_cast<size_t>(kEnough * larger)) return 0;
+  const auto larger = static_cast<double>(std::max(a.size(), b.size()));
+  const auto smaller = static_cast<double>(std::min(a.size(), b.size()));
+  if (larger == 0 || smaller < kEnough * larger) return 0;
   const Lines left = CountLines(a);
   size_t common = 0;
   for (const auto& [line, count] : CountLines(b)) {
     const auto found = left.find(line);
     if (found != left.end()) common += std::min(count, found->second) * (line.size() + 1);
   }
-  return static_cast<double>(common) / static_cast<double>(larger);
+  return static_cast<double>(common) / larger;
 }
 
 class Finder {
