@@ -426,15 +426,6 @@ print(connect('20.1.1.1', 7000)); held[0].close(); time.sleep(0.1); print(connec
     equal(ran.out, "ConnectionResetError\nb'x'\n")
 
 
-GATEWAY = """
-import glob
-def gateway():
-    '''Its process, as the host sees it.'''
-    for path in glob.glob('/proc/[0-9]*/comm'):
-        if open(path).read().strip() == 'cordon-gateway': return path.rsplit('/', 1)[0]
-"""
-
-
 def memory_of_gateway(parent):
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -488,6 +479,20 @@ print(time.monotonic() - begin < 2)
     assert lines[0] in ("nothing", "ConnectionResetError"), lines
     equal(lines[1:], ["ConnectionRefusedError"] * 1 + [] if len(lines) == 2 else [" ".join(["ConnectionRefusedError"] * 3), "gaierror", "True"])
     assert "did not live to the end" in err, err
+
+
+@test
+def whoever_started_it_takes_it_along():
+    ran = start(["good.example:7000"], python(CONNECT + "print('up', flush=True); input()"))
+    ran.stdout.readline()
+    pid, _ = memory_of_gateway(ran.pid)
+    ran.kill()
+    ran.communicate()
+    for _ in range(100):
+        if not pathlib.Path(f"/proc/{pid}").exists() or ") Z " in pathlib.Path(f"/proc/{pid}/stat").read_text():
+            return
+        time.sleep(0.05)
+    raise AssertionError("still there")
 
 
 @test

@@ -1,11 +1,9 @@
 // The gateway: what is outside for a sandbox with a network. Started by net::Gateway.
 
 #include <fcntl.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <csignal>
 #include <string>
 
 #include "net/gateway_channels.h"
@@ -61,7 +59,6 @@ void Serve(Sandbox& sandbox, NamespaceSockets sockets) {
 }
 
 Status Run() {
-  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return SystemError("prctl(PR_SET_PDEATHSIG)");
   const auto config = ReadOwnConfig();
   if (!config) return std::unexpected(config.error());
   CORDON_TRY(LockDown());

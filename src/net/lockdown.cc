@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 
 #include "base/owned_fd.h"
 
@@ -59,6 +60,12 @@ Status DropCapabilities() {
   if (syscall(SYS_capset, &header, none) != 0) return SystemError("capset(none)");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return SystemError("prctl(PR_SET_NO_NEW_PRIVS)");
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return SystemError("prctl(PR_SET_DUMPABLE)");
+  return {};
+}
+
+// With whoever started it; forgotten by the kernel whenever the user changes.
+Status BindToParent() {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return SystemError("prctl(PR_SET_PDEATHSIG)");
   return {};
 }
 
@@ -145,6 +152,7 @@ Status LockDown() {
   CORDON_TRY(EmptyBoundingSet());
   CORDON_TRY(LeaveRoot());
   CORDON_TRY(DropCapabilities());
+  CORDON_TRY(BindToParent());
   CORDON_TRY(LeaveFiles());
   return LeaveCalls();
 }
