@@ -241,7 +241,8 @@ void ResolveSystem(Resolution& r) {
       mount.name = "system";
       mount.target = target;
       mount.type = NodeType::kDirectory;
-      mount.read_only = false;
+      // What of /proc can be written is, for root outside, the machine's.
+      mount.read_only = kind == MountKind::kProc;
       mount.why = "the sandbox's own";
       r.plan.mounts.push_back(std::move(mount));
     }

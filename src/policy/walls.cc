@@ -33,7 +33,7 @@ constexpr std::string_view kNamespaces =
 
 constexpr WallFacts kWalls[] = {
     {Wall::kWasm, "wasm", kWasmFeatures, false, true, "", ""},
-    {Wall::kNative, "native", kNativeFeatures, true, false, kNamespaces, ""},
+    {Wall::kNative, "native", kNativeFeatures, true, true, kNamespaces, ""},
     {Wall::kContainer, "container", kContainerFeatures, false, false, "", "podman|docker"},
     {Wall::kMicrovm, "microvm", kMicrovmFeatures, false, false, "qemu-system-x86_64", ""},
     {Wall::kBwrap, "bwrap", kBwrapFeatures, true, false, "bwrap", ""},

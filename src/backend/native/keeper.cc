@@ -1,0 +1,340 @@
+#include "backend/native/keeper.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <optional>
+#include <vector>
+
+#include "backend/native/control_groups.h"
+#include "backend/native/fit.h"
+#include "backend/native/init.h"
+#include "backend/native/namespaces.h"
+#include "backend/native/output.h"
+#include "backend/native/usage.h"
+#include "base/owned_fd.h"
+#include "base/units.h"
+
+namespace cordon::backend::native {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSampleTime{50};
+// For a client that does not read, after the end.
+constexpr milliseconds kDrainTime{200};
+
+class Keeper {
+ public:
+  explicit Keeper(const policy::Plan& plan)
+      : plan_(plan), groups_(ControlGroups::Make(plan.limits)) {}
+  Keeper(const Keeper&) = delete;
+  Keeper& operator=(const Keeper&) = delete;
+  ~Keeper();
+
+  Status Start();
+  Result<Report> Wait();
+
+ private:
+  [[nodiscard]] Status CheckLimits();
+  Status CheckStreams();
+  Status OpenSecrets();
+  Status TakeSignals();
+  Status StartInit();
+  [[nodiscard]] milliseconds TimeToWait() const;
+  void Look();
+  void KillAll(Report::End why);
+  void ForwardSignals() const;
+  void Drain();
+  [[nodiscard]] Report Finish(int status);
+
+  const policy::Plan& plan_;
+  ControlGroups groups_;
+  Progress* progress_ = nullptr;
+  std::vector<OwnedFd> secrets_;
+  std::vector<OutputPipe> outputs_;
+  OwnedFd init_pidfd_;
+  OwnedFd signals_;
+  OwnedFd alive_;
+  pid_t init_ = -1;
+  std::optional<sigset_t> mask_before_;
+  Clock::time_point begin_ = Clock::now();
+  Clock::time_point next_sample_ = begin_ + kSampleTime;
+  bool samples_ = false;
+  std::optional<Report::End> killed_for_;
+};
+
+Keeper::~Keeper() {
+  if (init_ > 0) {
+    (void)kill(init_, SIGKILL);
+    while (waitpid(init_, nullptr, 0) < 0 && errno == EINTR) {
+    }
+  }
+  if (mask_before_) (void)sigprocmask(SIG_SETMASK, &*mask_before_, nullptr);
+  if (progress_ != nullptr) (void)munmap(progress_, sizeof *progress_);
+}
+
+Status Keeper::Start() {
+  CORDON_TRY(CheckLimits());
+  CORDON_TRY(CheckStreams());
+  CORDON_TRY(OpenSecrets());
+  CORDON_TRY(TakeSignals());
+  return StartInit();
+}
+
+// What the groups do not hold, somebody else must.
+Status Keeper::CheckLimits() {
+  const policy::LimitPlan& limits = plan_.limits;
+  if (limits.cpus && !groups_.holds_processors()) {
+    return Fail(ErrorCode::kUnsupported,
+                "a share of the processors needs a control group, and none can be made here");
+  }
+  // The kernel does not count root's processes against a limit of resources.
+  if (limits.processes && !groups_.holds_processes() && getuid() == 0) {
+    return Fail(ErrorCode::kUnsupported,
+                "as root a limit of processes needs a control group, and none can be made here");
+  }
+  samples_ = limits.cpu_time || (limits.memory_bytes && !groups_.holds_memory());
+  return {};
+}
+
+Status Keeper::CheckStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat stat = {};
+    if (fstat(fd, &stat) != 0) {
+      // A file that was opened later would be taken for the stream.
+      if (open("/dev/null", O_RDWR) != fd) return SystemError("open(/dev/null)");
+    } else if (S_ISDIR(stat.st_mode)) {
+      return Fail(ErrorCode::kInvalid,
+                  "descriptor " + std::to_string(fd) + " is a directory of the host");
+    }
+  }
+  if (!plan_.limits.output_bytes) return {};
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    Result<OutputPipe> pipe = OutputPipe::Make(fd, *plan_.limits.output_bytes);
+    if (!pipe) return std::unexpected(pipe.error());
+    outputs_.push_back(std::move(*pipe));
+  }
+  return {};
+}
+
+Status Keeper::OpenSecrets() {
+  for (const policy::SecretDescriptor& secret : plan_.secrets) {
+    secrets_.emplace_back(open(secret.source.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat stat = {};
+    if (!secrets_.back().valid() || fstat(secrets_.back().get(), &stat) != 0) {
+      return SystemError("open(" + secret.source + ")");
+    }
+    if (!S_ISREG(stat.st_mode)) return Fail(ErrorCode::kInvalid, secret.source + " is no file");
+  }
+  return {};
+}
+
+Status Keeper::TakeSignals() {
+  sigset_t signals = ForwardedSignals();
+  // A client that goes away is an error of splice(2).
+  sigaddset(&signals, SIGPIPE);
+  sigset_t before;
+  if (sigprocmask(SIG_BLOCK, &signals, &before) != 0) return SystemError("sigprocmask");
+  mask_before_ = before;
+  sigset_t child = signals;
+  sigaddset(&child, SIGCHLD);
+  // Inherited by the init, which waits for them.
+  if (sigprocmask(SIG_BLOCK, &child, nullptr) != 0) return SystemError("sigprocmask");
+  signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.valid()) return SystemError("signalfd");
+  return {};
+}
+
+Status Keeper::StartInit() {
+  void* page =
+      mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return SystemError("mmap(MAP_SHARED)");
+  progress_ = static_cast<Progress*>(page);
+  int alive[2];
+  if (pipe2(alive, O_CLOEXEC) != 0) return SystemError("pipe2");
+  const OwnedFd reader(alive[0]);
+  alive_.reset(alive[1]);
+  const InitRequest request = {
+      .plan = plan_,
+      .groups = groups_,
+      .progress = progress_,
+      .alone = groups_.holds_memory() && groups_.holds_processes() ? Alone::kNo : Alone::kYes,
+      .outer_uid = getuid(),
+      .outer_gid = getgid(),
+      .output = outputs_.empty() ? -1 : outputs_[0].writer(),
+      .error_output = outputs_.empty() ? -1 : outputs_[1].writer(),
+      .keeper_alive = reader.get(),
+      .secrets = secrets_};
+  int pidfd = -1;
+  clone_args arguments = {};
+  arguments.flags = kNamespaceFlags | CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  if (groups_.unified_fd() >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(groups_.unified_fd());
+  }
+  // A copy on its own stack, as fork; the first process of new namespaces.
+  const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid == 0) {
+    alive_.reset();
+    RunInit(request);
+  }
+  if (pid < 0) return SystemError("clone3(CLONE_NEWUSER | CLONE_NEWPID | …)");
+  init_ = static_cast<pid_t>(pid);
+  init_pidfd_.reset(pidfd);
+  for (OutputPipe& output : outputs_) output.CloseWriter();
+  return {};
+}
+
+milliseconds Keeper::TimeToWait() const {
+  const Clock::time_point now = Clock::now();
+  Clock::time_point until = Clock::time_point::max();
+  if (plan_.limits.wall_time) until = begin_ + *plan_.limits.wall_time;
+  if (samples_) until = std::min(until, next_sample_);
+  if (until == Clock::time_point::max()) return milliseconds(-1);
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - now));
+}
+
+void Keeper::KillAll(Report::End why) {
+  if (killed_for_) return;
+  killed_for_ = why;
+  // With the first process of its namespace every other one ends.
+  (void)kill(init_, SIGKILL);
+}
+
+void Keeper::Look() {
+  const Clock::time_point now = Clock::now();
+  if (plan_.limits.wall_time && now >= begin_ + *plan_.limits.wall_time) {
+    KillAll(Report::End::kWallTime);
+  }
+  if (!samples_ || now < next_sample_) return;
+  next_sample_ = now + kSampleTime;
+  const Usage usage = MeasureUsage(init_);
+  if (plan_.limits.cpu_time && usage.cpu_time >= *plan_.limits.cpu_time) {
+    KillAll(Report::End::kCpuTime);
+  }
+  if (plan_.limits.memory_bytes && usage.memory_bytes > *plan_.limits.memory_bytes) {
+    KillAll(Report::End::kMemory);
+  }
+}
+
+void Keeper::ForwardSignals() const {
+  signalfd_siginfo info = {};
+  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo != SIGPIPE) (void)kill(init_, static_cast<int>(info.ssi_signo));
+  }
+}
+
+Result<Report> Keeper::Wait() {
+  for (;;) {
+    std::array<pollfd, 4> fds = {
+        {{init_pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+    for (size_t i = 0; i < outputs_.size(); ++i) fds[i + 2] = outputs_[i].Wanted();
+    const int ready = poll(fds.data(), fds.size(), static_cast<int>(TimeToWait().count()));
+    if (ready < 0 && errno != EINTR) break;
+    Look();
+    if (ready > 0 && fds[1].revents != 0) ForwardSignals();
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (ready > 0 && fds[i + 2].revents != 0) outputs_[i].Move();
+    }
+    if (ready > 0 && fds[0].revents != 0) break;
+  }
+  int status = 0;
+  while (waitpid(init_, &status, 0) < 0 && errno == EINTR) {
+  }
+  init_ = -1;
+  if (progress_->failed_text[0] != 0) {
+    return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code),
+                                 progress_->failed_text, "", progress_->failed_errno});
+  }
+  if (!progress_->started.load() && !killed_for_) {
+    return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
+  }
+  Drain();
+  return Finish(status);
+}
+
+// Nobody is left who writes: what is in the pipes is all there is.
+void Keeper::Drain() {
+  const Clock::time_point until = Clock::now() + kDrainTime;
+  const bool has_time = !killed_for_;
+  for (;;) {
+    std::array<pollfd, 2> fds = {{{-1, 0, 0}, {-1, 0, 0}}};
+    bool is_open = false;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      fds[i] = outputs_[i].Wanted();
+      is_open = is_open || outputs_[i].is_open();
+    }
+    if (!is_open) return;
+    // A slow reader gets everything; after a time-out it does not hold the result.
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    if (!has_time && left <= milliseconds(0)) return;
+    if (poll(fds.data(), fds.size(), has_time ? -1 : static_cast<int>(left.count())) < 0 &&
+        errno != EINTR) {
+      return;
+    }
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (fds[i].revents != 0) outputs_[i].Move();
+    }
+  }
+}
+
+Report Keeper::Finish(int status) {
+  Report report;
+  report.limits_by = groups_.name();
+  for (const OutputPipe& output : outputs_) {
+    report.output_dropped = report.output_dropped || output.is_over();
+  }
+  const policy::LimitPlan& limits = plan_.limits;
+  if (killed_for_) {
+    report.end = *killed_for_;
+    report.exit_code = *killed_for_ == Report::End::kWallTime ? 124 : 137;
+    if (*killed_for_ == Report::End::kWallTime) {
+      report.reason = "limit wall time " + FormatDuration(*limits.wall_time);
+    } else if (*killed_for_ == Report::End::kCpuTime) {
+      report.reason = "limit CPU time " + FormatDuration(*limits.cpu_time);
+    } else {
+      report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
+    }
+    return report;
+  }
+  if (const int error = progress_->start_errno; error != 0) {
+    const bool is_missing = error == ENOENT || error == ENOTDIR;
+    report.end = is_missing ? Report::End::kNotFound : Report::End::kNotRun;
+    report.exit_code = is_missing ? 127 : 126;
+    report.reason = plan_.program + ": " + strerror(error);
+    return report;
+  }
+  report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  report.end = report.exit_code > 128 ? Report::End::kSignal : Report::End::kExited;
+  if (groups_.RanOutOfMemory()) {
+    report.end = Report::End::kMemory;
+    report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
+  }
+  return report;
+}
+
+}  // namespace
+
+Result<Report> RunPlan(const policy::Plan& plan) {
+  CORDON_TRY(CheckFits(plan));
+  Keeper keeper(plan);
+  CORDON_TRY(keeper.Start());
+  return keeper.Wait();
+}
+
+}  // namespace cordon::backend::native
