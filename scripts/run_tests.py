@@ -37,6 +37,7 @@ FAST = [
     ("terminal", ["tests/run_terminal.py"]),
     ("host", ["tests/run_host.py", "fast"]),
     ("plans", ["tests/run_plan.py"]),
+    ("native wall", ["tests/run_native.py"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

@@ -10,7 +10,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
+#include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <string>
 #include <vector>
@@ -39,6 +42,7 @@ class Init {
     CORDON_TRY(request_.groups.Enter());
     CORDON_TRY(HideGroups());
     CORDON_TRY(MapIdentity(identity_, request_.outer_uid, request_.outer_gid));
+    CORDON_TRY(ForgetArguments());
     CORDON_TRY(LeaveSession());
     CORDON_TRY(TakeStreams());
     CORDON_TRY(NameHost());
@@ -57,6 +61,7 @@ class Init {
 
  private:
   [[nodiscard]] Status BindToKeeper() const;
+  static Status ForgetArguments();
   static Status LeaveSession();
   [[nodiscard]] Status TakeStreams() const;
   [[nodiscard]] Status EnterDirectory() const;
@@ -74,6 +79,32 @@ Status Init::BindToKeeper() const {
   pollfd keeper = {request_.keeper_alive, POLLIN, 0};
   // It may have gone before that.
   if (poll(&keeper, 1, 0) != 0) return Fail(ErrorCode::kSystem, "the keeper has gone");
+  return {};
+}
+
+// Whoever sees a process may read its command line, and Cordon's holds what the caller wrote. The
+// kernel shows what is in memory there.
+Status Init::ForgetArguments() {
+  std::array<char, 2048> text;
+  const OwnedFd file(open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
+  const ssize_t size = file.valid() ? read(file.get(), text.data(), text.size() - 1) : -1;
+  if (size <= 0) return SystemError("read(/proc/self/stat)");
+  text[static_cast<size_t>(size)] = 0;
+  const char* at = strrchr(text.data(), ')');
+  std::array<uint64_t, 4> borders = {};
+  // proc(5): field 2 ends with the parenthesis; arg_start, arg_end, env_start, env_end are 48
+  // to 51.
+  for (int field = 2; at != nullptr && field < 51; ++field) {
+    at = strchr(at + 1, ' ');
+    if (at != nullptr && field + 1 >= 48) {
+      borders[static_cast<size_t>(field + 1 - 48)] = strtoull(at, nullptr, 10);
+    }
+  }
+  if (at == nullptr || borders[0] == 0 || borders[1] < borders[0] || borders[3] < borders[2]) {
+    return Fail(ErrorCode::kSystem, "/proc/self/stat says nothing of the arguments");
+  }
+  memset(reinterpret_cast<void*>(borders[0]), 0, borders[1] - borders[0]);
+  memset(reinterpret_cast<void*>(borders[2]), 0, borders[3] - borders[2]);
   return {};
 }
 
