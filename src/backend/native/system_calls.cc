@@ -172,7 +172,7 @@ std::span<const SystemCallRule> SystemCallRules() {
   return kRules;
 }
 
-Status LoadSystemCallFilter() {
+Status WriteSystemCallFilter(int fd) {
   const Filter filter(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
   if (!filter) return Fail(ErrorCode::kSystem, "seccomp_init(SCMP_ACT_ALLOW)");
   if (const int error =
@@ -189,8 +189,8 @@ Status LoadSystemCallFilter() {
       return SystemError(std::string("seccomp_rule_add(") + rule.name + ")", -error);
     }
   }
-  if (const int error = seccomp_load(filter.get()); error != 0) {
-    return SystemError("seccomp_load", -error);
+  if (const int error = seccomp_export_bpf(filter.get(), fd); error != 0) {
+    return SystemError("seccomp_export_bpf", -error);
   }
   return {};
 }
