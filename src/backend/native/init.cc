@@ -150,6 +150,7 @@ Status Init::CloseToTheCommand() {
 
 std::vector<std::string> Init::Environment() const {
   std::vector<std::string> variables;
+  variables.reserve(plan_.environment.size() + plan_.secrets.size());
   for (const policy::Variable& variable : plan_.environment) {
     variables.push_back(variable.name + "=" + variable.value);
   }
@@ -161,6 +162,7 @@ std::vector<std::string> Init::Environment() const {
 
 std::vector<char*> Pointers(std::vector<std::string>& texts) {
   std::vector<char*> pointers;
+  pointers.reserve(texts.size() + 1);
   for (std::string& text : texts) pointers.push_back(text.data());
   pointers.push_back(nullptr);
   return pointers;
