@@ -10,11 +10,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -47,7 +49,7 @@ class Init {
     CORDON_TRY(TakeStreams());
     CORDON_TRY(NameHost());
     CORDON_TRY(BringLoopbackUp());
-    CORDON_TRY(BuildRoot(plan_, identity_));
+    CORDON_TRY(BuildRoot(plan_, identity_, MemoryForFiles()));
     CORDON_TRY(EnterDirectory());
     CORDON_TRY(SetResourceLimits(plan_.limits, request_.alone));
     CORDON_TRY(DropCapabilities());
@@ -64,6 +66,7 @@ class Init {
   static Status ForgetArguments();
   static Status LeaveSession();
   [[nodiscard]] Status TakeStreams() const;
+  [[nodiscard]] std::optional<uint64_t> MemoryForFiles() const;
   [[nodiscard]] Status EnterDirectory() const;
   static Status CloseToTheCommand();
   [[nodiscard]] std::vector<std::string> Environment() const;
@@ -134,6 +137,15 @@ Status Init::TakeStreams() const {
   // What was moved is closed.
   for (OwnedFd& fd : moved) (void)fd.release();
   return {};
+}
+
+// A control group counts files in memory as memory. Without one nobody does.
+std::optional<uint64_t> Init::MemoryForFiles() const {
+  std::optional<uint64_t> bytes = plan_.limits.disk_bytes;
+  if (!request_.groups.holds_memory() && plan_.limits.memory_bytes) {
+    bytes = std::min(bytes.value_or(*plan_.limits.memory_bytes), *plan_.limits.memory_bytes);
+  }
+  return bytes;
 }
 
 Status Init::EnterDirectory() const {

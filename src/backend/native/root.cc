@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,7 @@ using policy::Plan;
 constexpr const char* kStage = "/proc";
 constexpr uint64_t kInside = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 constexpr mode_t kFolderMode = 0755;
+constexpr mode_t kOpenFolderMode = 01777;
 // What masks show; gone from the tree once everything is made.
 constexpr const char* kEmptyFile = ".empty-file";
 constexpr const char* kEmptyFolder = ".empty-folder";
@@ -101,7 +103,8 @@ Status MakeDirectories(int directory, const std::string& path, mode_t mode) {
 
 class Root {
  public:
-  Root(const Plan& plan, const Identity& identity) : plan_(plan), identity_(identity) {}
+  Root(const Plan& plan, const Identity& identity, std::optional<uint64_t> memory_bytes)
+      : plan_(plan), identity_(identity), memory_bytes_(memory_bytes) {}
 
   Status Build() {
     CORDON_TRY(Begin());
@@ -128,6 +131,8 @@ class Root {
   Status MakeParents(const std::string& target);
   [[nodiscard]] bool IsOurs(const std::string& path) const;
   Status PinParents(const std::string& target);
+  // A directory of the root's file system, which otherwise is read-only.
+  Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
   Status MountFileSystem(const char* type, const std::string& target, unsigned long flags,
                          const std::string& options);
   // A copy of what is at `source`, with everything mounted below, placed on `target`.
@@ -136,6 +141,7 @@ class Root {
 
   const Plan& plan_;
   const Identity& identity_;
+  const std::optional<uint64_t> memory_bytes_;
   OwnedFd root_;
   size_t done_ = 0;
   std::vector<std::string> pinned_;
@@ -146,8 +152,10 @@ Status Root::Begin() {
   if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
     return SystemError("mount(/, MS_REC | MS_PRIVATE)");
   }
-  if (mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755") != 0) {
-    return SystemError("mount(tmpfs)");
+  std::string options = "mode=0755";
+  if (memory_bytes_) options += ",size=" + std::to_string(*memory_bytes_);
+  if (mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+    return SystemError("mount(tmpfs, " + options + ")");
   }
   root_.reset(open(kStage, O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!root_.valid()) return SystemError("open(new root)");
@@ -350,13 +358,30 @@ Status Root::MountFileSystem(const char* type, const std::string& target, unsign
   return {};
 }
 
+// Of the root's own file system, so that one size holds for all of them together; where the host's
+// files are around it, or the plan has another size, of one for itself.
 Status Root::MakeTmpfs(const Mount& mount) {
-  std::string options =
-      mount.target == "/tmp" || mount.target == "/var/tmp" ? "mode=1777" : "mode=0755";
-  if (mount.size_bytes) options += ",size=" + std::to_string(*mount.size_bytes);
-  return MountFileSystem(
-      "tmpfs", mount.target,
-      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (mount.read_only ? MOUNT_ATTR_RDONLY : 0), options);
+  const bool is_open = mount.target == "/tmp" || mount.target == "/var/tmp";
+  const uint64_t attributes =
+      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
+  if (!IsOurs(mount.target) || mount.size_bytes != plan_.limits.disk_bytes) {
+    std::string options = is_open ? "mode=1777" : "mode=0755";
+    std::optional<uint64_t> size = mount.size_bytes;
+    if (memory_bytes_) size = std::min(size.value_or(*memory_bytes_), *memory_bytes_);
+    if (size) options += ",size=" + std::to_string(*size);
+    return MountFileSystem("tmpfs", mount.target, attributes, options);
+  }
+  return OpenForWriting(mount.target, is_open ? kOpenFolderMode : kFolderMode, attributes);
+}
+
+Status Root::OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes) {
+  const Result<OwnedFd> place = OpenTarget(target, NodeType::kDirectory);
+  if (!place) return std::unexpected(place.error());
+  const std::string inner = Inner(target);
+  if (mode != kFolderMode && fchmodat(root_.get(), inner.c_str(), mode, 0) != 0) {
+    return SystemError("fchmodat(" + target + ")");
+  }
+  return Place(*place, *place, attributes, target);
 }
 
 // Read-only: what of it can be written belongs, outside, to whoever has the caller's number, and
@@ -368,10 +393,10 @@ Status Root::MakeProc(const Mount& mount) {
 }
 
 Status Root::MakeDev(const Mount& mount) {
-  CORDON_TRY(MountFileSystem("tmpfs", mount.target,
-                             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-                             "mode=0755,size=64k"));
-  OwnedFd folder = OpenBeneath(root_.get(), Inner(mount.target), O_PATH | O_DIRECTORY);
+  // Of the root's file system, and read-only with it.
+  if (!IsOurs(mount.target)) return Fail(ErrorCode::kInvalid, mount.target + " is the host's");
+  CORDON_TRY(MakeDirectories(root_.get(), Inner(mount.target), kFolderMode));
+  const OwnedFd folder = OpenBeneath(root_.get(), Inner(mount.target), O_PATH | O_DIRECTORY);
   if (!folder.valid()) return SystemError("openat2(" + mount.target + ")");
   for (const char* name : kDevices) {
     const std::string host = std::string("/dev/") + name;
@@ -389,24 +414,12 @@ Status Root::MakeDev(const Mount& mount) {
       return SystemError(std::string("symlink(/dev/") + link.name + ")");
     }
   }
-  if (mkdirat(folder.get(), "pts", kFolderMode) != 0 || mkdirat(folder.get(), "shm", 0755) != 0) {
-    return SystemError("mkdir(/dev/pts)");
-  }
+  CORDON_TRY(MakeDirectories(folder.get(), "pts", kFolderMode));
   CORDON_TRY(MountFileSystem("devpts", mount.target + "/pts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
                              "newinstance,ptmxmode=0666,mode=0620"));
-  std::string size;
-  if (plan_.limits.disk_bytes) size = ",size=" + std::to_string(*plan_.limits.disk_bytes);
-  CORDON_TRY(MountFileSystem("tmpfs", mount.target + "/shm",
-                             MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-                             "mode=1777" + size));
-  // Opened before the mount on it was made, and so the folder below the new file system.
-  folder = OpenBeneath(root_.get(), Inner(mount.target), O_PATH | O_DIRECTORY);
-  mount_attr attributes = {};
-  attributes.attr_set = MOUNT_ATTR_RDONLY;
-  if (mount_setattr(folder.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
-    return SystemError("mount_setattr(/dev, MOUNT_ATTR_RDONLY)");
-  }
-  return {};
+  CORDON_TRY(MakeDirectories(folder.get(), "shm", kFolderMode));
+  return OpenForWriting(mount.target + "/shm", kOpenFolderMode,
+                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 }
 
 Status Root::MakeMask(const Mount& mount) {
@@ -468,8 +481,8 @@ Status Root::MakeLink(const Mount& mount) {
 
 }  // namespace
 
-Status BuildRoot(const Plan& plan, const Identity& identity) {
-  return Root(plan, identity).Build();
+Status BuildRoot(const Plan& plan, const Identity& identity, std::optional<uint64_t> memory_bytes) {
+  return Root(plan, identity, memory_bytes).Build();
 }
 
 }  // namespace cordon::backend::native
