@@ -4,9 +4,10 @@
 usage: build.py OUTPUT_DIR [PORT...]
 
 Data flow: recipe -> source package (pinned) -> unpacked, patched -> configured and compiled with cordon-cc -> a stage
-in the cache -> OUTPUT_DIR/rootfs and OUTPUT_DIR/manifest.json; test programs in OUTPUT_DIR/tests. What has been built
-before from the same recipe, toolchain and source is taken from the cache. With PORT names only those are built, and the
-rootfs has only those.
+in the cache -> OUTPUT_DIR/rootfs and OUTPUT_DIR/manifest.json; test programs in OUTPUT_DIR/tests. A port that needs the
+libraries of others is built after them, and again when they change. What has been built before from the same recipe,
+toolchain, source and needed ports is taken from the cache. With PORT names only those and what they need are built, and
+the rootfs has only those.
 """
 
 import concurrent.futures
@@ -32,6 +33,10 @@ WORKERS = int(os.environ.get("CORDON_GUEST_WORKERS", "2"))
 EMPTY_DIRECTORIES = ["home/user", "root", "tmp", "var/tmp", "run", "dev", "proc", "mnt", "opt", "usr/local/bin",
                      "usr/sbin", "usr/lib"]
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "var/run": "/run"}
+
+
+# The names of main by its types, in the section of names.
+CALLED_MAIN = re.compile(rb"__main_argc_argv|__main_void|__original_main|\x04main")
 
 
 class BuildError(Exception):
@@ -85,6 +90,11 @@ def recipe_value(recipe, name):
     return found.group(1)
 
 
+def recipe_needs(recipe):
+    found = re.search(r'^needs="([^"]*)"$', recipe.read_text(), re.M)
+    return found.group(1).split() if found else []
+
+
 class Toolchain:
     """musl with its wasm32 port, the compiler drivers, the compiler's runtime library."""
 
@@ -131,15 +141,16 @@ class Toolchain:
 
 
 class Port:
-    def __init__(self, name, toolchain):
+    """One source package. In the cache: `rootfs`, what is shipped, and `library`, what other ports are built with."""
+
+    def __init__(self, name, toolchain, needs):
         self.name = name
         self.recipe = HERE / "ports" / name / "recipe.sh"
-        if not self.recipe.is_file():
-            raise BuildError(f"there is no port {name}")
         self.toolchain = toolchain
+        self.needs = needs
         self.version = recipe_value(self.recipe, "version")
         self.pin = recipe_value(self.recipe, "dsc_sha256")
-        self.key = digest(toolchain.key, self.pin,
+        self.key = digest(toolchain.key, self.pin, *[need.key for need in needs],
                           tree_digest(self.recipe.parent, HERE / "ports/port.sh", HERE / "ports/config.site"))
         self.path = CACHE / "ports" / f"{name}-{self.key[:32]}"
         self.log = CACHE / "logs" / f"{name}.log"
@@ -156,28 +167,86 @@ class Port:
             dsc = sources.fetch(CACHE, self.name, self.version, self.pin)
             if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(work / "source")], self.log) != 0:
                 fail_with_log(f"unpacking {self.name}", self.log)
+            for need in self.all_needs():
+                copy_stage(need.path / "library", work / "libraries")
             environment = {
                 "PATH": f"{self.toolchain.path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(work),
                 "LC_ALL": "C.UTF-8", "PORT": self.name, "RECIPE": str(self.recipe), "SOURCE": str(work / "source"),
-                "BUILD": str(work / "build"), "STAGE": str(work / "stage"),
+                "BUILD": str(work / "build"), "STAGE": str(work / "stage/rootfs"),
+                "LIBRARY": str(work / "stage/library"), "CORDON_WORK": str(work),
                 "CONFIG_SITE": str(HERE / "ports/config.site"),
             }
             if run_logged(["nice", "-n", "5", "bash", str(HERE / "ports/port.sh")], self.log, env=environment) != 0:
                 fail_with_log(f"building {self.name}", self.log)
-            self.check()
+            self.check(work / "stage")
             publish(work / "stage", self.path)
         return time.monotonic() - begin
 
-    def check(self):
-        """A call through a wrong prototype traps at run time: the linker's word for it is a build failure."""
+    def all_needs(self):
+        """What it needs and what that needs: a static library is linked with those that it stands on."""
+        found = {}
+        for need in self.needs:
+            found |= {port.name: port for port in [*need.all_needs(), need]}
+        return list(found.values())
+
+    def check(self, stage):
+        """A call through a wrong prototype traps at run time, and a main of an unexpected type is dropped: both fail here.
+        So does what would be different in another folder."""
         made = self.log.read_text(errors="replace").split("=== make", 1)[-1]
         bad = re.findall(r".*function signature mismatch.*(?:\n>>> .*){0,2}|.*undefined symbol: .*", made)
+        bad += [f"{path.name}: its main is not called, see CORDON_START in cordon-cc"
+                for path in stage.rglob("*") if is_module(path) and not CALLED_MAIN.search(path.read_bytes())]
+        bad += [f"{path.name}: names the folder in which it was built" for path in (stage / "rootfs").rglob("*")
+                if path.is_file() and not path.is_symlink() and bytes(stage.parent) in path.read_bytes()]
         if bad:
             raise BuildError(f"{self.name}:\n" + "\n".join(bad))
 
 
-def copy_stage(stage, rootfs):
-    shutil.copytree(stage, rootfs, symlinks=True, dirs_exist_ok=True)
+def load_ports(names, toolchain):
+    """The named ports and all that they need, each after what it needs."""
+    ports = {}
+
+    def load(name, dependents):
+        if name in dependents:
+            raise BuildError(f"ports that need each other: {' '.join(dependents)} {name}")
+        recipe = HERE / "ports" / name / "recipe.sh"
+        if not recipe.is_file():
+            raise BuildError(f"there is no port {name}")
+        if name not in ports:
+            needs = [load(need, [*dependents, name]) for need in recipe_needs(recipe)]
+            ports[name] = Port(name, toolchain, needs)
+        return ports[name]
+
+    for name in names:
+        load(name, [])
+    return list(ports.values())
+
+
+def build_ports(ports):
+    """Builds each as soon as what it needs is there, in the order of the list otherwise."""
+    waiting, running, done = list(ports), {}, set()
+    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
+        while waiting or running:
+            for port in [port for port in waiting if done.issuperset(port.needs)][:WORKERS - len(running)]:
+                waiting.remove(port)
+                running[pool.submit(port.build)] = port
+            for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
+                port = running.pop(future)
+                seconds = future.result()
+                print(f"{port.name:9} " + (f"{seconds:6.1f} s" if seconds else "cached"), flush=True)
+                done.add(port)
+
+
+def copy_stage(stage, target):
+    """Puts a tree over another. No file replaces one that is there: a copy onto a link would change what it points to."""
+    for path in sorted(stage.rglob("*")):
+        at = target / path.relative_to(stage)
+        if path.is_dir() and not path.is_symlink():
+            at.mkdir(parents=True, exist_ok=True)
+        elif at.exists() or at.is_symlink():
+            raise BuildError(f"{path} comes a second time, from {stage}")
+        else:
+            shutil.copy2(path, at, follow_symlinks=False)
 
 
 def assemble(ports, output):
@@ -189,7 +258,7 @@ def assemble(ports, output):
         (rootfs / link).symlink_to(target)
     copy_stage(HERE / "rootfs", rootfs)
     for port in ports:
-        copy_stage(port.path, rootfs)
+        copy_stage(port.path / "rootfs", rootfs)
     for directory, mode in (("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)):
         os.chmod(rootfs / directory, mode)
     doc = rootfs / "usr/share/doc/musl"
@@ -204,6 +273,13 @@ def assemble(ports, output):
     return manifest.count('"module"')
 
 
+def is_module(path):
+    if path.is_symlink() or not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(8) == b"\0asm\1\0\0\0"
+
+
 def programs(rootfs):
     """Every name under which a module can be executed, with the hash of the module."""
     found = []
@@ -211,9 +287,8 @@ def programs(rootfs):
         real = path.resolve()
         if not real.is_relative_to(rootfs) or not real.is_file() or path.parent.is_symlink():
             continue
-        data = real.read_bytes()
-        if data[:8] == b"\0asm\1\0\0\0":
-            found.append({"path": "/" + str(path.relative_to(rootfs)), "module": hashlib.sha256(data).hexdigest(),
+        if is_module(real):
+            found.append({"path": "/" + str(path.relative_to(rootfs)), "module": sources.sha256_of(real),
                           "file": "/" + str(real.relative_to(rootfs))})
     return found
 
@@ -233,12 +308,8 @@ def build(output, names):
     toolchain = Toolchain()
     if toolchain.build():
         print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
-    ports = [Port(name, toolchain) for name in names]
-    with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
-        futures = {pool.submit(port.build): port for port in ports}
-        for future in concurrent.futures.as_completed(futures):
-            seconds = future.result()
-            print(f"{futures[future].name:9} " + (f"{seconds:6.1f} s" if seconds else "cached"), flush=True)
+    ports = load_ports(names, toolchain)
+    build_ports(ports)
     stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", HERE / "build.py"), *[port.key for port in ports])
     stamp_file = output / ".stamp"
     if not stamp_file.is_file() or stamp_file.read_text() != stamp:
@@ -254,10 +325,10 @@ def build(output, names):
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    # The slowest first, the others fill the second core meanwhile.
-    slow = ["coreutils", "bash"]
-    names = sys.argv[2:] or slow + sorted(p.parent.name for p in (HERE / "ports").glob("*/recipe.sh")
-                                          if p.parent.name not in slow)
+    # The slowest and what they need first, the others fill the second core meanwhile.
+    slow = ["openssl", "python3.11", "git", "coreutils", "bash"]
+    names = sys.argv[2:] or sorted((p.parent.name for p in (HERE / "ports").glob("*/recipe.sh")),
+                                   key=lambda name: (slow.index(name) if name in slow else len(slow), name))
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -8,7 +8,8 @@ packages=(
   libgtest-dev libbenchmark-dev nlohmann-json3-dev libseccomp-dev libssl-dev libcli11-dev libfmt-dev
   zlib1g-dev libzstd-dev
   libyaml-dev libtomlplusplus-dev                                                        # policies, package managers' configuration
-  dpkg-dev bison flex texinfo gettext autoconf automake gperf xz-utils patch             # building guests from distribution sources
+  dpkg-dev bison flex texinfo gettext autopoint autoconf automake libtool gperf xz-utils patch perl tcl   # building guests
+  bc bzip2 curl ed file jq less m4 openssl procps sqlite3 unzip wget xxd zip zstd        # the tests compare guests with these
   bubblewrap                                                                             # a peer of the benchmarks
 )
 missing=()

@@ -119,6 +119,16 @@ def a_missing_source_is_named(folder):
     assert b"none" in done.stderr, done.stderr
 
 
+def a_python_file_runs(folder):
+    script = folder / "hello.py"
+    script.write_text("import sys\nprint(__name__, sys.argv)\nsys.exit(len(sys.argv))\n")
+    done = cordon("run", "--python", script, "--", "one", "two words")
+    equal((done.stdout.decode(), done.returncode), ("__main__ ['/home/user/hello.py', 'one', 'two words']\n", 3))
+    done = cordon("run", "--python", "-", "--", "x", stdin=b"import sys; print(sys.argv)")
+    equal((done.stdout, done.returncode), (b"['-', 'x']\n", 0))
+    equal(cordon("run", "--python", folder / "none.py").returncode, 125)
+
+
 def doctor_says_what_works(_):
     done = cordon("doctor", "--json")
     facts = json.loads(done.stdout)
@@ -339,7 +349,7 @@ def guests_are_killed_for_some_seconds(folder):
     guests_are_killed_at_random_from_outside(folder, 5)
 
 
-FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, doctor_says_what_works, a_slow_reader_gets_everything, the_host_kills_a_guest,
+FAST = [a_tree_goes_in_and_out, what_is_written_out_stays_below_its_folder, a_missing_source_is_named, a_python_file_runs, doctor_says_what_works, a_slow_reader_gets_everything, the_host_kills_a_guest,
         the_host_kills_the_service, nothing_survives_a_killed_cordon, nothing_of_the_host_is_in_a_guest, a_program_touches_few_shared_pages, an_ordinary_user_starts_one,
         many_runs_at_once, a_damaged_cache_costs_a_compilation, guests_are_killed_for_some_seconds]
 FULL = [damaged_modules_are_refused, a_large_module_is_compiled_well_for_the_next_time, guests_are_killed_at_random_from_outside]

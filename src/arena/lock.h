@@ -6,7 +6,7 @@
 // to the child.
 //
 // Order, checked in debug builds: rename < directory < inode < descriptor table < process table <
-// wait queue < allocator. Two of one rank: by address.
+// wait queue < watch queue < allocator. Two of one rank: by address.
 
 #include <atomic>
 #include <cstdint>
@@ -20,6 +20,7 @@ enum class LockRank : uint8_t {
   kDescriptorTable,
   kProcessTable,
   kWaitQueue,
+  kWatchQueue,  // is woken by another queue
   kAllocator,
 };
 

@@ -22,7 +22,7 @@ Wake Sleeper::SleepFrom(uint32_t seen, uint64_t deadline_ns) {
 }
 
 void WaitQueue::Add(Waiter& waiter) {
-  const MutexLock lock(lock_, LockRank::kWaitQueue);
+  const MutexLock lock(lock_, rank_);
   waiter.next = nullptr;
   waiter.previous = tail_;
   if (tail_ == nullptr) {
@@ -34,7 +34,7 @@ void WaitQueue::Add(Waiter& waiter) {
 }
 
 void WaitQueue::Remove(Waiter& waiter) {
-  const MutexLock lock(lock_, LockRank::kWaitQueue);
+  const MutexLock lock(lock_, rank_);
   if (waiter.previous == nullptr) {
     head_.store(waiter.next, std::memory_order_seq_cst);
   } else {
@@ -48,19 +48,27 @@ void WaitQueue::Remove(Waiter& waiter) {
   waiter.next = waiter.previous = nullptr;
 }
 
+void WaitQueue::Wake(Waiter& waiter) {
+  if (waiter.wake != nullptr) {
+    waiter.wake(waiter);
+  } else {
+    waiter.sleeper->Notify();
+  }
+}
+
 void WaitQueue::WakeAll() {
   if (empty()) return;
-  const MutexLock lock(lock_, LockRank::kWaitQueue);
+  const MutexLock lock(lock_, rank_);
   for (Waiter* waiter = head_.load(std::memory_order_relaxed); waiter != nullptr;
        waiter = waiter->next) {
-    waiter->sleeper->Notify();
+    Wake(*waiter);
   }
 }
 
 void WaitQueue::WakeOne() {
   if (empty()) return;
-  const MutexLock lock(lock_, LockRank::kWaitQueue);
-  if (Waiter* waiter = head_.load(std::memory_order_relaxed)) waiter->sleeper->Notify();
+  const MutexLock lock(lock_, rank_);
+  if (Waiter* waiter = head_.load(std::memory_order_relaxed)) Wake(*waiter);
 }
 
 }  // namespace cordon

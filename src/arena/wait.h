@@ -39,10 +39,14 @@ struct Waiter {
   Waiter* next = nullptr;
   Waiter* previous = nullptr;
   Sleeper* sleeper = nullptr;
+  // Instead of waking a sleeper: called under the queue's lock, so it may wake watch queues only.
+  void (*wake)(Waiter& waiter) = nullptr;
 };
 
 class WaitQueue {
  public:
+  WaitQueue() = default;
+  explicit WaitQueue(LockRank rank) : rank_(rank) {}
   void Add(Waiter& waiter);
   void Remove(Waiter& waiter);
   void WakeAll();
@@ -51,9 +55,12 @@ class WaitQueue {
   [[nodiscard]] bool empty() const { return head_.load(std::memory_order_seq_cst) == nullptr; }
 
  private:
+  static void Wake(Waiter& waiter);
+
   Mutex lock_;
   std::atomic<Waiter*> head_{nullptr};
   Waiter* tail_ = nullptr;
+  LockRank rank_ = LockRank::kWaitQueue;
 };
 
 }  // namespace cordon

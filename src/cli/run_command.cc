@@ -26,6 +26,7 @@ constexpr const char* kHome = "/home/user";
 struct Options {
   std::string script;
   std::string run_module;
+  std::string python;
   std::vector<std::string> modules;
   std::vector<std::string> command;
   std::vector<std::string> environment;
@@ -157,6 +158,30 @@ Result<backend::Module> LoadShowingProgress(const std::string& path, const std::
   return module;
 }
 
+std::string NameIn(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// A file of the host for Python, which finds it in its home; "-" is standard input.
+std::string PlaceOfPython(const Options& options) {
+  return options.python == "-" ? "-" : std::string(kHome) + "/" + NameIn(options.python);
+}
+
+// Arguments after -- belong to whatever the options name.
+std::vector<std::string> CommandOf(const Options& options) {
+  std::vector<std::string> command;
+  if (options.is_shell) return {"bash"};
+  if (!options.script.empty()) {
+    command = {"bash", "-c", options.script};
+  } else if (!options.run_module.empty()) {
+    command = {NameIn(options.run_module)};
+  } else if (!options.python.empty()) {
+    command = {"python3", PlaceOfPython(options)};
+  }
+  command.insert(command.end(), options.command.begin(), options.command.end());
+  return command;
+}
+
 Result<backend::RunRequest> MakeRequest(const Options& options) {
   backend::RunRequest request;
   request.has_terminal = RawTerminal::IsThere();
@@ -165,14 +190,9 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   request.template_path = programs->template_program;
   request.userland_path = programs->userland;
   request.directory = options.directory;
-  if (!options.script.empty()) request.arguments = {"bash", "-c", options.script};
+  request.arguments = CommandOf(options);
   std::vector<std::string> modules = options.modules;
-  if (!options.run_module.empty()) {
-    modules.push_back(options.run_module);
-    if (options.script.empty()) {
-      request.arguments = {options.run_module.substr(options.run_module.rfind('/') + 1)};
-    }
-  }
+  if (!options.run_module.empty()) modules.push_back(options.run_module);
   for (const std::string& path : modules) {
     Result<backend::Module> module = LoadShowingProgress(path, programs->compiler);
     if (!module) return std::unexpected(module.error());
@@ -184,8 +204,6 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
     }
     request.modules.push_back(std::move(*module));
   }
-  request.arguments.insert(request.arguments.end(), options.command.begin(), options.command.end());
-  if (options.is_shell) request.arguments = {"bash"};
   if (request.arguments.empty() || request.arguments[0].empty()) {
     return Fail(ErrorCode::kInvalid, "nothing to run: give -c SCRIPT or -- PROGRAM ARGS");
   }
@@ -199,6 +217,8 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   auto copy_in = ParseCopies(options.copy_in, "--copy-in");
   if (!copy_in) return std::unexpected(copy_in.error());
   request.copy_in = std::move(*copy_in);
+  if (!options.python.empty() && options.python != "-")
+    request.copy_in.push_back({options.python, PlaceOfPython(options)});
   auto copy_out = ParseCopies(options.copy_out, "--copy-out");
   if (!copy_out) return std::unexpected(copy_out.error());
   request.copy_out = std::move(*copy_out);
@@ -244,9 +264,13 @@ int Run(const Options& options) {
 void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* run = app.add_subcommand("run", "run a command in a sandbox of its own");
-  run->add_option("-c", options->script, "a script for bash; arguments after -- are its own");
+  CLI::Option* script =
+      run->add_option("-c", options->script, "a script for bash; arguments after -- are its own");
   run->add_option("--run-module", options->run_module,
                   "run a program compiled to WebAssembly; arguments after --");
+  run->add_option("--python", options->python,
+                  "a file for Python, or - for standard input; arguments after -- are its own")
+      ->excludes(script);
   AddSandboxOptions(run, *options);
   run->add_option("command", options->command, "program and arguments, after --");
   auto planned = std::make_shared<PlannedRun>();

@@ -3,41 +3,30 @@
 #include <cstdarg>
 #include <cstdio>
 
+#include "kernel/check.h"
+#include "kernel/epoll.h"
 #include "kernel/process.h"
+#include "kernel/socket.h"
 #include "vfs/memory_fs.h"
 
 namespace cordon::kernel {
+
+void Report::Add(const char* format, ...) {
+  ++count_;
+  va_list arguments;
+  va_start(arguments, format);
+  const int size = vsnprintf(text_, left_, format, arguments);
+  va_end(arguments);
+  if (size < 0 || static_cast<uint64_t>(size) >= left_) return;
+  text_ += size;
+  left_ -= static_cast<uint64_t>(size);
+}
+
+void Report::AddFileSystem(vfs::MemoryFs& files) {
+  count_ += vfs::CheckFileSystem(files, 0, text_, left_);
+}
+
 namespace {
-
-class Report {
- public:
-  Report(char* text, uint64_t size) : text_(text), left_(size) {
-    if (size > 0) *text = 0;
-  }
-
-  __attribute__((format(printf, 2, 3))) void Add(const char* format, ...) {
-    ++count_;
-    va_list arguments;
-    va_start(arguments, format);
-    const int size = vsnprintf(text_, left_, format, arguments);
-    va_end(arguments);
-    if (size < 0 || static_cast<uint64_t>(size) >= left_) return;
-    text_ += size;
-    left_ -= static_cast<uint64_t>(size);
-  }
-
-  // The file system writes its own lines behind.
-  void AddFileSystem(vfs::MemoryFs& files) {
-    count_ += vfs::CheckFileSystem(files, 0, text_, left_);
-  }
-
-  [[nodiscard]] int count() const { return count_; }
-
- private:
-  char* text_;
-  uint64_t left_;
-  int count_ = 0;
-};
 
 bool IsRunning(const Process& process) {
   const ProcessState state = process.state.load();
@@ -82,6 +71,8 @@ int CheckKernel(char* text, uint64_t size) {
   }
   if (running != kernel.process_count)
     report.Add("%u processes run, %u are counted\n", running, kernel.process_count);
+  CheckSockets(report, running == 0);
+  CheckWatches(report, running == 0);
   if (running > 0) return report.count();
   if (kernel.committed_pages.load() != pages) {
     report.Add("%llu pages of memory are lost\n",

@@ -55,12 +55,18 @@ void FreeLocks(void* object) {
   TheArena().Delete(locks);
 }
 
+// A pipe or a socket is what such a node is attached to.
+bool HasOtherAttachment(const vfs::Node& node) {
+  const uint32_t mode = node.fs->ModeOf(node.id);
+  return S_ISFIFO(mode) || S_ISSOCK(mode);
+}
+
 // Null where there are none and `make` is not set, or no memory.
 FileLocks* LocksOf(const OpenFile& file, bool make) {
   if (file.node.fs == nullptr) return nullptr;
   vfs::Attachment* attachment = file.node.fs->AttachmentOf(file.node.id);
   if (attachment == nullptr || (attachment->object == nullptr && !make) ||
-      S_ISFIFO(file.node.fs->ModeOf(file.node.id)))
+      HasOtherAttachment(file.node))
     return nullptr;
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
   if (attachment->object == nullptr && make) {

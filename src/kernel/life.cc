@@ -11,6 +11,7 @@
 #include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
+#include "kernel/socket.h"
 #include "kernel/terminal.h"
 
 namespace cordon::kernel {
@@ -297,6 +298,8 @@ namespace {
 // Gives back what a process has; the process itself may be gone from the host.
 void GiveBack(Process& process) {
   CloseAll(process, false);
+  // Once more, for references that others held only while they looked.
+  CollectLostSockets();
   LeaveTerminal(process);
   ReleaseNodes(process);
   ReturnPages(process.committed_pages);

@@ -4,7 +4,9 @@
 #include <cerrno>
 
 #include "arena/platform.h"
+#include "kernel/epoll.h"
 #include "kernel/file_lock.h"
+#include "kernel/socket.h"
 
 namespace cordon::kernel {
 namespace {
@@ -33,8 +35,10 @@ OpenFile* Take(Process& process, uint32_t descriptor) {
 
 // A descriptor of the process is gone.
 void CloseReference(const Process& process, OpenFile* file) {
+  const bool is_socket = file->operations == &kSocketOperations;
   if (file->operations == &kNodeOperations) DropProcessLocks(*file, process.pid);
   Release(file);
+  if (is_socket) CollectLostSockets();
 }
 
 }  // namespace
@@ -59,6 +63,7 @@ void Retain(OpenFile* file) {
 
 void Release(OpenFile* file) {
   if (file->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+  if (file->watches.load(std::memory_order_relaxed) != nullptr) ForgetWatches(*file);
   if (file->operations == &kNodeOperations) DropDescriptionLocks(*file);
   if (file->operations->close != nullptr) file->operations->close(*file);
   if (file->node.fs != nullptr) file->node.fs->Release(file->node.id);
@@ -103,6 +108,16 @@ int32_t InstallAt(OpenFile* file, uint32_t descriptor, bool close_on_exec) {
   }
   if (old != nullptr) CloseReference(process, old);
   return static_cast<int32_t>(descriptor);
+}
+
+bool HasFreeDescriptors(uint32_t count) {
+  const Process& process = Current();
+  const uint32_t end =
+      process.descriptor_limit < kMaxDescriptors ? process.descriptor_limit : kMaxDescriptors;
+  for (uint32_t i = 0; i < end && count > 0; ++i) {
+    if (process.descriptors[i] == 0) --count;
+  }
+  return count == 0;
 }
 
 int32_t CloseDescriptor(uint32_t descriptor) {

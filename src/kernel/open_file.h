@@ -15,6 +15,11 @@
 namespace cordon::kernel {
 
 struct OpenFile;
+struct Watch;
+
+inline constexpr uint32_t kPipeMode = 0010600;  // S_IFIFO
+// What fstat says of an object that is nothing else.
+inline constexpr uint32_t kAnonymousMode = 0600;
 
 // Buffers may be a guest's: they are copied with cordon_copy. Results are bytes or -errno.
 struct Operations {
@@ -31,6 +36,7 @@ struct Operations {
   // Opens the same object once more, as /proc/self/fd does for what has no node; null: it cannot
   // be.
   int32_t (*reopen)(OpenFile& file, uint32_t flags, OpenFile** out) = nullptr;
+  uint32_t mode = kPipeMode;  // st_mode of what has no node
 };
 
 struct OpenFile {
@@ -41,6 +47,7 @@ struct OpenFile {
   uint64_t offset = 0;
   vfs::Node node;  // fs null where there is none
   void* object = nullptr;
+  std::atomic<Watch*> watches{nullptr};  // of epoll descriptors, under their lock
 
   [[nodiscard]] bool readable() const { return (flags.load(std::memory_order_relaxed) & 3) != 1; }
   [[nodiscard]] bool writable() const { return (flags.load(std::memory_order_relaxed) & 3) != 0; }
@@ -61,6 +68,8 @@ OpenFile* FileOf(uint32_t descriptor);
 int32_t Install(OpenFile* file, uint32_t least, bool close_on_exec);
 int32_t InstallAt(OpenFile* file, uint32_t descriptor, bool close_on_exec);
 int32_t CloseDescriptor(uint32_t descriptor);
+// The process may open so many more.
+bool HasFreeDescriptors(uint32_t count);
 void CloseAll(Process& process, bool only_on_exec);
 
 // Sleeps until `ready` says so, woken by `queue`. 0, -EAGAIN (would block), kRestart (interrupted),
@@ -73,6 +82,9 @@ int32_t OpenNode(const vfs::Node& node, uint32_t flags,
 int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer);
 int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out);
 int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out);
+// Reading takes the whole sum, or one.
+enum class CounterKind { kSum, kSemaphore };
+OpenFile* OpenEventCounter(uint64_t value, CounterKind kind, uint32_t flags);
 // One end of a stream to the keeper; `ring` is an index of control.rings.
 OpenFile* OpenStream(uint32_t ring, uint32_t flags);
 // The keeper rang: wakes who waits for any stream.

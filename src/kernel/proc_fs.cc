@@ -298,9 +298,13 @@ int ProcFs::GetStat(uint64_t number, vfs::Stat* out) {
       out->mode = S_IFLNK | 0700;
       out->size = 64;
       break;
-    case Kind::kObject:
-      out->mode = S_IFIFO | 0600;
+    case Kind::kObject: {
+      OpenFile* file = TakeDescriptor(id.pid, id.index);
+      if (file == nullptr) return -ENOENT;
+      out->mode = file->operations->mode;
+      kernel::Release(file);
       break;
+    }
   }
   return 0;
 }
@@ -349,7 +353,9 @@ int64_t ProcFs::ReadLink(uint64_t number, char* to, uint64_t size) {
     if (file == nullptr) return -ENOENT;
     length = file->node.fs != nullptr ? FindPath(file->node, text, sizeof text) : -EINVAL;
     if (length == -ENOENT) length = snprintf(text, sizeof text, "/ (deleted)");
-    if (file->node.fs == nullptr) {
+    if (file->node.fs == nullptr && file->operations->mode == kAnonymousMode) {
+      length = snprintf(text, sizeof text, "anon_inode:[%s]", file->operations->name);
+    } else if (file->node.fs == nullptr) {
       length = snprintf(text, sizeof text, "%s:[%u]", file->operations->name,
                         static_cast<uint32_t>(reinterpret_cast<uint64_t>(file->object) >> 4));
     }

@@ -35,7 +35,9 @@ StateName StateOf(const Process& process) {
     default:
       break;
   }
-  const bool runs = &process == &Current() || SlotOf(process).inside.load() == 0;
+  // The first process waits for what the keeper wants; it runs no program and so is never inside a call.
+  const bool runs = &process == &Current() ||
+                    (process.pid != 1 && SlotOf(process).inside.load() == 0);
   return runs ? StateName{'R', "running"} : StateName{'S', "sleeping"};
 }
 

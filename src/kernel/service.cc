@@ -15,12 +15,14 @@
 #include "arena/platform.h"
 #include "kernel/boot.h"
 #include "kernel/entry.h"
+#include "kernel/epoll.h"
 #include "kernel/exec.h"
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/proc_fs.h"
 #include "kernel/process.h"
 #include "kernel/service.h"
+#include "kernel/socket.h"
 #include "kernel/syscall.h"
 #include "kernel/terminal.h"
 #include "vfs/image.h"
@@ -57,7 +59,11 @@ void Boot(control::Control& control) {
       objects, blocks, &image,
       {control.limits.max_files, control.limits.file_bytes, &control.limits_met});
   Process* service = CreateServiceProcess();
-  if (kernel->files == nullptr || service == nullptr || !CreateKnownObjects()) FailBoot(control);
+  if (kernel->files == nullptr || service == nullptr || !CreateKnownObjects() || !CreateSockets() ||
+      !CreateWatches()) {
+    FailBoot(control);
+  }
+  service->start_ns = kernel->boot_ns;
   service->root = service->directory = kernel->files->Root();
   kernel->files->Reference(service->directory.id);
   PrepareCalls();

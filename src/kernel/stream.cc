@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <new>
 
 #include "arena/platform.h"
 #include "kernel/guest_memory.h"
@@ -168,7 +169,10 @@ constexpr Operations kStreamOperations = {ReadStream,  WriteStream,   PollStream
 
 void CreateStreams() {
   streams = static_cast<Stream*>(TheKernel().arena->Allocate(sizeof(Stream) * kStreams));
-  for (uint32_t i = 0; i < kStreams; ++i) streams[i].ring = &TheKernel().control->rings[i];
+  for (uint32_t i = 0; i < kStreams; ++i) {
+    new (&streams[i]) Stream;
+    streams[i].ring = &TheKernel().control->rings[i];
+  }
 }
 
 OpenFile* OpenStream(uint32_t ring, uint32_t flags) {

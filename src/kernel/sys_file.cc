@@ -8,13 +8,13 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <climits>
 #include <cstdio>
 #include <cstring>
 
 #include "arena/platform.h"
 #include "kernel/file_lock.h"
 #include "kernel/guest_memory.h"
+#include "kernel/guest_vector.h"
 #include "kernel/open_file.h"
 #include "kernel/poll.h"
 #include "kernel/syscall.h"
@@ -22,11 +22,6 @@
 
 namespace cordon::kernel {
 namespace {
-
-struct GuestVector {
-  uint32_t base;
-  uint32_t size;
-};
 
 enum class Direction { kRead, kWrite };
 
@@ -42,60 +37,20 @@ int64_t Transfer(OpenFile& file, Direction direction, uint32_t address, uint32_t
 // What a call moves at once through the kernel's own memory.
 constexpr uint32_t kGatherBytes = 256 * 1024;
 
-struct GuestVectors {
-  GuestVector parts[IOV_MAX];
-  uint32_t count;
-  uint32_t bytes;  // of all parts
-};
-
-int32_t LoadVectors(uint32_t address, uint32_t count, GuestVectors* out) {
-  if (count > IOV_MAX) return -EINVAL;
-  if (CopyIn(out->parts, address, count * sizeof(GuestVector)) != 0) return -EFAULT;
-  uint64_t bytes = 0;
-  for (uint32_t i = 0; i < count; ++i) bytes += out->parts[i].size;
-  if (bytes > INT32_MAX) return -EINVAL;
-  out->count = count;
-  out->bytes = static_cast<uint32_t>(bytes);
-  return 0;
-}
-
-// The bytes of `vectors` from `offset`, between the guest and `buffer`; 0 or -EFAULT.
-int32_t CopyVectors(const GuestVectors& vectors, uint32_t offset, std::byte* buffer, uint32_t size,
-                    Direction direction) {
-  for (uint32_t i = 0; i < vectors.count && size > 0; ++i) {
-    const GuestVector& part = vectors.parts[i];
-    if (offset >= part.size) {
-      offset -= part.size;
-      continue;
-    }
-    const uint32_t count = std::min(part.size - offset, size);
-    const uint64_t address = uint64_t{part.base} + offset;
-    if (address + count > UINT32_MAX) return -EFAULT;
-    void* guest = GuestPointer(static_cast<uint32_t>(address));
-    const int error = direction == Direction::kRead ? cordon_copy(guest, buffer, count)
-                                                    : cordon_copy(buffer, guest, count);
-    if (error != 0) return error;
-    buffer += count;
-    size -= count;
-    offset = 0;
-  }
-  return 0;
-}
-
 // One transfer of the file for many parts, because a write may not be torn by another one and a
 // read may not wait for a second part when it has bytes for the first.
 int64_t TransferGathered(OpenFile& file, const GuestVectors& vectors, Direction direction,
                          std::byte* buffer, uint32_t buffer_bytes) {
+  const CallerBytes caller(vectors);
   int64_t total = 0;
   for (uint32_t done = 0; done < vectors.bytes;) {
     const uint32_t size = std::min(vectors.bytes - done, buffer_bytes);
-    int64_t moved = direction == Direction::kWrite
-                        ? CopyVectors(vectors, done, buffer, size, direction)
-                        : file.operations->read(file, buffer, size);
+    int64_t moved = direction == Direction::kWrite ? caller.CopyIn(done, buffer, size)
+                                                   : file.operations->read(file, buffer, size);
     if (moved == 0 && direction == Direction::kWrite)
       moved = file.operations->write(file, buffer, size);
     if (moved > 0 && direction == Direction::kRead &&
-        CopyVectors(vectors, done, buffer, static_cast<uint32_t>(moved), direction) != 0) {
+        caller.CopyOut(done, buffer, static_cast<uint64_t>(moved)) != 0) {
       moved = -EFAULT;
     }
     if (moved < 0) return total > 0 ? total : moved;
@@ -621,6 +576,7 @@ constexpr CallRow kRows[] = {
     {"sync", SysSync},
     {"fsync", SysFsync},
     {"fdatasync", SysFsync},
+    {"syncfs", SysFsync},
     {"getdents64", SysGetdents},
     {"ppoll_time64", SysPpoll},
     {"pselect6_time64", SysPselect},

@@ -154,7 +154,7 @@ int64_t StatDescriptor(uint32_t descriptor, vfs::Stat* out) {
   if (file->node.fs != nullptr) return file->node.fs->GetStat(file->node.id, out);
   *out = {};
   out->inode = reinterpret_cast<uint64_t>(file->object) >> 4 & 0xffffffff;
-  out->mode = S_IFIFO | 0600;
+  out->mode = file->operations->mode;
   out->links = 1;
   out->uid = Current().who.uid;
   out->gid = Current().who.gid;
@@ -285,6 +285,22 @@ namespace {
 
 int64_t SysOpenat(const uint64_t* slots) {
   return OpenAt(Arg(slots, 0), GuestPath(Arg(slots, 1)), Arg(slots, 2), Arg(slots, 3));
+}
+
+// A file without a name, in memory as all are. Its name is for nobody.
+int64_t SysMemfdCreate(const uint64_t* slots) {
+  constexpr uint32_t kCloseOnExec = 1, kAllowSealing = 2, kNoExecSeal = 8, kExec = 16;
+  constexpr uint32_t kMaxNameBytes = 249;
+  const uint32_t flags = Arg(slots, 1);
+  if ((flags & ~(kCloseOnExec | kAllowSealing | kNoExecSeal | kExec)) != 0) return -EINVAL;
+  char name[kMaxNameBytes + 1];
+  const int32_t length = CopyString(name, Arg(slots, 0), sizeof name);
+  if (length < 0) return length == -EFAULT ? -EFAULT : -EINVAL;
+  vfs::Node node;
+  int32_t error = TheKernel().files->CreateUnnamed(Current().who, S_IFREG | 0777, &node);
+  OpenFile* file = nullptr;
+  if (error == 0) error = OpenNode(node, O_RDWR, &file);
+  return error != 0 ? error : Install(file, 0, (flags & kCloseOnExec) != 0);
 }
 
 int64_t SysFstat(const uint64_t* slots) {
@@ -490,31 +506,19 @@ int64_t SysFstatfs(const uint64_t* slots) {
 }
 
 constexpr CallRow kRows[] = {
-    {"openat", SysOpenat},
-    {"fstat64", SysFstat},
-    {"fstatat64", SysFstatat},
-    {"mkdirat", SysMkdirat},
-    {"mknodat", SysMknodat},
-    {"unlinkat", SysUnlinkat},
-    {"symlinkat", SysSymlinkat},
-    {"linkat", SysLinkat},
-    {"renameat", SysRenameat},
-    {"renameat2", SysRenameat2},
-    {"readlinkat", SysReadlinkat},
-    {"faccessat", SysFaccessat},
-    {"faccessat2", SysFaccessat2},
-    {"chdir", SysChdir},
-    {"fchdir", SysFchdir},
-    {"getcwd", SysGetcwd},
-    {"fchmod", SysFchmod},
-    {"fchmodat", SysFchmodat},
-    {"fchown", SysFchown},
-    {"fchownat", SysFchownat},
-    {"utimensat_time64", SysUtimensat},
-    {"truncate64", SysTruncate},
-    {"umask", SysUmask},
-    {"statfs64", SysStatfs},
-    {"fstatfs64", SysFstatfs},
+    {"openat", SysOpenat},       {"memfd_create", SysMemfdCreate},
+    {"fstat64", SysFstat},       {"fstatat64", SysFstatat},
+    {"mkdirat", SysMkdirat},     {"mknodat", SysMknodat},
+    {"unlinkat", SysUnlinkat},   {"symlinkat", SysSymlinkat},
+    {"linkat", SysLinkat},       {"renameat", SysRenameat},
+    {"renameat2", SysRenameat2}, {"readlinkat", SysReadlinkat},
+    {"faccessat", SysFaccessat}, {"faccessat2", SysFaccessat2},
+    {"chdir", SysChdir},         {"fchdir", SysFchdir},
+    {"getcwd", SysGetcwd},       {"fchmod", SysFchmod},
+    {"fchmodat", SysFchmodat},   {"fchown", SysFchown},
+    {"fchownat", SysFchownat},   {"utimensat_time64", SysUtimensat},
+    {"truncate64", SysTruncate}, {"umask", SysUmask},
+    {"statfs64", SysStatfs},     {"fstatfs64", SysFstatfs},
 };
 
 }  // namespace

@@ -210,6 +210,27 @@ int64_t SysKill(const uint64_t* slots) {
   }
   return sent ? 0 : found ? -EPERM : -ESRCH;
 }
+// The value comes with the signal; who sent it is the kernel's own knowledge.
+int64_t SysSigqueueinfo(const uint64_t* slots) {
+  const uint32_t pid = Arg(slots, 0);
+  const uint32_t number = Arg(slots, 1);
+  struct {
+    int32_t number, error, code, pid, uid, value;
+  } info;
+  if (Load(&info, Arg(slots, 2)) != 0) return -EFAULT;
+  if (number > kSignals) return -EINVAL;
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  const Process& sender = Current();
+  Process* target = FindProcess(pid);
+  if (target == nullptr) return -ESRCH;
+  if (!MaySignal(*target, number)) return -EPERM;
+  // Codes of the kernel are for itself.
+  if ((info.code >= 0 || info.code == SI_TKILL) && target != &sender) return -EPERM;
+  if (number == 0) return 0;
+  PostLocked(*target, {static_cast<int32_t>(number), info.code, static_cast<int32_t>(sender.pid),
+                       static_cast<int32_t>(sender.who.uid), info.value});
+  return 0;
+}
 int64_t SysTgkill(const uint64_t* slots) {
   const uint64_t moved[2] = {slots[1], slots[2]};
   return SysKill(moved);
@@ -437,6 +458,7 @@ constexpr CallRow kRows[] = {
     {"setpgid", SysSetpgid},
     {"setsid", SysSetsid},
     {"kill", SysKill},
+    {"rt_sigqueueinfo", SysSigqueueinfo},
     {"tkill", SysKill},
     {"tgkill", SysTgkill},
     {"rt_sigaction", SysSigaction},

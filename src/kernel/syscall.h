@@ -50,6 +50,9 @@ CallTable PathCalls();
 CallTable ProcessCalls();
 CallTable SystemCalls();
 CallTable TimeCalls();
+CallTable SocketCalls();
+CallTable EventCalls();
+CallTable StatCalls();
 
 }  // namespace cordon::kernel
 

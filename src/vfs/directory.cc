@@ -223,6 +223,14 @@ int MemoryFs::Create(const Credentials& who, uint64_t id, std::string_view name,
   return 0;
 }
 
+int MemoryFs::CreateUnnamed(const Credentials& who, uint32_t mode, Node* out) {
+  Inode* inode = NewInode(mode, who);
+  if (inode == nullptr) return -ENOSPC;
+  inode->links = 0;
+  *out = {this, IdOf(inode)};
+  return 0;
+}
+
 int MemoryFs::Symlink(const Credentials& who, uint64_t id, std::string_view name,
                       std::string_view target) {
   Inode* directory = InodeOf(id);

@@ -7,6 +7,7 @@
 // Errors are negative errno values of Linux. Names are bytes without '/' and NUL. All calls may be
 // made from any process of the sandbox at the same time.
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -97,6 +98,10 @@ class FileSystem {
   // A file, directory, FIFO, socket or device, by the type in `mode` (umask already applied).
   virtual int Create(const Credentials& who, uint64_t directory, std::string_view name,
                      uint32_t mode, uint64_t rdev, Node* out) = 0;
+  // A regular file that no directory has, and never will; it goes with its last reference.
+  virtual int CreateUnnamed(const Credentials& /*who*/, uint32_t /*mode*/, Node* /*out*/) {
+    return -EOPNOTSUPP;
+  }
   virtual int Symlink(const Credentials& who, uint64_t directory, std::string_view name,
                       std::string_view target) = 0;
   virtual int Link(const Credentials& who, uint64_t node, uint64_t directory,

@@ -38,6 +38,7 @@ class MemoryFs final : public FileSystem {
   int Parent(uint64_t directory, Node* out) override;
   int Create(const Credentials& who, uint64_t directory, std::string_view name, uint32_t mode,
              uint64_t rdev, Node* out) override;
+  int CreateUnnamed(const Credentials& who, uint32_t mode, Node* out) override;
   int Symlink(const Credentials& who, uint64_t directory, std::string_view name,
               std::string_view target) override;
   int Link(const Credentials& who, uint64_t node, uint64_t directory,

@@ -301,6 +301,13 @@ TEST(RefusalTest, NothingMayFollowTheEndOfAFunction) {
   EXPECT_NE(Refusal(bytes).find("after the end"), std::string::npos) << Refusal(bytes);
 }
 
+// (func (if (then))) without the function's own end.
+TEST(RefusalTest, TheEndOfABlockIsNotTheEndOfItsFunction) {
+  const auto bytes = Bytes({0, 'a', 's', 'm', 1,  0, 0, 0, 1, 4,    1, 0x60, 0,    0,
+                            3, 2,   1,   0,   10, 8, 1, 6, 0, 0x41, 1, 0x04, 0x40, 0x0b});
+  EXPECT_NE(Refusal(bytes).find("without its end"), std::string::npos) << Refusal(bytes);
+}
+
 TEST(RefusalTest, LimitsHaveNames) {
   CompileOptions options;
   options.limits.functions = 1;

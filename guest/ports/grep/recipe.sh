@@ -1,10 +1,11 @@
 version=3.8-5
 dsc_sha256=12b8d98e0112683e0439e61d5b3b7cdeafdfc579641c35aa25199bc0431061d0
+needs="pcre2"
 
 export CORDON_STACK_SIZE=8388608 # the expression parser recurses
 
 build() {
-  gnu_configure --with-included-regex --disable-perl-regexp
+  gnu_configure --with-included-regex
   gnu_make "${no_documentation[@]}"
 }
 

@@ -28,6 +28,8 @@ using std::chrono::steady_clock;
 constexpr uint32_t kJob = 0;
 // How long a command may go on after the client asked for its end.
 constexpr seconds kGrace{5};
+// When what the command was not ready for is tried again.
+constexpr milliseconds kRetry{10};
 // How long a client that takes no output is waited for once the command was ended by force.
 constexpr seconds kPatience{1};
 
@@ -150,16 +152,15 @@ class CommandRun {
           return EndBy(RunReport::End::kMemory, kKilled, control::kLimitMemory);
       }
       if (const Status sent = ForwardSignals(mailbox, signals); !sent) return Break(sent.error());
-      keeper_->WaitForBell(bell, std::min({wall_deadline, grace_over_, sampler.next()}));
+      const auto again = window_changed_ ? now + kRetry : steady_clock::time_point::max();
+      keeper_->WaitForBell(bell, std::min({wall_deadline, grace_over_, sampler.next(), again}));
     }
   }
 
   Status ForwardSignals(Mailbox& mailbox, const ClientSignals& signals) {
     for (const int number : signals.Take()) {
       if (number == SIGWINCH) {
-        winsize window = {};
-        if (!request_.has_terminal || ioctl(STDIN_FILENO, TIOCGWINSZ, &window) != 0) continue;
-        CORDON_TRY(mailbox.Resize(kJob, window.ws_row, window.ws_col));
+        window_changed_ = request_.has_terminal;
         continue;
       }
       CORDON_TRY(mailbox.Signal(kJob, number));
@@ -168,7 +169,17 @@ class CommandRun {
       grace_over_ = asked_by_ == 0 ? steady_clock::now() + kGrace : steady_clock::now();
       asked_by_ = number;
     }
-    return {};
+    return window_changed_ ? ForwardWindow(mailbox) : Status();
+  }
+
+  // A command that has not opened its terminal yet, or has ended, has none: it is tried again.
+  Status ForwardWindow(Mailbox& mailbox) {
+    winsize window = {};
+    if (ioctl(STDIN_FILENO, TIOCGWINSZ, &window) != 0) return {};
+    const Status resized = mailbox.Resize(kJob, window.ws_row, window.ws_col);
+    if (!resized && resized.error().system_errno == ESRCH) return {};
+    window_changed_ = false;
+    return resized;
   }
 
   void TakeStatus(uint32_t wait_status) {
@@ -255,6 +266,7 @@ class CommandRun {
   std::chrono::nanoseconds cpu_before_{0};
   steady_clock::time_point grace_over_ = steady_clock::time_point::max();
   int asked_by_ = 0;
+  bool window_changed_ = false;
   milliseconds patience_ = milliseconds::max();
 };
 

@@ -33,6 +33,10 @@ class BodyReader : public SectionReader {
   }
   WabtResult EndFunctionBody(Index /*index*/) override {
     CHECK_RESULT(validator_.EndFunctionBody(Here()));
+    if (!ended_) {  // which libwabt lets pass if the last block has its own
+      errors_.emplace_back(wabt::ErrorLevel::Error, Here(), "function body without its end");
+      return WabtResult::Error;
+    }
     function_ = nullptr;
     return WabtResult::Ok;
   }

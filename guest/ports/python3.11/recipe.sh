@@ -1,0 +1,45 @@
+version=3.11.2-6+deb12u8
+dsc_sha256=197fa19ab45f41c820f40f6d9ead671c2ea29ddc53ba9424b36f1bf58458a10e
+needs="zlib bzip2 xz-utils sqlite3 openssl ncurses readline expat"
+
+# All modules are part of the program: no code comes into one that runs. setup.py would build them as shared objects, so
+# what configure found goes into Setup.local instead, with those that configure leaves to setup.py.
+static_modules() {
+  sed '/^\*shared\*/,$d' Modules/Setup.stdlib
+  cat <<'MODULES'
+readline readline.c -lreadline -lncurses
+_curses _cursesmodule.c -DHAVE_NCURSESW -lncursesw
+_curses_panel _curses_panel.c -lpanelw -lncursesw
+MODULES
+}
+
+# ctypes is left out: a foreign function would have to be made while the program runs.
+build() {
+  export READELF=llvm-readelf-19 PKG_CONFIG=false
+  unset LIBRARY # its makefile means something else by it
+  gnu_configure --with-build-python=/usr/bin/python3.11 --enable-ipv6 --with-pymalloc --without-ensurepip \
+    --disable-test-modules --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
+    ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
+  static_modules >Modules/Setup.local
+  gnu_make Makefile Modules/config.c
+  sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built
+  gnu_make python
+  make pybuilddir.txt
+}
+
+# Without what needs what is not there, and without tests: those come from the source when they are run. Compiled once, here;
+# the program does not look whether the sources have changed, because nobody can change them in the image.
+stage() {
+  local library=$STAGE/usr/lib/python3.11 absent
+  put python python3.11
+  link python3.11 python3 python
+  install -d "$library/lib-dynload"
+  cp -r "$SOURCE/Lib/." "$library/"
+  for absent in test idlelib tkinter turtledemo turtle.py lib2to3/tests ctypes/test distutils/tests unittest/test ensurepip; do
+    rm -r "${library:?}/$absent"
+  done
+  find "$library" -name __pycache__ -prune -exec rm -r {} +
+  sed "s#$CORDON_WORK#.#g" "$(cat pybuilddir.txt)"/_sysconfigdata__linux_.py >"$library/_sysconfigdata__.py" # as the distribution's sysconfig names it
+  install -D -m 644 -t "$library/config-3.11" Modules/Setup.local
+  /usr/bin/python3.11 -m compileall -q -j 1 --invalidation-mode unchecked-hash -s "$STAGE" -p / "$library"
+}
