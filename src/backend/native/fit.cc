@@ -40,19 +40,6 @@ Status CheckMount(const Plan& plan, size_t index) {
   if (!mount.target.starts_with('/') || mount.target == "/") {
     return Unsupported("a mount at '" + mount.target + "'");
   }
-  if (mount.kind == MountKind::kBind && mount.if_missing == policy::IfMissing::kStageFile) {
-    return Unsupported(mount.target +
-                       " is not there yet and may be made; that needs the shadow workspace, which "
-                       "is not in this version (make the file, or leave it out of writable_paths)");
-  }
-  if (mount.kind == MountKind::kPlaceholder) {
-    // What cannot be written cannot be made either.
-    const Mount* covering = FindCovering(plan, plan.mounts.size(), mount.target);
-    if (covering != nullptr && covering->kind == MountKind::kBind && !covering->read_only) {
-      return Unsupported(mount.target + " is not there, must not be made, and " + covering->target +
-                         " may be written; that is not in this version");
-    }
-  }
   return {};
 }
 
@@ -63,7 +50,9 @@ const Mount* FindCovering(const Plan& plan, size_t count, const std::string& pat
   for (size_t i = 0; i < count; ++i) {
     const Mount& mount = plan.mounts[i];
     if (mount.kind == MountKind::kLink || mount.kind == MountKind::kGenerated ||
-        mount.kind == MountKind::kPlaceholder || !policy::IsWithin(path, mount.target))
+        mount.kind == MountKind::kPlaceholder ||
+        mount.if_missing == policy::IfMissing::kStageFile ||
+        !policy::IsWithin(path, mount.target))
       continue;
     // Of two at one place the later is on top.
     if (covering == nullptr || mount.target.size() >= covering->target.size()) covering = &mount;

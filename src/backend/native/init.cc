@@ -49,7 +49,7 @@ class Init {
     CORDON_TRY(TakeStreams());
     CORDON_TRY(NameHost());
     CORDON_TRY(BringLoopbackUp());
-    CORDON_TRY(BuildRoot(plan_, identity_, MemoryForFiles()));
+    CORDON_TRY(MakeRoot());
     CORDON_TRY(EnterDirectory());
     CORDON_TRY(SetResourceLimits(plan_.limits, request_.alone));
     CORDON_TRY(DropCapabilities());
@@ -67,6 +67,7 @@ class Init {
   static Status LeaveSession();
   [[nodiscard]] Status TakeStreams() const;
   [[nodiscard]] std::optional<uint64_t> MemoryForFiles() const;
+  Status MakeRoot();
   [[nodiscard]] Status EnterDirectory() const;
   static Status CloseToTheCommand();
   [[nodiscard]] std::vector<std::string> Environment() const;
@@ -146,6 +147,15 @@ std::optional<uint64_t> Init::MemoryForFiles() const {
     bytes = std::min(bytes.value_or(*plan_.limits.memory_bytes), *plan_.limits.memory_bytes);
   }
   return bytes;
+}
+
+Status Init::MakeRoot() {
+  Result<OwnedFd> staged = BuildRoot({.plan = plan_,
+                                      .identity = identity_,
+                                      .memory_bytes = MemoryForFiles(),
+                                      .work_folder = request_.work_folder});
+  if (!staged) return std::unexpected(staged.error());
+  return {};
 }
 
 Status Init::EnterDirectory() const {

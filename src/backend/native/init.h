@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <csignal>
+#include <string>
+#include <vector>
 
 #include "backend/native/control_groups.h"
 #include "backend/native/rights.h"
@@ -36,6 +38,7 @@ struct InitRequest {
   int error_output;
   int keeper_alive;  // reads its end when the keeper has gone
   const std::vector<OwnedFd>& secrets;
+  std::string work_folder;  // for overlays; empty if the plan needs none
 };
 
 [[nodiscard]] sigset_t ForwardedSignals();

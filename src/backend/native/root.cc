@@ -1,19 +1,19 @@
 #include "backend/native/root.h"
 
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <optional>
 #include <string>
 #include <vector>
 
+#include "backend/native/devices.h"
 #include "backend/native/fit.h"
-#include "base/owned_fd.h"
+#include "backend/native/mount_calls.h"
+#include "backend/native/overlay.h"
+#include "policy/surroundings.h"
 
 namespace cordon::backend::native {
 namespace {
@@ -27,94 +27,50 @@ using policy::Plan;
 // /proc exists wherever this program can run, and nothing of it is needed any more. The mount on it
 // leaves with the host's tree.
 constexpr const char* kStage = "/proc";
-constexpr uint64_t kInside = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS;
 constexpr mode_t kFolderMode = 0755;
 constexpr mode_t kOpenFolderMode = 01777;
-// What masks show; gone from the tree once everything is made.
+constexpr uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+// What covers show, and where an overlay is put together; gone from the tree once all is made.
 constexpr const char* kEmptyFile = ".empty-file";
 constexpr const char* kEmptyFolder = ".empty-folder";
-constexpr const char* kDevices[] = {"null", "zero", "full", "random", "urandom", "tty"};
-struct DeviceLink {
-  const char* name;
-  const char* text;
-};
-constexpr DeviceLink kDeviceLinks[] = {{"fd", "/proc/self/fd"},
-                                       {"stdin", "/proc/self/fd/0"},
-                                       {"stdout", "/proc/self/fd/1"},
-                                       {"stderr", "/proc/self/fd/2"},
-                                       {"ptmx", "pts/ptmx"}};
-
-OwnedFd OpenBeneath(int directory, const std::string& path, uint64_t flags) {
-  open_how how = {};
-  how.flags = flags | O_CLOEXEC;
-  how.resolve = kInside;
-  return OwnedFd(static_cast<int>(
-      syscall(SYS_openat2, directory, path.empty() ? "." : path.c_str(), &how, sizeof how)));
-}
+constexpr const char* kLayer = ".layer";
 
 // Without the first slash.
 std::string Inner(const std::string& path) {
   return path.substr(std::min(path.find_first_not_of('/'), path.size()));
 }
 
-std::string Relative(const std::string& path, const std::string& directory) {
-  return Inner(path.substr(directory == "/" ? 0 : directory.size()));
+std::string ParentOf(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
 }
 
-bool HasType(const OwnedFd& node, NodeType type) {
-  struct stat stat = {};
-  if (fstat(node.get(), &stat) != 0) return false;
-  switch (type) {
-    case NodeType::kFile:
-      return S_ISREG(stat.st_mode);
-    case NodeType::kDirectory:
-      return S_ISDIR(stat.st_mode);
-    case NodeType::kAny:
-      return S_ISREG(stat.st_mode) || S_ISDIR(stat.st_mode);
-  }
-  return false;
+std::string NameOf(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
 }
 
-bool IsDirectory(const OwnedFd& node) {
-  return HasType(node, NodeType::kDirectory);
-}
-
-// Every directory of `path` below `directory`, made where it is missing.
-Status MakeDirectories(int directory, const std::string& path, mode_t mode) {
-  OwnedFd at;
-  int here = directory;
-  for (size_t begin = 0; begin < path.size();) {
-    const size_t end = std::min(path.find('/', begin), path.size());
-    const std::string name = path.substr(begin, end - begin);
-    OwnedFd next = OpenBeneath(here, name, O_PATH | O_DIRECTORY);
-    if (!next.valid() && errno == ENOENT) {
-      if (mkdirat(here, name.c_str(), mode) != 0 && errno != EEXIST) {
-        return SystemError("mkdir(" + path.substr(0, end) + ")");
-      }
-      next = OpenBeneath(here, name, O_PATH | O_DIRECTORY);
-    }
-    if (!next.valid()) return SystemError("openat2(" + path.substr(0, end) + ", RESOLVE_BENEATH)");
-    at = std::move(next);
-    here = at.get();
-    begin = end + 1;
-  }
-  return {};
-}
+// Where something is to be mounted: a name in a directory, or the directory itself.
+struct Spot {
+  int directory = -1;
+  std::string name;
+  OwnedFd own;
+};
 
 class Root {
  public:
-  Root(const Plan& plan, const Identity& identity, std::optional<uint64_t> memory_bytes)
-      : plan_(plan), identity_(identity), memory_bytes_(memory_bytes) {}
+  explicit Root(const RootRequest& request) : request_(request), plan_(request.plan) {}
 
   Status Build() {
     CORDON_TRY(Begin());
     for (size_t i = 0; i < plan_.mounts.size(); ++i) CORDON_TRY(Make(i));
+    CORDON_TRY(MakeStaged());
     return Finish();
   }
+  [[nodiscard]] OwnedFd TakeStaged() { return std::move(staged_); }
 
  private:
   Status Begin();
   Status Make(size_t index);
+  Status MakeStaged();
   Status Finish();
 
   Status MakeBind(const Mount& mount);
@@ -122,30 +78,42 @@ class Root {
   Status MakeProc(const Mount& mount);
   Status MakeDev(const Mount& mount);
   Status MakeMask(const Mount& mount);
+  Status MakePlaceholder(const Mount& mount);
   Status MakeGenerated(const Mount& mount);
   Status MakeLink(const Mount& mount);
 
-  [[nodiscard]] Result<OwnedFd> OpenSource(const Mount& mount) const;
-  // The place to mount on. What is not there is made where it is ours to make.
-  Result<OwnedFd> OpenTarget(const std::string& target, NodeType type);
-  Status MakeParents(const std::string& target);
+  // What is bound, detached, and what it is; nothing if it is to be left out.
+  struct Source {
+    OwnedFd tree;
+    NodeType type = NodeType::kFile;
+  };
+  [[nodiscard]] Result<std::optional<Source>> OpenSource(const Mount& mount);
+  [[nodiscard]] Result<OwnedFd> OpenBeneathWorkspace(const Mount& mount);
+  [[nodiscard]] Result<OwnedFd> Overlay(const Mount& mount, const OwnedFd& source);
+
+  // What is not there is made where it is ours to make.
+  Result<Spot> FindSpot(const std::string& target, NodeType type);
+  // A directory of the root's own file system, made if it is missing. Valid until the next call.
+  Result<int> Folder(const std::string& path);
   [[nodiscard]] bool IsOurs(const std::string& path) const;
+  Status Place(const OwnedFd& tree, const Spot& spot, const std::string& target);
   Status PinParents(const std::string& target);
   // A directory of the root's file system, which otherwise is read-only.
   Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
-  Status MountFileSystem(const char* type, const std::string& target, unsigned long flags,
-                         const std::string& options);
-  // A copy of what is at `source`, with everything mounted below, placed on `target`.
-  static Status Place(const OwnedFd& source, const OwnedFd& target, uint64_t attributes,
-                      const std::string& name);
+  Status Cover(const std::string& target, NodeType type);
 
+  const RootRequest& request_;
   const Plan& plan_;
-  const Identity& identity_;
-  const std::optional<uint64_t> memory_bytes_;
   OwnedFd root_;
   size_t done_ = 0;
+  std::string folder_path_;
+  OwnedFd folder_;
+  std::string above_path_;
+  OwnedFd above_;
+  OwnedFd staged_;
   std::vector<std::string> pinned_;
-  bool has_masks_ = false;
+  bool has_covers_ = false;
+  bool has_layer_ = false;
 };
 
 Status Root::Begin() {
@@ -153,7 +121,7 @@ Status Root::Begin() {
     return SystemError("mount(/, MS_REC | MS_PRIVATE)");
   }
   std::string options = "mode=0755";
-  if (memory_bytes_) options += ",size=" + std::to_string(*memory_bytes_);
+  if (request_.memory_bytes) options += ",size=" + std::to_string(*request_.memory_bytes);
   if (mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
     return SystemError("mount(tmpfs, " + options + ")");
   }
@@ -181,17 +149,32 @@ Status Root::Make(size_t index) {
     case MountKind::kMask:
       return MakeMask(mount);
     case MountKind::kPlaceholder:
-      // Fits only where nothing can be made.
-      return {};
+      return MakePlaceholder(mount);
   }
   return Fail(ErrorCode::kInternal, "kind of mount");
 }
 
-Status Root::Finish() {
-  if (has_masks_ && (unlinkat(root_.get(), kEmptyFile, 0) != 0 ||
-                     unlinkat(root_.get(), kEmptyFolder, AT_REMOVEDIR) != 0)) {
-    return SystemError("unlinkat(what masks show)");
+Status Root::MakeStaged() {
+  const std::vector<const Mount*> files = StagedFiles(plan_);
+  if (files.empty()) return {};
+  done_ = plan_.mounts.size();
+  CORDON_TRY(OpenForWriting(kStagedFolder, kFolderMode, kQuiet));
+  staged_ = OpenBeneath(root_.get(), Inner(kStagedFolder), O_PATH | O_DIRECTORY);
+  if (!staged_.valid()) return SystemError("openat2(folder of staged files)");
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (mkdirat(staged_.get(), std::to_string(i).c_str(), kFolderMode) != 0) {
+      return SystemError("mkdir(folder of a staged file)");
+    }
   }
+  return {};
+}
+
+Status Root::Finish() {
+  const bool is_clean =
+      (!has_covers_ || (unlinkat(root_.get(), kEmptyFile, 0) == 0 &&
+                        unlinkat(root_.get(), kEmptyFolder, AT_REMOVEDIR) == 0)) &&
+      (!has_layer_ || unlinkat(root_.get(), kLayer, AT_REMOVEDIR) == 0);
+  if (!is_clean) return SystemError("unlinkat(what covers show)");
   mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   if (mount_setattr(root_.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
@@ -209,107 +192,132 @@ bool Root::IsOurs(const std::string& path) const {
   return covering == nullptr || covering->kind == MountKind::kTmpfs;
 }
 
-Status Root::MakeParents(const std::string& target) {
-  const std::string parent = target.substr(0, target.rfind('/'));
+Result<int> Root::Folder(const std::string& path) {
+  if (path.empty()) return root_.get();
+  if (path == folder_path_) return folder_.get();
   // With a mode that lets the command in whatever the caller's mask is: the first process has none.
-  if (!parent.empty() && IsOurs(parent)) {
-    return MakeDirectories(root_.get(), Inner(parent), kFolderMode);
-  }
-  return {};
+  Result<OwnedFd> made = MakeDirectories(root_.get(), Inner(path), kFolderMode);
+  if (!made) return std::unexpected(made.error());
+  folder_ = std::move(*made);
+  folder_path_ = path;
+  return folder_.get();
 }
 
-Result<OwnedFd> Root::OpenTarget(const std::string& target, NodeType type) {
-  const std::string inner = Inner(target);
-  OwnedFd place = OpenBeneath(root_.get(), inner, O_PATH);
-  if (!place.valid() && errno == ENOENT && IsOurs(target)) {
-    if (const Status parents = MakeParents(target); !parents) {
-      return std::unexpected(parents.error());
-    }
-    const std::string parent = inner.substr(0, std::min(inner.rfind('/'), inner.size()));
-    const OwnedFd folder =
-        OpenBeneath(root_.get(), parent == inner ? "" : parent, O_PATH | O_DIRECTORY);
-    const std::string name = inner.substr(parent == inner ? 0 : parent.size() + 1);
+Result<Spot> Root::FindSpot(const std::string& target, NodeType type) {
+  if (IsOurs(target) && IsOurs(ParentOf(target))) {
+    const Result<int> folder = Folder(ParentOf(target));
+    if (!folder) return std::unexpected(folder.error());
+    const std::string name = NameOf(target);
     if (type == NodeType::kDirectory) {
-      if (mkdirat(folder.get(), name.c_str(), kFolderMode) != 0) {
-        return SystemError("mkdir(" + target + ")");
-      }
+      if (mkdirat(*folder, name.c_str(), kFolderMode) == 0) return Spot{*folder, name, {}};
     } else {
       const OwnedFd made(
-          openat(folder.get(), name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
-      if (!made.valid()) return SystemError("open(" + target + ", O_CREAT)");
+          openat(*folder, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+      if (made.valid()) return Spot{*folder, name, {}};
     }
-    place = OpenBeneath(root_.get(), inner, O_PATH);
+    if (errno != EEXIST) return SystemError("mknod(" + target + ")");
   }
-  if (!place.valid()) {
+  Spot spot;
+  spot.own = OpenBeneath(root_.get(), Inner(target), O_PATH);
+  if (!spot.own.valid()) {
     return SystemError("openat2(" + target + ", RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)");
   }
-  if (!HasType(place, type)) {
+  if (!HasType(spot.own, type)) {
     return Fail(ErrorCode::kInvalid, target + " is not what is to be mounted on it");
   }
-  return place;
+  spot.directory = spot.own.get();
+  return spot;
 }
 
-Status Root::Place(const OwnedFd& source, const OwnedFd& target, uint64_t attributes,
-                   const std::string& name) {
-  const OwnedFd tree(open_tree(source.get(), "",
-                               AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-  if (!tree.valid()) return SystemError("open_tree(" + name + ", OPEN_TREE_CLONE)");
-  mount_attr change = {};
-  change.attr_set = attributes;
-  if (mount_setattr(tree.get(), "", AT_EMPTY_PATH | AT_RECURSIVE, &change, sizeof change) != 0) {
-    return SystemError("mount_setattr(" + name + ")");
-  }
-  if (move_mount(tree.get(), "", target.get(), "",
-                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-    return SystemError("move_mount(" + name + ")");
-  }
+Status Root::Place(const OwnedFd& tree, const Spot& spot, const std::string& target) {
+  CORDON_TRY(Attach(tree, spot.directory, spot.name, target));
+  // Another directory has that name now.
+  if (policy::IsWithin(folder_path_, target)) folder_path_.clear();
   return {};
 }
 
-Result<OwnedFd> Root::OpenSource(const Mount& mount) const {
-  if (mount.beneath.empty()) {
-    if (mount.if_missing == IfMissing::kMakeDirectory) {
-      const OwnedFd top(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
-      if (const Status made = MakeDirectories(top.get(), Inner(mount.source), 0700); !made) {
-        return std::unexpected(made.error());
-      }
-    }
-    OwnedFd source(open(mount.source.c_str(), O_PATH | O_CLOEXEC));
-    if (!source.valid()) return SystemError("open(" + mount.source + ", O_PATH)");
-    return source;
+Result<OwnedFd> Root::OpenBeneathWorkspace(const Mount& mount) {
+  if (above_path_ != mount.beneath) {
+    above_.reset(open(mount.beneath.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!above_.valid()) return SystemError("open(" + mount.beneath + ", O_PATH)");
+    above_path_ = mount.beneath;
   }
-  const OwnedFd above(open(mount.beneath.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!above.valid()) return SystemError("open(" + mount.beneath + ", O_PATH)");
-  const std::string path = Relative(mount.source, mount.beneath);
+  const std::string path = Inner(mount.source.substr(mount.beneath.size()));
   if (mount.if_missing == IfMissing::kMakeDirectory) {
-    if (const Status made = MakeDirectories(above.get(), path, kFolderMode); !made) {
-      return std::unexpected(made.error());
-    }
+    return MakeDirectories(above_.get(), path, kFolderMode);
   }
-  OwnedFd source = OpenBeneath(above.get(), path, O_PATH);
+  OwnedFd source = OpenBeneath(above_.get(), path, O_PATH);
   if (!source.valid()) {
     return SystemError("openat2(" + mount.source + ", RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)");
   }
   return source;
 }
 
-Status Root::MakeBind(const Mount& mount) {
-  const Result<OwnedFd> source = OpenSource(mount);
-  if (!source) {
-    const bool is_skipped =
-        source.error().system_errno == ENOENT && mount.if_missing == IfMissing::kSkip;
-    return is_skipped ? Status() : std::unexpected(source.error());
+Result<OwnedFd> Root::Overlay(const Mount& mount, const OwnedFd& source) {
+  if (!has_layer_ && mkdirat(root_.get(), kLayer, 0700) != 0) return SystemError("mkdir(layer)");
+  has_layer_ = true;
+  std::string work = request_.work_folder;
+  if (!mount.read_only) {
+    if (work.empty()) return Fail(ErrorCode::kInternal, "no folder for an overlay to work in");
+    work += "/" + std::to_string(done_);
+    if (mkdir(work.c_str(), 0700) != 0) return SystemError("mkdir(" + work + ")");
   }
-  if (!HasType(*source, mount.type)) {
+  return MakeOverlay({.plan = plan_,
+                      .bind = mount,
+                      .source = source.get(),
+                      .stage = std::string(kStage) + "/" + kLayer,
+                      .work_folder = work});
+}
+
+Result<std::optional<Root::Source>> Root::OpenSource(const Mount& mount) {
+  OwnedFd place;
+  if (!mount.beneath.empty()) {
+    Result<OwnedFd> opened = OpenBeneathWorkspace(mount);
+    if (!opened && opened.error().system_errno == ENOENT && mount.if_missing == IfMissing::kSkip) {
+      return std::nullopt;
+    }
+    if (!opened) return std::unexpected(opened.error());
+    place = std::move(*opened);
+  } else if (mount.if_missing == IfMissing::kMakeDirectory) {
+    const OwnedFd top(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const Result<OwnedFd> made = MakeDirectories(top.get(), Inner(mount.source), 0700);
+    if (!made) return std::unexpected(made.error());
+  }
+  Result<OwnedFd> tree = CloneTree(place.valid() ? place.get() : AT_FDCWD,
+                                   place.valid() ? "" : mount.source, mount.source);
+  if (!tree && tree.error().system_errno == ENOENT && mount.if_missing == IfMissing::kSkip) {
+    return std::nullopt;
+  }
+  if (!tree) return std::unexpected(tree.error());
+  if (!HasType(*tree, mount.type)) {
     return Fail(ErrorCode::kInvalid, mount.source + " is not what the plan says it is");
   }
-  const NodeType type = IsDirectory(*source) ? NodeType::kDirectory : NodeType::kFile;
+  const bool is_folder = HasType(*tree, NodeType::kDirectory);
+  if (LayersOf(plan_, mount) != Layers::kNone) {
+    // Not the copy: layers are looked for among what is mounted.
+    if (!place.valid()) place.reset(open(mount.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!place.valid()) return SystemError("open(" + mount.source + ", O_PATH)");
+    tree = Overlay(mount, place);
+    if (!tree) return std::unexpected(tree.error());
+  } else {
+    const uint64_t attributes = kQuiet | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (const Status changed = Change(*tree, {.set = attributes}, mount.source); !changed) {
+      return std::unexpected(changed.error());
+    }
+  }
+  return Source{std::move(*tree), is_folder ? NodeType::kDirectory : NodeType::kFile};
+}
+
+Status Root::MakeBind(const Mount& mount) {
+  // The command makes it, if anybody does.
+  if (mount.if_missing == IfMissing::kStageFile) return {};
+  const Result<std::optional<Source>> source = OpenSource(mount);
+  if (!source) return std::unexpected(source.error());
+  if (!*source) return {};
   if (mount.pinned) CORDON_TRY(PinParents(mount.target));
-  const Result<OwnedFd> target = OpenTarget(mount.target, type);
-  if (!target) return std::unexpected(target.error());
-  const uint64_t attributes =
-      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
-  return Place(*source, *target, attributes, mount.source);
+  const Result<Spot> spot = FindSpot(mount.target, (*source)->type);
+  if (!spot) return std::unexpected(spot.error());
+  return Place((*source)->tree, *spot, mount.target);
 }
 
 // What is a mount point cannot be renamed, so that nothing covered gets another name.
@@ -323,37 +331,9 @@ Status Root::PinParents(const std::string& target) {
     pinned_.push_back(parent);
     const OwnedFd place = OpenBeneath(root_.get(), Inner(parent), O_PATH | O_DIRECTORY);
     if (!place.valid()) return SystemError("openat2(" + parent + ", RESOLVE_BENEATH)");
-    CORDON_TRY(Place(place, place, 0, parent));
-  }
-  return {};
-}
-
-Status Root::MountFileSystem(const char* type, const std::string& target, unsigned long flags,
-                             const std::string& options) {
-  const Result<OwnedFd> place = OpenTarget(target, NodeType::kDirectory);
-  if (!place) return std::unexpected(place.error());
-  const OwnedFd context(fsopen(type, FSOPEN_CLOEXEC));
-  if (!context.valid()) return SystemError(std::string("fsopen(") + type + ")");
-  for (size_t begin = 0; begin < options.size();) {
-    const size_t end = std::min(options.find(',', begin), options.size());
-    const std::string option = options.substr(begin, end - begin);
-    const size_t equals = option.find('=');
-    const int result =
-        equals == std::string::npos
-            ? fsconfig(context.get(), FSCONFIG_SET_FLAG, option.c_str(), nullptr, 0)
-            : fsconfig(context.get(), FSCONFIG_SET_STRING, option.substr(0, equals).c_str(),
-                       option.substr(equals + 1).c_str(), 0);
-    if (result != 0) return SystemError(std::string("fsconfig(") + type + ", " + option + ")");
-    begin = end + 1;
-  }
-  if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
-    return SystemError(std::string("fsconfig(") + type + ", FSCONFIG_CMD_CREATE)");
-  }
-  const OwnedFd made(fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(flags)));
-  if (!made.valid()) return SystemError(std::string("fsmount(") + type + ")");
-  if (move_mount(made.get(), "", place->get(), "",
-                 MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) != 0) {
-    return SystemError("move_mount(" + target + ")");
+    const Result<OwnedFd> tree = CloneTree(place.get(), "", parent);
+    if (!tree) return std::unexpected(tree.error());
+    CORDON_TRY(Attach(*tree, place.get(), "", parent));
   }
   return {};
 }
@@ -362,75 +342,75 @@ Status Root::MountFileSystem(const char* type, const std::string& target, unsign
 // files are around it, or the plan has another size, of one for itself.
 Status Root::MakeTmpfs(const Mount& mount) {
   const bool is_open = mount.target == "/tmp" || mount.target == "/var/tmp";
-  const uint64_t attributes =
-      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
-  if (!IsOurs(mount.target) || mount.size_bytes != plan_.limits.disk_bytes) {
-    std::string options = is_open ? "mode=1777" : "mode=0755";
-    std::optional<uint64_t> size = mount.size_bytes;
-    if (memory_bytes_) size = std::min(size.value_or(*memory_bytes_), *memory_bytes_);
-    if (size) options += ",size=" + std::to_string(*size);
-    return MountFileSystem("tmpfs", mount.target, attributes, options);
+  const uint64_t attributes = kQuiet | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
+  if (IsOurs(mount.target) && mount.size_bytes == plan_.limits.disk_bytes) {
+    return OpenForWriting(mount.target, is_open ? kOpenFolderMode : kFolderMode, attributes);
   }
-  return OpenForWriting(mount.target, is_open ? kOpenFolderMode : kFolderMode, attributes);
+  Options options = {{"mode", is_open ? "1777" : "0755"}};
+  std::optional<uint64_t> size = mount.size_bytes;
+  if (request_.memory_bytes) {
+    size = std::min(size.value_or(*request_.memory_bytes), *request_.memory_bytes);
+  }
+  if (size) options.emplace_back("size", std::to_string(*size));
+  const Result<OwnedFd> made = NewFileSystem("tmpfs", options, attributes);
+  if (!made) return std::unexpected(made.error());
+  const Result<Spot> spot = FindSpot(mount.target, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  return Place(*made, *spot, mount.target);
 }
 
 Status Root::OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes) {
-  const Result<OwnedFd> place = OpenTarget(target, NodeType::kDirectory);
-  if (!place) return std::unexpected(place.error());
-  const std::string inner = Inner(target);
-  if (mode != kFolderMode && fchmodat(root_.get(), inner.c_str(), mode, 0) != 0) {
+  const Result<Spot> spot = FindSpot(target, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  if (mode != kFolderMode && fchmodat(root_.get(), Inner(target).c_str(), mode, 0) != 0) {
     return SystemError("fchmodat(" + target + ")");
   }
-  return Place(*place, *place, attributes, target);
+  const Result<OwnedFd> tree = CloneTree(spot->directory, spot->name, target);
+  if (!tree) return std::unexpected(tree.error());
+  CORDON_TRY(Change(*tree, {.set = attributes}, target));
+  return Place(*tree, *spot, target);
 }
 
 // Read-only: what of it can be written belongs, outside, to whoever has the caller's number, and
 // that may be root's. The command's own files in it lose little.
 Status Root::MakeProc(const Mount& mount) {
-  return MountFileSystem(
-      "proc", mount.target,
-      MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY, "");
+  const Result<Spot> spot = FindSpot(mount.target, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  const Result<OwnedFd> made =
+      NewFileSystem("proc", {}, kQuiet | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
+  if (!made) return std::unexpected(made.error());
+  return Place(*made, *spot, mount.target);
 }
 
 Status Root::MakeDev(const Mount& mount) {
   // Of the root's file system, and read-only with it.
   if (!IsOurs(mount.target)) return Fail(ErrorCode::kInvalid, mount.target + " is the host's");
-  CORDON_TRY(MakeDirectories(root_.get(), Inner(mount.target), kFolderMode));
-  const OwnedFd folder = OpenBeneath(root_.get(), Inner(mount.target), O_PATH | O_DIRECTORY);
-  if (!folder.valid()) return SystemError("openat2(" + mount.target + ")");
-  for (const char* name : kDevices) {
-    const std::string host = std::string("/dev/") + name;
-    const OwnedFd source(open(host.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
-    struct stat stat = {};
-    if (!source.valid() || fstat(source.get(), &stat) != 0)
-      return SystemError("open(" + host + ")");
-    if (!S_ISCHR(stat.st_mode)) return Fail(ErrorCode::kInvalid, host + " is no device");
-    const OwnedFd made(openat(folder.get(), name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666));
-    if (!made.valid()) return SystemError(std::string("open(new /dev/") + name + ")");
-    CORDON_TRY(Place(source, made, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, host));
-  }
-  for (const DeviceLink& link : kDeviceLinks) {
-    if (symlinkat(link.text, folder.get(), link.name) != 0) {
-      return SystemError(std::string("symlink(/dev/") + link.name + ")");
-    }
-  }
-  CORDON_TRY(MakeDirectories(folder.get(), "pts", kFolderMode));
-  CORDON_TRY(MountFileSystem("devpts", mount.target + "/pts", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
-                             "newinstance,ptmxmode=0666,mode=0620"));
-  CORDON_TRY(MakeDirectories(folder.get(), "shm", kFolderMode));
-  return OpenForWriting(mount.target + "/shm", kOpenFolderMode,
-                        MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+  const Result<int> folder = Folder(mount.target);
+  if (!folder) return std::unexpected(folder.error());
+  CORDON_TRY(FillDev(*folder));
+  return OpenForWriting(mount.target + "/shm", kOpenFolderMode, kQuiet | MOUNT_ATTR_NOEXEC);
 }
 
-Status Root::MakeMask(const Mount& mount) {
-  if (!has_masks_) {
+// Something empty on what is there.
+Status Root::Cover(const std::string& target, NodeType type) {
+  if (!has_covers_) {
     const OwnedFd file(
         openat(root_.get(), kEmptyFile, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
     if (!file.valid() || mkdirat(root_.get(), kEmptyFolder, 0555) != 0) {
-      return SystemError("mkdir(what masks show)");
+      return SystemError("mkdir(what covers show)");
     }
-    has_masks_ = true;
+    has_covers_ = true;
   }
+  const OwnedFd place = OpenBeneath(root_.get(), Inner(target), O_PATH);
+  if (!place.valid()) return SystemError("openat2(" + target + ", RESOLVE_NO_SYMLINKS)");
+  const Result<OwnedFd> tree = CloneTree(
+      root_.get(), type == NodeType::kDirectory ? kEmptyFolder : kEmptyFile, "what covers show");
+  if (!tree) return std::unexpected(tree.error());
+  CORDON_TRY(Change(*tree, {.set = kQuiet | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}, target));
+  return Attach(*tree, place.get(), "", target);
+}
+
+Status Root::MakeMask(const Mount& mount) {
   if (mount.pinned) CORDON_TRY(PinParents(mount.target));
   const OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
   // Something else may have come since the plan was made; what has gone hides itself.
@@ -438,26 +418,43 @@ Status Root::MakeMask(const Mount& mount) {
     return Fail(ErrorCode::kInvalid, mount.target + " is to be hidden and has gone; plan again");
   }
   if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
-  const OwnedFd source =
-      OpenBeneath(root_.get(), IsDirectory(target) ? kEmptyFolder : kEmptyFile, O_PATH);
-  if (!source.valid()) return SystemError("openat2(what masks show)");
-  return Place(source, target,
-               MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-               mount.target);
+  return Cover(mount.target,
+               HasType(target, NodeType::kDirectory) ? NodeType::kDirectory : NodeType::kFile);
+}
+
+// The overlay shows the name; covered it stays as it is.
+Status Root::MakePlaceholder(const Mount& mount) {
+  const Mount* covering = FindCovering(plan_, plan_.mounts.size(), mount.target);
+  const bool can_be_made =
+      covering != nullptr && covering->kind == MountKind::kBind && !covering->read_only;
+  if (!can_be_made) return {};
+  CORDON_TRY(PinParents(mount.target));
+  const OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
+  if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  struct stat stat = {};
+  const bool is_folder = mount.type == NodeType::kDirectory;
+  const std::string path =
+      covering->source + mount.target.substr(covering->target == "/" ? 0 : covering->target.size());
+  // Of the layer below, and of nothing that has come above it since the plan was made.
+  if (fstat(target.get(), &stat) != 0 ||
+      (is_folder ? !S_ISDIR(stat.st_mode) : !S_ISFIFO(stat.st_mode)) ||
+      faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    return Fail(ErrorCode::kInvalid, mount.target + " was not there and is now; plan again");
+  }
+  return Cover(mount.target, mount.type);
 }
 
 Status Root::MakeGenerated(const Mount& mount) {
-  const Result<std::string> text = GeneratedText(mount.name, plan_, identity_);
+  const Result<std::string> text = GeneratedText(mount.name, plan_, request_.identity);
   if (!text) return std::unexpected(text.error());
   if (!IsOurs(mount.target)) {
     return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
   }
-  CORDON_TRY(MakeParents(mount.target));
+  const Result<int> folder = Folder(ParentOf(mount.target));
+  if (!folder) return std::unexpected(folder.error());
   // As everything of the root it can be written only until that is read-only.
-  OwnedFd file = OpenBeneath(root_.get(), Inner(mount.target.substr(0, mount.target.rfind('/'))),
-                             O_PATH | O_DIRECTORY);
-  file.reset(openat(file.get(), mount.target.substr(mount.target.rfind('/') + 1).c_str(),
-                    O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+  const OwnedFd file(openat(*folder, NameOf(mount.target).c_str(),
+                            O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
   if (!file.valid()) return SystemError("open(" + mount.target + ", O_CREAT)");
   if (write(file.get(), text->data(), text->size()) != static_cast<ssize_t>(text->size())) {
     return SystemError("write(" + mount.target + ")");
@@ -469,11 +466,9 @@ Status Root::MakeLink(const Mount& mount) {
   if (!IsOurs(mount.target)) {
     return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
   }
-  CORDON_TRY(MakeParents(mount.target));
-  const OwnedFd folder = OpenBeneath(
-      root_.get(), Inner(mount.target.substr(0, mount.target.rfind('/'))), O_PATH | O_DIRECTORY);
-  const std::string name = mount.target.substr(mount.target.rfind('/') + 1);
-  if (symlinkat(mount.source.c_str(), folder.get(), name.c_str()) != 0) {
+  const Result<int> folder = Folder(ParentOf(mount.target));
+  if (!folder) return std::unexpected(folder.error());
+  if (symlinkat(mount.source.c_str(), *folder, NameOf(mount.target).c_str()) != 0) {
     return SystemError("symlink(" + mount.source + ", " + mount.target + ")");
   }
   return {};
@@ -481,8 +476,10 @@ Status Root::MakeLink(const Mount& mount) {
 
 }  // namespace
 
-Status BuildRoot(const Plan& plan, const Identity& identity, std::optional<uint64_t> memory_bytes) {
-  return Root(plan, identity, memory_bytes).Build();
+Result<OwnedFd> BuildRoot(const RootRequest& request) {
+  Root root(request);
+  if (const Status built = root.Build(); !built) return std::unexpected(built.error());
+  return root.TakeStaged();
 }
 
 }  // namespace cordon::backend::native
