@@ -72,7 +72,8 @@ Wall ExamineNative() {
     return wall;
   }
   const auto begin = std::chrono::steady_clock::now();
-  const Result<backend::native::Report> report = backend::native::RunPlan(*planned.plan);
+  const Result<backend::native::Report> report =
+      backend::native::RunPlan({.plan = *planned.plan, .cache_folder = around.cache_home});
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
   if (!report || report->exit_code != 0) {
     wall.detail = report ? report->reason : report.error().ToString();

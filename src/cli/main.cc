@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <iterator>
+#include <string_view>
 
 #include "backend/wasm/run.h"
 #include "cli/doctor_command.h"
@@ -14,16 +17,32 @@
 #include "cli/run_command.h"
 #include "cli/trust_command.h"
 
+namespace {
+
+namespace cli = cordon::cli;
+
+using Add = void (*)(CLI::App&, std::function<int()>*);
+struct Command {
+  std::string_view name;
+  Add add;
+};
+constexpr Command kCommands[] = {
+    {"run", cli::AddRunCommand},     {"sh", cli::AddShellCommand},  {"plan", cli::AddPlanCommand},
+    {"trust", cli::AddTrustCommand}, {"init", cli::AddInitCommand}, {"doctor", cli::AddDoctorCommand},
+};
+
+}  // namespace
+
 int main(int argc, char** argv) try {
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   app.require_subcommand(1);
   std::function<int()> chosen;
-  cordon::cli::AddRunCommand(app, &chosen);
-  cordon::cli::AddShellCommand(app, &chosen);
-  cordon::cli::AddPlanCommand(app, &chosen);
-  cordon::cli::AddTrustCommand(app, &chosen);
-  cordon::cli::AddInitCommand(app, &chosen);
-  cordon::cli::AddDoctorCommand(app, &chosen);
+  // The options of all commands take longer to describe than a sandbox takes to build.
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  const bool is_known = std::ranges::find(kCommands, first, &Command::name) != std::end(kCommands);
+  for (const Command& command : kCommands) {
+    if (!is_known || command.name == first) command.add(app, &chosen);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

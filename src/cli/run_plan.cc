@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <optional>
 
 #include "backend/native/keeper.h"
 #include "backend/wasm/run.h"
+#include "cli/raw_terminal.h"
 #include "policy/layer.h"
 #include "policy/surroundings.h"
 #include "policy/walls.h"
@@ -21,11 +23,17 @@ int Refuse(ErrorCode code, std::string message, std::string place = {}) {
   return RefuseAll({Error{code, std::move(message), std::move(place), 0}});
 }
 
-int ExecuteNative(const policy::Plan& plan, bool verbose) {
-  const Result<backend::native::Report> report = backend::native::RunPlan(plan);
+int ExecuteNative(const policy::Plan& plan, const std::string& cache_folder, bool verbose) {
+  std::optional<RawTerminal> terminal;
+  if (RawTerminal::IsThere()) terminal.emplace();
+  const Result<backend::native::Report> report = backend::native::RunPlan(
+      {.plan = plan, .has_terminal = terminal.has_value(), .cache_folder = cache_folder});
+  // Before anything is printed.
+  terminal.reset();
   if (!report) return RefuseAll({report.error()});
   if (verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report->limits_by.c_str());
   if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
+  for (const std::string& line : report->not_taken) (void)fprintf(stderr, "cordon: %s\n", line.c_str());
   if (report->output_dropped) (void)fputs("cordon: limit output\n", stderr);
   return report->exit_code;
 }
@@ -62,8 +70,8 @@ int RunPlanned(PlannedRun& run) {
     }
     run.request.environment.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));
   }
-  const policy::Planned planned =
-      policy::MakePlan(run.request, policy::Surroundings::OfThisProcess());
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  const policy::Planned planned = policy::MakePlan(run.request, around);
   if (!planned.plan) return RefuseAll(planned.errors);
   const policy::Plan& plan = *planned.plan;
   if (!plan.refusals.empty()) return RefuseAll(plan.refusals);
@@ -76,7 +84,7 @@ int RunPlanned(PlannedRun& run) {
                                                policy::WallName(plan.wall) +
                                                " are not executed in this version");
   }
-  return ExecuteNative(plan, run.verbose);
+  return ExecuteNative(plan, around.cache_home, run.verbose);
 }
 
 }  // namespace cordon::cli

@@ -69,8 +69,13 @@ void AddSystemFolders(Resolution& r) {
     mount.type = TypeOf(found);
     r.plan.mounts.push_back(std::move(mount));
   }
+  const bool is_plain = Inspect("/etc") == Found::kDirectory;
   for (const std::string_view name : kSystemFiles) {
-    const std::string real = RealPath(std::string(name));
+    // Most of them are no links: one look instead of one for each component.
+    const bool is_direct = is_plain && name.rfind('/') == 4;
+    const Found found = is_direct ? Inspect(std::string(name)) : Found::kLink;
+    if (found == Found::kMissing) continue;
+    const std::string real = found == Found::kLink ? RealPath(std::string(name)) : std::string(name);
     if (real.empty()) continue;
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;

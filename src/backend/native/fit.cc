@@ -66,7 +66,10 @@ Status CheckFits(const Plan& plan) {
   if (plan.argv.empty() || !plan.program.starts_with('/')) return Unsupported("no program");
   if (plan.image) return Unsupported("it uses no image");
   if (plan.workspace.shadow) return Unsupported("the shadow workspace is not in this version");
-  if (!plan.pre_run.empty()) return Unsupported("pre_run commands are not in this version");
+  for (const policy::PreRun& command : plan.pre_run) {
+    if (command.on_host) return Unsupported("pre_run on the host is not in this version");
+    if (command.argv.empty()) return Unsupported("an empty pre_run command");
+  }
   CORDON_TRY(CheckNetwork(plan.network));
   CORDON_TRY(CheckRights(plan.rights));
   for (size_t i = 0; i < plan.mounts.size(); ++i) CORDON_TRY(CheckMount(plan, i));

@@ -3,7 +3,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <poll.h>
-#include <spawn.h>
+#include <sys/auxv.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -20,10 +20,14 @@
 #include <string>
 #include <vector>
 
+#include "backend/native/hand_over.h"
 #include "backend/native/landlock.h"
 #include "backend/native/namespaces.h"
+#include "backend/native/net_namespace.h"
+#include "backend/native/program.h"
 #include "backend/native/root.h"
 #include "backend/native/system_calls.h"
+#include "backend/native/terminal.h"
 
 namespace cordon::backend::native {
 namespace {
@@ -42,14 +46,15 @@ class Init {
   Status Prepare() {
     CORDON_TRY(BindToKeeper());
     CORDON_TRY(request_.groups.Enter());
+    CORDON_TRY(TakeStreams());
+    CORDON_TRY(net_.Start());
     CORDON_TRY(HideGroups());
     CORDON_TRY(MapIdentity(identity_, request_.outer_uid, request_.outer_gid));
     CORDON_TRY(ForgetArguments());
-    CORDON_TRY(LeaveSession());
-    CORDON_TRY(TakeStreams());
+    CORDON_TRY(LeaveGroup());
     CORDON_TRY(NameHost());
-    CORDON_TRY(BringLoopbackUp());
     CORDON_TRY(MakeRoot());
+    CORDON_TRY(net_.Join());
     CORDON_TRY(EnterDirectory());
     CORDON_TRY(SetResourceLimits(plan_.limits, request_.alone));
     CORDON_TRY(DropCapabilities());
@@ -58,24 +63,33 @@ class Init {
     return LoadSystemCallFilter();
   }
 
-  void Start();
-  int Serve() const;
+  // The exit status of the command, or of what was to run before it.
+  int Run();
 
  private:
   [[nodiscard]] Status BindToKeeper() const;
   static Status ForgetArguments();
-  static Status LeaveSession();
-  [[nodiscard]] Status TakeStreams() const;
+  static Status LeaveGroup();
+  [[nodiscard]] Status TakeStreams();
   [[nodiscard]] std::optional<uint64_t> MemoryForFiles() const;
   Status MakeRoot();
   [[nodiscard]] Status EnterDirectory() const;
   static Status CloseToTheCommand();
   [[nodiscard]] std::vector<std::string> Environment() const;
+  [[nodiscard]] Program Describe(const std::string& path,
+                                 std::vector<std::string> arguments) const;
+  int RunBefore();
+  // Until the running program has ended.
+  [[nodiscard]] int Serve() const;
 
   const InitRequest& request_;
   const policy::Plan& plan_;
   const Identity identity_;
-  pid_t command_ = -1;
+  NetNamespace net_;
+  OwnedFd hand_over_;
+  OwnedFd held_terminal_;
+  std::string terminal_;  // the command's, by its path inside
+  pid_t running_ = -1;
 };
 
 Status Init::BindToKeeper() const {
@@ -89,37 +103,26 @@ Status Init::BindToKeeper() const {
 // Whoever sees a process may read its command line, and Cordon's holds what the caller wrote. The
 // kernel shows what is in memory there.
 Status Init::ForgetArguments() {
-  std::array<char, 2048> text;
-  const OwnedFd file(open("/proc/self/stat", O_RDONLY | O_CLOEXEC));
-  const ssize_t size = file.valid() ? read(file.get(), text.data(), text.size() - 1) : -1;
-  if (size <= 0) return SystemError("read(/proc/self/stat)");
-  text[static_cast<size_t>(size)] = 0;
-  const char* at = strrchr(text.data(), ')');
-  std::array<uint64_t, 4> borders = {};
-  // proc(5): field 2 ends with the parenthesis; arg_start, arg_end, env_start, env_end are 48
-  // to 51.
-  for (int field = 2; at != nullptr && field < 51; ++field) {
-    at = strchr(at + 1, ' ');
-    if (at != nullptr && field + 1 >= 48) {
-      borders[static_cast<size_t>(field + 1 - 48)] = strtoull(at, nullptr, 10);
-    }
+  // Arguments and variables are one piece of memory; the program's own path comes after them.
+  char* begin = program_invocation_name;
+  char* end = reinterpret_cast<char*>(getauxval(AT_EXECFN));
+  if (begin == nullptr || end == nullptr || begin > end) {
+    return Fail(ErrorCode::kSystem, "getauxval(AT_EXECFN): arguments are not where they should be");
   }
-  if (at == nullptr || borders[0] == 0 || borders[1] < borders[0] || borders[3] < borders[2]) {
-    return Fail(ErrorCode::kSystem, "/proc/self/stat says nothing of the arguments");
-  }
-  memset(reinterpret_cast<void*>(borders[0]), 0, borders[1] - borders[0]);
-  memset(reinterpret_cast<void*>(borders[2]), 0, borders[3] - borders[2]);
+  memset(begin, 0, static_cast<size_t>(end - begin));
   return {};
 }
 
-// No terminal, and no signals that are meant for the keeper's process group.
-Status Init::LeaveSession() {
-  if (setsid() < 0) return SystemError("setsid");
+// No signals that are meant for the keeper's process group. A session of its own is the command's
+// to have, and only where there is a terminal to be kept from: Linux gives each session a share of
+// the processor of its own, and on a busy machine the new one waits for its turn.
+Status Init::LeaveGroup() {
+  if (setpgid(0, 0) != 0) return SystemError("setpgid");
   umask(0);
   return {};
 }
 
-Status Init::TakeStreams() const {
+Status Init::TakeStreams() {
   if (request_.output >= 0 && dup2(request_.output, STDOUT_FILENO) < 0) return SystemError("dup2");
   if (request_.error_output >= 0 && dup2(request_.error_output, STDERR_FILENO) < 0) {
     return SystemError("dup2");
@@ -130,13 +133,19 @@ Status Init::TakeStreams() const {
     moved.emplace_back(fcntl(secret.get(), F_DUPFD_CLOEXEC, kAboveAll));
     if (!moved.back().valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
   }
+  OwnedFd socket(fcntl(request_.hand_over, F_DUPFD_CLOEXEC, kAboveAll));
+  if (!socket.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
   for (size_t i = 0; i < moved.size(); ++i) {
     if (dup2(moved[i].get(), kFirstSecret + static_cast<int>(i)) < 0) return SystemError("dup2");
   }
-  const unsigned first = kFirstSecret + static_cast<unsigned>(moved.size());
-  if (syscall(SYS_close_range, first, ~0U, 0) != 0) return SystemError("close_range");
+  // After them the one that is needed until the root is made.
+  const int last = kFirstSecret + static_cast<int>(moved.size());
+  if (dup3(socket.get(), last, O_CLOEXEC) < 0) return SystemError("dup3");
+  hand_over_.reset(last);
+  if (syscall(SYS_close_range, last + 1, ~0U, 0) != 0) return SystemError("close_range");
   // What was moved is closed.
   for (OwnedFd& fd : moved) (void)fd.release();
+  (void)socket.release();
   return {};
 }
 
@@ -155,6 +164,19 @@ Status Init::MakeRoot() {
                                       .memory_bytes = MemoryForFiles(),
                                       .work_folder = request_.work_folder});
   if (!staged) return std::unexpected(staged.error());
+  if (staged->valid()) {
+    CORDON_TRY(Send(hand_over_.get(), Handed::kStagedFolder, staged->get()));
+  }
+  if (request_.terminal == TerminalOf::kCommand) {
+    const Result<NewTerminal> made = MakeTerminal();
+    if (!made) return std::unexpected(made.error());
+    CORDON_TRY(Send(hand_over_.get(), Handed::kTerminal, made->main.get()));
+    terminal_ = made->path;
+    // Until the command has it: a terminal that nobody holds has ended for the keeper.
+    held_terminal_.reset(open(terminal_.c_str(), O_RDWR | O_NOCTTY | O_CLOEXEC));
+    if (!held_terminal_.valid()) return SystemError("open(" + terminal_ + ")");
+  }
+  hand_over_.reset();
   return {};
 }
 
@@ -182,31 +204,43 @@ std::vector<std::string> Init::Environment() const {
   return variables;
 }
 
-std::vector<char*> Pointers(std::vector<std::string>& texts) {
-  std::vector<char*> pointers;
-  pointers.reserve(texts.size() + 1);
-  for (std::string& text : texts) pointers.push_back(text.data());
-  pointers.push_back(nullptr);
-  return pointers;
+Program Init::Describe(const std::string& path, std::vector<std::string> arguments) const {
+  return {.path = path,
+          .arguments = std::move(arguments),
+          .variables = Environment(),
+          .session = request_.session,
+          .terminal = terminal_,
+          .has_error_stream = request_.error_output >= 0};
 }
 
-void Init::Start() {
-  std::vector<std::string> arguments = plan_.argv;
-  std::vector<std::string> variables = Environment();
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  request_.progress->start_errno =
-      posix_spawn(&command_, plan_.program.c_str(), nullptr, &attributes,
-                  Pointers(arguments).data(), Pointers(variables).data());
+// What the plan says is done first, one after the other.
+int Init::RunBefore() {
+  const auto search = std::ranges::find(plan_.environment, "PATH", &policy::Variable::name);
+  for (const policy::PreRun& command : plan_.pre_run) {
+    const std::string path =
+        FindIn(search == plan_.environment.end() ? "" : search->value, command.argv.front());
+    const Started started =
+        path.empty() ? Started{0, ENOENT} : Start(Describe(path, command.argv));
+    running_ = started.pid;
+    const int code = started.error != 0 ? 127 : Serve();
+    if (code == 0) continue;
+    (void)snprintf(request_.progress->before_text, sizeof request_.progress->before_text,
+                   "pre-run command '%s' failed with %d%s%s", command.argv.front().c_str(), code,
+                   started.error != 0 ? ": " : "", started.error != 0 ? strerror(started.error) : "");
+    return code;
+  }
+  return 0;
+}
+
+int Init::Run() {
   request_.progress->started.store(true);
+  if (const int code = RunBefore(); code != 0) return code;
+  const Started started = Start(Describe(plan_.program, plan_.argv));
+  held_terminal_.reset();
+  request_.progress->start_errno = started.error;
+  if (started.error != 0) return 125;
+  running_ = started.pid;
+  return Serve();
 }
 
 int Init::Serve() const {
@@ -216,12 +250,12 @@ int Init::Serve() const {
     int status = 0;
     pid_t ended = 0;
     while ((ended = waitpid(-1, &status, WNOHANG)) > 0) {
-      if (ended != command_) continue;
+      if (ended != running_) continue;
       return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
     const int number = sigwaitinfo(&signals, nullptr);
     // To the whole group, as a terminal does.
-    if (number > 0 && number != SIGCHLD) (void)kill(-command_, number);
+    if (number > 0 && number != SIGCHLD) (void)kill(-running_, number);
   }
 }
 
@@ -248,9 +282,7 @@ void RunInit(const InitRequest& request) {
     Report(request.progress, prepared.error());
     _exit(125);
   }
-  init.Start();
-  if (request.progress->start_errno != 0) _exit(125);
-  _exit(init.Serve());
+  _exit(init.Run());
 }
 
 }  // namespace cordon::backend::native

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <array>
@@ -19,10 +20,14 @@
 
 #include "backend/native/control_groups.h"
 #include "backend/native/fit.h"
+#include "backend/native/hand_over.h"
 #include "backend/native/init.h"
 #include "backend/native/namespaces.h"
 #include "backend/native/output.h"
+#include "backend/native/overlay.h"
+#include "backend/native/terminal.h"
 #include "backend/native/usage.h"
+#include "backend/native/work_folder.h"
 #include "base/owned_fd.h"
 #include "base/units.h"
 
@@ -38,8 +43,10 @@ constexpr milliseconds kDrainTime{200};
 
 class Keeper {
  public:
-  explicit Keeper(const policy::Plan& plan)
-      : plan_(plan), groups_(ControlGroups::Make(plan.limits)) {}
+  explicit Keeper(const RunRequest& request)
+      : request_(request),
+        plan_(request.plan),
+        groups_(ControlGroups::Make(request.plan.limits)) {}
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
   ~Keeper();
@@ -50,21 +57,32 @@ class Keeper {
  private:
   [[nodiscard]] Status CheckLimits();
   Status CheckStreams();
+  Status MakePipes();
   Status OpenSecrets();
+  Status MakeWorkFolder();
   Status TakeSignals();
   Status StartInit();
   [[nodiscard]] milliseconds TimeToWait() const;
   void Look();
   void KillAll(Report::End why);
   void ForwardSignals() const;
+  void TakeOver();
   void Drain();
   [[nodiscard]] Report Finish(int status);
 
+  const RunRequest& request_;
   const policy::Plan& plan_;
+  std::optional<WorkFolder> work_folder_;
   ControlGroups groups_;
   Progress* progress_ = nullptr;
   std::vector<OwnedFd> secrets_;
   std::vector<OutputPipe> outputs_;
+  std::array<int, 3> writers_ = {-1, -1, -1};  // of outputs_, by the stream
+  OwnedFd hand_over_;
+  OwnedFd staged_;
+  OwnedFd terminal_;
+  InputRelay input_;
+  std::optional<termios> modes_before_;
   OwnedFd init_pidfd_;
   OwnedFd signals_;
   OwnedFd alive_;
@@ -82,6 +100,14 @@ Keeper::~Keeper() {
     while (waitpid(init_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
+  termios modes = {};
+  if (modes_before_ && tcgetattr(STDIN_FILENO, &modes) == 0 &&
+      memcmp(&modes, &*modes_before_, sizeof modes) != 0) {
+    (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &*modes_before_);
+  }
+  for (const policy::Mount& mount : plan_.mounts) {
+    if (work_folder_ && LayersOf(plan_, mount) == Layers::kWritable) RemoveMarks(plan_, mount);
+  }
   if (mask_before_) (void)sigprocmask(SIG_SETMASK, &*mask_before_, nullptr);
   if (progress_ != nullptr) (void)munmap(progress_, sizeof *progress_);
 }
@@ -90,6 +116,7 @@ Status Keeper::Start() {
   CORDON_TRY(CheckLimits());
   CORDON_TRY(CheckStreams());
   CORDON_TRY(OpenSecrets());
+  CORDON_TRY(MakeWorkFolder());
   CORDON_TRY(TakeSignals());
   return StartInit();
 }
@@ -121,10 +148,22 @@ Status Keeper::CheckStreams() {
                   "descriptor " + std::to_string(fd) + " is a directory of the host");
     }
   }
-  if (!plan_.limits.output_bytes) return {};
+  // A terminal that the command shares with the caller, it leaves as it was.
+  termios modes = {};
+  if (!request_.has_terminal && tcgetattr(STDIN_FILENO, &modes) == 0) modes_before_ = modes;
+  return MakePipes();
+}
+
+// Streams are counted on their way, where somebody counts.
+Status Keeper::MakePipes() {
+  const uint64_t limit = plan_.limits.output_bytes.value_or(UINT64_MAX);
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
-    Result<OutputPipe> pipe = OutputPipe::Make(fd, *plan_.limits.output_bytes);
+    const bool is_on_terminal =
+        request_.has_terminal && (fd == STDOUT_FILENO || isatty(STDERR_FILENO) == 1);
+    if (is_on_terminal || (!request_.has_terminal && !plan_.limits.output_bytes)) continue;
+    Result<OutputPipe> pipe = OutputPipe::Make(fd, limit);
     if (!pipe) return std::unexpected(pipe.error());
+    writers_[fd] = pipe->writer();
     outputs_.push_back(std::move(*pipe));
   }
   return {};
@@ -138,6 +177,23 @@ Status Keeper::OpenSecrets() {
       return SystemError("open(" + secret.source + ")");
     }
     if (!S_ISREG(stat.st_mode)) return Fail(ErrorCode::kInvalid, secret.source + " is no file");
+  }
+  return {};
+}
+
+// For all overlays: those that are written to work on one mount.
+Status Keeper::MakeWorkFolder() {
+  for (const policy::Mount& mount : plan_.mounts) {
+    if (LayersOf(plan_, mount) != Layers::kWritable) continue;
+    std::vector<std::string> homes;
+    if (!request_.cache_folder.empty()) homes.push_back(request_.cache_folder + "/overlays/");
+    homes.insert(homes.end(), {"/var/tmp", "/tmp"});
+    if (!work_folder_) {
+      Result<WorkFolder> made = WorkFolder::Make(mount.source, homes);
+      if (!made) return std::unexpected(made.error());
+      work_folder_.emplace(std::move(*made));
+    }
+    RemoveMarks(plan_, mount);
   }
   return {};
 }
@@ -167,17 +223,24 @@ Status Keeper::StartInit() {
   if (pipe2(alive, O_CLOEXEC) != 0) return SystemError("pipe2");
   const OwnedFd reader(alive[0]);
   alive_.reset(alive[1]);
+  Result<HandOver> hand_over = HandOver::Make();
+  if (!hand_over) return std::unexpected(hand_over.error());
+  const OwnedFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
   const InitRequest request = {
       .plan = plan_,
       .groups = groups_,
       .progress = progress_,
       .alone = groups_.holds_memory() && groups_.holds_processes() ? Alone::kNo : Alone::kYes,
+      .session = terminal.valid() ? Session::kOwn : Session::kCallers,
+      .terminal = request_.has_terminal ? TerminalOf::kCommand : TerminalOf::kNobody,
       .outer_uid = getuid(),
       .outer_gid = getgid(),
-      .output = outputs_.empty() ? -1 : outputs_[0].writer(),
-      .error_output = outputs_.empty() ? -1 : outputs_[1].writer(),
+      .output = writers_[STDOUT_FILENO],
+      .error_output = writers_[STDERR_FILENO],
+      .hand_over = hand_over->init.get(),
       .keeper_alive = reader.get(),
-      .secrets = secrets_};
+      .secrets = secrets_,
+      .work_folder = work_folder_ ? work_folder_->path() : ""};
   int pidfd = -1;
   clone_args arguments = {};
   arguments.flags = kNamespaceFlags | CLONE_PIDFD;
@@ -197,6 +260,7 @@ Status Keeper::StartInit() {
   init_ = static_cast<pid_t>(pid);
   init_pidfd_.reset(pidfd);
   for (OutputPipe& output : outputs_) output.CloseWriter();
+  hand_over_ = std::move(hand_over->keeper);
   return {};
 }
 
@@ -235,24 +299,55 @@ void Keeper::Look() {
 void Keeper::ForwardSignals() const {
   signalfd_siginfo info = {};
   while (read(signals_.get(), &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo != SIGPIPE) (void)kill(init_, static_cast<int>(info.ssi_signo));
+    if (info.ssi_signo == SIGWINCH && terminal_.valid()) {
+      CopyWindowSize(STDIN_FILENO, terminal_.get());
+    } else if (info.ssi_signo != SIGPIPE) {
+      (void)kill(init_, static_cast<int>(info.ssi_signo));
+    }
+  }
+}
+
+// What the first process made inside.
+void Keeper::TakeOver() {
+  while (std::optional<Received> received = Receive(hand_over_.get())) {
+    if (received->what == Handed::kStagedFolder) {
+      staged_ = std::move(received->fd);
+      continue;
+    }
+    terminal_ = std::move(received->fd);
+    (void)fcntl(terminal_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
+    CopyWindowSize(STDIN_FILENO, terminal_.get());
+    input_.Begin(STDIN_FILENO, terminal_.get());
+    outputs_.push_back(
+        OutputPipe::FromTerminal(OwnedFd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 0)), STDOUT_FILENO,
+                                 plan_.limits.output_bytes.value_or(UINT64_MAX)));
   }
 }
 
 Result<Report> Keeper::Wait() {
   for (;;) {
-    std::array<pollfd, 4> fds = {
-        {{init_pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
-    for (size_t i = 0; i < outputs_.size(); ++i) fds[i + 2] = outputs_[i].Wanted();
+    std::array<pollfd, 6> fds = {{{init_pidfd_.get(), POLLIN, 0},
+                                  {signals_.get(), POLLIN, 0},
+                                  {hand_over_.get(), POLLIN, 0},
+                                  input_.Wanted(),
+                                  {-1, 0, 0},
+                                  {-1, 0, 0}}};
+    const size_t outputs = outputs_.size();
+    for (size_t i = 0; i < outputs; ++i) fds[i + 4] = outputs_[i].Wanted();
     const int ready = poll(fds.data(), fds.size(), static_cast<int>(TimeToWait().count()));
     if (ready < 0 && errno != EINTR) break;
     Look();
-    if (ready > 0 && fds[1].revents != 0) ForwardSignals();
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (ready > 0 && fds[i + 2].revents != 0) outputs_[i].Move();
+    if (ready <= 0) continue;
+    if (fds[1].revents != 0) ForwardSignals();
+    if (fds[2].revents != 0) TakeOver();
+    if ((fds[2].revents & POLLHUP) != 0) hand_over_.reset();
+    if (fds[3].revents != 0) input_.Move();
+    for (size_t i = 0; i < outputs; ++i) {
+      if (fds[i + 4].revents != 0) outputs_[i].Move();
     }
-    if (ready > 0 && fds[0].revents != 0) break;
+    if (fds[0].revents != 0) break;
   }
+  input_.End();
   int status = 0;
   while (waitpid(init_, &status, 0) < 0 && errno == EINTR) {
   }
@@ -265,7 +360,9 @@ Result<Report> Keeper::Wait() {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }
   Drain();
-  return Finish(status);
+  Report report = Finish(status);
+  if (staged_.valid()) report.not_taken = TakeStagedFiles(plan_, staged_.get());
+  return report;
 }
 
 // Nobody is left who writes: what is in the pipes is all there is.
@@ -312,6 +409,12 @@ Report Keeper::Finish(int status) {
     }
     return report;
   }
+  if (progress_->before_text[0] != 0) {
+    report.end = Report::End::kBefore;
+    report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    report.reason = progress_->before_text;
+    return report;
+  }
   if (const int error = progress_->start_errno; error != 0) {
     const bool is_missing = error == ENOENT || error == ENOTDIR;
     report.end = is_missing ? Report::End::kNotFound : Report::End::kNotRun;
@@ -330,9 +433,9 @@ Report Keeper::Finish(int status) {
 
 }  // namespace
 
-Result<Report> RunPlan(const policy::Plan& plan) {
-  CORDON_TRY(CheckFits(plan));
-  Keeper keeper(plan);
+Result<Report> RunPlan(const RunRequest& request) {
+  CORDON_TRY(CheckFits(request.plan));
+  Keeper keeper(request);
   CORDON_TRY(keeper.Start());
   return keeper.Wait();
 }

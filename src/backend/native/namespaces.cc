@@ -1,12 +1,8 @@
 #include "backend/native/namespaces.h"
 
 #include <fcntl.h>
-#include <net/if.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <string>
 
 #include "base/owned_fd.h"
@@ -49,18 +45,6 @@ Status HideGroups() {
 
 Status NameHost() {
   if (sethostname("cordon", 6) != 0) return SystemError("sethostname");
-  return {};
-}
-
-Status BringLoopbackUp() {
-  const OwnedFd socket_fd(socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-  if (!socket_fd.valid()) return SystemError("socket(AF_INET)");
-  ifreq request = {};
-  memcpy(request.ifr_name, "lo", 3);
-  request.ifr_flags = IFF_UP;
-  if (ioctl(socket_fd.get(), SIOCSIFFLAGS, &request) != 0) {
-    return SystemError("ioctl(SIOCSIFFLAGS, lo)");
-  }
   return {};
 }
 

@@ -9,9 +9,9 @@
 namespace cordon::backend::native {
 
 // Everything has a user namespace, root's too: no capability that could be left over in it is one
-// over the host.
+// over the host. That of the network is made beside the rest.
 inline constexpr unsigned long kNamespaceFlags =
-    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
 
 // The caller by his own number; root's is an ordinary one inside, so that no program tries what
 // only root can. Files that the command makes are the caller's, outside.
@@ -22,7 +22,6 @@ inline constexpr unsigned long kNamespaceFlags =
 // In its own control groups, which then are the top of what can be seen of them.
 [[nodiscard]] Status HideGroups();
 [[nodiscard]] Status NameHost();
-[[nodiscard]] Status BringLoopbackUp();
 
 }  // namespace cordon::backend::native
 

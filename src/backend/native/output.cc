@@ -26,6 +26,14 @@ Result<OutputPipe> OutputPipe::Make(int to, uint64_t limit) {
   return made;
 }
 
+OutputPipe OutputPipe::FromTerminal(OwnedFd main, int to, uint64_t limit) {
+  OutputPipe made;
+  made.reader_ = std::move(main);
+  made.to_ = to;
+  made.left_ = limit;
+  return made;
+}
+
 pollfd OutputPipe::Wanted() const {
   if (!reader_.valid()) return {-1, 0, 0};
   if (has_input_) return {to_, POLLOUT, 0};

@@ -17,6 +17,9 @@ class OutputPipe {
   // At most `limit` bytes go to descriptor `to`.
   [[nodiscard]] static Result<OutputPipe> Make(int to, uint64_t limit);
 
+  // What comes from the keeper's end of a terminal instead.
+  [[nodiscard]] static OutputPipe FromTerminal(OwnedFd main, int to, uint64_t limit);
+
   [[nodiscard]] int writer() const { return writer_.get(); }
   void CloseWriter() { writer_.reset(); }
   [[nodiscard]] bool is_open() const { return reader_.valid(); }

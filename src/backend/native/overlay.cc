@@ -1,11 +1,15 @@
 #include "backend/native/overlay.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <memory>
+#include <set>
 
 #include "backend/native/fit.h"
 #include "backend/native/mount_calls.h"
@@ -73,7 +77,44 @@ Status FillLayer(int layer, const OverlayRequest& request) {
   return {};
 }
 
+// The directory and those of its children that came into being over it.
+void RemoveMarksIn(int directory) {
+  constexpr const char* kMarks[] = {"user.overlay.opaque", "user.overlay.origin",
+                                    "user.overlay.impure", "user.overlay.uuid"};
+  OwnedFd own = OpenBeneath(directory, "", O_RDONLY | O_DIRECTORY);
+  if (!own.valid()) return;
+  for (const char* mark : kMarks) (void)fremovexattr(own.get(), mark);
+  const std::unique_ptr<DIR, int (*)(DIR*)> list(fdopendir(own.get()), closedir);
+  if (!list) return;
+  const int folder = own.release();
+  while (const dirent* entry = readdir(list.get())) {
+    const std::string name = entry->d_name;
+    if (entry->d_type != DT_DIR || name == "." || name == "..") continue;
+    const OwnedFd child = OpenBeneath(folder, name, O_RDONLY | O_DIRECTORY);
+    if (child.valid()) (void)fremovexattr(child.get(), kMarks[0]);
+  }
+}
+
 }  // namespace
+
+void RemoveMarks(const Plan& plan, const Mount& bind) {
+  std::set<std::string> folders = {""};
+  for (const Mount& mount : plan.mounts) {
+    if (mount.kind != MountKind::kPlaceholder ||
+        FindCovering(plan, plan.mounts.size(), mount.target) != &bind)
+      continue;
+    std::string path = Below(mount.target, bind.target);
+    while (path.rfind('/') != std::string::npos) {
+      path.resize(path.rfind('/'));
+      folders.insert(path);
+    }
+  }
+  const OwnedFd top(open(bind.source.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  for (const std::string& path : folders) {
+    const OwnedFd folder = OpenBeneath(top.get(), path, O_PATH | O_DIRECTORY);
+    if (folder.valid()) RemoveMarksIn(folder.get());
+  }
+}
 
 std::vector<const Mount*> StagedFiles(const Plan& plan) {
   std::vector<const Mount*> files;

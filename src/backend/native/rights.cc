@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 
 namespace cordon::backend::native {
 namespace {
@@ -26,11 +27,9 @@ Status Set(__rlimit_resource resource, const char* name, uint64_t value) {
 Status DropCapabilities() {
   // Those that this kernel does not have are an error, and the end.
   for (unsigned long capability = 0;; ++capability) {
-    const int is_there = prctl(PR_CAPBSET_READ, capability);
-    if (is_there < 0) break;
-    if (is_there == 1 && prctl(PR_CAPBSET_DROP, capability) != 0) {
-      return SystemError("prctl(PR_CAPBSET_DROP)");
-    }
+    if (prctl(PR_CAPBSET_DROP, capability) == 0) continue;
+    if (errno == EINVAL && capability > CAP_SETPCAP) break;
+    return SystemError("prctl(PR_CAPBSET_DROP)");
   }
   if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) != 0) {
     return SystemError("prctl(PR_CAP_AMBIENT_CLEAR_ALL)");

@@ -31,8 +31,7 @@ constexpr mode_t kFolderMode = 0755;
 constexpr mode_t kOpenFolderMode = 01777;
 constexpr uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 // What covers show, and where an overlay is put together; gone from the tree once all is made.
-constexpr const char* kEmptyFile = ".empty-file";
-constexpr const char* kEmptyFolder = ".empty-folder";
+constexpr const char* kCover = ".cover";
 constexpr const char* kLayer = ".layer";
 
 // Without the first slash.
@@ -100,7 +99,7 @@ class Root {
   Status PinParents(const std::string& target);
   // A directory of the root's file system, which otherwise is read-only.
   Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
-  Status Cover(const std::string& target, NodeType type);
+  Status Cover(const std::string& target, NodeType type, const std::string& text);
 
   const RootRequest& request_;
   const Plan& plan_;
@@ -112,7 +111,6 @@ class Root {
   OwnedFd above_;
   OwnedFd staged_;
   std::vector<std::string> pinned_;
-  bool has_covers_ = false;
   bool has_layer_ = false;
 };
 
@@ -170,11 +168,9 @@ Status Root::MakeStaged() {
 }
 
 Status Root::Finish() {
-  const bool is_clean =
-      (!has_covers_ || (unlinkat(root_.get(), kEmptyFile, 0) == 0 &&
-                        unlinkat(root_.get(), kEmptyFolder, AT_REMOVEDIR) == 0)) &&
-      (!has_layer_ || unlinkat(root_.get(), kLayer, AT_REMOVEDIR) == 0);
-  if (!is_clean) return SystemError("unlinkat(what covers show)");
+  if (has_layer_ && unlinkat(root_.get(), kLayer, AT_REMOVEDIR) != 0) {
+    return SystemError("unlinkat(layer)");
+  }
   mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   if (mount_setattr(root_.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
@@ -391,23 +387,28 @@ Status Root::MakeDev(const Mount& mount) {
   return OpenForWriting(mount.target + "/shm", kOpenFolderMode, kQuiet | MOUNT_ATTR_NOEXEC);
 }
 
-// Something empty on what is there.
-Status Root::Cover(const std::string& target, NodeType type) {
-  if (!has_covers_) {
-    const OwnedFd file(
-        openat(root_.get(), kEmptyFile, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
-    if (!file.valid() || mkdirat(root_.get(), kEmptyFolder, 0555) != 0) {
-      return SystemError("mkdir(what covers show)");
-    }
-    has_covers_ = true;
-  }
+// Has a name only until it is mounted: what has none cannot be.
+Status Root::Cover(const std::string& target, NodeType type, const std::string& text) {
   const OwnedFd place = OpenBeneath(root_.get(), Inner(target), O_PATH);
   if (!place.valid()) return SystemError("openat2(" + target + ", RESOLVE_NO_SYMLINKS)");
-  const Result<OwnedFd> tree = CloneTree(
-      root_.get(), type == NodeType::kDirectory ? kEmptyFolder : kEmptyFile, "what covers show");
+  const bool is_folder = type == NodeType::kDirectory;
+  if (is_folder) {
+    if (mkdirat(root_.get(), kCover, 0555) != 0) return SystemError("mkdir(what covers show)");
+  } else {
+    const OwnedFd file(openat(root_.get(), kCover, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+    if (!file.valid() ||
+        write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+      return SystemError("open(what covers show)");
+    }
+  }
+  const Result<OwnedFd> tree = CloneTree(root_.get(), kCover, "what covers show");
   if (!tree) return std::unexpected(tree.error());
   CORDON_TRY(Change(*tree, {.set = kQuiet | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}, target));
-  return Attach(*tree, place.get(), "", target);
+  CORDON_TRY(Attach(*tree, place.get(), "", target));
+  if (unlinkat(root_.get(), kCover, is_folder ? AT_REMOVEDIR : 0) != 0) {
+    return SystemError("unlinkat(what covers show)");
+  }
+  return {};
 }
 
 Status Root::MakeMask(const Mount& mount) {
@@ -419,7 +420,7 @@ Status Root::MakeMask(const Mount& mount) {
   }
   if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
   return Cover(mount.target,
-               HasType(target, NodeType::kDirectory) ? NodeType::kDirectory : NodeType::kFile);
+               HasType(target, NodeType::kDirectory) ? NodeType::kDirectory : NodeType::kFile, "");
 }
 
 // The overlay shows the name; covered it stays as it is.
@@ -441,7 +442,7 @@ Status Root::MakePlaceholder(const Mount& mount) {
       faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
     return Fail(ErrorCode::kInvalid, mount.target + " was not there and is now; plan again");
   }
-  return Cover(mount.target, mount.type);
+  return Cover(mount.target, mount.type, mount.source);
 }
 
 Status Root::MakeGenerated(const Mount& mount) {
