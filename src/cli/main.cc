@@ -15,6 +15,7 @@
 #include "cli/init_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
+#include "cli/shell_command.h"
 #include "cli/trust_command.h"
 
 namespace {
@@ -29,6 +30,7 @@ struct Command {
 constexpr Command kCommands[] = {
     {"run", cli::AddRunCommand},     {"sh", cli::AddShellCommand},  {"plan", cli::AddPlanCommand},
     {"trust", cli::AddTrustCommand}, {"init", cli::AddInitCommand}, {"doctor", cli::AddDoctorCommand},
+    {"shell", cli::AddProjectShellCommand},
 };
 
 }  // namespace

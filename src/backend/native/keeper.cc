@@ -41,6 +41,26 @@ constexpr milliseconds kSampleTime{50};
 // For a client that does not read, after the end.
 constexpr milliseconds kDrainTime{200};
 
+// With what its owner can do about it.
+std::unexpected<Error> NoNamespaces(int error) {
+  constexpr const char* kCall = "clone3(CLONE_NEWUSER | CLONE_NEWPID | …)";
+  std::string remedy;
+  if (error == EPERM || error == EACCES) {
+    remedy =
+        ": user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone=1, "
+        "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that "
+        "allows clone3 and unshare)";
+  } else if (error == ENOSPC || error == EUSERS) {
+    remedy = ": there may be no more of them (sysctl user.max_user_namespaces)";
+  } else if (error == ENOSYS) {
+    remedy = ": not in this kernel or not allowed by a container's seccomp profile; the native "
+             "wall needs Linux 5.12";
+  } else {
+    return SystemError(kCall, error);
+  }
+  return Fail(ErrorCode::kUnsupported, kCall + remedy);
+}
+
 class Keeper {
  public:
   explicit Keeper(const RunRequest& request)
@@ -256,7 +276,7 @@ Status Keeper::StartInit() {
     alive_.reset();
     RunInit(request);
   }
-  if (pid < 0) return SystemError("clone3(CLONE_NEWUSER | CLONE_NEWPID | …)");
+  if (pid < 0) return NoNamespaces(errno);
   init_ = static_cast<pid_t>(pid);
   init_pidfd_.reset(pidfd);
   for (OutputPipe& output : outputs_) output.CloseWriter();
@@ -353,6 +373,11 @@ Result<Report> Keeper::Wait() {
   }
   init_ = -1;
   if (progress_->failed_text[0] != 0) {
+    if (progress_->failed_errno == ENOSYS) {
+      return Fail(ErrorCode::kUnsupported, std::string(progress_->failed_text) +
+                                               ": this kernel has no such call; the native wall "
+                                               "needs Linux 5.12");
+    }
     return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code),
                                  progress_->failed_text, "", progress_->failed_errno});
   }

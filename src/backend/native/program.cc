@@ -10,6 +10,8 @@
 namespace cordon::backend::native {
 namespace {
 
+constexpr int kFirstOfRealTime = 32;
+
 std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   pointers.reserve(texts.size() + 1);
@@ -22,9 +24,10 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
 
 Started Start(const Program& program) {
   sigset_t none;
-  sigset_t all;
+  sigset_t common;
   sigemptyset(&none);
-  sigfillset(&all);
+  sigemptyset(&common);
+  for (int number = 1; number < kFirstOfRealTime; ++number) sigaddset(&common, number);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
   const bool is_leader = program.session == Session::kOwn || !program.terminal.empty();
@@ -32,7 +35,7 @@ Started Start(const Program& program) {
   posix_spawnattr_setflags(
       &attributes, static_cast<int16_t>(own | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF));
   posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setsigdefault(&attributes, &common);
   posix_spawn_file_actions_t files;
   posix_spawn_file_actions_init(&files);
   if (!program.terminal.empty()) {
