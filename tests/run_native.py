@@ -382,7 +382,7 @@ def what_is_enforced_is_the_plan(world):
     world.own()
     plan = world.plan("python3", "-c", "")["plan"]
     script = ("import json, os, resource; print(json.dumps({'mounts': open('/proc/self/mountinfo').read(), 'status': open('/proc/self/status').read(),"
-              "'env': dict(os.environ), 'cwd': os.getcwd(), 'files': resource.getrlimit(resource.RLIMIT_NOFILE), 'sid': os.getsid(0), 'pid': os.getpid(),"
+              "'env': dict(os.environ), 'cwd': os.getcwd(), 'files': resource.getrlimit(resource.RLIMIT_NOFILE),"
               "'host': os.uname().nodename, 'uid': [os.getuid(), os.getgid()], 'passwd': open('/etc/passwd').read()}))")
     got = json.loads(world.inside("python3", "-c", script).stdout)
     lines = [line.split() for line in got["mounts"].splitlines()]
@@ -401,8 +401,7 @@ def what_is_enforced_is_the_plan(world):
     variables = {variable["name"]: variable["value"] for variable in plan["environment"]["selected"]}
     equal({name: value for name, value in got["env"].items() if name != "LC_CTYPE"}, variables)
     ordinary = world.uid or 1000
-    equal((got["cwd"], got["files"], got["sid"] == got["pid"], got["host"], got["uid"]),
-          (plan["directory"], [100, 100], True, "cordon", [ordinary, ordinary]))
+    equal((got["cwd"], got["files"], got["host"], got["uid"]), (plan["directory"], [100, 100], "cordon", [ordinary, ordinary]))
     assert got["passwd"].startswith(f"somebody:x:{ordinary}:{ordinary}::{world.home}:"), got["passwd"]
 
 
@@ -470,9 +469,8 @@ def a_policy_chooses_the_wall(world):
 
 def what_it_cannot_do_is_refused(world):
     """With the reason, and before anything runs."""
-    for text, reason in (("workspace: {writable_paths: [new.lock]}\nprofiles: {default: {network: 'off'}}\n", "not there yet"),
-                         ("workspace: {shadow: true}\nprofiles: {default: {network: 'off'}}\n", "shadow workspace"),
-                         ("workspace: {writable_paths: [out], exclude_paths: [out/none]}\nprofiles: {default: {network: 'off'}}\n", "must not be made")):
+    for text, reason in (("workspace: {shadow: true}\nprofiles: {default: {network: 'off'}}\n", "shadow workspace"),
+                         ("profiles: {default: {network: 'off', pre_run: [true], pre_run_on: host}}\n", "approval")):
         (world.project / "out").mkdir(exist_ok=True)
         policy(world, text)
         done = world.inside("sh", "-c", "echo ran")
@@ -484,11 +482,278 @@ def what_it_cannot_do_is_refused(world):
     equal((done.stdout, done.returncode), ("", 125))
     assert "gateway" in done.stderr, done
 
+def writable(world, more="", workspace=""):
+    """A project that may be written, by the user's own word."""
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\n")
+    policy(world, f"workspace: {{writable: true{workspace}}}\nprofiles: {{default: {{network: 'off', writable: true{more}}}}}\n")
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() and not path.is_symlink() else None
+            for path in sorted(folder.rglob("*"))}
+
+
+HANDED_OVER = [".git/hooks/pre-commit", ".git/config", ".git/config.worktree", ".git/commondir", ".git/info/attributes", ".git/modules/x/config",
+               ".gitmodules", ".husky/pre-commit", ".bashrc", ".profile", ".zshrc", ".envrc", ".vscode/tasks.json", ".idea/x", ".mcp.json",
+               ".claude/settings.json", ".codex/config.toml", ".npmrc", ".cargo/config.toml", ".config/fish/config.fish", "cordon.yaml", "sbox.yaml",
+               "sub/.git/hooks/pre-commit", "sub/.git/config", "sub/.git/commondir"]
+
+
+def attack_hand_over(path):
+    """Whatever gets something to that name: written, made, renamed, linked, by another name of what is above it."""
+    target = pathlib.Path(path)
+    top = target.parts[0]
+
+    def directly():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text("evil")
+
+    def renamed():
+        pathlib.Path("made").write_text("evil")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.rename("made", target)
+
+    def linked():
+        if target.exists():
+            target.unlink()
+        os.symlink("elsewhere", target)
+
+    def moved_away():
+        os.rename(top, "moved")
+        os.makedirs(target.parent, exist_ok=True)
+        target.write_text("evil")
+
+    def exchanged():
+        os.makedirs("other", exist_ok=True)
+        call(316, ctypes.c_int(-100), top.encode(), ctypes.c_int(-100), b"other", 2)
+
+    def removed():
+        shutil.rmtree(top) if os.path.isdir(top) else os.unlink(top)
+
+    worked = []
+    for way in (directly, renamed, linked, moved_away, exchanged, removed):
+        try:
+            way()
+            worked.append(way.__name__)
+        except OSError:
+            pass
+    if not worked:
+        raise OSError(1, "none worked")
+
+
+ATTACKS["hand_over"] = attack_hand_over
+
+
+def what_the_host_obeys_later_cannot_be_written(world):
+    """In a writable workspace, there or not; each attack works on a copy outside."""
+    writable(world)
+    for git in (".git", "sub/.git"):
+        for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", "[core]\n"), ("hooks/old", ""), ("info/exclude", ""), ("objects/x", ""), ("refs/x", "")):
+            world.write(f"{git}/{path}", text)
+    before = tree(world.project)
+    copy = world.folder / "copy"
+    for path in HANDED_OVER:
+        shutil.copytree(world.project, copy)
+        subprocess.run(["chown", "-hR", f"{world.uid}:{world.uid}", copy], check=True) if os.geteuid() == 0 else None
+        done = subprocess.run([*world.identity(), "python3", "attacks.py", "attack", "hand_over", path], cwd=copy, env=world.env, capture_output=True,
+                              text=True, check=False)
+        equal((path, done.stdout), (path, "reached\n"))
+        shutil.rmtree(copy)
+    script = ("import subprocess, sys\nfor path in sys.argv[1:]:\n"
+              "  print(path, subprocess.run(['python3', 'attacks.py', 'attack', 'hand_over', path], capture_output=True, text=True).stdout, end='')")
+    done = world.inside("python3", "-c", script, *HANDED_OVER)
+    equal([line for line in done.stdout.splitlines() if "blocked" not in line], [])
+    equal(len(done.stdout.splitlines()), len(HANDED_OVER))
+    after = tree(world.project)
+    for path in ("made", "other"):
+        after.pop(path, None)
+    # Nothing was put there to hold the places, and the host's directories bear no marks.
+    # As it was, whatever was done to the other one.
+    equal(modes & termios.ECHO != 0 and modes & termios.ICANON != 0, True)
+    marked = [str(path) for path in [world.project, *world.project.rglob("*")] if not path.is_symlink() and os.listxattr(path)]
+    equal(marked, [])
+    equal(list((world.home / ".cache/cordon/overlays").iterdir()), [])
+
+
+def a_project_with_a_repository_can_be_worked_on(world):
+    if not shutil.which("git") or not shutil.which("gcc"):
+        raise AssertionError("git and gcc are needed for this test")
+    writable(world)
+    world.write("main.c", "int main(void) { return 3; }\n")
+    world.write("src/old.txt", "old\n")
+    world.outside("git", "init", "-q", ".")
+    script = ("export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; set -e; git add main.c src cordon.yaml; git commit -qm first;"
+              "gcc main.c -o program; ./program || echo $?; mkdir -p dist/deep && echo 1 >dist/deep/a; rm -rf dist; mkdir dist; echo 2 >dist/b;"
+              "mv src lib; mv lib/old.txt lib/new.txt; ln -s lib link; ln lib/new.txt hard; git add -A lib src; git commit -qm second; git status --short")
+    done = world.inside("sh", "-c", script)
+    equal((done.stdout, done.returncode), ("3\n?? attacks.py\n?? dist/\n?? hard\n?? link\n?? program\n", 0))
+    equal(world.outside("git", "log", "--format=%s").stdout, "second\nfirst\n")
+    equal([(world.project / "lib/new.txt").read_text(), (world.project / "dist/b").read_text(), os.readlink(world.project / "link")], ["old\n", "2\n", "lib"])
+    equal({path.lstat().st_uid for path in world.project.rglob("*") if ".git" not in path.parts and path.name != "cordon"}, {world.uid})
+
+
+def what_is_excluded_and_not_there_cannot_be_made(world):
+    writable(world, workspace=", exclude_paths: [.env, keys/, deep/er/secret]")
+    world.write("deep/er/fine", "x")
+    done = world.inside("sh", "-c", "echo a >.env; mkdir keys; echo b >keys/c; echo d >deep/er/secret; mv deep/er deep/other; rm -rf deep; echo e >deep/er/new; cat .env deep/er/new")
+    equal(done.stdout, "e\n")
+    equal([(world.project / path).exists() for path in (".env", "keys", "deep/er/secret", "deep/other", "deep/er/new")], [False, False, False, False, True])
+    # What came between planning and running, or stays there from an earlier run, is no surprise.
+    equal(world.inside("true").returncode, 0)
+
+
+def a_place_for_the_overlay_is_needed(world):
+    """Without one nothing runs, and the remedy is named."""
+    if os.geteuid() != 0 or world.uid != 0:
+        return
+    writable(world)
+    script = ("mount --make-rprivate / && mount -t tmpfs none $HOME/../project && cp -r $HOME/../saved/. $HOME/../project/ && cd $HOME/../project && "
+              f"{world.cordon} run -- sh -c 'echo ran'")
+    shutil.copytree(world.project, world.folder / "saved")
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], env=world.env, capture_output=True, text=True, check=False)
+    equal((done.stdout, done.returncode), ("", 125))
+    assert "XDG_CACHE_HOME" in done.stderr, done.stderr
+
+
+def files_that_may_be_made_are_taken_over(world):
+    policy(world, "workspace: {writable_paths: [new.lock, sub/other.lock, never.lock, odd.lock]}\nprofiles: {default: {network: 'off'}}\n")
+    world.write("sub/x", "x")
+    secret = world.write("~/secret", SECRET)
+    script = f"test ! -e new.lock && echo made >new.lock && echo >>new.lock && echo two >sub/other.lock; mkdir $(readlink odd.lock); ln -s {secret} x; echo no >else.lock"
+    done = world.inside("sh", "-c", script)
+    equal([(world.project / path).read_text() for path in ("new.lock", "sub/other.lock")], ["made\n\n", "two\n"])
+    equal((world.project / "new.lock").stat().st_uid, world.uid)
+    equal([(world.project / path).exists() for path in ("never.lock", "odd.lock", "else.lock")], [False] * 3)
+    assert "odd.lock: not taken over" in done.stderr, done.stderr
+    equal(sorted(path.name for path in world.project.iterdir()), ["attacks.py", "cordon.yaml", "new.lock", "sub"])
+    # A link that stands in its place is not followed to what the host has.
+    world.inside("sh", "-c", f"ln -s {secret} $(readlink never.lock)")
+    assert not (world.project / "never.lock").exists()
+
+
+def secrets_are_descriptors_or_files(world):
+    secret = world.write("~/token", SECRET + "\n")
+    world.write("~/.config/cordon/policy.yaml", f"version: 1\nsecrets:\n  - {{name: a, source: {secret}, target: /run/secret-a}}\n"
+                f"  - {{name: b, source: {secret}, descriptor: TOKEN_FD}}\nprofiles: {{default: {{network: 'off'}}}}\n")
+    done = world.inside("sh", "-c", "cat /run/secret-a; cat <&$TOKEN_FD; ls /proc/self/fd | wc -l; echo x >/run/secret-a")
+    equal((done.stdout.splitlines(), "Read-only" in done.stderr), ([SECRET, SECRET, "5"], True))
+    assert SECRET not in world.outside(world.cordon, "plan", "--json", "--wall", "native", "--", "true").stdout
+
+
+def commands_run_before(world):
+    policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off', pre_run: [\"sh -c 'echo first of $(uname -n) >out/a'\", \"touch 'out/b c'\"]}}\n")
+    (world.project / "out").mkdir()
+    world.own()
+    equal(world.inside("sh", "-c", "ls out; cat out/a").stdout, "a\nb c\nfirst of cordon\n")
+    policy(world, "profiles: {default: {network: 'off', pre_run: [\"sh -c 'exit 5'\"]}}\n")
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.stderr, done.returncode), ("", "cordon: pre-run command 'sh' failed with 5\n", 5))
+
+
+def on_a_terminal(world, command, steps):
+    """What is seen, and the status. A step waits for a text and types another."""
+    import fcntl
+    import pty
+    import select
+    import termios
+    pid, main = pty.fork()
+    if pid == 0:
+        os.chdir(world.project)
+        command = [*world.identity(), *map(str, command)]
+        os.execvpe(command[0], command, {**world.env, "TERM": "dumb", "PS1": "> "})
+    fcntl.ioctl(main, termios.TIOCSWINSZ, struct.pack("HHHH", 33, 77, 0, 0))
+    seen, until = b"", time.monotonic() + 20
+    steps = list(steps)
+    while time.monotonic() < until:
+        if steps and steps[0][0] in seen:
+            time.sleep(0.3)
+            os.write(main, steps.pop(0)[1])
+        if select.select([main], [], [], 0.1)[0]:
+            try:
+                part = os.read(main, 4096)
+            except OSError:
+                break
+            if not part:
+                break
+            seen += part
+        if not steps and os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if not select.select([main], [], [], 0.1)[0]:
+                break
+    modes = termios.tcgetattr(main)[3]
+    os.close(main)
+    done, status = os.waitpid(pid, os.WNOHANG)
+    if done == 0:
+        os.kill(pid, signal.SIGKILL)
+        status = os.waitpid(pid, 0)[1]
+    # As it was, whatever was done to the other one.
+    equal(modes & termios.ECHO != 0 and modes & termios.ICANON != 0, True)
+    return seen.decode().replace("\r\n", "\n"), os.waitstatus_to_exitcode(status)
+
+
+def a_terminal_is_the_sandboxs_own(world):
+    run = [world.cordon, "run", "--wall", "native", "--"]
+    seen, status = on_a_terminal(world, [*run, "sh", "-c", "tty; stty size; stty -echo raw; test $(ps -o sid= -p $$) = $$ && echo leader"], [])
+    equal((seen.split(), status), (["/dev/pts/0", "33", "77", "leader"], 0))
+    seen, status = on_a_terminal(world, [*run, "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; sleep 20 & wait"], [(b"ready", b"\x03")])
+    equal(("caught" in seen, status), (True, 9))
+    seen, status = on_a_terminal(world, [world.cordon, "shell", "--wall", "native", "--shell", "/bin/bash"],
+                                 [(b"$ ", b"sleep 30\n"), (b"sleep 30", b"\x1a"), (b"Stopped", b"kill -9 %1; wait; exit 6\n")])
+    equal(("Stopped" in seen, status), (True, 6))
+    # With the standard error elsewhere, and a reader that ends.
+    seen, status = on_a_terminal(world, ["sh", "-c", f"{' '.join(map(str, run))} sh -c 'echo out; echo err >&2' 2>errors; cat errors"], [])
+    equal((seen, status), ("out\nerr\n", 0))
+
+
+def attack_hard_link(path, link):
+    os.link(path, link)
+    os.unlink(link)
+
+
+ATTACKS["hard_link"] = attack_hard_link
+
+
+def hard_links_do_not_lead_out(world):
+    """Neither to what is outside, nor from what cannot be written to where it can."""
+    policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off'}}\n")
+    secret = world.write("~/secret", SECRET)
+    world.write("out/x", "x")
+    world.write("source", "x")
+    world.attack("hard_link", secret, "out/a")
+    world.attack("hard_link", "source", "out/b")
+
+
+def an_older_plan_is_refused(world):
+    """Whatever of it differs."""
+    policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off'}}\n")
+    (world.project / "out").mkdir()
+    world.own()
+    digest = world.outside(world.cordon, "plan", "--hash", "--", "echo", "ran").stdout.strip()
+    equal(world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran").stdout, "ran\n")
+
+    def refused():
+        done = world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran")
+        equal((done.stdout, done.returncode), ("", 125))
+        assert "another" in done.stderr, done
+    world.env["LANGUAGE"] = "x"
+    equal(world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran").stdout, "ran\n")
+    world.env["USER"] = "nobody"
+    refused()
+    world.env["USER"] = "somebody"
+    (world.project / "out").rmdir()
+    refused()
+    (world.project / "out").mkdir()
+    world.own()
+    world.write("cordon.yaml", (world.project / "cordon.yaml").read_text() + "limits: {memory: 1GiB}\n")
+    refused()
+
 
 TESTS = [exit_codes_are_the_commands, files_of_the_host_are_not_there, the_workspace_is_read_only, what_is_named_can_be_written,
          a_writable_path_through_a_link_is_refused, what_is_excluded_cannot_be_read_or_moved, there_is_no_network, the_kernel_is_not_asked,
          other_entries_are_closed, nothing_is_inherited, what_is_enforced_is_the_plan, limits_are_kept, time_ends_everything,
-         nothing_outlives_the_command, signals_go_on, a_policy_chooses_the_wall, what_it_cannot_do_is_refused]
+         nothing_outlives_the_command, signals_go_on, a_policy_chooses_the_wall, what_it_cannot_do_is_refused, what_the_host_obeys_later_cannot_be_written,
+         a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made, a_place_for_the_overlay_is_needed,
+         files_that_may_be_made_are_taken_over, secrets_are_descriptors_or_files, commands_run_before, a_terminal_is_the_sandboxs_own,
+         hard_links_do_not_lead_out, an_older_plan_is_refused]
 
 
 def main(wanted):

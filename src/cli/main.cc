@@ -28,8 +28,12 @@ struct Command {
   Add add;
 };
 constexpr Command kCommands[] = {
-    {"run", cli::AddRunCommand},     {"sh", cli::AddShellCommand},  {"plan", cli::AddPlanCommand},
-    {"trust", cli::AddTrustCommand}, {"init", cli::AddInitCommand}, {"doctor", cli::AddDoctorCommand},
+    {"run", cli::AddRunCommand},
+    {"sh", cli::AddShellCommand},
+    {"plan", cli::AddPlanCommand},
+    {"trust", cli::AddTrustCommand},
+    {"init", cli::AddInitCommand},
+    {"doctor", cli::AddDoctorCommand},
     {"shell", cli::AddProjectShellCommand},
 };
 

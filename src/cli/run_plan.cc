@@ -33,7 +33,8 @@ int ExecuteNative(const policy::Plan& plan, const std::string& cache_folder, boo
   if (!report) return RefuseAll({report.error()});
   if (verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report->limits_by.c_str());
   if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
-  for (const std::string& line : report->not_taken) (void)fprintf(stderr, "cordon: %s\n", line.c_str());
+  for (const std::string& line : report->not_taken)
+    (void)fprintf(stderr, "cordon: %s\n", line.c_str());
   if (report->output_dropped) (void)fputs("cordon: limit output\n", stderr);
   return report->exit_code;
 }

@@ -1,8 +1,8 @@
 #ifndef CORDON_CLI_SHELL_COMMAND_H_
 #define CORDON_CLI_SHELL_COMMAND_H_
 
-// `cordon shell`: an interactive shell behind the wall that the policy chooses, with what its default
-// profile gives. (`cordon sh` is bash of the wasm wall.)
+// `cordon shell`: an interactive shell behind the wall that the policy chooses, with what its
+// default profile gives. (`cordon sh` is bash of the wasm wall.)
 
 #include <functional>
 

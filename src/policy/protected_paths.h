@@ -13,7 +13,7 @@ namespace cordon::policy {
 
 struct ProtectedPath {
   std::string_view path;  // inside the workspace; what is below it is meant too
-  NodeType type;  // what stands in its place where it is not there
+  NodeType type;          // what stands in its place where it is not there
   std::string_view why;
   std::string_view text;  // what that holds
 };

@@ -75,7 +75,8 @@ void AddSystemFolders(Resolution& r) {
     const bool is_direct = is_plain && name.rfind('/') == 4;
     const Found found = is_direct ? Inspect(std::string(name)) : Found::kLink;
     if (found == Found::kMissing) continue;
-    const std::string real = found == Found::kLink ? RealPath(std::string(name)) : std::string(name);
+    const std::string real =
+        found == Found::kLink ? RealPath(std::string(name)) : std::string(name);
     if (real.empty()) continue;
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;

@@ -204,8 +204,9 @@ void AddPlaceholders(Resolution& r, const std::vector<ExcludeRule>& rules,
     // What is there otherwise: a prefix that is no directory.
     if (HasTarget(r.plan, mount.target)) continue;
     mount.kind = MountKind::kPlaceholder;
-    mount.type = IsFolderName(r, globs[i], rules[i].word->value, mount.target) ? NodeType::kDirectory
-                                                                               : NodeType::kFile;
+    mount.type = IsFolderName(r, globs[i], rules[i].word->value, mount.target)
+                     ? NodeType::kDirectory
+                     : NodeType::kFile;
     mount.name = "excluded";
     mount.source.clear();
     mount.beneath.clear();

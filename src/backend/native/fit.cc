@@ -51,8 +51,7 @@ const Mount* FindCovering(const Plan& plan, size_t count, const std::string& pat
     const Mount& mount = plan.mounts[i];
     if (mount.kind == MountKind::kLink || mount.kind == MountKind::kGenerated ||
         mount.kind == MountKind::kPlaceholder ||
-        mount.if_missing == policy::IfMissing::kStageFile ||
-        !policy::IsWithin(path, mount.target))
+        mount.if_missing == policy::IfMissing::kStageFile || !policy::IsWithin(path, mount.target))
       continue;
     // Of two at one place the later is on top.
     if (covering == nullptr || mount.target.size() >= covering->target.size()) covering = &mount;

@@ -76,8 +76,7 @@ class Init {
   [[nodiscard]] Status EnterDirectory() const;
   static Status CloseToTheCommand();
   [[nodiscard]] std::vector<std::string> Environment() const;
-  [[nodiscard]] Program Describe(const std::string& path,
-                                 std::vector<std::string> arguments) const;
+  [[nodiscard]] Program Describe(const std::string& path, std::vector<std::string> arguments) const;
   int RunBefore();
   // Until the running program has ended.
   [[nodiscard]] int Serve() const;
@@ -219,14 +218,14 @@ int Init::RunBefore() {
   for (const policy::PreRun& command : plan_.pre_run) {
     const std::string path =
         FindIn(search == plan_.environment.end() ? "" : search->value, command.argv.front());
-    const Started started =
-        path.empty() ? Started{0, ENOENT} : Start(Describe(path, command.argv));
+    const Started started = path.empty() ? Started{0, ENOENT} : Start(Describe(path, command.argv));
     running_ = started.pid;
     const int code = started.error != 0 ? 127 : Serve();
     if (code == 0) continue;
     (void)snprintf(request_.progress->before_text, sizeof request_.progress->before_text,
                    "pre-run command '%s' failed with %d%s%s", command.argv.front().c_str(), code,
-                   started.error != 0 ? ": " : "", started.error != 0 ? strerror(started.error) : "");
+                   started.error != 0 ? ": " : "",
+                   started.error != 0 ? strerror(started.error) : "");
     return code;
   }
   return 0;

@@ -53,8 +53,9 @@ std::unexpected<Error> NoNamespaces(int error) {
   } else if (error == ENOSPC || error == EUSERS) {
     remedy = ": there may be no more of them (sysctl user.max_user_namespaces)";
   } else if (error == ENOSYS) {
-    remedy = ": not in this kernel or not allowed by a container's seccomp profile; the native "
-             "wall needs Linux 5.12";
+    remedy =
+        ": not in this kernel or not allowed by a container's seccomp profile; the native "
+        "wall needs Linux 5.12";
   } else {
     return SystemError(kCall, error);
   }
@@ -64,9 +65,7 @@ std::unexpected<Error> NoNamespaces(int error) {
 class Keeper {
  public:
   explicit Keeper(const RunRequest& request)
-      : request_(request),
-        plan_(request.plan),
-        groups_(ControlGroups::Make(request.plan.limits)) {}
+      : request_(request), plan_(request.plan), groups_(ControlGroups::Make(request.plan.limits)) {}
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
   ~Keeper();
@@ -338,9 +337,9 @@ void Keeper::TakeOver() {
     (void)fcntl(terminal_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
     CopyWindowSize(STDIN_FILENO, terminal_.get());
     input_.Begin(STDIN_FILENO, terminal_.get());
-    outputs_.push_back(
-        OutputPipe::FromTerminal(OwnedFd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 0)), STDOUT_FILENO,
-                                 plan_.limits.output_bytes.value_or(UINT64_MAX)));
+    outputs_.push_back(OutputPipe::FromTerminal(OwnedFd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 0)),
+                                                STDOUT_FILENO,
+                                                plan_.limits.output_bytes.value_or(UINT64_MAX)));
   }
 }
 

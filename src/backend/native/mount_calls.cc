@@ -78,8 +78,9 @@ Result<OwnedFd> NewFileSystem(const char* type, const Options& options, uint64_t
   if (!context.valid()) return SystemError(std::string("fsopen(") + type + ")");
   for (const auto& [name, value] : options) {
     const int result =
-        value.empty() ? fsconfig(context.get(), FSCONFIG_SET_FLAG, name.c_str(), nullptr, 0)
-                      : fsconfig(context.get(), FSCONFIG_SET_STRING, name.c_str(), value.c_str(), 0);
+        value.empty()
+            ? fsconfig(context.get(), FSCONFIG_SET_FLAG, name.c_str(), nullptr, 0)
+            : fsconfig(context.get(), FSCONFIG_SET_STRING, name.c_str(), value.c_str(), 0);
     if (result != 0) {
       return SystemError(std::string("fsconfig(") + type + ", " + name + "=" + value + ")");
     }
@@ -94,8 +95,7 @@ Result<OwnedFd> NewFileSystem(const char* type, const Options& options, uint64_t
 
 Status Attach(const OwnedFd& tree, int directory, const std::string& path,
               const std::string& shown) {
-  const unsigned flags =
-      MOVE_MOUNT_F_EMPTY_PATH | (path.empty() ? MOVE_MOUNT_T_EMPTY_PATH : 0);
+  const unsigned flags = MOVE_MOUNT_F_EMPTY_PATH | (path.empty() ? MOVE_MOUNT_T_EMPTY_PATH : 0);
   if (move_mount(tree.get(), "", directory, path.c_str(), flags) != 0) {
     return SystemError("move_mount(" + shown + ")");
   }

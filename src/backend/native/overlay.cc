@@ -59,8 +59,8 @@ Status FillLayer(int layer, const OverlayRequest& request) {
     if (is_staged != request.bind.read_only) continue;
     const std::string path = Below(mount.target, request.bind.target);
     const std::string parent = path.substr(0, path.size() - NameOf(path).size());
-    const Result<OwnedFd> folder = MakeDirectories(
-        layer, parent.empty() ? "" : parent.substr(0, parent.size() - 1), 0755);
+    const Result<OwnedFd> folder =
+        MakeDirectories(layer, parent.empty() ? "" : parent.substr(0, parent.size() - 1), 0755);
     if (!folder) return std::unexpected(folder.error());
     const std::string name = NameOf(path);
     int result = 0;
@@ -131,8 +131,7 @@ std::string StagedPath(const Mount& mount, size_t number) {
 Layers LayersOf(const Plan& plan, const Mount& bind) {
   if (bind.kind != MountKind::kBind || IsStaged(bind)) return Layers::kNone;
   const bool is_needed = std::ranges::any_of(plan.mounts, [&](const Mount& mount) {
-    const bool is_wanted =
-        bind.read_only ? IsStaged(mount) : mount.kind == MountKind::kPlaceholder;
+    const bool is_wanted = bind.read_only ? IsStaged(mount) : mount.kind == MountKind::kPlaceholder;
     return is_wanted && policy::IsWithin(mount.target, bind.target) &&
            FindCovering(plan, plan.mounts.size(), mount.target) == &bind;
   });
@@ -148,7 +147,8 @@ Result<OwnedFd> MakeOverlay(const OverlayRequest& request) {
     return std::unexpected(filled.error());
   }
   // Layers are named by paths (by descriptors only since Linux 6.13): this one has a path for the
-  // moment, the host's directory is the working directory, so that no name of it is looked up again.
+  // moment, the host's directory is the working directory, so that no name of it is looked up
+  // again.
   if (const Status attached = Attach(*layer, AT_FDCWD, request.stage, request.stage); !attached) {
     return std::unexpected(attached.error());
   }
@@ -171,7 +171,8 @@ Result<OwnedFd> MakeOverlay(const OverlayRequest& request) {
     return Fail(ErrorCode::kUnsupported,
                 "names in " + request.bind.source +
                     " that are not there yet cannot be protected or staged: no overlay on its file "
-                    "system (" + made.error().message +
+                    "system (" +
+                    made.error().message +
                     "); make them, or name the folders to write in writable_paths");
   }
   return made;

@@ -49,8 +49,8 @@ struct OverlayRequest {
 };
 [[nodiscard]] Result<OwnedFd> MakeOverlay(const OverlayRequest& request);
 
-// The kernel marks directories that it laid over others with attributes. An old mark would hide what
-// is below, so they go before an overlay is made of its directories and after it has gone.
+// The kernel marks directories that it laid over others with attributes. An old mark would hide
+// what is below, so they go before an overlay is made of its directories and after it has gone.
 void RemoveMarks(const policy::Plan& plan, const policy::Mount& bind);
 
 }  // namespace cordon::backend::native

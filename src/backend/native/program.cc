@@ -47,9 +47,9 @@ Started Start(const Program& program) {
     }
   }
   Started started;
-  started.error = posix_spawn(&started.pid, program.path.c_str(), &files, &attributes,
-                              Pointers(program.arguments).data(),
-                              Pointers(program.variables).data());
+  started.error =
+      posix_spawn(&started.pid, program.path.c_str(), &files, &attributes,
+                  Pointers(program.arguments).data(), Pointers(program.variables).data());
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attributes);
   return started;

@@ -454,8 +454,8 @@ Status Root::MakeGenerated(const Mount& mount) {
   const Result<int> folder = Folder(ParentOf(mount.target));
   if (!folder) return std::unexpected(folder.error());
   // As everything of the root it can be written only until that is read-only.
-  const OwnedFd file(openat(*folder, NameOf(mount.target).c_str(),
-                            O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+  const OwnedFd file(
+      openat(*folder, NameOf(mount.target).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
   if (!file.valid()) return SystemError("open(" + mount.target + ", O_CREAT)");
   if (write(file.get(), text->data(), text->size()) != static_cast<ssize_t>(text->size())) {
     return SystemError("write(" + mount.target + ")");

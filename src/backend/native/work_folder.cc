@@ -30,11 +30,13 @@ bool IsWithin(const std::string& path, const std::string& directory) {
   return path == directory || path.starts_with(directory + "/");
 }
 
+// Of each overlay a folder, in which the kernel leaves one that nobody may read.
 void Remove(const fs::path& folder) {
-  // The kernel leaves a folder that nobody may read.
   std::error_code ignored;
-  for (const char* name : {"work", "index"}) {
-    fs::permissions(folder / name, fs::perms::owner_all, fs::perm_options::nofollow, ignored);
+  for (const fs::directory_entry& overlay : fs::directory_iterator(folder, ignored)) {
+    for (const char* name : {"work", "index"}) {
+      (void)chmod((overlay.path() / name).c_str(), 0700);
+    }
   }
   fs::remove_all(folder, ignored);
 }
@@ -63,18 +65,18 @@ Result<WorkFolder> WorkFolder::Make(const std::string& directory,
     }
     if (!wanted || MountOf(home) != wanted || IsWithin(home, directory)) continue;
     if (home.ends_with('/')) RemoveLeft(home);
-    std::string path = home + (home.ends_with('/') ? "" : "/") + kPrefix +
-                       std::to_string(getpid()) + "-XXXXXX";
+    std::string path =
+        home + (home.ends_with('/') ? "" : "/") + kPrefix + std::to_string(getpid()) + "-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) continue;
     return WorkFolder(std::move(path));
   }
   std::string tried;
   for (const std::string& home : homes) tried += (tried.empty() ? "" : ", ") + home;
-  return Fail(ErrorCode::kUnsupported,
-              "names in " + directory +
-                  " that are not there yet cannot be protected: none of " + tried +
-                  " is on its file system (set XDG_CACHE_HOME to a folder on it, make the names, or "
-                  "name the folders to write in writable_paths)");
+  return Fail(
+      ErrorCode::kUnsupported,
+      "names in " + directory + " that are not there yet cannot be protected: none of " + tried +
+          " is on its file system (set XDG_CACHE_HOME to a folder on it, make the names, or "
+          "name the folders to write in writable_paths)");
 }
 
 WorkFolder::~WorkFolder() {

@@ -13,7 +13,8 @@ namespace cordon::backend::native {
 
 class WorkFolder {
  public:
-  // In the first of `homes` that is on the mount of `directory`; those that end in a slash are made.
+  // In the first of `homes` that is on the mount of `directory`; those that end in a slash are
+  // made.
   [[nodiscard]] static Result<WorkFolder> Make(const std::string& directory,
                                                const std::vector<std::string>& homes);
   WorkFolder(WorkFolder&& other) noexcept : path_(std::move(other.path_)) { other.path_.clear(); }
