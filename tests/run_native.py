@@ -697,7 +697,8 @@ def a_terminal_is_the_sandboxs_own(world):
     seen, status = on_a_terminal(world, [*run, "sh", "-c", "trap 'echo caught; exit 9' INT; echo ready; sleep 20 & wait"], [(b"ready", b"\x03")])
     equal(("caught" in seen, status), (True, 9))
     seen, status = on_a_terminal(world, [world.cordon, "shell", "--wall", "native", "--shell", "/bin/bash"],
-                                 [(b"$ ", b"sh -c 'echo go''ing; sleep 30'\n"), (b"going", b"\x1a"), (b"Stopped", b"kill -9 %1; wait; exit 6\n")])
+                                 [(b"$ ", b"sh -c 'echo go''ing; sleep 30'\n"), (b"going", b"\x1a"), (b"Stopped", b"kill -9 %1; sleep 0.3; jobs\n"),
+                                  (b"Killed", b"exit 6\n")])
     equal(("Stopped" in seen, status), (True, 6))
     # With the standard error elsewhere, and a reader that ends.
     seen, status = on_a_terminal(world, ["sh", "-c", f"{' '.join(map(str, run))} sh -c 'echo out; echo err >&2' 2>errors; cat errors"], [])
