@@ -124,6 +124,22 @@ def row_run_true(_):
         "≤ 12 ms and ≤ bwrap + 5 ms"
 
 
+def row_native_true(_):
+    """Planned and run in an empty folder, as the peer is: whole processes."""
+    ours = [CORDON, "run", "--wall", "native", "--", "true"]
+    peer = ["bwrap", "--unshare-all", "--ro-bind", "/", "/", "true"]
+    if not shutil.which("bwrap"):
+        return "native wall, true", f"{best(lambda: wall(ours), 40) * 1e3:.2f} ms", "bwrap missing", "", "≤ bwrap"
+    with tempfile.TemporaryDirectory() as folder:
+        before = os.getcwd()
+        os.chdir(folder)
+        try:
+            a, b = compare(lambda: wall(ours), lambda: wall(peer), 60)
+        finally:
+            os.chdir(before)
+    return "cordon run --wall native -- true", f"{a * 1e3:.2f} ms", f"bwrap --unshare-all {b * 1e3:.2f} ms", f"{a / b:.2f}", "≤ bwrap; aim 3 ms"
+
+
 def row_plan(_):
     """A project of 2000 files with 20 patterns to exclude; whole process."""
     with tempfile.TemporaryDirectory() as folder:
@@ -326,6 +342,7 @@ ROWS = {
     "run-true": row_run_true,
     "live-python": row_live,
     "live-bash": row_live,
+    "native-true": row_native_true,
     "plan": row_plan,
     "shadow": row_shadow,
     "substitution": row_script,

@@ -40,6 +40,7 @@ FAST = [
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("network", ["tests/run_network.py"]),
+    ("native wall", ["tests/run_native.py"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

@@ -1,6 +1,7 @@
 #include "cli/doctor_command.h"
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -8,9 +9,12 @@
 #include <vector>
 
 #include "backend/host/facilities.h"
+#include "backend/native/keeper.h"
 #include "backend/wasm/probe.h"
 #include "backend/wasm/run.h"
 #include "cli/programs.h"
+#include "policy/resolve.h"
+#include "policy/surroundings.h"
 #include "policy/walls.h"
 
 namespace cordon::cli {
@@ -54,6 +58,35 @@ Wall ExamineWasm() {
   return wall;
 }
 
+// Runs a command behind it, as `cordon run` would in a directory without secrets.
+Wall ExamineNative() {
+  Wall wall = {"native", false, {}};
+  policy::PlanRequest request;
+  request.argv = {"true"};
+  request.wall = "native";
+  policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  around.directory = "/usr";
+  const policy::Planned planned = policy::MakePlan(request, around);
+  if (!planned.plan) {
+    wall.detail = planned.errors.front().ToString();
+    return wall;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  const Result<backend::native::Report> report =
+      backend::native::RunPlan({.plan = *planned.plan, .cache_folder = around.cache_home});
+  const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
+  if (!report || report->exit_code != 0) {
+    wall.detail = report ? report->reason : report.error().ToString();
+    return wall;
+  }
+  wall.works = true;
+  char text[128];
+  (void)snprintf(text, sizeof text, "ran a command in %.1f ms; limits by %s", time.count(),
+                 report->limits_by.c_str());
+  wall.detail = text;
+  return wall;
+}
+
 void PrintText(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host) {
   (void)puts("walls");
   for (const Wall& wall : walls) {
@@ -82,7 +115,8 @@ void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facili
 int Examine(bool as_json) {
   // First, while there is one thread.
   const std::vector<backend::Facility> host = backend::ProbeHost();
-  std::vector<Wall> walls = {ExamineWasm()};
+  Wall native = ExamineNative();
+  std::vector<Wall> walls = {ExamineWasm(), std::move(native)};
   std::vector<policy::HostFacility> facilities;
   facilities.reserve(host.size());
   for (const backend::Facility& facility : host) {

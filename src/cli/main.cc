@@ -3,9 +3,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <iterator>
+#include <string_view>
 
 #include "backend/wasm/run.h"
 #include "cli/doctor_command.h"
@@ -14,20 +17,45 @@
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
 #include "cli/shadow_command.h"
+#include "cli/shell_command.h"
 #include "cli/trust_command.h"
+
+namespace {
+
+namespace cli = cordon::cli;
+
+using Add = void (*)(CLI::App&, std::function<int()>*);
+struct Command {
+  std::initializer_list<std::string_view> names;
+  Add add;
+};
+const Command kCommands[] = {
+    {{"run"}, cli::AddRunCommand},
+    {{"sh"}, cli::AddShellCommand},
+    {{"plan"}, cli::AddPlanCommand},
+    {{"trust"}, cli::AddTrustCommand},
+    {{"init"}, cli::AddInitCommand},
+    {{"doctor"}, cli::AddDoctorCommand},
+    {{"shell"}, cli::AddProjectShellCommand},
+    {{"shadow", "diff", "commit", "discard"}, cli::AddShadowCommands},
+    {{"freeze"}, cli::AddFreezeCommand},
+};
+
+}  // namespace
 
 int main(int argc, char** argv) try {
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   app.require_subcommand(1);
   std::function<int()> chosen;
-  cordon::cli::AddRunCommand(app, &chosen);
-  cordon::cli::AddShellCommand(app, &chosen);
-  cordon::cli::AddPlanCommand(app, &chosen);
-  cordon::cli::AddTrustCommand(app, &chosen);
-  cordon::cli::AddInitCommand(app, &chosen);
-  cordon::cli::AddShadowCommands(app, &chosen);
-  cordon::cli::AddDoctorCommand(app, &chosen);
-  cordon::cli::AddFreezeCommand(app, &chosen);
+  // The options of all commands take longer to describe than a sandbox takes to build.
+  const std::string_view first = argc > 1 ? argv[1] : "";
+  const auto is_meant = [first](const Command& command) {
+    return std::ranges::find(command.names, first) != command.names.end();
+  };
+  const bool is_known = std::ranges::any_of(kCommands, is_meant);
+  for (const Command& command : kCommands) {
+    if (!is_known || is_meant(command)) command.add(app, &chosen);
+  }
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

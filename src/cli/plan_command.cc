@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "backend/host/facilities.h"
+#include "backend/native/fit.h"
 #include "backend/wasm/run.h"
 #include "policy/plan_text.h"
 #include "policy/resolve.h"
@@ -66,7 +67,11 @@ int Plan(Options& options) {
     (void)puts(policy::PlanHash(plan).c_str());
     return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
   }
-  const std::vector<std::string> lacks = policy::FindAllLacks(plan.wall, ProbeFor(plan.wall));
+  std::vector<std::string> lacks = policy::FindAllLacks(plan.wall, ProbeFor(plan.wall));
+  if (plan.wall == policy::Wall::kNative && plan.refusals.empty()) {
+    const Status fits = backend::native::CheckFits(plan);
+    if (!fits) lacks.push_back(fits.error().ToString());
+  }
   if (options.as_json) {
     PrintJson(plan, lacks);
   } else {

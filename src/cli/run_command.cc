@@ -15,6 +15,7 @@
 #include "cli/limits_report.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
+#include "cli/run_plan.h"
 
 namespace cordon::cli {
 namespace {
@@ -272,7 +273,25 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
       ->excludes(script);
   AddSandboxOptions(run, *options);
   run->add_option("command", options->command, "program and arguments, after --");
-  run->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
+  auto planned = std::make_shared<PlannedRun>();
+  AddPlanOptions(run, *planned);
+  run->callback([options, planned, run, chosen] {
+    planned->request.argv = options->command;
+    planned->environment = options->environment;
+    planned->verbose = options->verbose;
+    // A script and a module are the wasm wall's own.
+    const bool is_wasm = run->count("-c") + run->count("--run-module") != 0;
+    if (!WantsPlan(*planned, is_wasm ? Command::kScript : Command::kProgram)) {
+      *chosen = [options] { return Run(*options); };
+      return;
+    }
+    for (const char* name : {"-c", "--run-module", "--module", "--cwd", "--timeout", "--cpu-time",
+                             "--memory", "--disk", "--max-files", "--max-procs", "--max-output",
+                             "--copy-in", "--copy-out", "--report", "--check-kernel"}) {
+      if (run->count(name) != 0) planned->foreign_option = name;
+    }
+    *chosen = [planned] { return RunPlanned(*planned); };
+  });
 }
 
 void AddShellCommand(CLI::App& app, std::function<int()>* chosen) {

@@ -85,7 +85,7 @@ enum class IfMissing {
 struct Mount {
   MountKind kind = MountKind::kBind;
   std::string name;    // of a cache or a mount that has one; "workspace", "program", …
-  std::string source;  // of a bind
+  std::string source;  // of a bind; of a link, where it leads; of a placeholder, what it holds
   // If not empty, `source` is below it and is opened beneath it, component by component, without
   // following a link: what lies between belongs to whoever wrote the project.
   std::string beneath;

@@ -7,11 +7,15 @@
 #include <string>
 #include <string_view>
 
+#include "policy/plan.h"
+
 namespace cordon::policy {
 
 struct ProtectedPath {
   std::string_view path;  // inside the workspace; what is below it is meant too
+  NodeType type;          // what stands in its place where it is not there
   std::string_view why;
+  std::string_view text;  // what that holds
 };
 
 // At the root of a workspace; those below `.git` hold for every `.git` in it.

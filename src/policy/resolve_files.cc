@@ -69,8 +69,14 @@ void AddSystemFolders(Resolution& r) {
     mount.type = TypeOf(found);
     r.plan.mounts.push_back(std::move(mount));
   }
+  const bool is_plain = Inspect("/etc") == Found::kDirectory;
   for (const std::string_view name : kSystemFiles) {
-    const std::string real = RealPath(std::string(name));
+    // Most of them are no links: one look instead of one for each component.
+    const bool is_direct = is_plain && name.rfind('/') == 4;
+    const Found found = is_direct ? Inspect(std::string(name)) : Found::kLink;
+    if (found == Found::kMissing) continue;
+    const std::string real =
+        found == Found::kLink ? RealPath(std::string(name)) : std::string(name);
     if (real.empty()) continue;
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;
@@ -241,7 +247,8 @@ void ResolveSystem(Resolution& r) {
       mount.name = "system";
       mount.target = target;
       mount.type = NodeType::kDirectory;
-      mount.read_only = false;
+      // What of /proc can be written is, for root outside, the machine's.
+      mount.read_only = kind == MountKind::kProc;
       mount.why = "the sandbox's own";
       r.plan.mounts.push_back(std::move(mount));
     }

@@ -12,6 +12,8 @@ namespace cordon::policy {
 namespace {
 
 constexpr size_t kMaxGitConfig = 1 << 20;
+// Of a worktree or a submodule: says where the rest of it is.
+constexpr ProtectedPath kGitFile = {".git", NodeType::kFile, "git obeys it", ""};
 
 std::string Join(const std::vector<std::string>& components) {
   std::string text;
@@ -100,21 +102,25 @@ bool HasTarget(const Plan& plan, const std::string& target) {
                              [&](const Mount& mount) { return mount.target == target; });
 }
 
-void Protect(Resolution& r, const std::string& path, std::string_view why) {
-  const std::vector<std::string> part = FirstMissing(r, PathComponents(path));
+void Protect(Resolution& r, const std::string& path, const ProtectedPath& row) {
+  const std::vector<std::string> components = PathComponents(path);
+  const std::vector<std::string> part = FirstMissing(r, components);
   const Found found = r.workspace->Inspect(part);
   Mount mount = InWorkspace(r, Join(part));
   if (HasTarget(r.plan, mount.target)) return;
   mount.name = "protected";
-  mount.why = why;
+  mount.why = row.why;
   mount.pinned = true;
   mount.type = found == Found::kDirectory ? NodeType::kDirectory : NodeType::kFile;
   if (found == Found::kMissing) {
+    const bool is_whole = part.size() == components.size();
     mount.kind = MountKind::kPlaceholder;
-    mount.source.clear();
+    mount.type = is_whole ? row.type : NodeType::kDirectory;
+    mount.source = is_whole ? row.text : "";
     mount.beneath.clear();
   } else if (found == Found::kLink || found == Found::kOther) {
-    return r.Refuse(path + " may be written and leads through a link; " + std::string(why), r.root);
+    return r.Refuse(path + " may be written and leads through a link; " + std::string(row.why),
+                    r.root);
   }
   r.plan.mounts.push_back(std::move(mount));
 }
@@ -122,22 +128,22 @@ void Protect(Resolution& r, const std::string& path, std::string_view why) {
 // In everything that may be written, unless it was named itself.
 void ProtectWithin(Resolution& r, const std::string& area,
                    const std::vector<std::vector<std::string>>& git_folders) {
-  const auto consider = [&](const std::string& path, std::string_view why) {
+  const auto consider = [&](const std::string& path, const ProtectedPath& row) {
     const std::string full = "/" + path;
     const bool is_named = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
       return mount.name == "writable" && IsWithin(AbsolutePath(r.root, path), mount.source) &&
              mount.source != AbsolutePath(r.root, area);
     });
-    if (IsWithin(full, area) && full != area && !is_named) Protect(r, path, why);
+    if (IsWithin(full, area) && full != area && !is_named) Protect(r, path, row);
   };
-  for (const ProtectedPath& row : ProtectedPaths()) consider(std::string(row.path), row.why);
+  for (const ProtectedPath& row : ProtectedPaths()) consider(std::string(row.path), row);
   for (const auto& folder : git_folders) {
     if (folder.size() == 1) continue;
-    if (r.workspace->Inspect(folder) == Found::kFile) consider(Join(folder), "git obeys it");
+    if (r.workspace->Inspect(folder) == Found::kFile) consider(Join(folder), kGitFile);
     if (r.workspace->Inspect(folder) != Found::kDirectory) continue;
     for (const ProtectedPath& row : ProtectedPaths()) {
       if (row.path.starts_with(".git/"))
-        consider(Join(folder) + std::string(row.path.substr(4)), row.why);
+        consider(Join(folder) + std::string(row.path.substr(4)), row);
     }
   }
 }
@@ -182,6 +188,13 @@ std::vector<ExcludeRule> ExcludeRules(const Resolution& r) {
   return rules;
 }
 
+// What a path that is not there would be: by its slash, or because more of it comes.
+bool IsFolderName(const Resolution& r, const Glob& glob, const std::string& pattern,
+                  const std::string& first_missing) {
+  return pattern.ends_with('/') ||
+         first_missing != AbsolutePath(r.plan.workspace.mount, Join(glob.components()));
+}
+
 void AddPlaceholders(Resolution& r, const std::vector<ExcludeRule>& rules,
                      const std::vector<Glob>& globs) {
   for (size_t i = 0; i < globs.size(); ++i) {
@@ -191,6 +204,9 @@ void AddPlaceholders(Resolution& r, const std::vector<ExcludeRule>& rules,
     // What is there otherwise: a prefix that is no directory.
     if (HasTarget(r.plan, mount.target)) continue;
     mount.kind = MountKind::kPlaceholder;
+    mount.type = IsFolderName(r, globs[i], rules[i].word->value, mount.target)
+                     ? NodeType::kDirectory
+                     : NodeType::kFile;
     mount.name = "excluded";
     mount.source.clear();
     mount.beneath.clear();

@@ -33,7 +33,7 @@ constexpr std::string_view kNamespaces =
 
 constexpr WallFacts kWalls[] = {
     {Wall::kWasm, "wasm", kWasmFeatures, false, true, "", ""},
-    {Wall::kNative, "native", kNativeFeatures, true, false, kNamespaces, ""},
+    {Wall::kNative, "native", kNativeFeatures, true, true, kNamespaces, ""},
     {Wall::kContainer, "container", kContainerFeatures, false, false, "", "podman|docker"},
     {Wall::kMicrovm, "microvm", kMicrovmFeatures, false, false, "qemu-system-x86_64", ""},
     {Wall::kBwrap, "bwrap", kBwrapFeatures, true, false, "bwrap", ""},
@@ -135,7 +135,9 @@ std::vector<std::string> NeededFacilities(Wall wall) {
   const WallFacts& facts = FactsOf(wall);
   std::vector<std::string> names = SplitList(facts.all_of, '|');
   for (std::string& name : SplitList(facts.one_of, '|')) names.push_back(std::move(name));
-  if ((facts.features & kMemoryLimit) != 0 && wall != Wall::kWasm && wall != Wall::kJobobject) {
+  // The native wall takes version 1 too, or looks at the processes from outside.
+  if ((facts.features & kMemoryLimit) != 0 && wall != Wall::kWasm && wall != Wall::kNative &&
+      wall != Wall::kJobobject) {
     names.emplace_back("cgroup v2");
   }
   return names;

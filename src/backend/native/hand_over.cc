@@ -1,0 +1,114 @@
+#include "backend/native/hand_over.h"
+
+#include <fcntl.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "backend/native/mount_calls.h"
+#include "backend/native/overlay.h"
+
+namespace cordon::backend::native {
+namespace {
+
+constexpr size_t kPart = 16 << 20;
+
+Status Copy(int from, int to) {
+  for (;;) {
+    const ssize_t moved = sendfile(to, from, nullptr, kPart);
+    if (moved == 0) return {};
+    if (moved < 0 && errno != EINTR) return SystemError("sendfile");
+  }
+}
+
+// Beside its name first, so that nobody sees a part of it.
+Status TakeFile(const policy::Mount& mount, const OwnedFd& source) {
+  const OwnedFd top(open(mount.beneath.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!top.valid()) return SystemError("open(" + mount.beneath + ", O_PATH)");
+  const std::string path = mount.source.substr(mount.beneath.size() + 1);
+  const size_t slash = path.rfind('/');
+  const OwnedFd folder = OpenBeneath(
+      top.get(), slash == std::string::npos ? "" : path.substr(0, slash), O_PATH | O_DIRECTORY);
+  if (!folder.valid()) return SystemError("openat2(" + mount.source + ", RESOLVE_BENEATH)");
+  const std::string name = path.substr(slash == std::string::npos ? 0 : slash + 1);
+  const std::string part = "." + name + ".cordon-" + std::to_string(getpid());
+  const OwnedFd made(openat(folder.get(), part.c_str(),
+                            O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!made.valid()) return SystemError("open(" + part + ", O_CREAT | O_EXCL)");
+  Status taken = Copy(source.get(), made.get());
+  // A link is not made over what has come meanwhile.
+  if (taken && linkat(folder.get(), part.c_str(), folder.get(), name.c_str(), 0) != 0) {
+    taken = SystemError("link(" + name + ")");
+  }
+  (void)unlinkat(folder.get(), part.c_str(), 0);
+  return taken;
+}
+
+}  // namespace
+
+Result<HandOver> HandOver::Make() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return SystemError("socketpair(AF_UNIX)");
+  }
+  return HandOver{OwnedFd(ends[0]), OwnedFd(ends[1])};
+}
+
+Status Send(int socket, Handed what, int fd) {
+  char tag = static_cast<char>(what);
+  iovec data = {&tag, 1};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof fd)] = {};
+  msghdr message = {};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = space;
+  message.msg_controllen = sizeof space;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof fd);
+  memcpy(CMSG_DATA(header), &fd, sizeof fd);
+  if (sendmsg(socket, &message, MSG_NOSIGNAL) != 1) return SystemError("sendmsg(SCM_RIGHTS)");
+  return {};
+}
+
+std::optional<Received> Receive(int socket) {
+  char tag = 0;
+  iovec data = {&tag, 1};
+  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message = {};
+  message.msg_iov = &data;
+  message.msg_iovlen = 1;
+  message.msg_control = space;
+  message.msg_controllen = sizeof space;
+  if (recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1) return std::nullopt;
+  const cmsghdr* header = CMSG_FIRSTHDR(&message);
+  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return std::nullopt;
+  int fd = -1;
+  memcpy(&fd, CMSG_DATA(header), sizeof fd);
+  return Received{static_cast<Handed>(tag), OwnedFd(fd)};
+}
+
+std::vector<std::string> TakeStagedFiles(const policy::Plan& plan, int folder) {
+  std::vector<std::string> lines;
+  const std::vector<const policy::Mount*> files = StagedFiles(plan);
+  for (size_t i = 0; i < files.size(); ++i) {
+    const OwnedFd source =
+        OpenBeneath(folder, StagedPath(*files[i], i), O_RDONLY | O_NONBLOCK | O_NOCTTY);
+    if (!source.valid() && errno == ENOENT) continue;
+    if (!source.valid() || !HasType(source, policy::NodeType::kFile)) {
+      lines.push_back(files[i]->source + ": not taken over: it is no file");
+      continue;
+    }
+    if (const Status taken = TakeFile(*files[i], source); !taken) {
+      lines.push_back(files[i]->source + ": not taken over: " + taken.error().ToString());
+    }
+  }
+  return lines;
+}
+
+}  // namespace cordon::backend::native

@@ -1,0 +1,28 @@
+#ifndef CORDON_BACKEND_NATIVE_NAMESPACES_H_
+#define CORDON_BACKEND_NATIVE_NAMESPACES_H_
+
+#include <sched.h>
+
+#include "backend/native/generated_files.h"
+#include "base/error.h"
+
+namespace cordon::backend::native {
+
+// Everything has a user namespace, root's too: no capability that could be left over in it is one
+// over the host. That of the network is made beside the rest.
+inline constexpr unsigned long kNamespaceFlags =
+    CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS;
+
+// The caller by his own number; root's is an ordinary one inside, so that no program tries what
+// only root can. Files that the command makes are the caller's, outside.
+[[nodiscard]] Identity IdentityOf(uid_t uid, gid_t gid);
+
+// In the new namespaces, by their first process, while the host's /proc is still there.
+[[nodiscard]] Status MapIdentity(const Identity& identity, uid_t outer_uid, gid_t outer_gid);
+// In its own control groups, which then are the top of what can be seen of them.
+[[nodiscard]] Status HideGroups();
+[[nodiscard]] Status NameHost();
+
+}  // namespace cordon::backend::native
+
+#endif  // CORDON_BACKEND_NATIVE_NAMESPACES_H_

@@ -1,0 +1,486 @@
+#include "backend/native/root.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "backend/native/devices.h"
+#include "backend/native/fit.h"
+#include "backend/native/mount_calls.h"
+#include "backend/native/overlay.h"
+#include "policy/surroundings.h"
+
+namespace cordon::backend::native {
+namespace {
+
+using policy::IfMissing;
+using policy::Mount;
+using policy::MountKind;
+using policy::NodeType;
+using policy::Plan;
+
+// /proc exists wherever this program can run, and nothing of it is needed any more. The mount on it
+// leaves with the host's tree.
+constexpr const char* kStage = "/proc";
+constexpr mode_t kFolderMode = 0755;
+constexpr mode_t kOpenFolderMode = 01777;
+constexpr uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
+// What covers show, and where an overlay is put together; gone from the tree once all is made.
+constexpr const char* kCover = ".cover";
+constexpr const char* kLayer = ".layer";
+
+// Without the first slash.
+std::string Inner(const std::string& path) {
+  return path.substr(std::min(path.find_first_not_of('/'), path.size()));
+}
+
+std::string ParentOf(const std::string& path) {
+  return path.substr(0, path.rfind('/'));
+}
+
+std::string NameOf(const std::string& path) {
+  return path.substr(path.rfind('/') + 1);
+}
+
+// Where something is to be mounted: a name in a directory, or the directory itself.
+struct Spot {
+  int directory = -1;
+  std::string name;
+  OwnedFd own;
+};
+
+class Root {
+ public:
+  explicit Root(const RootRequest& request) : request_(request), plan_(request.plan) {}
+
+  Status Build() {
+    CORDON_TRY(Begin());
+    for (size_t i = 0; i < plan_.mounts.size(); ++i) CORDON_TRY(Make(i));
+    CORDON_TRY(MakeStaged());
+    return Finish();
+  }
+  [[nodiscard]] OwnedFd TakeStaged() { return std::move(staged_); }
+
+ private:
+  Status Begin();
+  Status Make(size_t index);
+  Status MakeStaged();
+  Status Finish();
+
+  Status MakeBind(const Mount& mount);
+  Status MakeTmpfs(const Mount& mount);
+  Status MakeProc(const Mount& mount);
+  Status MakeDev(const Mount& mount);
+  Status MakeMask(const Mount& mount);
+  Status MakePlaceholder(const Mount& mount);
+  Status MakeGenerated(const Mount& mount);
+  Status MakeLink(const Mount& mount);
+
+  // What is bound, detached, and what it is; nothing if it is to be left out.
+  struct Source {
+    OwnedFd tree;
+    NodeType type = NodeType::kFile;
+  };
+  [[nodiscard]] Result<std::optional<Source>> OpenSource(const Mount& mount);
+  [[nodiscard]] Result<OwnedFd> OpenBeneathWorkspace(const Mount& mount);
+  [[nodiscard]] Result<OwnedFd> Overlay(const Mount& mount, const OwnedFd& source);
+
+  // What is not there is made where it is ours to make.
+  Result<Spot> FindSpot(const std::string& target, NodeType type);
+  // A directory of the root's own file system, made if it is missing. Valid until the next call.
+  Result<int> Folder(const std::string& path);
+  [[nodiscard]] bool IsOurs(const std::string& path) const;
+  Status Place(const OwnedFd& tree, const Spot& spot, const std::string& target);
+  Status PinParents(const std::string& target);
+  // A directory of the root's file system, which otherwise is read-only.
+  Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
+  Status Cover(const std::string& target, NodeType type, const std::string& text);
+
+  const RootRequest& request_;
+  const Plan& plan_;
+  OwnedFd root_;
+  size_t done_ = 0;
+  std::string folder_path_;
+  OwnedFd folder_;
+  std::string above_path_;
+  OwnedFd above_;
+  OwnedFd staged_;
+  std::vector<std::string> pinned_;
+  bool has_layer_ = false;
+};
+
+Status Root::Begin() {
+  if (mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
+    return SystemError("mount(/, MS_REC | MS_PRIVATE)");
+  }
+  std::string options = "mode=0755";
+  if (request_.memory_bytes) options += ",size=" + std::to_string(*request_.memory_bytes);
+  if (mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
+    return SystemError("mount(tmpfs, " + options + ")");
+  }
+  root_.reset(open(kStage, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!root_.valid()) return SystemError("open(new root)");
+  return {};
+}
+
+Status Root::Make(size_t index) {
+  const Mount& mount = plan_.mounts[index];
+  done_ = index;
+  switch (mount.kind) {
+    case MountKind::kBind:
+      return MakeBind(mount);
+    case MountKind::kLink:
+      return MakeLink(mount);
+    case MountKind::kGenerated:
+      return MakeGenerated(mount);
+    case MountKind::kTmpfs:
+      return MakeTmpfs(mount);
+    case MountKind::kProc:
+      return MakeProc(mount);
+    case MountKind::kDev:
+      return MakeDev(mount);
+    case MountKind::kMask:
+      return MakeMask(mount);
+    case MountKind::kPlaceholder:
+      return MakePlaceholder(mount);
+  }
+  return Fail(ErrorCode::kInternal, "kind of mount");
+}
+
+Status Root::MakeStaged() {
+  const std::vector<const Mount*> files = StagedFiles(plan_);
+  if (files.empty()) return {};
+  done_ = plan_.mounts.size();
+  CORDON_TRY(OpenForWriting(kStagedFolder, kFolderMode, kQuiet));
+  staged_ = OpenBeneath(root_.get(), Inner(kStagedFolder), O_PATH | O_DIRECTORY);
+  if (!staged_.valid()) return SystemError("openat2(folder of staged files)");
+  for (size_t i = 0; i < files.size(); ++i) {
+    if (mkdirat(staged_.get(), std::to_string(i).c_str(), kFolderMode) != 0) {
+      return SystemError("mkdir(folder of a staged file)");
+    }
+  }
+  return {};
+}
+
+Status Root::Finish() {
+  if (has_layer_ && unlinkat(root_.get(), kLayer, AT_REMOVEDIR) != 0) {
+    return SystemError("unlinkat(layer)");
+  }
+  mount_attr attributes = {};
+  attributes.attr_set = MOUNT_ATTR_RDONLY;
+  if (mount_setattr(root_.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
+    return SystemError("mount_setattr(/, MOUNT_ATTR_RDONLY)");
+  }
+  if (fchdir(root_.get()) != 0) return SystemError("fchdir(new root)");
+  if (syscall(SYS_pivot_root, ".", ".") != 0) return SystemError("pivot_root");
+  if (umount2(".", MNT_DETACH) != 0) return SystemError("umount2(the host's tree)");
+  if (chdir("/") != 0) return SystemError("chdir(/)");
+  return {};
+}
+
+bool Root::IsOurs(const std::string& path) const {
+  const Mount* covering = FindCovering(plan_, done_, path);
+  return covering == nullptr || covering->kind == MountKind::kTmpfs;
+}
+
+Result<int> Root::Folder(const std::string& path) {
+  if (path.empty()) return root_.get();
+  if (path == folder_path_) return folder_.get();
+  // With a mode that lets the command in whatever the caller's mask is: the first process has none.
+  Result<OwnedFd> made = MakeDirectories(root_.get(), Inner(path), kFolderMode);
+  if (!made) return std::unexpected(made.error());
+  folder_ = std::move(*made);
+  folder_path_ = path;
+  return folder_.get();
+}
+
+Result<Spot> Root::FindSpot(const std::string& target, NodeType type) {
+  if (IsOurs(target) && IsOurs(ParentOf(target))) {
+    const Result<int> folder = Folder(ParentOf(target));
+    if (!folder) return std::unexpected(folder.error());
+    const std::string name = NameOf(target);
+    if (type == NodeType::kDirectory) {
+      if (mkdirat(*folder, name.c_str(), kFolderMode) == 0) return Spot{*folder, name, {}};
+    } else {
+      const OwnedFd made(
+          openat(*folder, name.c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0644));
+      if (made.valid()) return Spot{*folder, name, {}};
+    }
+    if (errno != EEXIST) return SystemError("mknod(" + target + ")");
+  }
+  Spot spot;
+  spot.own = OpenBeneath(root_.get(), Inner(target), O_PATH);
+  if (!spot.own.valid()) {
+    return SystemError("openat2(" + target + ", RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)");
+  }
+  if (!HasType(spot.own, type)) {
+    return Fail(ErrorCode::kInvalid, target + " is not what is to be mounted on it");
+  }
+  spot.directory = spot.own.get();
+  return spot;
+}
+
+Status Root::Place(const OwnedFd& tree, const Spot& spot, const std::string& target) {
+  CORDON_TRY(Attach(tree, spot.directory, spot.name, target));
+  // Another directory has that name now.
+  if (policy::IsWithin(folder_path_, target)) folder_path_.clear();
+  return {};
+}
+
+Result<OwnedFd> Root::OpenBeneathWorkspace(const Mount& mount) {
+  if (above_path_ != mount.beneath) {
+    above_.reset(open(mount.beneath.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!above_.valid()) return SystemError("open(" + mount.beneath + ", O_PATH)");
+    above_path_ = mount.beneath;
+  }
+  const std::string path = Inner(mount.source.substr(mount.beneath.size()));
+  if (mount.if_missing == IfMissing::kMakeDirectory) {
+    return MakeDirectories(above_.get(), path, kFolderMode);
+  }
+  OwnedFd source = OpenBeneath(above_.get(), path, O_PATH);
+  if (!source.valid()) {
+    return SystemError("openat2(" + mount.source + ", RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)");
+  }
+  return source;
+}
+
+Result<OwnedFd> Root::Overlay(const Mount& mount, const OwnedFd& source) {
+  if (!has_layer_ && mkdirat(root_.get(), kLayer, 0700) != 0) return SystemError("mkdir(layer)");
+  has_layer_ = true;
+  std::string work = request_.work_folder;
+  if (!mount.read_only) {
+    if (work.empty()) return Fail(ErrorCode::kInternal, "no folder for an overlay to work in");
+    work += "/" + std::to_string(done_);
+    if (mkdir(work.c_str(), 0700) != 0) return SystemError("mkdir(" + work + ")");
+  }
+  return MakeOverlay({.plan = plan_,
+                      .bind = mount,
+                      .source = source.get(),
+                      .stage = std::string(kStage) + "/" + kLayer,
+                      .work_folder = work});
+}
+
+Result<std::optional<Root::Source>> Root::OpenSource(const Mount& mount) {
+  OwnedFd place;
+  if (!mount.beneath.empty()) {
+    Result<OwnedFd> opened = OpenBeneathWorkspace(mount);
+    if (!opened && opened.error().system_errno == ENOENT && mount.if_missing == IfMissing::kSkip) {
+      return std::nullopt;
+    }
+    if (!opened) return std::unexpected(opened.error());
+    place = std::move(*opened);
+  } else if (mount.if_missing == IfMissing::kMakeDirectory) {
+    const OwnedFd top(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const Result<OwnedFd> made = MakeDirectories(top.get(), Inner(mount.source), 0700);
+    if (!made) return std::unexpected(made.error());
+  }
+  Result<OwnedFd> tree = CloneTree(place.valid() ? place.get() : AT_FDCWD,
+                                   place.valid() ? "" : mount.source, mount.source);
+  if (!tree && tree.error().system_errno == ENOENT && mount.if_missing == IfMissing::kSkip) {
+    return std::nullopt;
+  }
+  if (!tree) return std::unexpected(tree.error());
+  if (!HasType(*tree, mount.type)) {
+    return Fail(ErrorCode::kInvalid, mount.source + " is not what the plan says it is");
+  }
+  const bool is_folder = HasType(*tree, NodeType::kDirectory);
+  if (LayersOf(plan_, mount) != Layers::kNone) {
+    // Not the copy: layers are looked for among what is mounted.
+    if (!place.valid()) place.reset(open(mount.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!place.valid()) return SystemError("open(" + mount.source + ", O_PATH)");
+    tree = Overlay(mount, place);
+    if (!tree) return std::unexpected(tree.error());
+  } else {
+    const uint64_t attributes = kQuiet | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (const Status changed = Change(*tree, {.set = attributes}, mount.source); !changed) {
+      return std::unexpected(changed.error());
+    }
+  }
+  return Source{std::move(*tree), is_folder ? NodeType::kDirectory : NodeType::kFile};
+}
+
+Status Root::MakeBind(const Mount& mount) {
+  // The command makes it, if anybody does.
+  if (mount.if_missing == IfMissing::kStageFile) return {};
+  const Result<std::optional<Source>> source = OpenSource(mount);
+  if (!source) return std::unexpected(source.error());
+  if (!*source) return {};
+  if (mount.pinned) CORDON_TRY(PinParents(mount.target));
+  const Result<Spot> spot = FindSpot(mount.target, (*source)->type);
+  if (!spot) return std::unexpected(spot.error());
+  return Place((*source)->tree, *spot, mount.target);
+}
+
+// What is a mount point cannot be renamed, so that nothing covered gets another name.
+Status Root::PinParents(const std::string& target) {
+  const Mount* covering = FindCovering(plan_, done_, target);
+  if (covering == nullptr || covering->read_only || covering->kind != MountKind::kBind) return {};
+  for (size_t end = target.find('/', covering->target.size() + 1); end != std::string::npos;
+       end = target.find('/', end + 1)) {
+    const std::string parent = target.substr(0, end);
+    if (std::ranges::find(pinned_, parent) != pinned_.end()) continue;
+    pinned_.push_back(parent);
+    const OwnedFd place = OpenBeneath(root_.get(), Inner(parent), O_PATH | O_DIRECTORY);
+    if (!place.valid()) return SystemError("openat2(" + parent + ", RESOLVE_BENEATH)");
+    const Result<OwnedFd> tree = CloneTree(place.get(), "", parent);
+    if (!tree) return std::unexpected(tree.error());
+    CORDON_TRY(Attach(*tree, place.get(), "", parent));
+  }
+  return {};
+}
+
+// Of the root's own file system, so that one size holds for all of them together; where the host's
+// files are around it, or the plan has another size, of one for itself.
+Status Root::MakeTmpfs(const Mount& mount) {
+  const bool is_open = mount.target == "/tmp" || mount.target == "/var/tmp";
+  const uint64_t attributes = kQuiet | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
+  if (IsOurs(mount.target) && mount.size_bytes == plan_.limits.disk_bytes) {
+    return OpenForWriting(mount.target, is_open ? kOpenFolderMode : kFolderMode, attributes);
+  }
+  Options options = {{"mode", is_open ? "1777" : "0755"}};
+  std::optional<uint64_t> size = mount.size_bytes;
+  if (request_.memory_bytes) {
+    size = std::min(size.value_or(*request_.memory_bytes), *request_.memory_bytes);
+  }
+  if (size) options.emplace_back("size", std::to_string(*size));
+  const Result<OwnedFd> made = NewFileSystem("tmpfs", options, attributes);
+  if (!made) return std::unexpected(made.error());
+  const Result<Spot> spot = FindSpot(mount.target, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  return Place(*made, *spot, mount.target);
+}
+
+Status Root::OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes) {
+  const Result<Spot> spot = FindSpot(target, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  if (mode != kFolderMode && fchmodat(root_.get(), Inner(target).c_str(), mode, 0) != 0) {
+    return SystemError("fchmodat(" + target + ")");
+  }
+  const Result<OwnedFd> tree = CloneTree(spot->directory, spot->name, target);
+  if (!tree) return std::unexpected(tree.error());
+  CORDON_TRY(Change(*tree, {.set = attributes}, target));
+  return Place(*tree, *spot, target);
+}
+
+// Read-only: what of it can be written belongs, outside, to whoever has the caller's number, and
+// that may be root's. The command's own files in it lose little.
+Status Root::MakeProc(const Mount& mount) {
+  const Result<Spot> spot = FindSpot(mount.target, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  const Result<OwnedFd> made =
+      NewFileSystem("proc", {}, kQuiet | MOUNT_ATTR_NOEXEC | MOUNT_ATTR_RDONLY);
+  if (!made) return std::unexpected(made.error());
+  return Place(*made, *spot, mount.target);
+}
+
+Status Root::MakeDev(const Mount& mount) {
+  // Of the root's file system, and read-only with it.
+  if (!IsOurs(mount.target)) return Fail(ErrorCode::kInvalid, mount.target + " is the host's");
+  const Result<int> folder = Folder(mount.target);
+  if (!folder) return std::unexpected(folder.error());
+  CORDON_TRY(FillDev(*folder));
+  return OpenForWriting(mount.target + "/shm", kOpenFolderMode, kQuiet | MOUNT_ATTR_NOEXEC);
+}
+
+// Has a name only until it is mounted: what has none cannot be.
+Status Root::Cover(const std::string& target, NodeType type, const std::string& text) {
+  const OwnedFd place = OpenBeneath(root_.get(), Inner(target), O_PATH);
+  if (!place.valid()) return SystemError("openat2(" + target + ", RESOLVE_NO_SYMLINKS)");
+  const bool is_folder = type == NodeType::kDirectory;
+  if (is_folder) {
+    if (mkdirat(root_.get(), kCover, 0555) != 0) return SystemError("mkdir(what covers show)");
+  } else {
+    const OwnedFd file(openat(root_.get(), kCover, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+    if (!file.valid() ||
+        write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+      return SystemError("open(what covers show)");
+    }
+  }
+  const Result<OwnedFd> tree = CloneTree(root_.get(), kCover, "what covers show");
+  if (!tree) return std::unexpected(tree.error());
+  CORDON_TRY(Change(*tree, {.set = kQuiet | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}, target));
+  CORDON_TRY(Attach(*tree, place.get(), "", target));
+  if (unlinkat(root_.get(), kCover, is_folder ? AT_REMOVEDIR : 0) != 0) {
+    return SystemError("unlinkat(what covers show)");
+  }
+  return {};
+}
+
+Status Root::MakeMask(const Mount& mount) {
+  if (mount.pinned) CORDON_TRY(PinParents(mount.target));
+  const OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
+  // Something else may have come since the plan was made; what has gone hides itself.
+  if (!target.valid() && errno == ENOENT) {
+    return Fail(ErrorCode::kInvalid, mount.target + " is to be hidden and has gone; plan again");
+  }
+  if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  return Cover(mount.target,
+               HasType(target, NodeType::kDirectory) ? NodeType::kDirectory : NodeType::kFile, "");
+}
+
+// The overlay shows the name; covered it stays as it is.
+Status Root::MakePlaceholder(const Mount& mount) {
+  const Mount* covering = FindCovering(plan_, plan_.mounts.size(), mount.target);
+  const bool can_be_made =
+      covering != nullptr && covering->kind == MountKind::kBind && !covering->read_only;
+  if (!can_be_made) return {};
+  CORDON_TRY(PinParents(mount.target));
+  const OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
+  if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  struct stat stat = {};
+  const bool is_folder = mount.type == NodeType::kDirectory;
+  const std::string path =
+      covering->source + mount.target.substr(covering->target == "/" ? 0 : covering->target.size());
+  // Of the layer below, and of nothing that has come above it since the plan was made.
+  if (fstat(target.get(), &stat) != 0 ||
+      (is_folder ? !S_ISDIR(stat.st_mode) : !S_ISFIFO(stat.st_mode)) ||
+      faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+    return Fail(ErrorCode::kInvalid, mount.target + " was not there and is now; plan again");
+  }
+  return Cover(mount.target, mount.type, mount.source);
+}
+
+Status Root::MakeGenerated(const Mount& mount) {
+  const Result<std::string> text = GeneratedText(mount.name, plan_, request_.identity);
+  if (!text) return std::unexpected(text.error());
+  if (!IsOurs(mount.target)) {
+    return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
+  }
+  const Result<int> folder = Folder(ParentOf(mount.target));
+  if (!folder) return std::unexpected(folder.error());
+  // As everything of the root it can be written only until that is read-only.
+  const OwnedFd file(
+      openat(*folder, NameOf(mount.target).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+  if (!file.valid()) return SystemError("open(" + mount.target + ", O_CREAT)");
+  if (write(file.get(), text->data(), text->size()) != static_cast<ssize_t>(text->size())) {
+    return SystemError("write(" + mount.target + ")");
+  }
+  return {};
+}
+
+Status Root::MakeLink(const Mount& mount) {
+  if (!IsOurs(mount.target)) {
+    return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
+  }
+  const Result<int> folder = Folder(ParentOf(mount.target));
+  if (!folder) return std::unexpected(folder.error());
+  if (symlinkat(mount.source.c_str(), *folder, NameOf(mount.target).c_str()) != 0) {
+    return SystemError("symlink(" + mount.source + ", " + mount.target + ")");
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<OwnedFd> BuildRoot(const RootRequest& request) {
+  Root root(request);
+  if (const Status built = root.Build(); !built) return std::unexpected(built.error());
+  return root.TakeStaged();
+}
+
+}  // namespace cordon::backend::native

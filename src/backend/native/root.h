@@ -1,0 +1,29 @@
+#ifndef CORDON_BACKEND_NATIVE_ROOT_H_
+#define CORDON_BACKEND_NATIVE_ROOT_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "backend/native/generated_files.h"
+#include "base/error.h"
+#include "base/owned_fd.h"
+#include "policy/plan.h"
+
+namespace cordon::backend::native {
+
+struct RootRequest {
+  const policy::Plan& plan;
+  const Identity& identity;
+  std::optional<uint64_t> memory_bytes;  // of all files in memory together
+  std::string work_folder;               // for overlays; empty if the plan needs none
+};
+
+// Makes the plan's mounts on an empty file system and that the root; nothing of the host's tree is
+// left. By the first process of a new mount namespace. Gives the folder of files that are taken
+// over afterwards, if the plan has any.
+[[nodiscard]] Result<OwnedFd> BuildRoot(const RootRequest& request);
+
+}  // namespace cordon::backend::native
+
+#endif  // CORDON_BACKEND_NATIVE_ROOT_H_

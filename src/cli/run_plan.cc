@@ -1,0 +1,91 @@
+#include "cli/run_plan.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <optional>
+
+#include "backend/native/keeper.h"
+#include "backend/wasm/run.h"
+#include "cli/raw_terminal.h"
+#include "policy/layer.h"
+#include "policy/surroundings.h"
+#include "policy/walls.h"
+
+namespace cordon::cli {
+namespace {
+
+int RefuseAll(const std::vector<Error>& errors) {
+  for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+int Refuse(ErrorCode code, std::string message, std::string place = {}) {
+  return RefuseAll({Error{code, std::move(message), std::move(place), 0}});
+}
+
+int ExecuteNative(const policy::Plan& plan, const std::string& cache_folder, bool verbose) {
+  std::optional<RawTerminal> terminal;
+  if (RawTerminal::IsThere()) terminal.emplace();
+  const Result<backend::native::Report> report = backend::native::RunPlan(
+      {.plan = plan, .has_terminal = terminal.has_value(), .cache_folder = cache_folder});
+  // Before anything is printed.
+  terminal.reset();
+  if (!report) return RefuseAll({report.error()});
+  if (verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report->limits_by.c_str());
+  if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
+  for (const std::string& line : report->not_taken)
+    (void)fprintf(stderr, "cordon: %s\n", line.c_str());
+  if (report->output_dropped) (void)fputs("cordon: limit output\n", stderr);
+  return report->exit_code;
+}
+
+}  // namespace
+
+void AddPlanOptions(CLI::App* command, PlannedRun& run) {
+  command->add_option("--wall", run.request.wall, "native, or wasm whatever a policy says");
+  command->add_option("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
+  command->add_option("--profile", run.request.profile, "of the policy");
+  command->add_option("--config", run.request.config, "the project's policy");
+  command->add_option("--workspace", run.request.workspace, "the directory that it works in");
+}
+
+bool WantsPlan(const PlannedRun& run, Command command) {
+  if (run.request.wall == "wasm" && run.hash.empty()) return false;
+  if (!run.request.wall.empty() || !run.hash.empty() || !run.request.profile.empty() ||
+      !run.request.config.empty() || !run.request.workspace.empty())
+    return true;
+  if (command == Command::kScript || run.request.argv.empty()) return false;
+  return !policy::FindProjectFile(policy::Surroundings::OfThisProcess().directory).empty();
+}
+
+int RunPlanned(PlannedRun& run) {
+  if (!run.foreign_option.empty()) {
+    return Refuse(ErrorCode::kInvalid,
+                  "only for the wasm wall; here the policy decides (--wall wasm)",
+                  run.foreign_option);
+  }
+  for (const std::string& variable : run.environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Refuse(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
+    }
+    run.request.environment.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));
+  }
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  const policy::Planned planned = policy::MakePlan(run.request, around);
+  if (!planned.plan) return RefuseAll(planned.errors);
+  const policy::Plan& plan = *planned.plan;
+  if (!plan.refusals.empty()) return RefuseAll(plan.refusals);
+  if (!run.hash.empty() && policy::PlanHash(plan) != run.hash) {
+    return Refuse(ErrorCode::kInvalid, "the plan has become another, " + policy::PlanHash(plan),
+                  "--plan");
+  }
+  if (plan.wall != policy::Wall::kNative) {
+    return Refuse(ErrorCode::kUnsupported, std::string("plans for the wall ") +
+                                               policy::WallName(plan.wall) +
+                                               " are not executed in this version");
+  }
+  return ExecuteNative(plan, around.cache_home, run.verbose);
+}
+
+}  // namespace cordon::cli

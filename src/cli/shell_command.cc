@@ -1,0 +1,48 @@
+#include "cli/shell_command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "cli/run_plan.h"
+#include "policy/surroundings.h"
+
+namespace cordon::cli {
+namespace {
+
+constexpr const char* kShell = "/bin/sh";
+
+// The profile's shell, if it names one: what a plan says that the command is told.
+std::string ShellOf(const PlannedRun& run) {
+  PlannedRun asked = run;
+  asked.request.argv = {kShell};
+  const policy::Planned planned =
+      policy::MakePlan(asked.request, policy::Surroundings::OfThisProcess());
+  if (!planned.plan) return kShell;
+  const auto& variables = planned.plan->environment;
+  const auto shell = std::ranges::find(variables, "SHELL", &policy::Variable::name);
+  return shell == variables.end() ? kShell : shell->value;
+}
+
+}  // namespace
+
+void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto run = std::make_shared<PlannedRun>();
+  auto shell = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand(
+      "shell", "an interactive shell with the host's programs, behind the wall of the policy");
+  AddPlanOptions(command, *run);
+  command->add_option("--shell", *shell, "instead of the profile's");
+  command->add_option("--env", run->environment, "NAME=VALUE for the command")
+      ->allow_extra_args(false);
+  command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");
+  command->callback([run, shell, chosen] {
+    *chosen = [run, shell] {
+      run->request.argv = {shell->empty() ? ShellOf(*run) : *shell};
+      return RunPlanned(*run);
+    };
+  });
+}
+
+}  // namespace cordon::cli
