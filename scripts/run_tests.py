@@ -39,7 +39,6 @@ FAST = [
     ("host", ["tests/run_host.py", "fast"]),
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
-    ("network", ["tests/run_network.py"]),
     ("native wall", ["tests/run_native.py"]),
 ]
 FULL = [
@@ -47,6 +46,7 @@ FULL = [
     ("slow cases", ["tests/run_cases.py", "full"]),
     ("escape", ["tests/run_escape.py"]),
     ("host, slow", ["tests/run_host.py", "full"]),
+    ("network", ["tests/run_network.py"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
     ("cases, checked build", ["scripts/run_checked.sh"]),

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <exception>
 #include <functional>
-#include <iterator>
+#include <initializer_list>
 #include <string_view>
 
 #include "backend/wasm/run.h"
