@@ -52,7 +52,7 @@ FULL = [
     ("cases, checked build", ["scripts/run_checked.sh"]),
     ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),
     ("undefined behaviour sanitizer", ["scripts/run_sanitized.sh", "ubsan"]),
-    ("fuzz targets", ["scripts/run_fuzz.sh", "20"]),
+    ("fuzz targets", ["scripts/run_fuzz.sh"]),
 ]
 
 
