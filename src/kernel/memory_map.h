@@ -2,8 +2,8 @@
 #define CORDON_KERNEL_MEMORY_MAP_H_
 
 // The linear memory of the current process: which of its 4 KiB pages exist. Beyond them nothing is
-// accessible, so a guest's stray access is a fault and its trap; only what it gave back a moment ago
-// may still be readable.
+// accessible, so a guest's stray access is a fault and its trap; only what it gave back a moment
+// ago may still be readable.
 
 #include <cstdint>
 
