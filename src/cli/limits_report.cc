@@ -62,6 +62,41 @@ const char* EndName(backend::RunReport::End end) {
   return "";
 }
 
+const char* EndName(backend::native::Report::End end) {
+  using End = backend::native::Report::End;
+  switch (end) {
+    case End::kExited:
+      return "exited";
+    case End::kSignal:
+      return "signal";
+    case End::kWallTime:
+      return "wall time";
+    case End::kCpuTime:
+      return "cpu time";
+    case End::kMemory:
+      return "memory";
+    case End::kNotFound:
+      return "not found";
+    case End::kNotRun:
+      return "not run";
+    case End::kBefore:
+      return "pre-run command";
+    case End::kNetwork:
+      return "network";
+  }
+  return "";
+}
+
+Status WriteJson(const std::string& path, const nlohmann::ordered_json& json) {
+  const std::string text =
+      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  FILE* file = fopen(path.c_str(), "we");
+  if (file == nullptr) return SystemError("open(" + path + ")");
+  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (fclose(file) != 0 || !written) return SystemError("write(" + path + ")");
+  return {};
+}
+
 }  // namespace
 
 std::string LimitLines(const backend::RunReport& report, const backend::SandboxLimits& limits) {
@@ -96,13 +131,28 @@ Status WriteReport(const std::string& path, const backend::RunReport& report) {
       {"error_bytes", report.error_bytes},
       {"namespaces", report.isolation.ToString()},
   };
-  const std::string text =
-      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  FILE* file = fopen(path.c_str(), "we");
-  if (file == nullptr) return SystemError("open(" + path + ")");
-  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (fclose(file) != 0 || !written) return SystemError("write(" + path + ")");
-  return {};
+  return WriteJson(path, json);
+}
+
+Status WriteReport(const std::string& path, const backend::native::Report& report,
+                   const std::string& network_log) {
+  nlohmann::ordered_json json = {
+      {"end", EndName(report.end)},
+      {"reason", report.reason},
+      {"exit_code", report.exit_code},
+      {"limits_by", report.limits_by},
+      {"output_dropped", report.output_dropped},
+      {"not_taken", report.not_taken},
+  };
+  // How often each host was asked for, or null: no network, or nobody knows what it was.
+  json["network"] = nullptr;
+  if (report.network) {
+    json["network"] = {{"allowed", report.network->allowed},
+                       {"refused", report.network->refused},
+                       {"more", report.network->more},
+                       {"log", network_log}};
+  }
+  return WriteJson(path, json);
 }
 
 }  // namespace cordon::cli

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "backend/native/keeper.h"
 #include "backend/wasm/run.h"
 #include "base/error.h"
 
@@ -15,6 +16,9 @@ namespace cordon::cli {
                                      const backend::SandboxLimits& limits);
 // JSON; docs/guide describes its members.
 [[nodiscard]] Status WriteReport(const std::string& path, const backend::RunReport& report);
+// Of the native wall; `network_log` is where decisions were written.
+[[nodiscard]] Status WriteReport(const std::string& path, const backend::native::Report& report,
+                                 const std::string& network_log);
 
 }  // namespace cordon::cli
 

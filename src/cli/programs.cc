@@ -11,7 +11,8 @@ Result<Programs> Programs::Find() {
   const std::string own(path, static_cast<size_t>(size));
   const std::string folder = own.substr(0, own.rfind('/'));
   for (const std::string& at : {folder, folder + "/../lib/cordon"}) {
-    Programs programs = {at + "/cordon-template", at + "/cordon-compile", at + "/userland.img"};
+    Programs programs = {at + "/cordon-template", at + "/cordon-compile", at + "/userland.img",
+                         at + "/cordon-gateway"};
     if (access(programs.template_program.c_str(), F_OK) == 0) return programs;
   }
   return Fail(ErrorCode::kInvalid, "cordon-template is missing", folder);

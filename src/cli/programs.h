@@ -12,6 +12,7 @@ struct Programs {
   std::string template_program;
   std::string compiler;
   std::string userland;
+  std::string gateway;
 
   [[nodiscard]] static Result<Programs> Find();
 };

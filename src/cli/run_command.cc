@@ -279,6 +279,7 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
     planned->request.argv = options->command;
     planned->environment = options->environment;
     planned->verbose = options->verbose;
+    planned->report = options->report;
     // A script and a module are the wasm wall's own.
     const bool is_wasm = run->count("-c") + run->count("--run-module") != 0;
     if (!WantsPlan(*planned, is_wasm ? Command::kScript : Command::kProgram)) {
@@ -287,7 +288,7 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
     }
     for (const char* name : {"-c", "--run-module", "--module", "--cwd", "--timeout", "--cpu-time",
                              "--memory", "--disk", "--max-files", "--max-procs", "--max-output",
-                             "--copy-in", "--copy-out", "--report", "--check-kernel"}) {
+                             "--copy-in", "--copy-out", "--check-kernel"}) {
       if (run->count(name) != 0) planned->foreign_option = name;
     }
     *chosen = [planned] { return RunPlanned(*planned); };

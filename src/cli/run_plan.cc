@@ -4,8 +4,12 @@
 #include <cstdio>
 #include <optional>
 
+#include "backend/native/fit.h"
 #include "backend/native/keeper.h"
 #include "backend/wasm/run.h"
+#include "cli/limits_report.h"
+#include "cli/network_log.h"
+#include "cli/programs.h"
 #include "cli/raw_terminal.h"
 #include "policy/layer.h"
 #include "policy/surroundings.h"
@@ -23,19 +27,42 @@ int Refuse(ErrorCode code, std::string message, std::string place = {}) {
   return RefuseAll({Error{code, std::move(message), std::move(place), 0}});
 }
 
-int ExecuteNative(const policy::Plan& plan, const std::string& cache_folder, bool verbose) {
+Status PrepareNetwork(const policy::Surroundings& around, backend::native::RunRequest* request) {
+  if (!backend::native::HasGateway(request->plan)) return {};
+  const Result<Programs> programs = Programs::Find();
+  if (!programs) return std::unexpected(programs.error());
+  const Result<std::string> log = PrepareNetworkLog(around);
+  if (!log) return std::unexpected(log.error());
+  request->gateway = programs->gateway;
+  request->network_log = *log;
+  return {};
+}
+
+int ExecuteNative(const policy::Plan& plan, const policy::Surroundings& around,
+                  const PlannedRun& run) {
+  backend::native::RunRequest request = {.plan = plan, .cache_folder = around.cache_home};
+  if (const Status prepared = PrepareNetwork(around, &request); !prepared) {
+    return RefuseAll({prepared.error()});
+  }
   std::optional<RawTerminal> terminal;
   if (RawTerminal::IsThere()) terminal.emplace();
-  const Result<backend::native::Report> report = backend::native::RunPlan(
-      {.plan = plan, .has_terminal = terminal.has_value(), .cache_folder = cache_folder});
+  request.has_terminal = terminal.has_value();
+  const Result<backend::native::Report> report = backend::native::RunPlan(request);
   // Before anything is printed.
   terminal.reset();
   if (!report) return RefuseAll({report.error()});
-  if (verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report->limits_by.c_str());
+  if (run.verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report->limits_by.c_str());
   if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
   for (const std::string& line : report->not_taken)
     (void)fprintf(stderr, "cordon: %s\n", line.c_str());
   if (report->output_dropped) (void)fputs("cordon: limit output\n", stderr);
+  if (report->network) {
+    (void)fprintf(stderr, "cordon: %s\n", report->network->ToString().c_str());
+  }
+  if (!run.report.empty()) {
+    const Status written = WriteReport(run.report, *report, request.network_log);
+    if (!written) return RefuseAll({written.error()});
+  }
   return report->exit_code;
 }
 
@@ -85,7 +112,7 @@ int RunPlanned(PlannedRun& run) {
                                                policy::WallName(plan.wall) +
                                                " are not executed in this version");
   }
-  return ExecuteNative(plan, around.cache_home, run.verbose);
+  return ExecuteNative(plan, around, run);
 }
 
 }  // namespace cordon::cli

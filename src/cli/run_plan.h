@@ -18,6 +18,7 @@ struct PlannedRun {
   policy::PlanRequest request;
   std::vector<std::string> environment;  // NAME=VALUE
   std::string hash;                      // of the plan that was seen; empty if any will do
+  std::string report;                    // file for a report; empty for none
   std::string foreign_option;            // of the wasm wall, given all the same
   bool verbose = false;
 };

@@ -17,10 +17,9 @@ std::unexpected<Error> Unsupported(std::string message) {
 Status CheckNetwork(const policy::NetworkPlan& network) {
   switch (network.mode) {
     case NetworkMode::kOff:
-      break;
     case NetworkMode::kList:
     case NetworkMode::kAll:
-      return Unsupported("the plan has a network, and the gateway is not in this version");
+      break;
     default:
       return Unsupported("a network of an engine or of the host is none of a sandbox");
   }
@@ -44,6 +43,10 @@ Status CheckMount(const Plan& plan, size_t index) {
 }
 
 }  // namespace
+
+bool HasGateway(const Plan& plan) {
+  return plan.network.mode == NetworkMode::kList || plan.network.mode == NetworkMode::kAll;
+}
 
 const Mount* FindCovering(const Plan& plan, size_t count, const std::string& path) {
   const Mount* covering = nullptr;

@@ -59,7 +59,16 @@ TEST(Fit, RefusesWithTheReason) {
     return fits ? std::string() : fits.error().message;
   };
   EXPECT_EQ(refusal([](Plan&) {}), "");
-  EXPECT_NE(refusal([](Plan& p) { p.network.mode = policy::NetworkMode::kList; }).find("gateway"),
+  EXPECT_EQ(refusal([](Plan& p) { p.network.mode = policy::NetworkMode::kList; }), "");
+  EXPECT_EQ(refusal([](Plan& p) { p.network.mode = policy::NetworkMode::kAll; }), "");
+  EXPECT_NE(refusal([](Plan& p) { p.network.mode = policy::NetworkMode::kNamed; }).find("engine"),
+            std::string::npos);
+  EXPECT_NE(refusal([](Plan& p) { p.network.mode = policy::NetworkMode::kHost; }).find("host"),
+            std::string::npos);
+  EXPECT_NE(refusal([](Plan& p) {
+              p.network.mode = policy::NetworkMode::kList;
+              p.network.ports = {{8080, 80}};
+            }).find("published ports"),
             std::string::npos);
   EXPECT_NE(refusal([](Plan& p) { p.rights.no_new_privileges = false; }).find("privileges"),
             std::string::npos);

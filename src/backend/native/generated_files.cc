@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include "backend/native/fit.h"
+#include "net/namespace_setup.h"
+
 namespace cordon::backend::native {
 namespace {
 
@@ -29,7 +32,7 @@ Result<std::string> GeneratedText(const std::string& name, const policy::Plan& p
     return user + ":x:" + std::to_string(identity.gid) + ":\nnogroup:x:65534:\n";
   }
   if (name == "hosts") return "127.0.0.1 localhost cordon\n::1 localhost cordon\n";
-  if (name == "resolver") return "# no network\n";
+  if (name == "resolver") return HasGateway(plan) ? net::kResolverFile : "# no network\n";
   return Fail(ErrorCode::kInternal, "generated file '" + name + "'");
 }
 

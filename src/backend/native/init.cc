@@ -28,6 +28,7 @@
 #include "backend/native/root.h"
 #include "backend/native/system_calls.h"
 #include "backend/native/terminal.h"
+#include "net/namespace_setup.h"
 
 namespace cordon::backend::native {
 namespace {
@@ -55,6 +56,7 @@ class Init {
     CORDON_TRY(NameHost());
     CORDON_TRY(MakeRoot());
     CORDON_TRY(net_.Join());
+    CORDON_TRY(HandOutNetwork());
     CORDON_TRY(EnterDirectory());
     CORDON_TRY(SetResourceLimits(plan_.limits, request_.alone));
     CORDON_TRY(DropCapabilities());
@@ -73,6 +75,7 @@ class Init {
   [[nodiscard]] Status TakeStreams();
   [[nodiscard]] std::optional<uint64_t> MemoryForFiles() const;
   Status MakeRoot();
+  Status HandOutNetwork();
   [[nodiscard]] Status EnterDirectory() const;
   static Status CloseToTheCommand();
   [[nodiscard]] std::vector<std::string> Environment() const;
@@ -86,6 +89,7 @@ class Init {
   const Identity identity_;
   NetNamespace net_;
   OwnedFd hand_over_;
+  OwnedFd gateway_;
   OwnedFd held_terminal_;
   std::string terminal_;  // the command's, by its path inside
   pid_t running_ = -1;
@@ -132,19 +136,26 @@ Status Init::TakeStreams() {
     moved.emplace_back(fcntl(secret.get(), F_DUPFD_CLOEXEC, kAboveAll));
     if (!moved.back().valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
   }
-  OwnedFd socket(fcntl(request_.hand_over, F_DUPFD_CLOEXEC, kAboveAll));
-  if (!socket.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
-  for (size_t i = 0; i < moved.size(); ++i) {
-    if (dup2(moved[i].get(), kFirstSecret + static_cast<int>(i)) < 0) return SystemError("dup2");
+  // After them those that are needed until the wall stands.
+  const size_t secrets = moved.size();
+  for (const int fd : {request_.hand_over, request_.gateway}) {
+    if (fd < 0) continue;
+    moved.emplace_back(fcntl(fd, F_DUPFD_CLOEXEC, kAboveAll));
+    if (!moved.back().valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
   }
-  // After them the one that is needed until the root is made.
-  const int last = kFirstSecret + static_cast<int>(moved.size());
-  if (dup3(socket.get(), last, O_CLOEXEC) < 0) return SystemError("dup3");
-  hand_over_.reset(last);
-  if (syscall(SYS_close_range, last + 1, ~0U, 0) != 0) return SystemError("close_range");
+  for (size_t i = 0; i < moved.size(); ++i) {
+    const int flags = i < secrets ? 0 : O_CLOEXEC;
+    if (dup3(moved[i].get(), kFirstSecret + static_cast<int>(i), flags) < 0) {
+      return SystemError("dup3");
+    }
+  }
+  const int own = kFirstSecret + static_cast<int>(secrets);
+  const int end = kFirstSecret + static_cast<int>(moved.size());
+  hand_over_.reset(own);
+  if (request_.gateway >= 0) gateway_.reset(own + 1);
+  if (syscall(SYS_close_range, end, ~0U, 0) != 0) return SystemError("close_range");
   // What was moved is closed.
   for (OwnedFd& fd : moved) (void)fd.release();
-  (void)socket.release();
   return {};
 }
 
@@ -176,6 +187,24 @@ Status Init::MakeRoot() {
     if (!held_terminal_.valid()) return SystemError("open(" + terminal_ + ")");
   }
   hand_over_.reset();
+  return {};
+}
+
+// Whoever holds the sockets is the network; without them loopback is all there is.
+Status Init::HandOutNetwork() {
+  if (!gateway_.valid()) return {};
+  const Result<net::NamespaceSockets> sockets = net::SetUpNamespace();
+  if (!sockets) {
+    Error error = sockets.error();
+    error.code = ErrorCode::kUnsupported;
+    error.message =
+        "a network behind this wall needs a packet filter (kernel options NF_TABLES_INET, "
+        "NFT_TPROXY): " +
+        error.message;
+    return std::unexpected(error);
+  }
+  CORDON_TRY(net::SendSockets(gateway_.get(), *sockets));
+  gateway_.reset();
   return {};
 }
 

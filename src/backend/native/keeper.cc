@@ -30,6 +30,7 @@
 #include "backend/native/work_folder.h"
 #include "base/owned_fd.h"
 #include "base/units.h"
+#include "net/gateway.h"
 
 namespace cordon::backend::native {
 namespace {
@@ -38,6 +39,7 @@ using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
 constexpr milliseconds kSampleTime{50};
+constexpr int kNoNetwork = 125;
 // For a client that does not read, after the end.
 constexpr milliseconds kDrainTime{200};
 
@@ -77,6 +79,7 @@ class Keeper {
   [[nodiscard]] Status CheckLimits();
   Status CheckStreams();
   Status MakePipes();
+  Status StartGateway();
   Status OpenSecrets();
   Status MakeWorkFolder();
   Status TakeSignals();
@@ -87,6 +90,8 @@ class Keeper {
   void ForwardSignals() const;
   void TakeOver();
   void Drain();
+  [[nodiscard]] std::unexpected<Error> NothingRan();
+  void FinishNetwork(Report* report);
   [[nodiscard]] Report Finish(int status);
 
   const RunRequest& request_;
@@ -97,6 +102,7 @@ class Keeper {
   std::vector<OwnedFd> secrets_;
   std::vector<OutputPipe> outputs_;
   std::array<int, 3> writers_ = {-1, -1, -1};  // of outputs_, by the stream
+  std::optional<net::Gateway> gateway_;
   OwnedFd hand_over_;
   OwnedFd staged_;
   OwnedFd terminal_;
@@ -134,6 +140,7 @@ Keeper::~Keeper() {
 Status Keeper::Start() {
   CORDON_TRY(CheckLimits());
   CORDON_TRY(CheckStreams());
+  CORDON_TRY(StartGateway());
   CORDON_TRY(OpenSecrets());
   CORDON_TRY(MakeWorkFolder());
   CORDON_TRY(TakeSignals());
@@ -185,6 +192,16 @@ Status Keeper::MakePipes() {
     writers_[fd] = pipe->writer();
     outputs_.push_back(std::move(*pipe));
   }
+  return {};
+}
+
+// First of all that takes time: it gets ready while the wall is built.
+Status Keeper::StartGateway() {
+  if (!HasGateway(plan_)) return {};
+  Result<net::Gateway> gateway =
+      net::Gateway::Start({request_.gateway, net::ConfigFor(plan_.network), request_.network_log});
+  if (!gateway) return std::unexpected(gateway.error());
+  gateway_.emplace(std::move(*gateway));
   return {};
 }
 
@@ -257,6 +274,7 @@ Status Keeper::StartInit() {
       .output = writers_[STDOUT_FILENO],
       .error_output = writers_[STDERR_FILENO],
       .hand_over = hand_over->init.get(),
+      .gateway = gateway_ ? gateway_->namespace_channel() : -1,
       .keeper_alive = reader.get(),
       .secrets = secrets_,
       .work_folder = work_folder_ ? work_folder_->path() : ""};
@@ -278,6 +296,7 @@ Status Keeper::StartInit() {
   if (pid < 0) return NoNamespaces(errno);
   init_ = static_cast<pid_t>(pid);
   init_pidfd_.reset(pidfd);
+  if (gateway_) gateway_->CloseNamespaceChannel();
   for (OutputPipe& output : outputs_) output.CloseWriter();
   hand_over_ = std::move(hand_over->keeper);
   return {};
@@ -371,22 +390,46 @@ Result<Report> Keeper::Wait() {
   while (waitpid(init_, &status, 0) < 0 && errno == EINTR) {
   }
   init_ = -1;
-  if (progress_->failed_text[0] != 0) {
-    if (progress_->failed_errno == ENOSYS) {
-      return Fail(ErrorCode::kUnsupported, std::string(progress_->failed_text) +
-                                               ": this kernel has no such call; the native wall "
-                                               "needs Linux 5.12");
-    }
-    return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code),
-                                 progress_->failed_text, "", progress_->failed_errno});
-  }
+  if (progress_->failed_text[0] != 0) return NothingRan();
   if (!progress_->started.load() && !killed_for_) {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }
   Drain();
   Report report = Finish(status);
+  FinishNetwork(&report);
   if (staged_.valid()) report.not_taken = TakeStagedFiles(plan_, staged_.get());
   return report;
+}
+
+std::unexpected<Error> Keeper::NothingRan() {
+  // Whoever was to get the network had gone, and knows why.
+  if (gateway_ && progress_->failed_errno == EPIPE) {
+    const Result<net::Summary> summary = gateway_->Finish();
+    if (!summary) return std::unexpected(summary.error());
+  }
+  if (progress_->failed_errno == ENOSYS) {
+    return Fail(ErrorCode::kUnsupported, std::string(progress_->failed_text) +
+                                             ": this kernel has no such call; the native wall "
+                                             "needs Linux 5.12");
+  }
+  return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code),
+                               progress_->failed_text, "", progress_->failed_errno});
+}
+
+// Without its gateway the command had no network from some moment on, and nobody knows what it
+// reached: that is no success.
+void Keeper::FinishNetwork(Report* report) {
+  if (!gateway_) return;
+  Result<net::Summary> summary = gateway_->Finish();
+  if (summary) {
+    report->network = std::move(*summary);
+    return;
+  }
+  if (!report->reason.empty()) report->reason += "; ";
+  report->reason += summary.error().ToString();
+  if (killed_for_) return;
+  report->end = Report::End::kNetwork;
+  report->exit_code = kNoNetwork;
 }
 
 // Nobody is left who writes: what is in the pipes is all there is.
