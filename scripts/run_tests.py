@@ -47,6 +47,8 @@ FULL = [
     ("escape", ["tests/run_escape.py"]),
     ("host, slow", ["tests/run_host.py", "full"]),
     ("network", ["tests/run_network.py"]),
+    ("network of the native wall", ["tests/run_native_network.py"]),
+    ("package managers", ["tests/run_packages.py"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
     ("cases, checked build", ["scripts/run_checked.sh"]),

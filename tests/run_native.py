@@ -477,10 +477,10 @@ def what_it_cannot_do_is_refused(world):
         equal((done.stdout, done.returncode), ("", 125))
         assert reason in done.stderr, done
     (world.project / "cordon.yaml").unlink()
-    world.write("~/.config/cordon/policy.yaml", "version: 1\nprofiles: {default: {network: 'on'}}\n")
+    world.write("~/.config/cordon/policy.yaml", "version: 1\nprofiles: {default: {network: engines}}\n")
     done = world.inside("sh", "-c", "echo ran")
     equal((done.stdout, done.returncode), ("", 125))
-    assert "gateway" in done.stderr, done
+    assert "engine" in done.stderr, done
 
 def writable(world, more="", workspace=""):
     """A project that may be written, by the user's own word."""

@@ -609,13 +609,13 @@ def run_here(names):
     return failed
 
 
-def enter_world(who, names):
-    """This script again, in namespaces of its own."""
+def enter_world(who, names, script=__file__):
+    """A script again, in namespaces of its own."""
     command = ["unshare", "--net", "--mount"] if who == "root" else ["unshare", "--user", "--map-root-user", "--net", "--mount"]
     if who == "user" and os.getuid() == 0:
         command = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nowhere", "LANG": "C.UTF-8", "CORDON_TEST_WORLD": who, "CORDON_BUILD": str(BUILD)}
-    done = subprocess.run([*command, "/usr/bin/python3", __file__, *names], env=environment, stdout=subprocess.PIPE, text=True)
+    done = subprocess.run([*command, "/usr/bin/python3", script, *names], env=environment, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     counts = re.findall(r"^(\d+) passed, (\d+) failed", done.stdout, re.MULTILINE)
     return tuple(map(int, counts[-1])) if counts and (done.returncode in (0, 1)) else (0, 1)

@@ -1,0 +1,200 @@
+#!/usr/bin/env python3
+"""What a command behind the native wall reaches of the world that tests/run_network.py makes: run_native_network.py [NAME…]
+
+As root every test runs twice, as root and as an ordinary user; as an ordinary user once, as root of namespaces of his own.
+"""
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import run_native
+import run_network
+from run_native import equal
+
+CONNECT = "import json, socket, time\n" + run_network.CONNECT
+
+
+class World(run_native.World):
+    """With the gateway beside cordon, and a policy of the user's that names hosts."""
+
+    def __init__(self, folder, uid):
+        super().__init__(folder, uid)
+        for name in ("cordon-gateway", "cordon-template"):
+            shutil.copy(run_native.BUILD / name, folder / name)
+        self.log = self.home / ".local/state/cordon/network.log"
+
+    def allow(self, *hosts, more=""):
+        rules = f", network_allow: [{', '.join(json.dumps(host) for host in hosts)}]" if hosts else ""
+        self.write("~/.config/cordon/policy.yaml", f"version: 1\n{more}profiles: {{default: {{network: 'on'{rules}}}}}\n")
+
+    def python(self, text, options=()):
+        return self.inside("python3", "-I", "-c", CONNECT + text, options=options)
+
+
+def reach(*places):
+    return f"print(json.dumps([str(connect(*place)) for place in {list(places)!r}]))"
+
+
+def an_allowed_host_is_reached_and_nothing_else(world):
+    world.allow("good.example:7000", "good.example:80")
+    refused = [("20.1.1.2", 7000), ("20.1.1.1", 7005), ("10.9.9.9", 7000), ("169.254.169.254", 80), ("20.0.0.1", 7000), ("2600:2::2", 7000)]
+    # Outside, the same is reached.
+    done = world.outside("python3", "-I", "-c", CONNECT + reach(("20.1.1.2", 7000), ("10.9.9.9", 7000), ("2600:2::2", 7000)))
+    equal(json.loads(done.stdout), ["b'x'"] * 3)
+    report = world.project / "report.json"
+    done = world.python(reach(("good.example", 7000), ("evil.example", 7000), *refused), options=("--report", report))
+    equal(json.loads(done.stdout), ["b'x'", "gaierror"] + ["ConnectionResetError"] * len(refused))
+    assert done.stderr.startswith("cordon: 1 host allowed, 7 refused: ") and "evil.example" in done.stderr, done.stderr
+    equal(done.returncode, 0)
+    told = json.loads(report.read_text())
+    equal((told["end"], told["network"]["allowed"], told["network"]["log"]), ("exited", {"good.example:7000": 1}, str(world.log)))
+    equal(len(told["network"]["refused"]), 7)
+    lines = [json.loads(line) for line in world.log.read_text().splitlines()]
+    flows = [(line["verdict"], line["destination"]) for line in lines if line["event"] == "flow"]
+    equal((flows.count(("allowed", "20.1.1.1:7000")), len(flows)), (1, 1 + len(refused)))
+    equal((world.log.stat().st_mode & 0o777, world.log.stat().st_uid), (0o600, world.uid))
+    # Tools that know nothing of a sandbox; a second run appends.
+    equal(world.inside("curl", "-4sS", "http://good.example/").stdout, "good.example at ::ffff:20.1.1.1\n")
+    assert len(world.log.read_text().splitlines()) > len(lines)
+
+
+def the_whole_network_has_no_private_addresses(world):
+    world.allow()
+    done = world.python(reach(("evil.example", 7000), ("2600:2::2", 7000), ("10.9.9.9", 7000), ("169.254.169.254", 80), ("20.0.0.1", 7000), ("intern.example", 7000)))
+    equal(json.loads(done.stdout)[:5], ["b'x'", "b'x'"] + ["ConnectionResetError"] * 3)
+    assert "b'x'" not in json.loads(done.stdout)[5], done.stdout
+
+
+def what_is_enforced_is_the_plan(world):
+    """Read back from inside."""
+    world.allow("good.example:7000")
+    printed = world.plan("true")
+    equal([lack for lack in printed["machine_lacks"] if "native" in lack or "network" in lack], [])
+    equal([grant["rule"] for grant in printed["plan"]["network"]["allow"]], ["good.example:7000"])
+    script = ("cat /etc/resolv.conf; ls /sys/class/net /proc/self/fd 2>/dev/null | wc -l; grep -c : /proc/net/dev; grep -E '^(CapEff|CapBnd|Seccomp):' /proc/self/status")
+    done = world.inside("sh", "-c", script)
+    equal(done.stdout, "nameserver 192.0.0.1\noptions timeout:10 attempts:1\n4\n1\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nSeccomp:\t2\n")
+    done = world.python("""
+s = socket.create_server(('127.0.0.1', 0)); print(socket.create_connection(s.getsockname()) and 'loopback')
+import fcntl, struct
+def tried(what):
+    try: what(); return 'reached'
+    except OSError as error: return type(error).__name__
+down = struct.pack('16sH14x', b'lo', 0)
+print(tried(lambda: fcntl.ioctl(socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0x8914, down)))
+print(tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)))
+print(tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).setsockopt(socket.SOL_SOCKET, 36, 1)))
+print(tried(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM).setsockopt(socket.SOL_IP, 19, 1)))
+print(socket.if_nameindex())
+""")
+    equal(done.stdout.splitlines(), ["loopback"] + ["PermissionError"] * 4 + ["[(1, 'lo')]"])
+    equal(done.stderr, "cordon: 0 hosts allowed, 0 refused\n")
+
+
+def the_end_of_the_gateway_is_the_end_of_the_network(world):
+    world.allow("good.example:7000")
+    process = world.start("python3", "-I", "-c", CONNECT + """
+s = socket.create_connection(('good.example', 7000)); s.sendall(b'x'); s.recv(1); print('up', flush=True); input()
+try: print(s.recv(1) or 'nothing')
+except OSError as error: print(type(error).__name__)
+print(connect('20.1.1.1', 7000), connect('good.example', 7000), connect('10.9.9.9', 7000))
+""")
+    equal(process.stdout.readline(), b"up\n")
+    pid, _ = run_network.memory_of_gateway(process.pid)
+    os.kill(pid, signal.SIGKILL)
+    out, err = process.communicate(b"\n", timeout=30)
+    lines = out.decode().splitlines()
+    assert lines[0] in ("nothing", "ConnectionResetError"), lines
+    equal(lines[1], "ConnectionRefusedError gaierror ConnectionRefusedError")
+    equal(process.returncode, 125)
+    assert b"did not live to the end" in err, err
+
+
+def the_gateway_ends_with_the_keeper(world):
+    world.allow("good.example:7000")
+    process = world.start("sh", "-c", "echo up; sleep 30")
+    equal(process.stdout.readline(), b"up\n")
+    pid, _ = run_network.memory_of_gateway(process.pid)
+    process.kill()
+    process.communicate()
+    until = time.monotonic() + 5
+    while run_native.alive(pid):
+        assert time.monotonic() < until, "still there"
+        time.sleep(0.05)
+
+
+def without_a_gateway_or_a_log_nothing_runs(world):
+    world.allow("good.example:7000")
+    world.env["XDG_STATE_HOME"] = "/proc/no"
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.returncode), ("", 125))
+    assert "XDG_STATE_HOME" in done.stderr and "mkdir(/proc/no/cordon)" in done.stderr, done.stderr
+    del world.env["XDG_STATE_HOME"]
+    gateway = world.folder / "cordon-gateway"
+    gateway.write_text("#!/bin/sh\nexit 3\n")
+    done = world.inside("echo", "ran")
+    assert done.returncode == 125 and "gateway did not live to the end" in done.stderr, done
+    gateway.unlink()
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.returncode), ("", 125))
+    assert "cordon-gateway" in done.stderr, done.stderr
+    # It is for a network alone.
+    world.log.unlink(missing_ok=True)
+    world.write("~/.config/cordon/policy.yaml", "version: 1\nprofiles: {default: {network: 'off'}}\n")
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.stderr, world.log.exists()), ("ran\n", "", False))
+
+
+def limits_end_what_has_a_network(world):
+    world.allow("good.example:7000", more="limits: {wall_time: 1s}\n")
+    begin = time.monotonic()
+    done = world.python("s = socket.create_connection(('good.example', 7000)); s.recv(1)")
+    equal((done.returncode, done.stderr), (124, "cordon: limit wall time 1 s\ncordon: 1 host allowed, 0 refused\n"))
+    assert time.monotonic() - begin < 5
+
+
+TESTS = [an_allowed_host_is_reached_and_nothing_else, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
+         the_end_of_the_gateway_is_the_end_of_the_network, the_gateway_ends_with_the_keeper, without_a_gateway_or_a_log_nothing_runs,
+         limits_end_what_has_a_network]
+
+
+def run_here(wanted):
+    passed = failed = 0
+    with tempfile.TemporaryDirectory() as name:
+        servers = run_network.make_world(pathlib.Path(name))
+        try:
+            for test in TESTS:
+                if wanted and test.__name__ not in wanted:
+                    continue
+                for uid in (0, run_native.USER) if run_network.WORLD == "root" else (0,):
+                    title = f"{run_network.WORLD}, uid {uid}: {test.__name__.replace('_', ' ')}"
+                    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                        try:
+                            test(World(pathlib.Path(folder).resolve(), uid))
+                            print(f"ok   {title}", flush=True)
+                            passed += 1
+                        except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError) as error:
+                            print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
+                            failed += 1
+        finally:
+            servers.kill()
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def main(names):
+    if run_network.WORLD:
+        return run_here(names)
+    passed, failed = run_network.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
+    print(f"native network: {passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
