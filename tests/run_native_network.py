@@ -76,8 +76,8 @@ def what_is_enforced_is_the_plan(world):
     world.allow("good.example:7000")
     printed = world.plan("true")
     equal([lack for lack in printed["machine_lacks"] if "native" in lack or "network" in lack], [])
-    equal([grant["rule"] for grant in printed["plan"]["network"]["allow"]], ["good.example:7000"])
-    script = ("cat /etc/resolv.conf; ls /sys/class/net /proc/self/fd 2>/dev/null | wc -l; grep -c : /proc/net/dev; grep -E '^(CapEff|CapBnd|Seccomp):' /proc/self/status")
+    equal([grant["host"] for grant in printed["plan"]["network"]["allow"]], ["good.example:7000"])
+    script = ("cat /etc/resolv.conf; ls /proc/self/fd | wc -l; grep -c : /proc/net/dev; grep -E '^(CapEff|CapBnd|Seccomp):' /proc/self/status")
     done = world.inside("sh", "-c", script)
     equal(done.stdout, "nameserver 192.0.0.1\noptions timeout:10 attempts:1\n4\n1\nCapEff:\t0000000000000000\nCapBnd:\t0000000000000000\nSeccomp:\t2\n")
     done = world.python("""
