@@ -44,7 +44,7 @@ Result<std::string> PrepareNetworkLog(const policy::Surroundings& around) {
   struct stat stat = {};
   if (lstat(path.c_str(), &stat) == 0 && stat.st_size > kLong &&
       rename(path.c_str(), (path + ".1").c_str()) != 0) {
-    return std::unexpected(SystemError("rename(" + path + ")").error());
+    return SystemError("rename(" + path + ")");
   }
   return path;
 }
