@@ -65,6 +65,20 @@ def an_allowed_host_is_reached_and_nothing_else(world):
     assert len(world.log.read_text().splitlines()) > len(lines)
 
 
+def a_report_is_written_where_it_was_to_be(world):
+    """Whatever the command puts in its place."""
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\nprofiles: {default: {network: 'off', writable: true}}\n")
+    world.write("cordon.yaml", "version: 1\nworkspace: {writable: true}\n")
+    victim = world.write("~/victim", "mine\n")
+    report = world.project / "report.json"
+    script = f"rm -f report.json; ln -s {victim} report.json; readlink report.json"
+    equal(world.inside("sh", "-c", script, options=("--report", report)).stdout, f"{victim}\n")
+    equal(victim.read_text(), "mine\n")
+    done = world.inside("echo", "ran", options=("--report", report))
+    equal((done.stdout, done.returncode, victim.read_text()), ("", 125, "mine\n"))
+    assert "O_NOFOLLOW" in done.stderr, done.stderr
+
+
 def the_whole_network_has_no_private_addresses(world):
     world.allow()
     done = world.python(reach(("evil.example", 7000), ("2600:2::2", 7000), ("10.9.9.9", 7000), ("169.254.169.254", 80), ("20.0.0.1", 7000), ("intern.example", 7000)))
@@ -160,7 +174,7 @@ def limits_end_what_has_a_network(world):
     assert time.monotonic() - begin < 5
 
 
-TESTS = [an_allowed_host_is_reached_and_nothing_else, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
+TESTS = [an_allowed_host_is_reached_and_nothing_else, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
          the_end_of_the_gateway_is_the_end_of_the_network, the_gateway_ends_with_the_keeper, without_a_gateway_or_a_log_nothing_runs,
          limits_end_what_has_a_network]
 

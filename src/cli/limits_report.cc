@@ -1,5 +1,8 @@
 #include "cli/limits_report.h"
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -87,14 +90,8 @@ const char* EndName(backend::native::Report::End end) {
   return "";
 }
 
-Status WriteJson(const std::string& path, const nlohmann::ordered_json& json) {
-  const std::string text =
-      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  FILE* file = fopen(path.c_str(), "we");
-  if (file == nullptr) return SystemError("open(" + path + ")");
-  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (fclose(file) != 0 || !written) return SystemError("write(" + path + ")");
-  return {};
+std::string TextOf(const nlohmann::ordered_json& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace
@@ -131,10 +128,25 @@ Status WriteReport(const std::string& path, const backend::RunReport& report) {
       {"error_bytes", report.error_bytes},
       {"namespaces", report.isolation.ToString()},
   };
-  return WriteJson(path, json);
+  const std::string text = TextOf(json);
+  FILE* file = fopen(path.c_str(), "we");
+  if (file == nullptr) return SystemError("open(" + path + ")");
+  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
+  if (fclose(file) != 0 || !written) return SystemError("write(" + path + ")");
+  return {};
 }
 
-Status WriteReport(const std::string& path, const backend::native::Report& report,
+Result<OwnedFd> OpenReport(const std::string& path) {
+  const OwnedFd file(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
+  if (!file.valid()) return SystemError("open(" + path + ", O_NOFOLLOW)");
+  // Never the number of a stream that the caller has closed: the command would get it.
+  OwnedFd moved(fcntl(file.get(), F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
+  if (!moved.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
+  return moved;
+}
+
+Status WriteReport(const OwnedFd& file, const backend::native::Report& report,
                    const std::string& network_log) {
   nlohmann::ordered_json json = {
       {"end", EndName(report.end)},
@@ -152,7 +164,11 @@ Status WriteReport(const std::string& path, const backend::native::Report& repor
                        {"more", report.network->more},
                        {"log", network_log}};
   }
-  return WriteJson(path, json);
+  const std::string text = TextOf(json);
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return SystemError("write(report)");
+  }
+  return {};
 }
 
 }  // namespace cordon::cli

@@ -8,6 +8,7 @@
 #include "backend/native/keeper.h"
 #include "backend/wasm/run.h"
 #include "base/error.h"
+#include "base/owned_fd.h"
 
 namespace cordon::cli {
 
@@ -16,8 +17,10 @@ namespace cordon::cli {
                                      const backend::SandboxLimits& limits);
 // JSON; docs/guide describes its members.
 [[nodiscard]] Status WriteReport(const std::string& path, const backend::RunReport& report);
+// Opened before the command runs, which may put a link in its place; follows none itself.
+[[nodiscard]] Result<OwnedFd> OpenReport(const std::string& path);
 // Of the native wall; `network_log` is where decisions were written.
-[[nodiscard]] Status WriteReport(const std::string& path, const backend::native::Report& report,
+[[nodiscard]] Status WriteReport(const OwnedFd& file, const backend::native::Report& report,
                                  const std::string& network_log);
 
 }  // namespace cordon::cli

@@ -44,6 +44,12 @@ int ExecuteNative(const policy::Plan& plan, const policy::Surroundings& around,
   if (const Status prepared = PrepareNetwork(around, &request); !prepared) {
     return RefuseAll({prepared.error()});
   }
+  OwnedFd report_file;
+  if (!run.report.empty()) {
+    Result<OwnedFd> opened = OpenReport(run.report);
+    if (!opened) return RefuseAll({opened.error()});
+    report_file = std::move(*opened);
+  }
   std::optional<RawTerminal> terminal;
   if (RawTerminal::IsThere()) terminal.emplace();
   request.has_terminal = terminal.has_value();
@@ -59,8 +65,8 @@ int ExecuteNative(const policy::Plan& plan, const policy::Surroundings& around,
   if (report->network) {
     (void)fprintf(stderr, "cordon: %s\n", report->network->ToString().c_str());
   }
-  if (!run.report.empty()) {
-    const Status written = WriteReport(run.report, *report, request.network_log);
+  if (report_file.valid()) {
+    const Status written = WriteReport(report_file, *report, request.network_log);
     if (!written) return RefuseAll({written.error()});
   }
   return report->exit_code;
