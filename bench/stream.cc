@@ -51,6 +51,7 @@ void Answer(int connection) {
 
 int Serve(const char* port) {
   const int listener = socket(AF_INET, SOCK_STREAM, 0);
+  if (listener < 0) return 1;
   const int on = 1;
   (void)setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
   const sockaddr_in address = AddressOf("0.0.0.0", port);
@@ -68,7 +69,8 @@ int Serve(const char* port) {
 
 int Connect(const sockaddr_in& address) {
   const int connection = socket(AF_INET, SOCK_STREAM, 0);
-  if (connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (connection < 0 ||
+      connect(connection, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
     perror("connect");
     _exit(1);
   }

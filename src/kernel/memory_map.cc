@@ -140,6 +140,14 @@ uint32_t TakeKept(uint32_t page, uint32_t count) {
   return taken;
 }
 
+void SetPlain(uint32_t page, uint32_t count, bool is_plain) {
+  if (is_plain) {
+    plain.Add(page, count);
+  } else {
+    plain.Remove(page, count);
+  }
+}
+
 // Makes free pages present, zeroed.
 int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
   uint32_t fresh = count - kept.Count(page, count);
@@ -159,10 +167,7 @@ int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
     return -ENOMEM;
   }
   present.Add(page, count);
-  if (is_plain)
-    plain.Add(page, count);
-  else
-    plain.Remove(page, count);
+  SetPlain(page, count, is_plain);
   end_page = std::max(end_page, page + count);
   UpdateSize();
   return 0;
@@ -272,10 +277,7 @@ bool ThawMemory(const vfs::FrozenProgram& frozen, const std::byte* pages, uint32
       frozen_end = run.first + run.count;
     }
     present.Add(run.first, run.count);
-    if (run.kind == vfs::FrozenRun::kZero)
-      plain.Add(run.first, run.count);
-    else
-      plain.Remove(run.first, run.count);
+    SetPlain(run.first, run.count, run.kind == vfs::FrozenRun::kZero);
     end_page = run.first + run.count;
   }
   UpdateSize();

@@ -238,9 +238,10 @@ std::optional<DnsQuery> ParseDnsQuery(std::span<const uint8_t> bytes) {
   }
   query.recursion_desired = (flags & kRecursionDesired) != 0;
   query.name = reader.Name();
-  query.type = static_cast<DnsType>(reader.Short());
+  const uint16_t type = reader.Short();
   const uint16_t question_class = reader.Short();
   if (!reader.ok() || question_class != kClassInternet) return std::nullopt;
+  query.type = static_cast<DnsType>(type);  // NOLINT(clang-analyzer-optin.core.EnumCastOutOfRange)
   const auto question = bytes.subspan(kHeaderSize, reader.at() - kHeaderSize);
   query.question.assign(question.begin(), question.end());
   for (int i = 0; i < more && i < 4; ++i) {

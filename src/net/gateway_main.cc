@@ -4,6 +4,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <exception>
 #include <string>
 
 #include "net/gateway_channels.h"
@@ -80,9 +81,11 @@ Status Run() {
 }  // namespace
 }  // namespace cordon::net
 
-int main() {
+int main() try {
   const cordon::Status status = cordon::net::Run();
   if (status) return 0;
   cordon::net::Say(cordon::net::kFailed + status.error().ToString());
+  return cordon::net::kFailure;
+} catch (const std::exception&) {  // memory, or the event loop's own descriptors
   return cordon::net::kFailure;
 }

@@ -121,10 +121,10 @@ Result<OwnedFd> OpenReply(const Family& family) {
 }
 
 Status OpenFamily(const Family& family, NamespaceSockets* sockets) {
-  const int shift = family.family == AF_INET6 ? 1 : 0;
-  const auto take = [&](int index, Result<OwnedFd> fd) -> Status {
+  const size_t shift = family.family == AF_INET6 ? 1 : 0;
+  const auto take = [&](size_t index, Result<OwnedFd> fd) -> Status {
     if (!fd) return std::unexpected(fd.error());
-    sockets->fds[static_cast<size_t>(index + shift)] = std::move(*fd);
+    sockets->fds[index + shift] = std::move(*fd);
     return {};
   };
   CORDON_TRY(take(NamespaceSockets::kTcp4, OpenListener(family, SOCK_STREAM)));

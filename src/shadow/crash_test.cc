@@ -20,7 +20,7 @@ void MakeWorkspace(const World& world) {
   World::Write(world.Real("was-file"), "f");
   World::Write(world.Real("mode"), "m", 0600);
   World::Write(world.Real("locked/in"), "in");
-  fs::permissions(world.Real("locked"), fs::perms(0555));
+  SetMode(world.Real("locked"), 0555);
 }
 
 void ChangeShadow(const World& world) {
@@ -30,11 +30,11 @@ void ChangeShadow(const World& world) {
   World::Write(world.Inside("was-dir"), "a file");
   fs::remove(world.Inside("was-file"));
   World::Write(world.Inside("was-file/y"), "y");
-  fs::permissions(world.Inside("mode"), fs::perms(0755));
-  fs::permissions(world.Inside("locked"), fs::perms(0755));
+  SetMode(world.Inside("mode"), 0755);
+  SetMode(world.Inside("locked"), 0755);
   World::Write(world.Inside("locked/new"), "new");
   World::Write(world.Inside("sealed/file"), "s");
-  fs::permissions(world.Inside("sealed"), fs::perms(0500));
+  SetMode(world.Inside("sealed"), 0500);
   fs::create_symlink("edit", world.Inside("link"));
 }
 
@@ -202,11 +202,11 @@ TEST(Store, WhatWasNeverFinishedGoes) {
 TEST(Store, AFolderOfOthersIsRefused) {
   World world;
   (void)world.OpenStore();
-  fs::permissions(world.folder() + "/state/cordon/shadow", fs::perms(0755));
+  SetMode(world.folder() + "/state/cordon/shadow", 0755);
   EXPECT_FALSE(Store::Open(world.around()).has_value());
-  fs::permissions(world.folder() + "/state/cordon/shadow", fs::perms(0700));
+  SetMode(world.folder() + "/state/cordon/shadow", 0700);
   EXPECT_TRUE(Store::Open(world.around()).has_value());
-  fs::permissions(world.folder() + "/state/cordon", fs::perms(0777));
+  SetMode(world.folder() + "/state/cordon", 0777);
   EXPECT_FALSE(Store::Open(world.around()).has_value());
 }
 

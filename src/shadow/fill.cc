@@ -285,6 +285,7 @@ Status HideAbsent(const Tree& workspace, const std::string& folder, const Manife
   const Result<Stat> top = LookAtOpen(workspace.get());
   if (!top) return std::unexpected(top.error());
   const OwnedFd own(open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!own.valid()) return SystemError("open(" + folder + ")");
   for (const char* name : {"upper", "work", "lower"}) {
     if (mkdirat(own.get(), name, 0700) != 0)
       return SystemError(std::string("mkdirat(") + name + ")");

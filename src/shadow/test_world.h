@@ -22,6 +22,15 @@
 
 namespace cordon::shadow {
 
+inline void SetMode(const std::string& path, mode_t mode) {
+  EXPECT_EQ(chmod(path.c_str(), mode), 0) << path;
+}
+inline mode_t ModeOf(const std::string& path) {
+  struct stat stat = {};
+  EXPECT_EQ(lstat(path.c_str(), &stat), 0) << path;
+  return stat.st_mode & 07777;
+}
+
 class World {
  public:
   World() {

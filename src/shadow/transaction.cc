@@ -301,9 +301,10 @@ class Cleaner {
       const Result<bool> cleared = ClearSlot(staging_.get(), i, step, has);
       if (!cleared) return std::unexpected(cleared.error());
       Reached("after clearing a slot");
-      if (!*cleared)
+      if (!*cleared) {
         lines_.push_back("kept " + QuoteName(journal_.staging + "/" + SlotName(i)) + ": " +
                          QuoteName(step.path) + " was changed by somebody meanwhile");
+      }
     }
     for (const char* probe : {"a", "b"}) (void)unlinkat(staging_.get(), probe, AT_REMOVEDIR);
     if (unlinkat(workspace_.get(), journal_.staging.c_str(), AT_REMOVEDIR) != 0 &&

@@ -110,9 +110,10 @@ Verdict Judge(const Change& change) {
       LeadsOutside(change.path, change.after->target)) {
     verdict.notes.push_back("leads outside the workspace; it stays a link");
   }
-  if (!change.hides.empty())
+  if (!change.hides.empty()) {
     verdict.notes.push_back("the workspace has something there that was not imported: " +
                             change.hides);
+  }
   return verdict;
 }
 

@@ -11,6 +11,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <chrono>
@@ -119,6 +120,11 @@ class Keeper {
   std::optional<Report::End> killed_for_;
 };
 
+bool SameModes(const termios& a, const termios& b) {
+  return a.c_iflag == b.c_iflag && a.c_oflag == b.c_oflag && a.c_cflag == b.c_cflag &&
+         a.c_lflag == b.c_lflag && std::ranges::equal(a.c_cc, b.c_cc);
+}
+
 Keeper::~Keeper() {
   if (init_ > 0) {
     (void)kill(init_, SIGKILL);
@@ -126,8 +132,7 @@ Keeper::~Keeper() {
     }
   }
   termios modes = {};
-  if (modes_before_ && tcgetattr(STDIN_FILENO, &modes) == 0 &&
-      memcmp(&modes, &*modes_before_, sizeof modes) != 0) {
+  if (modes_before_ && tcgetattr(STDIN_FILENO, &modes) == 0 && !SameModes(modes, *modes_before_)) {
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &*modes_before_);
   }
   for (const policy::Mount& mount : plan_.mounts) {

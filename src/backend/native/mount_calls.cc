@@ -82,7 +82,9 @@ Result<OwnedFd> NewFileSystem(const char* type, const Options& options, uint64_t
             ? fsconfig(context.get(), FSCONFIG_SET_FLAG, name.c_str(), nullptr, 0)
             : fsconfig(context.get(), FSCONFIG_SET_STRING, name.c_str(), value.c_str(), 0);
     if (result != 0) {
-      return SystemError(std::string("fsconfig(") + type + ", " + name + "=" + value + ")");
+      std::string call = "fsconfig(";
+      call.append(type).append(", ").append(name).append("=").append(value).append(")");
+      return SystemError(call);
     }
   }
   if (fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) {
