@@ -117,8 +117,8 @@ def text():
                  " and the role\n`install`; a build has no network; everything else has the profile `default`: no network, nothing writable.\n\n")
     parts.append(managers())
     parts.append("\nWhere their hosts come from. Hosts that your own or the machine's configuration names may have private addresses; those"
-                 " that\nonly a project names need approval. The program's own default, read from its files, counts where nothing else"
-                 " names an index.\n\n")
+                 " that\nonly a project names need approval. The program's own default, read from its files, counts as the machine's where"
+                 " nothing else\nnames an index.\n\n")
     parts.append(sources())
     return "".join(parts)
 

@@ -77,7 +77,7 @@ def the_text_says_what_and_why(world):
     done = world.run("plan", "--", "npx", "npm", "i", GITHUB_TOKEN="x")
     for part in ("profile     pm-npm-install", "'npm install *' matches npm install", "wall        native",
                  "allow       npm.example:443", "~/.npmrc; may be private", f"rw {world.project}/node_modules (made if missing)",
-                 "denied      GITHUB_TOKEN", "lockfile    package-lock.json", "memory      4 GiB", "this machine cannot",
+                 "denied      GITHUB_TOKEN", "lockfile    package-lock.json", "memory      4 GiB",
                  "guarantees"):
         assert part in done.stdout, (part, done.stdout)
     equal((done.returncode, done.stderr), (0, ""))

@@ -128,8 +128,7 @@ void GrantManagerHosts(Resolution& r) {
     if (OriginOf(host.level) != Origin::kProject) trusted.push_back(&host);
   }
   for (const FoundHost* host : trusted) {
-    Grant(r,
-          {host->rule, host->level != SourceLevel::kBuiltin, OriginOf(host->level), host->place});
+    Grant(r, {host->rule, true, OriginOf(host->level), host->place});
   }
   for (const FoundHost& host : found.hosts) {
     if (OriginOf(host.level) != Origin::kProject) continue;
