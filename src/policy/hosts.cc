@@ -124,9 +124,10 @@ class Finder {
     }
     const size_t before = result_.hosts.size();
     Take(source, path, PairsOf(source, *text));
-    if (source.level == SourceLevel::kBuiltin || result_.hosts.size() == before) return;
-    const bool is_secret =
-        source.format != SourceFormat::kText && HoldsSecret(Flatten(source.format, *text));
+    if (source.level == SourceLevel::kBuiltin) return;
+    const bool is_text = source.format == SourceFormat::kText;
+    if (is_text && result_.hosts.size() == before) return;
+    const bool is_secret = !is_text && HoldsSecret(Flatten(source.format, *text));
     (is_secret ? result_.secret_files : result_.files).push_back(path);
   }
 

@@ -24,8 +24,8 @@ struct FoundHost {
 
 struct ManagerHosts {
   std::vector<FoundHost> hosts;
-  // Configuration of the user and the machine that names hosts and holds nothing secret: the
-  // manager needs to see it. And what was left out because it does.
+  // Configuration of the user and the machine that holds nothing secret: the manager needs to see
+  // it. And what was left out because it does.
   std::vector<std::string> files;
   std::vector<std::string> secret_files;
   std::vector<std::string> variables;  // that name hosts

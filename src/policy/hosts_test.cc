@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "policy/test_world.h"
 
 namespace cordon::policy {
@@ -106,11 +108,16 @@ TEST(Hosts, ConfigurationWithASecretIsNotShown) {
   const Beneath workspace = Beneath::Open(world.project).value();
   const ManagerHosts npm =
       FindHosts(*FindManager("npm"), workspace, world.project, {}, world.around);
-  EXPECT_EQ(npm.files, Texts());
+  EXPECT_EQ(std::ranges::count(npm.files, world.around.home + "/.npmrc"), 0);
   EXPECT_EQ(npm.secret_files, Texts({world.around.home + "/.npmrc"}));
   const ManagerHosts pip =
       FindHosts(*FindManager("pip"), workspace, world.project, {}, world.around);
-  EXPECT_EQ(pip.files, Texts({world.around.home + "/.config/pip/pip.conf"}));
+  EXPECT_EQ(std::ranges::count(pip.files, world.around.home + "/.config/pip/pip.conf"), 1);
+  // Settings without a host are the manager's too.
+  world.InHome(".npmrc", "cafile=/etc/ssl/certs/ca-certificates.crt\n");
+  const ManagerHosts settings =
+      FindHosts(*FindManager("npm"), workspace, world.project, {}, world.around);
+  EXPECT_EQ(std::ranges::count(settings.files, world.around.home + "/.npmrc"), 1);
 }
 
 TEST(Hosts, WhatLiesInTheWorkspaceIsTheProjectsWord) {
@@ -125,7 +132,7 @@ TEST(Hosts, WhatLiesInTheWorkspaceIsTheProjectsWord) {
                                  world.project + "/.venv/bin/pip", world.around);
   ASSERT_EQ(found.hosts.size(), 1U);
   EXPECT_EQ(found.hosts[0].level, SourceLevel::kProject);
-  EXPECT_EQ(found.files, Texts());
+  EXPECT_EQ(std::ranges::count(found.files, world.project + "/.venv/pip.conf"), 0);
   world.around.environment.erase("VIRTUAL_ENV");
   found = FindHosts(*FindManager("pip"), workspace, world.project, world.project + "/.venv/bin/pip",
                     world.around);

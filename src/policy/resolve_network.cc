@@ -92,7 +92,8 @@ void TakeProjectHosts(Resolution& r, const std::vector<const FoundHost*>& hosts)
 
 void ShowConfiguration(Resolution& r, const ManagerHosts& found) {
   for (const std::string& file : found.secret_files) {
-    r.Note(file + " names hosts and holds something secret: the command does not see it");
+    r.Note(file + " configures " + std::string(r.manager->name) +
+           " and holds something secret: the command does not see it");
   }
   if (!r.wall->host_programs) return;
   for (const std::string& file : found.files) {
@@ -106,7 +107,7 @@ void ShowConfiguration(Resolution& r, const ManagerHosts& found) {
     mount.source = RealPath(file);
     mount.target = file;
     mount.type = NodeType::kFile;
-    mount.why = "names the hosts of " + std::string(r.manager->name);
+    mount.why = "configures " + std::string(r.manager->name);
     mount.origin = Origin::kUser;
     r.plan.mounts.push_back(std::move(mount));
   }
