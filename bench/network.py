@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -18,10 +19,17 @@ ROUNDS = 4
 
 
 def number(command):
-    done = subprocess.run(command, capture_output=True, text=True, timeout=15)
-    if done.returncode != 0:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"status {done.returncode}")
-    return float(done.stdout.split()[-1])
+    """A group of its own: what it starts ends with it, also when its time is over."""
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    try:
+        out, err = process.communicate(timeout=15)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        raise
+    if process.returncode != 0:
+        raise RuntimeError(err.strip().splitlines()[-1] if err.strip() else f"status {process.returncode}")
+    return float(out.split()[-1])
 
 
 def plain(what):
