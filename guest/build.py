@@ -91,8 +91,14 @@ def recipe_value(recipe, name):
     return found.group(1)
 
 
+def is_of_npm(recipe):
+    return re.search(r"^npm_package=", recipe.read_text(), re.M) is not None
+
+
 def recipe_pin(recipe):
-    """The hash of the .dsc, or ((hash, name)…) of each file where the recipe pins those."""
+    """The hash of the .dsc, of npm's package, or ((hash, name)…) of each file where the recipe pins those."""
+    if is_of_npm(recipe):
+        return recipe_value(recipe, "npm_sha256")
     files = re.search(r'^files_sha256="\n(.*?)"$', recipe.read_text(), re.M | re.S)
     if files:
         return tuple(tuple(line.split()) for line in files.group(1).splitlines())
@@ -175,8 +181,7 @@ class Port:
         self.log.write_text("")
         with tempfile.TemporaryDirectory(dir=CACHE) as work_name:
             work = pathlib.Path(work_name)
-            if run_logged(["dpkg-source", "--no-check", "-x", str(self.fetch()), str(work / "source")], self.log) != 0:
-                fail_with_log(f"unpacking {self.name}", self.log)
+            self.unpack(work / "source")
             for need in self.all_needs():
                 copy_stage(need.path / "library", work / "libraries")
             environment = {
@@ -192,9 +197,14 @@ class Port:
             publish(work / "stage", self.path)
         return time.monotonic() - begin
 
-    def fetch(self):
+    def unpack(self, target):
+        if is_of_npm(self.recipe):
+            archive = sources.fetch_npm(CACHE, recipe_value(self.recipe, "npm_package"), self.version, self.pin)
+            return sources.unpack_npm(archive, recipe_value(self.recipe, "npm_folder"), target)
         fetch = sources.fetch_files if isinstance(self.pin, tuple) else sources.fetch
-        return fetch(CACHE, self.name, self.version, self.pin)
+        dsc = fetch(CACHE, self.name, self.version, self.pin)
+        if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(target)], self.log) != 0:
+            fail_with_log(f"unpacking {self.name}", self.log)
 
     def all_needs(self):
         """What it needs and what that needs: a static library is linked with those that it stands on."""
@@ -290,7 +300,10 @@ def assemble(ports, output):
 def described(port):
     """What docs/userland.md says of a port; its notices are in the root file system, in usr/share/doc/NAME/copyright."""
     folder = port.path / "rootfs/usr/bin"
-    return {"name": port.name, "version": port.version, "source": port.pin,
+    version = port.version
+    if is_of_npm(port.recipe):
+        version = f"npm's {recipe_value(port.recipe, 'npm_package')} {version}"
+    return {"name": port.name, "version": version, "source": port.pin,
             "programs": sorted(path.name for path in folder.iterdir()) if folder.is_dir() else [],
             "licence": licence(port.path / "rootfs/usr/share/doc" / port.name / "copyright")}
 

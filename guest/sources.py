@@ -6,11 +6,13 @@ lists, so that it works for any user and for any mirror. Trust rests on the pin:
 file (as the distribution's signed index has them), and a .dsc is written from those.
 """
 
+import email.utils
 import hashlib
 import pathlib
 import re
 import shutil
 import subprocess
+import tarfile
 import threading
 
 SYSTEM_LISTS = [pathlib.Path("/etc/apt/sources.list")]
@@ -74,11 +76,11 @@ def private_apt(cache):
                       f'Dir::State::lists "{apt}/lists";\nDir::Cache "{apt}/cache";\n'
                       'APT::Sandbox::User "";\nAcquire::Languages "none";\n')
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "APT_CONFIG": str(config), "LC_ALL": "C.UTF-8"}
-    apt_run(["apt-get", "update", "-q"], environment, apt)
+    run(["apt-get", "update", "-q"], environment, apt)
     return environment
 
 
-def apt_run(command, environment, folder):
+def run(command, environment, folder):
     done = subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True, check=False,
                           stdin=subprocess.DEVNULL)
     if done.returncode != 0:
@@ -94,7 +96,7 @@ def apt_environment(cache):
 def download(cache, package, version, folder):
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    apt_run(["apt-get", "source", "-q", "--download-only", f"{package}={version}"], apt_environment(cache), folder)
+    run(["apt-get", "source", "-q", "--download-only", f"{package}={version}"], apt_environment(cache), folder)
 
 
 def offered(package, environment):
@@ -115,7 +117,7 @@ def fetch_files(cache, package, version, pins):
         reasons = []
         for candidate, _ in offered(package, apt_environment(cache)):
             try:
-                apt_run(["apt-get", "source", "-q", "--download-only", f"{package}={candidate}"], apt_environment(cache), folder)
+                run(["apt-get", "source", "-q", "--download-only", f"{package}={candidate}"], apt_environment(cache), folder)
             except SourceError as error:  # it may be of a file that is not needed
                 reasons.append(str(error))
         for pin, name in pins:
@@ -126,6 +128,37 @@ def fetch_files(cache, package, version, pins):
         dsc.write_text(f"Format: 3.0 (quilt)\nSource: {package}\nBinary: {package}\nVersion: {version}\nFiles:\n" +
                        "".join(f" {md5} {size} {name}\n" for md5, size, name in files))
         return dsc
+
+
+def fetch_npm(cache, package, version, pin):
+    """Returns the path of a package of npm's, from the registry that npm itself is configured for."""
+    folder = cache / "sources" / f"{package}-{pin[:16]}"
+    with _lock:
+        found = [path for path in folder.glob("*.tgz") if sha256_of(path) == pin]
+        if not found:
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            run(["npm", "pack", "--silent", "--ignore-scripts", f"{package}@{version}"], None, folder)
+            found = [path for path in folder.glob("*.tgz") if sha256_of(path) == pin]
+        if not found:
+            raise SourceError(f"{package} {version}: what was fetched does not have the pinned hash {pin}")
+        return found[0]
+
+
+def unpack_npm(archive, inner, target):
+    """One folder of a package of npm's, with what every source package has beside it: the time of its newest file, its notices."""
+    with tarfile.open(archive) as package:
+        members = [member for member in package if member.name.startswith(f"package/{inner}/")]
+        if not members:
+            raise SourceError(f"{archive.name}: there is no folder {inner}")
+        for member in members:
+            member.name = member.name.removeprefix(f"package/{inner}/")
+        package.extractall(target, members, filter="data")
+    debian = target / "debian"
+    debian.mkdir()
+    shutil.copy(target / "LICENSE", debian / "copyright")
+    (debian / "changelog").write_text("source (0) unstable; urgency=low\n\n  * Unpacked.\n\n -- npm <npm@localhost>  "
+                                      f"{email.utils.formatdate(max(member.mtime for member in members))}\n")
 
 
 def fetch(cache, package, version, pin):

@@ -17,10 +17,19 @@ import sources
 
 
 def pinned():
-    """(source package, version) of the libc and of every recipe."""
+    """(source package, recipe) of the libc and of every port."""
     recipes = {"musl": build.HERE / "libc/source.sh"}
     recipes |= {path.parent.name: path for path in (build.HERE / "ports").glob("*/recipe.sh")}
-    return [(name, build.recipe_value(recipe, "version")) for name, recipe in sorted(recipes.items())]
+    return sorted(recipes.items())
+
+
+def offered(name, recipe, environment):
+    """(version, where) of what there is, newest first."""
+    if not build.is_of_npm(recipe):
+        return sources.offered(name, environment)
+    command = ["npm", "view", build.recipe_value(recipe, "npm_package"), "version"]
+    newest = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    return [(newest, "npm")]
 
 
 def is_newer(version, than):
@@ -33,8 +42,9 @@ def main():
     build.CACHE.mkdir(parents=True, exist_ok=True)
     environment = sources.private_apt(build.CACHE)
     outdated = 0
-    for name, version in pinned():
-        versions = sources.offered(name, environment)
+    for name, recipe in pinned():
+        version = build.recipe_value(recipe, "version")
+        versions = offered(name, recipe, environment)
         if not versions:
             print(f"{name}: {version}, which the distribution does not offer any more")
             outdated += 1

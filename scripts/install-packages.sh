@@ -14,6 +14,7 @@ packages=(
   bc bzip2 curl ed file jq less m4 openssl procps sqlite3 unzip wget xxd zip zstd        # the tests compare guests with these
   bubblewrap passt slirp4netns                                                                             # a peer of the benchmarks
 )
+command -v npm >/dev/null || packages+=(npm)                                             # brings the sources of QuickJS
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs declarative cases: run_cases.py fast | full | NAME…      The format is in tests/README.md."""
+"""Runs declarative cases: run_cases.py fast | full | FILE | NAME…      The format is in tests/README.md."""
 import hashlib
 import os
 import pathlib
@@ -91,7 +91,7 @@ def run(case):
 
 def main(wanted):
     cases = [case for path in sorted((HERE / "cases").glob("*.case")) for case in parse(path)]
-    chosen = [case for case in cases if case["set"] in wanted or case["name"] in wanted]
+    chosen = [case for case in cases if {case["set"], case["name"], case["file"].removesuffix(".case")} & set(wanted)]
     passed = 0
     for case in chosen:
         wrong = run(case)
