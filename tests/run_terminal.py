@@ -250,6 +250,19 @@ def a_program_reads_single_keys(session):
     session.expect(r"q?\[q\]\n" + PROMPT)
 
 
+def a_terminal_of_tmux_is_left_and_found_again(session):
+    session.type("TERM=xterm tmux new-session 'PS1=in-tmux: sh -i'\r")
+    session.expect("in-tmux:")
+    session.type("echo $((6 * 7))\r")
+    session.expect("\\D42\\D")
+    session.type("\x02d")
+    session.expect("\\[detached \\(from session 0\\)\\]\n" + PROMPT)
+    session.type("TERM=xterm tmux attach\r")
+    session.expect("\\D42\\D")
+    session.type("exit\r")
+    session.expect("\\[exited\\]\n" + PROMPT)
+
+
 def the_terminal_test_program_passes(_):
     session = Session("run", "--module", str(BUILD / "guest/tests/terminal.wasm"), "--", "terminal.wasm")
     try:
@@ -303,7 +316,8 @@ IN_A_SHELL = [a_prompt_appears_and_control_d_ends, exit_gives_the_status, contro
               control_c_drops_the_line, a_trap_decides_what_control_c_does, control_z_stops_fg_and_bg_continue,
               a_stopped_pipeline_goes_on, jobs_are_killed_by_number, the_window_size_follows, a_line_is_edited_by_the_terminal,
               echo_is_switched_off, a_background_job_that_reads_is_stopped, a_background_job_that_writes_is_stopped_if_asked_for,
-              readline_edits_and_remembers, a_program_reads_single_keys]
+              readline_edits_and_remembers, a_program_reads_single_keys,
+              a_terminal_of_tmux_is_left_and_found_again]
 ALONE = [a_command_at_a_terminal, a_compilation_shows_how_far_it_is, the_terminal_test_program_passes, the_terminal_is_restored]
 
 
