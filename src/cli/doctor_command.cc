@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "backend/host/facilities.h"
-#include "backend/native/keeper.h"
+#include "backend/backend.h"
 #include "backend/wasm/probe.h"
 #include "backend/wasm/run.h"
 #include "cli/programs.h"
@@ -72,8 +72,8 @@ Wall ExamineNative() {
     return wall;
   }
   const auto begin = std::chrono::steady_clock::now();
-  const Result<backend::native::Report> report =
-      backend::native::RunPlan({.plan = *planned.plan, .cache_folder = around.cache_home});
+  const Result<backend::PlanReport> report =
+      backend::BackendOf(policy::Wall::kNative)->Run({.plan = *planned.plan, .cache_folder = around.cache_home});
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
   if (!report || report->exit_code != 0) {
     wall.detail = report ? report->reason : report.error().ToString();

@@ -65,8 +65,8 @@ const char* EndName(backend::RunReport::End end) {
   return "";
 }
 
-const char* EndName(backend::native::Report::End end) {
-  using End = backend::native::Report::End;
+const char* EndName(backend::PlanReport::End end) {
+  using End = backend::PlanReport::End;
   switch (end) {
     case End::kExited:
       return "exited";
@@ -146,7 +146,7 @@ Result<OwnedFd> OpenReport(const std::string& path) {
   return moved;
 }
 
-Status WriteReport(const OwnedFd& file, const backend::native::Report& report,
+Status WriteReport(const OwnedFd& file, const backend::PlanReport& report,
                    const std::string& network_log) {
   nlohmann::ordered_json json = {
       {"end", EndName(report.end)},

@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <optional>
 
+#include "backend/backend.h"
 #include "backend/native/fit.h"
-#include "backend/native/keeper.h"
 #include "backend/wasm/run.h"
 #include "cli/limits_report.h"
 #include "cli/network_log.h"
@@ -27,7 +27,7 @@ int Refuse(ErrorCode code, std::string message, std::string place = {}) {
   return RefuseAll({Error{code, std::move(message), std::move(place), 0}});
 }
 
-Status PrepareNetwork(const policy::Surroundings& around, backend::native::RunRequest* request) {
+Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* request) {
   if (!backend::native::HasGateway(request->plan)) return {};
   const Result<Programs> programs = Programs::Find();
   if (!programs) return std::unexpected(programs.error());
@@ -38,9 +38,10 @@ Status PrepareNetwork(const policy::Surroundings& around, backend::native::RunRe
   return {};
 }
 
-int ExecuteNative(const policy::Plan& plan, const policy::Surroundings& around,
-                  const PlannedRun& run) {
-  backend::native::RunRequest request = {.plan = plan, .cache_folder = around.cache_home};
+int Execute(const backend::Backend& wall, const policy::Plan& plan,
+            const policy::Surroundings& around, const PlannedRun& run) {
+  backend::PlanRun request = {.plan = plan, .cache_folder = around.cache_home};
+  if (const Status fits = wall.Check(plan); !fits) return RefuseAll({fits.error()});
   if (const Status prepared = PrepareNetwork(around, &request); !prepared) {
     return RefuseAll({prepared.error()});
   }
@@ -51,9 +52,9 @@ int ExecuteNative(const policy::Plan& plan, const policy::Surroundings& around,
     report_file = std::move(*opened);
   }
   std::optional<RawTerminal> terminal;
-  if (RawTerminal::IsThere()) terminal.emplace();
+  if (wall.MakesTerminal() && RawTerminal::IsThere()) terminal.emplace();
   request.has_terminal = terminal.has_value();
-  const Result<backend::native::Report> report = backend::native::RunPlan(request);
+  const Result<backend::PlanReport> report = wall.Run(request);
   // Before anything is printed.
   terminal.reset();
   if (!report) return RefuseAll({report.error()});
@@ -75,7 +76,9 @@ int ExecuteNative(const policy::Plan& plan, const policy::Surroundings& around,
 }  // namespace
 
 void AddPlanOptions(CLI::App* command, PlannedRun& run) {
-  command->add_option("--wall", run.request.wall, "native, or wasm whatever a policy says");
+  command->add_option("--wall,--backend", run.request.wall,
+                      "native, bwrap, podman, docker, none; wasm whatever a policy says");
+  command->add_option("--image", run.request.image, "for podman and docker");
   command->add_option("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
   command->add_option("--profile", run.request.profile, "of the policy");
   command->add_option("--config", run.request.config, "the project's policy");
@@ -85,7 +88,7 @@ void AddPlanOptions(CLI::App* command, PlannedRun& run) {
 bool WantsPlan(const PlannedRun& run, Command command) {
   if (run.request.wall == "wasm" && run.hash.empty()) return false;
   if (!run.request.wall.empty() || !run.hash.empty() || !run.request.profile.empty() ||
-      !run.request.config.empty() || !run.request.workspace.empty())
+      !run.request.config.empty() || !run.request.workspace.empty() || !run.request.image.empty())
     return true;
   if (command == Command::kScript || run.request.argv.empty()) return false;
   return !policy::FindProjectFile(policy::Surroundings::OfThisProcess().directory).empty();
@@ -113,12 +116,13 @@ int RunPlanned(PlannedRun& run) {
     return Refuse(ErrorCode::kInvalid, "the plan has become another, " + policy::PlanHash(plan),
                   "--plan");
   }
-  if (plan.wall != policy::Wall::kNative) {
+  const backend::Backend* wall = backend::BackendOf(plan.wall);
+  if (wall == nullptr) {
     return Refuse(ErrorCode::kUnsupported, std::string("plans for the wall ") +
                                                policy::WallName(plan.wall) +
                                                " are not executed in this version");
   }
-  return ExecuteNative(plan, around, run);
+  return Execute(*wall, plan, around, run);
 }
 
 }  // namespace cordon::cli
