@@ -231,7 +231,7 @@ def time_and_output_are_kept(world):
 
 def nothing_outlives_a_killed_cordon(world):
     world.policy("profiles: {default: {network: 'off'}}\n")
-    mark = f"60.{os.getpid()}"
+    mark = f"50.{time.monotonic_ns()}"
     process = subprocess.Popen([*world.identity(), str(world.cordon), "run", "--wall", world.wall, "--", "sh", "-c", f"echo go; sleep {mark}; exit"],
                                cwd=world.project, env=world.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     equal(process.stdout.readline(), b"go\n")
@@ -245,10 +245,12 @@ def nothing_outlives_a_killed_cordon(world):
             except OSError:
                 pass
         return found
-    before = sleepers()
-    assert before, "the command does not run"
+    until = time.monotonic() + 10
+    while not (before := sleepers()) and time.monotonic() < until:
+        time.sleep(0.05)
     process.kill()
     process.wait()
+    assert before, "the command does not run"
     until = time.monotonic() + 15
     while any(alive(pid) for pid in before) and time.monotonic() < until:
         time.sleep(0.1)

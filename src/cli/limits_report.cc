@@ -65,6 +65,12 @@ const char* EndName(backend::RunReport::End end) {
   return "";
 }
 
+std::string TextOf(const nlohmann::ordered_json& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
 const char* EndName(backend::PlanReport::End end) {
   using End = backend::PlanReport::End;
   switch (end) {
@@ -89,12 +95,6 @@ const char* EndName(backend::PlanReport::End end) {
   }
   return "";
 }
-
-std::string TextOf(const nlohmann::ordered_json& json) {
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-}  // namespace
 
 std::string LimitLines(const backend::RunReport& report, const backend::SandboxLimits& limits) {
   std::string lines;

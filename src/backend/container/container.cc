@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "backend/container/arguments.h"
+#include "backend/native/mount_calls.h"
 #include "backend/supervisor/sources.h"
 #include "backend/supervisor/supervisor.h"
 
@@ -34,7 +35,9 @@ class Folder {
  public:
   static Result<Folder> Make(const std::string& above) {
     if (above.empty()) return Fail(ErrorCode::kInvalid, "no folder for files of the engine");
-    (void)mkdir(above.c_str(), 0700);
+    const OwnedFd top(open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    const Result<OwnedFd> made = native::MakeDirectories(top.get(), above.substr(1), 0700);
+    if (!made) return std::unexpected(made.error());
     std::string path = above + "/container-XXXXXX";
     if (mkdtemp(path.data()) == nullptr) return SystemError("mkdtemp(" + path + ")");
     return Folder(path);
