@@ -12,7 +12,8 @@ packages=(
   bind9-dnsutils iproute2 nftables                                                       # the tests of the network plane
   dpkg-dev bison flex texinfo gettext autopoint autoconf automake libtool gperf xz-utils patch perl tcl   # building guests
   bc bzip2 curl ed file jq less m4 openssl procps sqlite3 unzip wget xxd zip zstd        # the tests compare guests with these
-  bubblewrap passt slirp4netns                                                                             # a peer of the benchmarks
+  bubblewrap passt slirp4netns                                                                             # peers of the benchmarks; bubblewrap is a wall too
+  podman runc uidmap busybox-static                                                      # the container wall, and an image for its tests
 )
 command -v npm >/dev/null || packages+=(npm)                                             # brings the sources of QuickJS
 missing=()

@@ -48,6 +48,7 @@ FULL = [
     ("host, slow", ["tests/run_host.py", "full"]),
     ("network", ["tests/run_network.py"]),
     ("network of the native wall", ["tests/run_native_network.py"]),
+    ("other walls", ["tests/run_walls.py"]),
     ("package managers", ["tests/run_packages.py"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),

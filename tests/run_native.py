@@ -747,13 +747,121 @@ def an_older_plan_is_refused(world):
     refused()
 
 
+def a_shadow_takes_what_is_written(world):
+    """And gives it back only when it is committed."""
+    world.write("kept", "old")
+    world.write("gone", "x")
+    world.write("sub/deep", "x")
+    script = "echo new >kept && rm gone && mkdir -p made .git/hooks && echo hi >made/file && echo evil >.git/hooks/pre-commit && echo done"
+    done = world.inside("sh", "-c", script, options=("--shadow",))
+    equal((done.stdout, done.returncode), ("done\n", 0))
+    assert re.search(r"^cordon: shadow \w+: \+\d+ ~1 -1; cordon diff, cordon commit or cordon discard$", done.stderr, re.MULTILINE), done.stderr
+    equal([(world.project / path).exists() for path in ("gone", "made", ".git")], [True, False, False])
+    equal((world.project / "kept").read_text(), "old")
+    # The next command goes on where the first ended.
+    equal(world.inside("sh", "-c", "cat kept made/file", options=("--shadow", "--quiet")).stdout, "new\nhi\n")
+    # Outside of it nothing has changed.
+    equal(world.inside("cat", "kept").stdout, "old")
+    done = world.outside(world.cordon, "diff", "--summary")
+    assert "modify  kept" in done.stdout and "delete  gone" in done.stdout, done.stdout
+    # What git would obey is not taken over with the rest.
+    equal(world.outside(world.cordon, "commit").returncode, 125)
+    equal(world.outside(world.cordon, "commit", "--skip-refused").returncode, 0)
+    equal([(world.project / path).exists() for path in ("gone", "made/file", ".git/hooks/pre-commit")], [False, True, False])
+    equal((world.project / "kept").read_text(), "new\n")
+    equal((world.project / "made/file").stat().st_uid, world.uid)
+    equal(world.outside(world.cordon, "discard").returncode, 0)
+
+
+def what_is_excluded_is_not_in_a_shadow(world):
+    """Neither what is there, nor what comes into being while the command runs."""
+    policy(world, "workspace: {shadow: true, writable: true, exclude_paths: ['*.pem', 'sub/.env']}\nprofiles: {default: {network: 'off'}}\n")
+    world.write("sub/.env", SECRET)
+    world.write("sub/key.pem", SECRET)
+    for path in ("sub/.env", "sub/key.pem"):
+        world.attack("read", path)
+    process = world.start("sh", "-c", "echo go; read x; cat sub/*.pem sub/.e* *.pem; ls -a . sub; mv sub other && cat other/*")
+    equal(process.stdout.readline(), b"go\n")
+    world.write("later.pem", SECRET)
+    world.write("sub/later.pem", SECRET)
+    out, err = process.communicate(b"\n", timeout=30)
+    assert SECRET.encode() not in out + err and b"later" not in out, out
+    equal((world.project / "sub").is_dir(), True)
+    equal(world.outside(world.cordon, "discard").returncode, 0)
+
+
+def commands_are_written_down(world):
+    world.inside("sh", "-c", "exit 3")
+    done = world.outside(world.cordon, "log", "--json")
+    line = json.loads(done.stdout.splitlines()[-1])
+    equal((line["command"], line["exit_code"], line["wall"], line["directory"]), (["sh", "-c", "exit 3"], 3, "native", str(world.project)))
+    assert "sh -c exit 3" in world.outside(world.cordon, "log").stdout
+    equal((world.home / ".local/state/cordon/run.log").stat().st_mode & 0o777, 0o600)
+
+
+def a_profile_is_named(world):
+    policy(world, "profiles: {default: {network: 'off'}, loud: {network: 'off', shell: /bin/bash}}\n")
+    equal(world.outside(world.cordon, "exec", "loud", "--", "sh", "-c", "echo $SHELL").stdout, "/bin/bash\n")
+    equal(world.outside(world.cordon, "exec", "other", "--", "true").returncode, 125)
+    done = world.outside(world.cordon, "run", "--dry-run", "--", "touch", "made")
+    equal(((world.project / "made").exists(), done.returncode), (False, 0))
+    assert "profile" in done.stdout, done.stdout
+
+
+def shims_stand_before_programs(world):
+    shims = world.home / "shims"
+    shims.mkdir()
+    world.own()
+    equal(world.outside(world.cordon, "shim", "--dir", shims, "python3").returncode, 0)
+    path = world.env["PATH"]
+    problems = world.outside(world.cordon, "shim", "--dir", shims, "--verify")
+    equal(problems.returncode, 1)
+    assert "must come first" in problems.stderr, problems.stderr
+    world.env["PATH"] = f"{shims}:{path}"
+    equal(world.outside(world.cordon, "shim", "--dir", shims, "--verify").returncode, 0)
+    code = "import os; print(os.uname().nodename == 'cordon')"
+    equal(world.outside("python3", "-c", code).stdout, "False\n")
+    policy(world, "profiles: {default: {network: 'off'}}\n")
+    equal(world.outside("python3", "-c", code).stdout, "True\n")
+    (shims / "python3").write_text("#!/bin/sh\nexit 0\n# A shim of cordon: \n")
+    world.own()
+    equal(world.outside(world.cordon, "shim", "--dir", shims, "--verify").returncode, 1)
+    (shims / "sh").write_text("somebody's")
+    world.own()
+    world.outside(world.cordon, "shim", "--dir", shims, "sh")
+    equal((shims / "sh").read_text(), "somebody's")
+
+
+def completions_are_read_by_the_shell(world):
+    script = world.outside(world.cordon, "completions", "bash").stdout
+    done = world.outside("bash", "-c", f"{script}\nCOMP_WORDS=(cordon ru); COMP_CWORD=1; _cordon; echo ${{COMPREPLY[@]}}\n"
+                                       "COMP_WORDS=(cordon run --sha); COMP_CWORD=2; _cordon; echo ${COMPREPLY[@]}")
+    equal((done.stdout, done.stderr), ("run\n--shadow\n", ""))
+    for shell in ("zsh", "fish"):
+        text = world.outside(world.cordon, "completions", shell).stdout
+        assert "install" in text and "shadow" in text, text
+    equal(world.outside(world.cordon, "completions", "cmd").returncode, 125)
+
+
+def clean_removes_what_is_kept(world):
+    done = world.outside(world.cordon, "clean", "--caches")
+    equal((done.stdout, done.returncode), ("nothing to remove\n", 0))
+    digest = __import__("hashlib").sha256(str(world.project).encode()).hexdigest()[:16]
+    for name in (digest + "-npm", "0123456789abcdef-npm"):
+        world.write(f"~/.cache/cordon/caches/{name}/file", "x")
+    equal(world.outside(world.cordon, "clean", "--caches", "--dry-run").stdout.count("would remove"), 1)
+    equal(world.outside(world.cordon, "clean", "--caches").returncode, 0)
+    equal(os.listdir(world.home / ".cache/cordon/caches"), ["0123456789abcdef-npm"])
+
+
 TESTS = [exit_codes_are_the_commands, files_of_the_host_are_not_there, the_workspace_is_read_only, what_is_named_can_be_written,
          a_writable_path_through_a_link_is_refused, what_is_excluded_cannot_be_read_or_moved, there_is_no_network, the_kernel_is_not_asked,
          other_entries_are_closed, nothing_is_inherited, what_is_enforced_is_the_plan, limits_are_kept, time_ends_everything,
          nothing_outlives_the_command, signals_go_on, a_policy_chooses_the_wall, what_it_cannot_do_is_refused, what_the_host_obeys_later_cannot_be_written,
          a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made, a_place_for_the_overlay_is_needed,
          files_that_may_be_made_are_taken_over, secrets_are_descriptors_or_files, commands_run_before, a_terminal_is_the_sandboxs_own,
-         hard_links_do_not_lead_out, an_older_plan_is_refused]
+         hard_links_do_not_lead_out, an_older_plan_is_refused, a_shadow_takes_what_is_written, what_is_excluded_is_not_in_a_shadow,
+         commands_are_written_down, a_profile_is_named, shims_stand_before_programs, completions_are_read_by_the_shell, clean_removes_what_is_kept]
 
 
 def main(wanted):

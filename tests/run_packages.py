@@ -80,9 +80,52 @@ def pip_download(folder):
             ".venv/wheels")
 
 
+def npm_in_two_phases(folder):
+    """What a package wants run runs, and not before there is no network; the lockfile is what decided."""
+    project = folder / "project"
+    (project / "local").mkdir(parents=True)
+    probe = "const n=require('net').connect(443,'192.0.2.1');n.on('error',()=>process.exit(0));n.on('connect',()=>process.exit(1));n.setTimeout(3000,()=>process.exit(1))"
+    (project / "local/package.json").write_text(json.dumps({"name": "local", "version": "1.0.0", "scripts": {"postinstall": f"node -e \"{probe}\""}}))
+    package = {"name": "small", "version": "1.0.0", "dependencies": {"semver": "7.5.4", "local": "file:local"}, "scripts": {"postinstall": "node -e \"require('fs').writeFileSync('node_modules/own','')\""}}
+    (project / "package.json").write_text(json.dumps(package))
+    if not shutil.which("npm"):
+        raise Skipped("npm is not installed")
+    done = run(["npm", "install", "--package-lock-only", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"], project, folder / "state")
+    if done.returncode != 0:
+        raise Skipped("its index does not answer")
+    lock = (project / "package-lock.json").read_bytes()
+    done = run([CORDON, "bootstrap"], project, folder / "state")
+    equal((done.returncode, done.stderr if done.returncode else ""), (0, ""))
+    equal((project / "node_modules/semver/package.json").exists(), True)
+    equal((project / "node_modules/own").exists(), False)
+    done = run([CORDON, "install", "--require-lockfile"], project, folder / "state")
+    equal((done.returncode, done.stderr if done.returncode else ""), (0, ""))
+    digest = hashlib.sha256(lock).hexdigest()
+    assert f"package-lock.json sha256 {digest}, unchanged" in done.stderr, done.stderr
+    assert "(without network)" in done.stderr, done.stderr
+    equal((project / "node_modules/own").exists(), True)
+    equal((project / "package-lock.json").read_bytes(), lock)
+    (project / "package-lock.json").unlink()
+    equal(run([CORDON, "install", "--require-lockfile"], project, folder / "state").returncode, 125)
+
+
+def pip_in_two_phases(folder):
+    project = folder / "project"
+    project.mkdir()
+    (project / "requirements.txt").write_text("six==1.16.0 --hash=sha256:8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254\n")
+    if not shutil.which("pip"):
+        raise Skipped("pip is not installed")
+    check = run(["pip", "download", "--no-deps", "-d", str(folder / "check"), "six==1.16.0"], project, folder / "state")
+    if check.returncode != 0:
+        raise Skipped("its index does not answer")
+    done = run([CORDON, "install", "--manager", "pip"], project, folder / "state")
+    equal((done.returncode, done.stderr if done.returncode else ""), (0, ""))
+    equal((project / ".venv/packages/six.py").exists(), True)
+
+
 def main(wanted):
     passed = failed = 0
-    for test in (npm_install, pip_download):
+    for test in (npm_install, pip_download, npm_in_two_phases, pip_in_two_phases):
         if wanted and test.__name__ not in wanted:
             continue
         title = f"packages: {test.__name__.replace('_', ' ')}"

@@ -1,15 +1,18 @@
 #include "cli/doctor_command.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
+#include "backend/backend.h"
 #include "backend/host/facilities.h"
-#include "backend/native/keeper.h"
+#include "backend/host/program.h"
 #include "backend/wasm/probe.h"
 #include "backend/wasm/run.h"
 #include "cli/programs.h"
@@ -58,30 +61,46 @@ Wall ExamineWasm() {
   return wall;
 }
 
+// An image that podman has, to run something of; docker's are its daemon's to run.
+std::string LocalImage() {
+  const Result<std::string> list = backend::RunProgram(
+      {"podman", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"}, std::chrono::seconds(5));
+  const std::string first = list ? list->substr(0, list->find('\n')) : std::string();
+  return first.find("<none>") == std::string::npos ? first : std::string();
+}
+
 // Runs a command behind it, as `cordon run` would in a directory without secrets.
-Wall ExamineNative() {
-  Wall wall = {"native", false, {}};
+Wall ExaminePlans(const policy::WallFacts& facts) {
+  Wall wall = {std::string(facts.name), false, {}};
   policy::PlanRequest request;
   request.argv = {"true"};
-  request.wall = "native";
+  request.wall = facts.name;
+  if (facts.wall == policy::Wall::kContainer) {
+    request.image = LocalImage();
+    if (request.image.empty()) {
+      wall.detail = "podman has no image here to try it with, or does not answer";
+      return wall;
+    }
+  }
   policy::Surroundings around = policy::Surroundings::OfThisProcess();
   around.directory = "/usr";
   const policy::Planned planned = policy::MakePlan(request, around);
-  if (!planned.plan) {
-    wall.detail = planned.errors.front().ToString();
+  if (!planned.plan || !planned.plan->refusals.empty()) {
+    wall.detail = (planned.plan ? planned.plan->refusals : planned.errors).front().ToString();
     return wall;
   }
   const auto begin = std::chrono::steady_clock::now();
-  const Result<backend::native::Report> report =
-      backend::native::RunPlan({.plan = *planned.plan, .cache_folder = around.cache_home});
+  const Result<backend::PlanReport> report = backend::BackendOf(facts.wall)->Run(
+      {.plan = *planned.plan, .cache_folder = around.cache_home});
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
   if (!report || report->exit_code != 0) {
     wall.detail = report ? report->reason : report.error().ToString();
     return wall;
   }
   wall.works = true;
-  char text[128];
-  (void)snprintf(text, sizeof text, "ran a command in %.1f ms; limits by %s", time.count(),
+  char text[160];
+  (void)snprintf(text, sizeof text, "ran a command%s%s in %.1f ms; limits by %s",
+                 request.image.empty() ? "" : " of ", request.image.c_str(), time.count(),
                  report->limits_by.c_str());
   wall.detail = text;
   return wall;
@@ -115,8 +134,14 @@ void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facili
 int Examine(bool as_json) {
   // First, while there is one thread.
   const std::vector<backend::Facility> host = backend::ProbeHost();
-  Wall native = ExamineNative();
-  std::vector<Wall> walls = {ExamineWasm(), std::move(native)};
+  std::vector<Wall> proved;
+  for (const policy::WallFacts& facts : policy::Walls()) {
+    const bool is_tried = facts.in_version && facts.wall != policy::Wall::kWasm &&
+                          facts.wall != policy::Wall::kNone;
+    if (is_tried) proved.push_back(ExaminePlans(facts));
+  }
+  std::vector<Wall> walls = {ExamineWasm()};
+  std::ranges::move(proved, std::back_inserter(walls));
   std::vector<policy::HostFacility> facilities;
   facilities.reserve(host.size());
   for (const backend::Facility& facility : host) {
@@ -141,6 +166,7 @@ void AddDoctorCommand(CLI::App& app, std::function<int()>* chosen) {
   auto as_json = std::make_shared<bool>(false);
   CLI::App* doctor = app.add_subcommand("doctor", "which walls work on this machine");
   doctor->add_flag("--json", *as_json, "for programs");
+  doctor->footer("cordon doctor\ncordon doctor --json");
   doctor->callback([as_json, chosen] { *chosen = [as_json] { return Examine(*as_json); }; });
 }
 

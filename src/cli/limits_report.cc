@@ -65,8 +65,14 @@ const char* EndName(backend::RunReport::End end) {
   return "";
 }
 
-const char* EndName(backend::native::Report::End end) {
-  using End = backend::native::Report::End;
+std::string TextOf(const nlohmann::ordered_json& json) {
+  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace
+
+const char* EndName(backend::PlanReport::End end) {
+  using End = backend::PlanReport::End;
   switch (end) {
     case End::kExited:
       return "exited";
@@ -89,12 +95,6 @@ const char* EndName(backend::native::Report::End end) {
   }
   return "";
 }
-
-std::string TextOf(const nlohmann::ordered_json& json) {
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-}  // namespace
 
 std::string LimitLines(const backend::RunReport& report, const backend::SandboxLimits& limits) {
   std::string lines;
@@ -146,7 +146,7 @@ Result<OwnedFd> OpenReport(const std::string& path) {
   return moved;
 }
 
-Status WriteReport(const OwnedFd& file, const backend::native::Report& report,
+Status WriteReport(const OwnedFd& file, const backend::PlanReport& report,
                    const std::string& network_log) {
   nlohmann::ordered_json json = {
       {"end", EndName(report.end)},

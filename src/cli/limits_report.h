@@ -20,7 +20,8 @@ namespace cordon::cli {
 // Opened before the command runs, which may put a link in its place; follows none itself.
 [[nodiscard]] Result<OwnedFd> OpenReport(const std::string& path);
 // Of the native wall; `network_log` is where decisions were written.
-[[nodiscard]] Status WriteReport(const OwnedFd& file, const backend::native::Report& report,
+[[nodiscard]] const char* EndName(backend::PlanReport::End end);
+[[nodiscard]] Status WriteReport(const OwnedFd& file, const backend::PlanReport& report,
                                  const std::string& network_log);
 
 }  // namespace cordon::cli

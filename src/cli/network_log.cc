@@ -10,12 +10,6 @@ namespace {
 
 constexpr off_t kLong = 16 << 20;
 
-std::string StateFolder(const policy::Surroundings& around) {
-  const std::string named = around.Variable("XDG_STATE_HOME");
-  if (named.starts_with('/')) return policy::AbsolutePath("/", named);
-  return around.home.empty() ? std::string() : around.home + "/.local/state";
-}
-
 // With what is above it, as far as that is missing.
 Status MakeFolder(const std::string& path) {
   for (size_t end = path.find('/', 1); end != std::string::npos; end = path.find('/', end + 1)) {
@@ -32,13 +26,22 @@ Status MakeFolder(const std::string& path) {
 
 }  // namespace
 
+std::string StateFolder(const policy::Surroundings& around) {
+  const std::string named = around.Variable("XDG_STATE_HOME");
+  if (named.starts_with('/')) return policy::AbsolutePath("/", named) + "/cordon";
+  return around.home.empty() ? std::string() : around.home + "/.local/state/cordon";
+}
+
+Status MakeStateFolder(const policy::Surroundings& around) {
+  return MakeFolder(StateFolder(around));
+}
+
 Result<std::string> PrepareNetworkLog(const policy::Surroundings& around) {
-  std::string folder = StateFolder(around);
+  const std::string folder = StateFolder(around);
   if (folder.empty()) {
     return Fail(ErrorCode::kInvalid,
                 "the log of the network's decisions needs a place: set HOME or XDG_STATE_HOME");
   }
-  folder += "/cordon";
   CORDON_TRY(MakeFolder(folder));
   std::string path = folder + "/network.log";
   struct stat stat = {};

@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "backend/host/facilities.h"
-#include "backend/native/fit.h"
+#include "backend/backend.h"
 #include "backend/wasm/run.h"
 #include "policy/plan_text.h"
 #include "policy/resolve.h"
@@ -22,6 +22,7 @@ struct Options {
   std::vector<std::string> environment;
   bool as_json = false;
   bool as_hash = false;
+  bool shows_command = false;
 };
 
 int RefuseAll(const std::vector<Error>& errors) {
@@ -57,6 +58,21 @@ Status ParseEnvironment(Options& options) {
   return {};
 }
 
+// What the program that puts up the wall is told.
+int ShowCommand(const policy::Plan& plan, const backend::Backend* wall) {
+  const Result<std::string> text =
+      wall == nullptr ? Result<std::string>(std::string()) : wall->Describe(plan);
+  if (!text) return RefuseAll({text.error()});
+  if (text->empty()) {
+    return RefuseAll({Fail(ErrorCode::kInvalid, "the wall " + std::string(WallName(plan.wall)) +
+                                                    " is no other program's",
+                           "--show-command")
+                          .error()});
+  }
+  (void)fputs(text->c_str(), stdout);
+  return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
+}
+
 int Plan(Options& options) {
   if (const Status parsed = ParseEnvironment(options); !parsed) return RefuseAll({parsed.error()});
   const policy::Planned planned =
@@ -68,10 +84,12 @@ int Plan(Options& options) {
     return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
   }
   std::vector<std::string> lacks = policy::FindAllLacks(plan.wall, ProbeFor(plan.wall));
-  if (plan.wall == policy::Wall::kNative && plan.refusals.empty()) {
-    const Status fits = backend::native::CheckFits(plan);
+  const backend::Backend* wall = backend::BackendOf(plan.wall);
+  if (wall != nullptr && plan.refusals.empty()) {
+    const Status fits = wall->Check(plan);
     if (!fits) lacks.push_back(fits.error().ToString());
   }
+  if (options.shows_command) return ShowCommand(plan, wall);
   if (options.as_json) {
     PrintJson(plan, lacks);
   } else {
@@ -90,13 +108,15 @@ void AddPlanCommand(CLI::App& app, std::function<int()>* chosen) {
   plan->add_option("--workspace", request.workspace, "the directory that the command works in");
   plan->add_option("--profile", request.profile, "instead of the one that the rules choose");
   plan->add_option("--wall,--backend", request.wall,
-                   "wasm, native, container, microvm, bwrap, nsjail, none");
+                   "wasm, native, podman, docker, microvm, bwrap, nsjail, sandbox-exec, none");
   plan->add_option("--image", request.image, "for the container wall");
   plan->add_option("--env", options->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   plan->add_flag("--strict-security", request.strict,
                  "refuse mutable images, secrets, missing lockfiles");
   plan->add_flag("--json", options->as_json, "for programs");
+  plan->add_flag("--show-command", options->shows_command,
+                 "what bwrap, podman, nsjail or sandbox-exec is told");
   plan->add_flag("--hash", options->as_hash, "only the plan's hash");
   plan->add_option("command", request.argv, "program and arguments, after --");
   plan->footer("cordon plan -- npm install\ncordon plan --json --wall bwrap -- make test");

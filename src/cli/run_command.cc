@@ -275,6 +275,10 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
   run->add_option("command", options->command, "program and arguments, after --");
   auto planned = std::make_shared<PlannedRun>();
   AddPlanOptions(run, *planned);
+  run->footer(
+      "cordon run -c 'seq 1 100 | paste -sd+ | bc'\ncordon run -- make test\n"
+      "cordon run --shadow -- ./agent.sh && cordon diff\n"
+      "cordon run --wall bwrap --report report.json -- npm test");
   run->callback([options, planned, run, chosen] {
     planned->request.argv = options->command;
     planned->environment = options->environment;

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/error.h"
 #include "policy/resolve.h"
 
 namespace CLI {
@@ -21,11 +22,22 @@ struct PlannedRun {
   std::string report;                    // file for a report; empty for none
   std::string foreign_option;            // of the wasm wall, given all the same
   bool verbose = false;
+  bool quiet = false;    // no summary, no reasons that the exit status says
+  bool dry_run = false;  // only the plan
 };
+
+// Executes a plan that has been made: the exit status.
+[[nodiscard]] int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around,
+                              const PlannedRun& run);
+// NAME=VALUE words to the request's variables.
+[[nodiscard]] Status ParseVariables(const std::vector<std::string>& words,
+                                    policy::PlanRequest* request);
 
 enum class Command { kProgram, kScript };
 
-void AddPlanOptions(CLI::App* command, PlannedRun& run);
+// A command that names its profile by itself has no option for it.
+enum class Profile { kOption, kNamedOtherwise };
+void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile = Profile::kOption);
 // A wall other than wasm, a plan or a policy was named, or the project that one is in has a policy
 // and a program is to be run.
 [[nodiscard]] bool WantsPlan(const PlannedRun& run, Command command);

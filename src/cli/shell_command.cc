@@ -45,4 +45,19 @@ void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
   });
 }
 
+void AddExecCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto run = std::make_shared<PlannedRun>();
+  CLI::App* command =
+      app.add_subcommand("exec", "run a command with this profile of the policy, whatever the rules");
+  command->add_option("profile", run->request.profile, "the profile")->required();
+  AddPlanOptions(command, *run, Profile::kNamedOtherwise);
+  command->add_option("--env", run->environment, "NAME=VALUE for the command")
+      ->allow_extra_args(false);
+  command->add_option("--report", run->report, "file for a report in JSON");
+  command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");
+  command->add_option("command", run->request.argv, "program and arguments, after --");
+  command->footer("cordon exec test -- make check");
+  command->callback([run, chosen] { *chosen = [run] { return RunPlanned(*run); }; });
+}
+
 }  // namespace cordon::cli

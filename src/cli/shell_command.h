@@ -12,6 +12,7 @@ class App;
 
 namespace cordon::cli {
 
+void AddExecCommand(CLI::App& app, std::function<int()>* chosen);
 void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli

@@ -111,7 +111,9 @@ struct WorkspacePlan {
   std::string root;   // on the host
   std::string mount;  // where the command sees it
   bool writable = false;
-  bool shadow = false;  // the command works on a copy-on-write view
+  bool shadow = false;  // the command works on a copy-on-write view, which may be written
+  // Of a shadow: what comes into being on the host while the command runs must not be seen.
+  bool shadow_copy = false;
 };
 
 struct Lockfile {

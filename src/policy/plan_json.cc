@@ -187,7 +187,8 @@ Json OfPlan(const Plan& plan) {
   json["workspace"] = {{"root", plan.workspace.root},
                        {"mount", plan.workspace.mount},
                        {"writable", plan.workspace.writable},
-                       {"shadow", plan.workspace.shadow}};
+                       {"shadow", plan.workspace.shadow},
+                       {"shadow_copy", plan.workspace.shadow_copy}};
   json["mounts"] = ListOf(plan.mounts, OfMount);
   json["secrets"] = ListOf(plan.secrets, [](const SecretDescriptor& secret) {
     return Json{{"name", secret.name}, {"source", secret.source}, {"variable", secret.variable}};

@@ -41,6 +41,7 @@ struct Resolution {
   ManagerTask task = ManagerTask::kNone;  // of a profile of the preset
 
   const WallFacts* wall = nullptr;
+  std::string engine;  // of containers, where somebody named it as the wall
   std::string root;  // of the workspace, without links
   std::optional<Beneath> workspace;
   std::string program;  // without links

@@ -57,6 +57,8 @@ void AddGuarantees(Resolution& r) {
                              std::ranges::any_of(plan.mounts, [](const Mount& mount) {
                                return mount.name == "protected";
                              });
+  if (plan.workspace.shadow)
+    list.push_back({"hand-over", "nothing reaches the workspace before cordon commit"});
   if (has_protected)
     list.push_back({"hand-over", "what the host would execute later cannot be written"});
 }

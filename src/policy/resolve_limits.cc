@@ -183,6 +183,7 @@ void ResolveImage(Resolution& r) {
   const Runtime& runtime = r.document().runtime.fields;
   ImagePlan plan;
   plan.engine = runtime.backend.value == "auto" ? "" : runtime.backend.value;
+  if (!r.engine.empty()) plan.engine = r.engine;
   FillReference(r, layer, image, &plan);
   plan.pull = image.pull_policy.given ? image.pull_policy.value : runtime.pull_policy.value;
   if (plan.pull == "if-missing") plan.pull = "missing";

@@ -220,8 +220,13 @@ void AddPlaceholders(Resolution& r, const std::vector<ExcludeRule>& rules,
 // Files that are made later are not among those that were found.
 void CheckLaterFiles(Resolution& r, const std::vector<ExcludeRule>& rules,
                      const std::vector<Glob>& globs) {
-  if (r.plan.workspace.shadow) return;
   for (size_t i = 0; i < globs.size(); ++i) {
+    if (r.plan.workspace.shadow) {
+      const bool is_there =
+          globs[i].is_literal() && r.workspace->Inspect(globs[i].components()) != Found::kMissing;
+      r.plan.workspace.shadow_copy = r.plan.workspace.shadow_copy || !is_there;
+      continue;
+    }
     if (globs[i].is_literal()) continue;
     const std::string& pattern = rules[i].word->value;
     const std::string place = rules[i].layer->Place(rules[i].word->mark);
@@ -261,6 +266,7 @@ void ResolveWritable(Resolution& r) {
   mount.why = "the workspace";
   mount.origin = Origin::kUser;
   r.plan.mounts.push_back(std::move(mount));
+  if (r.plan.workspace.shadow) return;
   const Writable writable = WritablePaths(r);
   for (const Word& path : writable.paths->value) {
     if (!r.IsWithheld(*writable.layer, path.mark)) AddWritable(r, *writable.layer, path);
@@ -286,7 +292,11 @@ void ResolveMasks(Resolution& r) {
   for (const Mount& mount : r.plan.mounts) {
     if (mount.name == "writable") areas.push_back(mount.source.substr(r.root.size()));
   }
-  for (const std::string& area : areas) ProtectWithin(r, area, walk.git_folders);
+  // What is made in a view is judged when it is committed.
+  const bool is_shadow = r.plan.workspace.shadow;
+  if (!is_shadow) {
+    for (const std::string& area : areas) ProtectWithin(r, area, walk.git_folders);
+  }
   for (const TreeMatch& match : walk.matches) {
     const ExcludeRule& rule = rules[match.glob];
     const std::string why = "'" + rule.word->value + "' in " + rule.layer->Place(rule.word->mark);
@@ -296,7 +306,7 @@ void ResolveMasks(Resolution& r) {
       AddMask(r, match.path, match.type, why, rule.layer->origin);
     }
   }
-  AddPlaceholders(r, rules, globs);
+  if (!is_shadow) AddPlaceholders(r, rules, globs);
   CheckLaterFiles(r, rules, globs);
   MaskGitConfigs(r, walk);
 }

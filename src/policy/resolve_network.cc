@@ -183,7 +183,7 @@ void ResolveNetwork(Resolution& r) {
     return;
   }
   AddPorts(r);
-  if (mode.value == "off") return;
+  if (mode.value == "off" || r.request.without_network) return;
   if (GrantPresetHosts(r)) {
     network.mode = NetworkMode::kList;
     return;

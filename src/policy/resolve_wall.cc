@@ -62,7 +62,10 @@ std::string FindProgram(const Resolution& r, const std::string& name) {
 void ChooseWall(Resolution& r) {
   const WallChoice choice = ChooseWallName(r);
   r.wall = FindWall(choice.name == "auto" ? "native" : choice.name);
-  if (choice.name == "podman" || choice.name == "docker") r.wall = FindWall("container");
+  if (choice.name == "podman" || choice.name == "docker") {
+    r.wall = FindWall("container");
+    r.engine = choice.name;
+  }
   if (r.wall == nullptr) {
     r.errors.push_back(
         Fail(ErrorCode::kInvalid, "unknown wall '" + choice.name + "'", "--wall").error());
@@ -106,7 +109,9 @@ void ResolveWorkspace(Resolution& r) {
   if (r.plan.wall == Wall::kNone) plan.mount = r.root;
   plan.writable = workspace.writable.value && r.profile->writable.value &&
                   !r.IsWithheld(*r.main, workspace.writable.mark);
-  plan.shadow = workspace.shadow.value;
+  // Nothing of a view reaches the workspace by itself: there is nothing to keep the command from.
+  plan.shadow = r.request.shadow || workspace.shadow.value;
+  plan.writable = plan.writable || plan.shadow;
   const std::string here = RealPath(r.around.directory);
   const bool is_inside = IsWithin(here, r.root);
   r.plan.directory =

@@ -16,13 +16,13 @@ constexpr uint32_t kNativeFeatures = kHostFiles | kNoNetwork | kHostList | kWhol
                                      kPlaceholders | kShadow | kKept | kDiskLimit | kPorts |
                                      kDescriptors | kIsolation;
 constexpr uint32_t kContainerFeatures = kHostFiles | kNoNetwork | kHostList | kWholeNetwork |
-                                        kEngineNetwork | kMasks | kShadow | kKept | kPorts |
+                                        kEngineNetwork | kMasks | kKept | kPorts |
                                         kOtherUser | kCapabilities | kImages | kIsolation;
 constexpr uint32_t kMicrovmFeatures = kHostFiles | kNoNetwork | kHostList | kWholeNetwork | kMasks |
                                       kPlaceholders | kShadow | kKept | kDiskLimit | kPorts |
                                       kOtherUser | kCapabilities | kIsolation;
 constexpr uint32_t kBwrapFeatures =
-    kHostFiles | kNoNetwork | kWholeNetwork | kMasks | kShadow | kKept | kDescriptors | kIsolation;
+    kHostFiles | kNoNetwork | kMasks | kKept | kDescriptors | kIsolation;
 constexpr uint32_t kSandboxExecFeatures =
     kHostFiles | kNoNetwork | kWholeNetwork | kTimeLimits | kOutputLimit | kShadow;
 constexpr uint32_t kJobobjectFeatures =
@@ -34,13 +34,13 @@ constexpr std::string_view kNamespaces =
 constexpr WallFacts kWalls[] = {
     {Wall::kWasm, "wasm", kWasmFeatures, false, true, "", ""},
     {Wall::kNative, "native", kNativeFeatures, true, true, kNamespaces, ""},
-    {Wall::kContainer, "container", kContainerFeatures, false, false, "", "podman|docker"},
+    {Wall::kContainer, "container", kContainerFeatures, false, true, "", "podman|docker"},
     {Wall::kMicrovm, "microvm", kMicrovmFeatures, false, false, "qemu-system-x86_64", ""},
-    {Wall::kBwrap, "bwrap", kBwrapFeatures, true, false, "bwrap", ""},
+    {Wall::kBwrap, "bwrap", kBwrapFeatures, true, true, "bwrap", ""},
     {Wall::kNsjail, "nsjail", kBwrapFeatures, true, false, "nsjail", ""},
     {Wall::kSandboxExec, "sandbox-exec", kSandboxExecFeatures, true, false, "sandbox-exec", ""},
     {Wall::kJobobject, "jobobject", kJobobjectFeatures, true, false, "jobobject", ""},
-    {Wall::kNone, "none", kTimeLimits | kOutputLimit | kHostFiles, true, false, "", ""},
+    {Wall::kNone, "none", kTimeLimits | kOutputLimit | kHostFiles, true, true, "", ""},
 };
 
 struct FeatureRow {
@@ -137,7 +137,7 @@ std::vector<std::string> NeededFacilities(Wall wall) {
   for (std::string& name : SplitList(facts.one_of, '|')) names.push_back(std::move(name));
   // The native wall takes version 1 too, or looks at the processes from outside.
   if ((facts.features & kMemoryLimit) != 0 && wall != Wall::kWasm && wall != Wall::kNative &&
-      wall != Wall::kJobobject) {
+      wall != Wall::kBwrap && wall != Wall::kJobobject) {
     names.emplace_back("cgroup v2");
   }
   return names;

@@ -76,7 +76,6 @@ TEST(Fit, RefusesWithTheReason) {
             std::string::npos);
   EXPECT_NE(refusal([](Plan& p) { p.pre_run = {{{"true"}, true, {}}}; }).find("on the host"),
             std::string::npos);
-  EXPECT_NE(refusal([](Plan& p) { p.workspace.shadow = true; }).find("shadow"), std::string::npos);
   EXPECT_NE(refusal([](Plan& p) { p.mounts[0].target = "/"; }).find("mount at"), std::string::npos);
 }
 

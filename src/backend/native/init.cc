@@ -172,7 +172,8 @@ Status Init::MakeRoot() {
   Result<OwnedFd> staged = BuildRoot({.plan = plan_,
                                       .identity = identity_,
                                       .memory_bytes = MemoryForFiles(),
-                                      .work_folder = request_.work_folder});
+                                      .work_folder = request_.work_folder,
+                                      .workspace_view = request_.workspace_view});
   if (!staged) return std::unexpected(staged.error());
   if (staged->valid()) {
     CORDON_TRY(Send(hand_over_.get(), Handed::kStagedFolder, staged->get()));

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ struct InitRequest {
   int keeper_alive;  // reads its end when the keeper has gone
   const std::vector<OwnedFd>& secrets;
   std::string work_folder;  // for overlays; empty if the plan needs none
+  const std::function<Result<OwnedFd>()>& workspace_view;  // of a shadow
 };
 
 [[nodiscard]] sigset_t ForwardedSignals();

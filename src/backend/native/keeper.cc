@@ -282,7 +282,8 @@ Status Keeper::StartInit() {
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
       .keeper_alive = reader.get(),
       .secrets = secrets_,
-      .work_folder = work_folder_ ? work_folder_->path() : ""};
+      .work_folder = work_folder_ ? work_folder_->path() : "",
+      .workspace_view = request_.workspace_view};
   int pidfd = -1;
   clone_args arguments = {};
   arguments.flags = kNamespaceFlags | CLONE_PIDFD;
@@ -507,6 +508,9 @@ Report Keeper::Finish(int status) {
 
 Result<Report> RunPlan(const RunRequest& request) {
   CORDON_TRY(CheckFits(request.plan));
+  if (request.plan.workspace.shadow && !request.workspace_view) {
+    return Fail(ErrorCode::kInternal, "no view of the workspace");
+  }
   Keeper keeper(request);
   CORDON_TRY(keeper.Start());
   return keeper.Wait();

@@ -4,46 +4,12 @@
 // The native wall: programs of the host in namespaces of their own. Executes exactly what a plan
 // says, or nothing.
 
-#include <optional>
-#include <string>
-#include <vector>
-
-#include "base/error.h"
-#include "net/summary.h"
-#include "policy/plan.h"
+#include "backend/backend.h"
 
 namespace cordon::backend::native {
 
-struct Report {
-  enum class End {
-    kExited,    // the command ended by itself
-    kSignal,    // or by a signal
-    kWallTime,  // the keeper ended it
-    kCpuTime,   //
-    kMemory,    // all processes together took more than the plan's memory
-    kNotFound,  // the program is not there, inside
-    kNotRun,    // or cannot be executed
-    kBefore,    // what was to run before it failed
-    kNetwork,   // the gateway did not live as long as the command
-  };
-  End end = End::kExited;
-  int exit_code = 0;   // as a shell sees it: 124, 126, 127, 137, 128 + n, …
-  std::string reason;  // one line, if there is more to say
-  bool output_dropped = false;
-  std::vector<std::string> not_taken;  // files that were to be taken over and were not, a line each
-  std::optional<net::Summary> network;  // what was reached, where the plan has a network
-  std::string limits_by;  // what enforces memory and processes: "cgroup v1", "sampling", …
-};
-
-struct RunRequest {
-  const policy::Plan& plan;
-  // Descriptors 0 and 1 are one terminal, which passes on every byte: the command gets a terminal
-  // of its own, and what it does to that is not done to the caller's.
-  bool has_terminal = false;
-  std::string cache_folder;  // the user's, where Cordon may make folders of its own
-  std::string gateway;       // the program, for a plan with a network
-  std::string network_log;   // where its decisions are appended
-};
+using Report = PlanReport;
+using RunRequest = PlanRun;
 
 // Descriptors 0, 1 and 2 of this process are the command's; SIGINT, SIGTERM, SIGHUP, SIGQUIT,
 // SIGUSR1, SIGUSR2 and SIGWINCH go on to it. Nothing survives it, nor this process if that is

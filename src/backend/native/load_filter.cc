@@ -16,6 +16,10 @@ constexpr sock_filter kProgram[] = {
 
 }  // namespace
 
+std::string SystemCallProgram() {
+  return {reinterpret_cast<const char*>(kProgram), sizeof kProgram};
+}
+
 Status LoadSystemCallFilter() {
   // The kernel copies it and changes nothing.
   const sock_fprog program = {std::size(kProgram), const_cast<sock_filter*>(kProgram)};

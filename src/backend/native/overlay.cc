@@ -130,6 +130,7 @@ std::string StagedPath(const Mount& mount, size_t number) {
 
 Layers LayersOf(const Plan& plan, const Mount& bind) {
   if (bind.kind != MountKind::kBind || IsStaged(bind)) return Layers::kNone;
+  if (IsView(plan, bind)) return Layers::kNone;
   const bool is_needed = std::ranges::any_of(plan.mounts, [&](const Mount& mount) {
     const bool is_wanted = bind.read_only ? IsStaged(mount) : mount.kind == MountKind::kPlaceholder;
     return is_wanted && policy::IsWithin(mount.target, bind.target) &&
@@ -137,6 +138,11 @@ Layers LayersOf(const Plan& plan, const Mount& bind) {
   });
   if (!is_needed) return Layers::kNone;
   return bind.read_only ? Layers::kReadOnly : Layers::kWritable;
+}
+
+bool IsView(const Plan& plan, const Mount& bind) {
+  return plan.workspace.shadow && bind.kind == MountKind::kBind && bind.name == "workspace" &&
+         bind.source == plan.workspace.root;
 }
 
 Result<OwnedFd> MakeOverlay(const OverlayRequest& request) {

@@ -38,6 +38,9 @@ enum class Layers {
 // What a bind of the plan needs to be made of.
 [[nodiscard]] Layers LayersOf(const policy::Plan& plan, const policy::Mount& bind);
 
+// The workspace of a plan with a shadow: what is bound is a view of it.
+[[nodiscard]] bool IsView(const policy::Plan& plan, const policy::Mount& bind);
+
 // The detached mount. `stage`: a directory in memory where something can be mounted for a while,
 // and its path. The process's working directory is another afterwards.
 struct OverlayRequest {

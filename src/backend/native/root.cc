@@ -266,6 +266,11 @@ Result<OwnedFd> Root::Overlay(const Mount& mount, const OwnedFd& source) {
 }
 
 Result<std::optional<Root::Source>> Root::OpenSource(const Mount& mount) {
+  if (IsView(plan_, mount)) {
+    Result<OwnedFd> view = request_.workspace_view();
+    if (!view) return std::unexpected(view.error());
+    return Source{std::move(*view), NodeType::kDirectory};
+  }
   OwnedFd place;
   if (!mount.beneath.empty()) {
     Result<OwnedFd> opened = OpenBeneathWorkspace(mount);
@@ -412,13 +417,15 @@ Status Root::Cover(const std::string& target, NodeType type, const std::string& 
 }
 
 Status Root::MakeMask(const Mount& mount) {
-  if (mount.pinned) CORDON_TRY(PinParents(mount.target));
   const OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
   // Something else may have come since the plan was made; what has gone hides itself.
   if (!target.valid() && errno == ENOENT) {
+    // A view of what was there before, or without it.
+    if (plan_.workspace.shadow && policy::IsWithin(mount.target, plan_.workspace.mount)) return {};
     return Fail(ErrorCode::kInvalid, mount.target + " is to be hidden and has gone; plan again");
   }
   if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  if (mount.pinned) CORDON_TRY(PinParents(mount.target));
   return Cover(mount.target,
                HasType(target, NodeType::kDirectory) ? NodeType::kDirectory : NodeType::kFile, "");
 }

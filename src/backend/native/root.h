@@ -2,6 +2,7 @@
 #define CORDON_BACKEND_NATIVE_ROOT_H_
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -17,6 +18,7 @@ struct RootRequest {
   const Identity& identity;
   std::optional<uint64_t> memory_bytes;  // of all files in memory together
   std::string work_folder;               // for overlays; empty if the plan needs none
+  const std::function<Result<OwnedFd>()>& workspace_view;  // of a plan with a shadow
 };
 
 // Makes the plan's mounts on an empty file system and that the root; nothing of the host's tree is

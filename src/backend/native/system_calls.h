@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <span>
+#include <string>
 
 #include "base/error.h"
 
@@ -33,6 +34,9 @@ struct SystemCallRule {
 // The table as a program for the kernel, `struct sock_filter` after another. Calls by other numbers
 // (i386, x32) end the process. Done when Cordon is built: it takes libseccomp half a millisecond.
 [[nodiscard]] Status WriteSystemCallFilter(int fd);
+
+// That program, for whoever else loads it.
+[[nodiscard]] std::string SystemCallProgram();
 
 // That program, for the calling thread, which has no_new_privs.
 [[nodiscard]] Status LoadSystemCallFilter();

@@ -1,0 +1,496 @@
+#include "backend/supervisor/supervisor.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+
+#include "backend/native/control_groups.h"
+#include "backend/native/init.h"
+#include "backend/native/namespaces.h"
+#include "backend/native/output.h"
+#include "backend/native/rights.h"
+#include "backend/native/usage.h"
+#include "base/units.h"
+
+namespace cordon::backend {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSampleTime{50};
+constexpr milliseconds kDrainTime{200};
+constexpr int kFirstGiven = 3;
+constexpr int kAboveAll = 256;
+// Processes of the program itself, beside the command's.
+constexpr uint64_t kOwnProcesses = 2;
+
+std::vector<char*> Pointers(std::vector<std::string>& words) {
+  std::vector<char*> pointers;
+  pointers.reserve(words.size() + 1);
+  for (std::string& word : words) pointers.push_back(word.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+class Supervisor {
+ public:
+  Supervisor(const policy::Plan& plan, Outer outer)
+      : plan_(plan),
+        outer_(std::move(outer)),
+        groups_(outer_.limits == Outer::Limits::kKeeper
+                    ? native::ControlGroups::Make(plan.limits)
+                    : native::ControlGroups()) {}
+  Supervisor(const Supervisor&) = delete;
+  Supervisor& operator=(const Supervisor&) = delete;
+  ~Supervisor();
+
+  Status Start();
+  Result<PlanReport> Wait();
+
+ private:
+  [[nodiscard]] Status CheckLimits();
+  Status CheckStreams();
+  Status TakeSignals();
+  Status StartWatcher();
+  Status StartProgram();
+  [[noreturn]] void BecomeProgram(int failure, int keeper);
+  Status PrepareProgram(int keeper);
+  [[nodiscard]] milliseconds TimeToWait() const;
+  void Look();
+  void EndAll(PlanReport::End why);
+  void ForwardSignals() const;
+  void KillRest();
+  void Drain();
+  [[nodiscard]] PlanReport Finish(int status);
+
+  const policy::Plan& plan_;
+  Outer outer_;
+  native::ControlGroups groups_;
+  std::vector<native::OutputPipe> outputs_;
+  std::array<int, 3> writers_ = {-1, -1, -1};
+  OwnedFd signals_;
+  OwnedFd alive_;    // of the program: closed with this process
+  OwnedFd watched_;  // of the watcher
+  OwnedFd pidfd_;
+  OwnedFd failure_;
+  pid_t program_ = -1;
+  pid_t watcher_ = -1;
+  std::optional<sigset_t> mask_before_;
+  Clock::time_point begin_ = Clock::now();
+  Clock::time_point next_sample_ = begin_ + kSampleTime;
+  bool samples_ = false;
+  std::optional<PlanReport::End> ended_for_;
+};
+
+void Reap(pid_t pid) {
+  while (waitpid(pid, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+Supervisor::~Supervisor() {
+  if (program_ > 0) {
+    (void)kill(program_, SIGKILL);
+    Reap(program_);
+  }
+  KillRest();
+  watched_.reset();
+  if (watcher_ > 0) Reap(watcher_);
+  if (mask_before_) (void)sigprocmask(SIG_SETMASK, &*mask_before_, nullptr);
+}
+
+Status Supervisor::Start() {
+  CORDON_TRY(CheckLimits());
+  CORDON_TRY(CheckStreams());
+  CORDON_TRY(TakeSignals());
+  CORDON_TRY(StartWatcher());
+  // What loses its parent comes here, and not to the host's first process.
+  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return SystemError("prctl(PR_SET_CHILD_SUBREAPER)");
+  return StartProgram();
+}
+
+Status Supervisor::CheckLimits() {
+  if (outer_.limits == Outer::Limits::kItself) return {};
+  const policy::LimitPlan& limits = plan_.limits;
+  if (limits.cpus && !groups_.holds_processors()) {
+    return Fail(ErrorCode::kUnsupported,
+                "a share of the processors needs a control group, and none can be made here");
+  }
+  if (limits.processes && !groups_.holds_processes() &&
+      (getuid() == 0 || outer_.user == Outer::User::kCaller)) {
+    return Fail(ErrorCode::kUnsupported,
+                "a limit of processes needs a control group here, and none can be made");
+  }
+  samples_ = limits.cpu_time || (limits.memory_bytes && !groups_.holds_memory());
+  return {};
+}
+
+Status Supervisor::CheckStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat stat = {};
+    if (fstat(fd, &stat) != 0) {
+      if (open("/dev/null", O_RDWR) != fd) return SystemError("open(/dev/null)");
+    } else if (S_ISDIR(stat.st_mode)) {
+      return Fail(ErrorCode::kInvalid,
+                  "descriptor " + std::to_string(fd) + " is a directory of the host");
+    }
+  }
+  if (!plan_.limits.output_bytes) return {};
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    Result<native::OutputPipe> pipe = native::OutputPipe::Make(fd, *plan_.limits.output_bytes);
+    if (!pipe) return std::unexpected(pipe.error());
+    writers_[static_cast<size_t>(fd)] = pipe->writer();
+    outputs_.push_back(std::move(*pipe));
+  }
+  return {};
+}
+
+Status Supervisor::TakeSignals() {
+  sigset_t signals = native::ForwardedSignals();
+  sigaddset(&signals, SIGPIPE);
+  sigset_t before;
+  if (sigprocmask(SIG_BLOCK, &signals, &before) != 0) return SystemError("sigprocmask");
+  mask_before_ = before;
+  signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.valid()) return SystemError("signalfd");
+  return {};
+}
+
+// A process of its own session: it outlives this one, and ends what this one had made.
+Status Supervisor::StartWatcher() {
+  if (outer_.ending.empty()) return {};
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return SystemError("pipe2");
+  const OwnedFd reader(ends[0]);
+  watched_.reset(ends[1]);
+  watcher_ = fork();
+  if (watcher_ < 0) return SystemError("fork");
+  if (watcher_ > 0) return {};
+  watched_.reset();
+  (void)setsid();
+  const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) (void)dup2(nothing, fd);
+  char word = 0;
+  ssize_t size = 0;
+  while ((size = read(reader.get(), &word, 1)) < 0 && errno == EINTR) {
+  }
+  if (size == 1) _exit(0);
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, nullptr);
+  const std::vector<char*> arguments = Pointers(outer_.ending);
+  execv(arguments[0], arguments.data());
+  _exit(125);
+}
+
+// What must hold before the program begins.
+Status Supervisor::PrepareProgram(int keeper) {
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return SystemError("prctl(PR_SET_PDEATHSIG)");
+  pollfd gone = {keeper, POLLIN, 0};
+  if (poll(&gone, 1, 0) != 0) return Fail(ErrorCode::kSystem, "the keeper has gone");
+  CORDON_TRY(groups_.Enter());
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    const int writer = writers_[static_cast<size_t>(fd)];
+    if (writer >= 0 && dup2(writer, fd) < 0) return SystemError("dup2");
+  }
+  if (outer_.limits == Outer::Limits::kKeeper) {
+    policy::LimitPlan limits = plan_.limits;
+    if (limits.processes) *limits.processes += kOwnProcesses;
+    const bool is_alone = !groups_.holds_memory() || !groups_.holds_processes();
+    CORDON_TRY(SetResourceLimits(limits, is_alone ? native::Alone::kYes : native::Alone::kNo));
+  }
+  if (!outer_.directory.empty() && chdir(outer_.directory.c_str()) != 0) {
+    return SystemError("chdir(" + outer_.directory + ")");
+  }
+  return {};
+}
+
+void Supervisor::BecomeProgram(int failure, int keeper) {
+  const auto fail = [failure](const Error& error) {
+    const std::string text = error.ToString();
+    (void)!write(failure, text.data(), text.size());
+    _exit(125);
+  };
+  if (const Status prepared = PrepareProgram(keeper); !prepared) fail(prepared.error());
+  // Out of the way first: numbers from 3 on may be anybody's.
+  std::vector<int> moved;
+  for (const OwnedFd& fd : outer_.descriptors) {
+    moved.push_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, kAboveAll));
+  }
+  const int status = fcntl(failure, F_DUPFD_CLOEXEC, kAboveAll);
+  for (size_t i = 0; i < moved.size(); ++i) {
+    if (moved[i] < 0 || dup2(moved[i], kFirstGiven + static_cast<int>(i)) < 0) {
+      fail(Fail(ErrorCode::kSystem, "dup2").error());
+    }
+  }
+  const unsigned end = kFirstGiven + static_cast<unsigned>(moved.size());
+  (void)syscall(SYS_close_range, end, static_cast<unsigned>(status) - 1, 0);
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, nullptr);
+  const std::vector<char*> arguments = Pointers(outer_.arguments);
+  const std::vector<char*> variables = Pointers(outer_.variables);
+  execve(outer_.program.c_str(), arguments.data(), variables.data());
+  const std::string text = "execve(" + outer_.program + "): " + strerror(errno);
+  (void)!write(status, text.data(), text.size());
+  _exit(125);
+}
+
+Status Supervisor::StartProgram() {
+  int alive[2];
+  int failure[2];
+  if (pipe2(alive, O_CLOEXEC) != 0 || pipe2(failure, O_CLOEXEC) != 0) return SystemError("pipe2");
+  const OwnedFd reader(alive[0]);
+  alive_.reset(alive[1]);
+  failure_.reset(failure[0]);
+  const OwnedFd writer(failure[1]);
+  int pidfd = -1;
+  clone_args arguments = {};
+  arguments.flags = CLONE_PIDFD;
+  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
+  arguments.exit_signal = SIGCHLD;
+  if (outer_.user == Outer::User::kOrdinary) arguments.flags |= CLONE_NEWUSER;
+  if (groups_.unified_fd() >= 0) {
+    arguments.flags |= CLONE_INTO_CGROUP;
+    arguments.cgroup = static_cast<uint64_t>(groups_.unified_fd());
+  }
+  const uid_t uid = getuid();
+  const gid_t gid = getgid();
+  const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+  if (pid == 0) {
+    alive_.reset();
+    if (outer_.user == Outer::User::kOrdinary &&
+        !native::MapIdentity(native::IdentityOf(uid, gid), uid, gid)) {
+      constexpr std::string_view kText = "write(/proc/self/uid_map)";
+      (void)!write(writer.get(), kText.data(), kText.size());
+      _exit(125);
+    }
+    BecomeProgram(writer.get(), reader.get());
+  }
+  if (pid < 0) return SystemError("clone3");
+  program_ = static_cast<pid_t>(pid);
+  pidfd_.reset(pidfd);
+  for (native::OutputPipe& output : outputs_) output.CloseWriter();
+  outer_.descriptors.clear();
+  return {};
+}
+
+milliseconds Supervisor::TimeToWait() const {
+  const Clock::time_point now = Clock::now();
+  Clock::time_point until = Clock::time_point::max();
+  if (plan_.limits.wall_time) until = begin_ + *plan_.limits.wall_time;
+  if (samples_) until = std::min(until, next_sample_);
+  if (until == Clock::time_point::max()) return milliseconds(-1);
+  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - now));
+}
+
+void Supervisor::EndAll(PlanReport::End why) {
+  if (ended_for_) return;
+  ended_for_ = why;
+  // The watcher ends what has been made elsewhere.
+  watched_.reset();
+  (void)kill(program_, SIGKILL);
+}
+
+void Supervisor::Look() {
+  const Clock::time_point now = Clock::now();
+  if (plan_.limits.wall_time && now >= begin_ + *plan_.limits.wall_time) {
+    EndAll(PlanReport::End::kWallTime);
+  }
+  if (!samples_ || now < next_sample_) return;
+  next_sample_ = now + kSampleTime;
+  const native::Usage usage = native::MeasureUsage(program_);
+  if (plan_.limits.cpu_time && usage.cpu_time >= *plan_.limits.cpu_time) {
+    EndAll(PlanReport::End::kCpuTime);
+  }
+  if (plan_.limits.memory_bytes && !groups_.holds_memory() &&
+      usage.memory_bytes > *plan_.limits.memory_bytes) {
+    EndAll(PlanReport::End::kMemory);
+  }
+}
+
+void Supervisor::ForwardSignals() const {
+  signalfd_siginfo info = {};
+  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+    // What a terminal sends, the program gets from it too: it is in the same group.
+    if (info.ssi_signo != SIGPIPE && info.ssi_code != SI_KERNEL) {
+      (void)kill(program_, static_cast<int>(info.ssi_signo));
+    }
+  }
+}
+
+// Whatever the program left comes to this process, which ends it.
+void Supervisor::KillRest() {
+  const std::string list =
+      "/proc/self/task/" + std::to_string(getpid()) + "/children";
+  for (;;) {
+    char text[4096] = {};
+    const OwnedFd file(open(list.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file.valid() || read(file.get(), text, sizeof text - 1) <= 0) return;
+    bool is_any = false;
+    for (char* at = text; *at != 0;) {
+      const auto pid = static_cast<pid_t>(strtol(at, &at, 10));
+      while (*at == ' ') ++at;
+      if (pid <= 0 || pid == watcher_) continue;
+      is_any = true;
+      (void)kill(pid, SIGKILL);
+      Reap(pid);
+    }
+    if (!is_any) return;
+  }
+}
+
+Result<PlanReport> Supervisor::Wait() {
+  for (;;) {
+    std::array<pollfd, 4> fds = {
+        {{pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+    for (size_t i = 0; i < outputs_.size(); ++i) fds[i + 2] = outputs_[i].Wanted();
+    const int ready = poll(fds.data(), fds.size(), static_cast<int>(TimeToWait().count()));
+    if (ready < 0 && errno != EINTR) break;
+    Look();
+    if (ready <= 0) continue;
+    if (fds[1].revents != 0) ForwardSignals();
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (fds[i + 2].revents != 0) outputs_[i].Move();
+    }
+    if (fds[0].revents != 0) break;
+  }
+  int status = 0;
+  while (waitpid(program_, &status, 0) < 0 && errno == EINTR) {
+  }
+  program_ = -1;
+  KillRest();
+  // Its work is done, or it is doing it.
+  if (watched_.valid()) (void)!write(watched_.get(), "", 1);
+  watched_.reset();
+  if (watcher_ > 0) Reap(watcher_);
+  watcher_ = -1;
+  char text[512] = {};
+  if (read(failure_.get(), text, sizeof text - 1) > 0) return Fail(ErrorCode::kSystem, text);
+  if (!ended_for_ && outer_.own_failure) {
+    if (std::string why = outer_.own_failure(); !why.empty()) {
+      return Fail(ErrorCode::kUnsupported, std::move(why));
+    }
+  }
+  Drain();
+  return Finish(status);
+}
+
+void Supervisor::Drain() {
+  const Clock::time_point until = Clock::now() + kDrainTime;
+  for (;;) {
+    std::array<pollfd, 2> fds = {{{-1, 0, 0}, {-1, 0, 0}}};
+    bool is_open = false;
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      fds[i] = outputs_[i].Wanted();
+      is_open = is_open || outputs_[i].is_open();
+    }
+    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+    if (!is_open || (ended_for_ && left <= milliseconds(0))) return;
+    if (poll(fds.data(), fds.size(), ended_for_ ? static_cast<int>(left.count()) : -1) < 0 &&
+        errno != EINTR) {
+      return;
+    }
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      if (fds[i].revents != 0) outputs_[i].Move();
+    }
+  }
+}
+
+PlanReport Supervisor::Finish(int status) {
+  PlanReport report;
+  report.limits_by = outer_.limits == Outer::Limits::kItself ? outer_.arguments.front()
+                                                             : groups_.name();
+  for (const native::OutputPipe& output : outputs_) {
+    report.output_dropped = report.output_dropped || output.is_over();
+  }
+  const policy::LimitPlan& limits = plan_.limits;
+  if (ended_for_) {
+    report.end = *ended_for_;
+    report.exit_code = *ended_for_ == PlanReport::End::kWallTime ? 124 : 137;
+    if (*ended_for_ == PlanReport::End::kWallTime) {
+      report.reason = "limit wall time " + FormatDuration(*limits.wall_time);
+    } else if (*ended_for_ == PlanReport::End::kCpuTime) {
+      report.reason = "limit CPU time " + FormatDuration(*limits.cpu_time);
+    } else {
+      report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
+    }
+    return report;
+  }
+  report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  report.end = report.exit_code > 128 ? PlanReport::End::kSignal : PlanReport::End::kExited;
+  if (groups_.RanOutOfMemory()) {
+    report.end = PlanReport::End::kMemory;
+    report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
+  }
+  return report;
+}
+
+}  // namespace
+
+Result<PlanReport> Supervise(const policy::Plan& plan, Outer outer) {
+  Supervisor supervisor(plan, std::move(outer));
+  CORDON_TRY(supervisor.Start());
+  return supervisor.Wait();
+}
+
+Result<OwnedFd> TextFile(const std::string& text) {
+  OwnedFd file(memfd_create("cordon", MFD_CLOEXEC));
+  if (!file.valid()) return SystemError("memfd_create");
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
+      lseek(file.get(), 0, SEEK_SET) != 0) {
+    return SystemError("write(memory)");
+  }
+  return file;
+}
+
+std::string FindOuter(const std::string& name) {
+  const char* path = getenv("PATH");
+  return native::FindIn(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path, name);
+}
+
+std::vector<std::string> OuterVariables() {
+  std::vector<std::string> variables;
+  for (const char* name : {"PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME",
+                           "XDG_DATA_HOME", "DOCKER_HOST", "CONTAINER_HOST", "TMPDIR"}) {
+    if (const char* value = getenv(name); value != nullptr) {
+      variables.push_back(std::string(name) + "=" + value);
+    }
+  }
+  return variables;
+}
+
+std::string ShellText(const std::vector<std::string>& words) {
+  constexpr std::string_view kPlain =
+      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_@%+=:,./-";
+  std::string text;
+  for (const std::string& word : words) {
+    if (!text.empty()) text += ' ';
+    if (!word.empty() && word.find_first_not_of(kPlain) == std::string::npos) {
+      text += word;
+      continue;
+    }
+    text += '\'';
+    for (const char letter : word) text += letter == '\'' ? "'\\''" : std::string(1, letter);
+    text += '\'';
+  }
+  return text;
+}
+
+}  // namespace cordon::backend

@@ -1,0 +1,49 @@
+#ifndef CORDON_BACKEND_SUPERVISOR_SUPERVISOR_H_
+#define CORDON_BACKEND_SUPERVISOR_SUPERVISOR_H_
+
+// Runs a program of the host that puts up a wall by itself, and holds around it what it does not:
+// time, output, memory, processes, signals, the end of everything.
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "backend/backend.h"
+#include "base/owned_fd.h"
+
+namespace cordon::backend {
+
+struct Outer {
+  std::string program;                 // absolute
+  std::vector<std::string> arguments;  // with its own name first
+  std::vector<std::string> variables;  // NAME=VALUE
+  std::string directory;               // where it starts; empty is where the caller is
+  std::vector<OwnedFd> descriptors;    // its descriptors 3 and following
+
+  // Who holds memory, processes and processors: the keeper, or the program where it runs others.
+  enum class Limits { kKeeper, kItself };
+  Limits limits = Limits::kKeeper;
+  // In a user namespace as an ordinary user, whoever the caller is.
+  enum class User { kCaller, kOrdinary };
+  User user = User::kCaller;
+  // Ended by a program, because what it made is not among its descendants: `podman rm -f NAME`. It
+  // runs when the time is over, and if this process is killed.
+  std::vector<std::string> ending;
+  // Why nothing ran, if the program ended for a reason of its own; looked at after the end.
+  std::function<std::string()> own_failure;
+};
+
+[[nodiscard]] Result<PlanReport> Supervise(const policy::Plan& plan, Outer outer);
+
+// A file in memory with `text`, to be read from its beginning.
+[[nodiscard]] Result<OwnedFd> TextFile(const std::string& text);
+// Of the caller's search path; empty if it is not there.
+[[nodiscard]] std::string FindOuter(const std::string& name);
+// Of the caller's environment, what a program of the host may see of it: none of the plan's.
+[[nodiscard]] std::vector<std::string> OuterVariables();
+// The words as a shell would read them.
+[[nodiscard]] std::string ShellText(const std::vector<std::string>& words);
+
+}  // namespace cordon::backend
+
+#endif  // CORDON_BACKEND_SUPERVISOR_SUPERVISOR_H_

@@ -1,0 +1,127 @@
+#include "cli/clean_command.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <cstdio>
+#include <memory>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "backend/host/program.h"
+#include "backend/wasm/run.h"
+#include "base/owned_fd.h"
+#include "policy/host_files.h"
+#include "policy/layer.h"
+#include "policy/surroundings.h"
+#include "policy/trust.h"
+#include "shadow/remove.h"
+
+namespace cordon::cli {
+namespace {
+
+constexpr std::chrono::seconds kPatience{30};
+
+struct Options {
+  bool sessions = false;
+  bool caches = false;
+  bool all = false;
+  bool dry_run = false;
+};
+
+struct Done {
+  size_t count = 0;
+  bool has_failed = false;
+};
+
+void Say(const Options& options, const std::string& what) {
+  (void)printf("%s %s\n", options.dry_run ? "would remove" : "removed", what.c_str());
+}
+
+// Containers that keep a session; of this workspace, or of all.
+void CleanSessions(const Options& options, const std::string& mark, Done* done) {
+  for (const char* engine : {"podman", "docker"}) {
+    if (backend::FindInPath(engine).empty()) continue;
+    const Result<std::string> list = backend::RunProgram(
+        {engine, "ps", "--all", "--filter", "name=^cordon-", "--format", "{{.Names}}"}, kPatience);
+    if (!list) continue;
+    std::istringstream names(*list);
+    for (std::string name; std::getline(names, name);) {
+      if (!name.starts_with("cordon-") || name.find(mark) == std::string::npos) continue;
+      if (!options.dry_run) {
+        const Result<std::string> removed =
+            backend::RunProgram({engine, "rm", "--force", name}, kPatience);
+        if (!removed) {
+          (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+          done->has_failed = true;
+          continue;
+        }
+      }
+      Say(options, "session " + name);
+      ++done->count;
+    }
+  }
+}
+
+// Folders of `parent` whose names begin so.
+void CleanFolders(const Options& options, const std::string& parent, const std::string& begin,
+                  Done* done) {
+  const OwnedFd folder(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return;
+  std::vector<std::string> names;
+  const std::unique_ptr<DIR, int (*)(DIR*)> list(opendir(parent.c_str()), closedir);
+  while (list) {
+    const dirent* entry = readdir(list.get());
+    if (entry == nullptr) break;
+    const std::string name = entry->d_name;
+    if (name != "." && name != ".." && name.starts_with(begin)) names.push_back(name);
+  }
+  for (const std::string& name : names) {
+    if (!options.dry_run) {
+      const Status removed = shadow::RemoveTree(folder.get(), name);
+      if (!removed) {
+        (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+        done->has_failed = true;
+        continue;
+      }
+    }
+    Say(options, parent + "/" + name);
+    ++done->count;
+  }
+}
+
+int Clean(Options& options) {
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  const std::string file = policy::FindProjectFile(around.directory);
+  std::string root = policy::RealPath(around.directory);
+  if (!file.empty()) root = policy::RealPath(file.substr(0, std::max<size_t>(1, file.rfind('/'))));
+  const std::string mark = options.all ? "" : policy::HashText(root).substr(0, 16);
+  const bool is_both = !options.sessions && !options.caches;
+  Done done;
+  if (options.sessions || is_both || options.all) CleanSessions(options, mark, &done);
+  if (options.caches || options.all) {
+    CleanFolders(options, around.cache_home + "/caches", mark, &done);
+  }
+  // What a killed run left behind.
+  CleanFolders(options, around.cache_home, "container-", &done);
+  if (done.count == 0 && !done.has_failed) (void)puts("nothing to remove");
+  return done.has_failed ? backend::kOwnFailure : 0;
+}
+
+}  // namespace
+
+void AddCleanCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* clean = app.add_subcommand("clean", "remove what Cordon keeps for this workspace");
+  clean->add_flag("--sessions", options->sessions, "containers that are reused (the default)");
+  clean->add_flag("--caches", options->caches, "what package managers downloaded behind the wall");
+  clean->add_flag("--all", options->all, "both, of all workspaces");
+  clean->add_flag("--dry-run", options->dry_run, "only say what");
+  clean->footer("cordon clean\ncordon clean --all --dry-run\n\nShadows: cordon discard");
+  clean->callback([options, chosen] { *chosen = [options] { return Clean(*options); }; });
+}
+
+}  // namespace cordon::cli

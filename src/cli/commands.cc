@@ -1,0 +1,60 @@
+#include "cli/commands.h"
+
+#include <algorithm>
+#include <initializer_list>
+
+#include "cli/clean_command.h"
+#include "cli/completions_command.h"
+#include "cli/doctor_command.h"
+#include "cli/freeze_command.h"
+#include "cli/init_command.h"
+#include "cli/install_command.h"
+#include "cli/log_command.h"
+#include "cli/plan_command.h"
+#include "cli/run_command.h"
+#include "cli/shadow_command.h"
+#include "cli/shell_command.h"
+#include "cli/shim_command.h"
+#include "cli/trust_command.h"
+
+namespace cordon::cli {
+namespace {
+
+using Add = void (*)(CLI::App&, std::function<int()>*);
+struct Command {
+  std::initializer_list<std::string_view> names;
+  Add add;
+};
+const Command kCommands[] = {
+    {{"run"}, AddRunCommand},
+    {{"exec"}, AddExecCommand},
+    {{"sh"}, AddShellCommand},
+    {{"shell"}, AddProjectShellCommand},
+    {{"install"}, AddInstallCommand},
+    {{"bootstrap"}, AddBootstrapCommand},
+    {{"audit"}, AddAuditCommand},
+    {{"plan"}, AddPlanCommand},
+    {{"trust"}, AddTrustCommand},
+    {{"init"}, AddInitCommand},
+    {{"shadow", "diff", "commit", "discard"}, AddShadowCommands},
+    {{"log"}, AddLogCommand},
+    {{"clean"}, AddCleanCommand},
+    {{"shim"}, AddShimCommand},
+    {{"doctor"}, AddDoctorCommand},
+    {{"freeze"}, AddFreezeCommand},
+    {{"completions"}, AddCompletionsCommand},
+};
+
+}  // namespace
+
+void AddCommands(CLI::App& app, std::string_view first, std::function<int()>* chosen) {
+  const auto is_meant = [first](const Command& command) {
+    return std::ranges::find(command.names, first) != command.names.end();
+  };
+  const bool is_known = std::ranges::any_of(kCommands, is_meant);
+  for (const Command& command : kCommands) {
+    if (!is_known || is_meant(command)) command.add(app, chosen);
+  }
+}
+
+}  // namespace cordon::cli

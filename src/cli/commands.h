@@ -1,0 +1,19 @@
+#ifndef CORDON_CLI_COMMANDS_H_
+#define CORDON_CLI_COMMANDS_H_
+
+#include <functional>
+#include <string_view>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace cordon::cli {
+
+// Describes the command that `first` names to the parser, or all of them if it names none: the
+// options of all commands take longer to describe than a sandbox takes to build.
+void AddCommands(CLI::App& app, std::string_view first, std::function<int()>* chosen);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_COMMANDS_H_

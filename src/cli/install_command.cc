@@ -1,0 +1,244 @@
+#include "cli/install_command.h"
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/supervisor/supervisor.h"
+#include "backend/wasm/run.h"
+#include "cli/run_plan.h"
+#include "policy/dispatch.h"
+#include "policy/host_files.h"
+#include "policy/install.h"
+#include "policy/plan_text.h"
+#include "policy/trust.h"
+
+namespace cordon::cli {
+namespace {
+
+constexpr size_t kMaxLockfile = 64 << 20;
+constexpr int kNotFound = 127;
+
+struct Options {
+  PlannedRun run;
+  std::string manager;
+  std::vector<std::string> more;  // words for the first command
+  bool without_scripts = false;
+  bool needs_lockfile = false;
+};
+
+enum class Network { kOfThePlan, kNone };
+
+int Refuse(const Error& error) {
+  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+void Say(const Options& options, const std::string& text) {
+  if (!options.run.quiet) (void)fprintf(stderr, "cordon: %s\n", text.c_str());
+}
+
+std::string FolderOf(const Options& options, const policy::Surroundings& around) {
+  return policy::AbsolutePath(around.directory, options.run.request.workspace);
+}
+
+// Every lockfile with the SHA-256 of its bytes.
+struct Seal {
+  std::string name;
+  std::string sha256;
+  friend bool operator==(const Seal&, const Seal&) = default;
+};
+Result<std::vector<Seal>> SealLockfiles(const std::string& folder,
+                                        const policy::InstallSteps& steps) {
+  const Result<policy::Beneath> beneath = policy::Beneath::Open(folder);
+  if (!beneath) return std::unexpected(beneath.error());
+  std::vector<Seal> seals;
+  for (const std::string& name : policy::SplitList(steps.manager->lockfiles)) {
+    const policy::Found found = beneath->Inspect({name});
+    if (found == policy::Found::kMissing) continue;
+    if (found != policy::Found::kFile) {
+      return Fail(ErrorCode::kInvalid, "is not a plain file", name);
+    }
+    const Result<std::string> text = beneath->Read({name}, kMaxLockfile);
+    if (!text) return std::unexpected(text.error());
+    seals.push_back({name, policy::HashText(*text)});
+  }
+  return seals;
+}
+
+// The profile that decides about the first command.
+std::string ProfileOf(const PlannedRun& run, const policy::Surroundings& around,
+                      const policy::InstallSteps& steps) {
+  policy::PlanRequest request = run.request;
+  request.argv = steps.download.front();
+  const policy::Planned planned = policy::MakePlan(request, around);
+  return planned.plan ? planned.plan->decision.profile : std::string();
+}
+
+// One command of a phase. What runs without a network has the install's profile all the same:
+// it writes where that does.
+int RunCommand(const Options& options, const policy::Surroundings& around,
+               const policy::InstallSteps& steps, const std::vector<std::string>& command,
+               Network network) {
+  PlannedRun run = options.run;
+  run.request.argv = command;
+  run.request.without_network = network == Network::kNone;
+  if (run.request.wall.empty()) run.request.wall = "native";
+  if (network == Network::kNone && run.request.profile.empty()) {
+    run.request.profile = ProfileOf(run, around, steps);
+  }
+  for (const auto& variable : steps.variables) run.request.environment.push_back(variable);
+  Say(options, policy::PlainText(policy::JoinCommand(command)) +
+                   (network == Network::kNone ? " (without network)" : ""));
+  return RunPlanned(run);
+}
+
+int RunPhase(const Options& options, const policy::Surroundings& around,
+             const policy::InstallSteps& steps,
+             const std::vector<std::vector<std::string>>& commands, Network network) {
+  for (const std::vector<std::string>& command : commands) {
+    if (const int code = RunCommand(options, around, steps, command, network); code != 0) {
+      return code;
+    }
+  }
+  return 0;
+}
+
+// What decided the versions is what was there before.
+int CheckSeals(const Options& options, const std::string& folder,
+               const policy::InstallSteps& steps, const std::vector<Seal>& before) {
+  const Result<std::vector<Seal>> after = SealLockfiles(folder, steps);
+  if (!after) return Refuse(after.error());
+  for (const Seal& seal : before) {
+    if (std::ranges::find(*after, seal) != after->end()) continue;
+    return Refuse(
+        Fail(ErrorCode::kInvalid, "was changed by the install; what is installed is not trusted",
+             seal.name)
+            .error());
+  }
+  for (const Seal& seal : *after) {
+    const bool is_new = std::ranges::find(before, seal) == before.end();
+    Say(options, seal.name + " sha256 " + seal.sha256 + (is_new ? ", new" : ", unchanged"));
+  }
+  return 0;
+}
+
+int Install(Options& options) {
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  const std::string folder = FolderOf(options, around);
+  Result<policy::InstallSteps> steps = policy::FindInstallSteps(folder, options.manager);
+  if (!steps) return Refuse(steps.error());
+  if (const Status parsed = ParseVariables(options.run.environment, &options.run.request); !parsed)
+    return Refuse(parsed.error());
+  options.run.environment.clear();
+  if (options.needs_lockfile && !steps->is_frozen) {
+    return Refuse(Fail(ErrorCode::kInvalid,
+                       "no lockfile: " + std::string(steps->manager->lockfiles) + " is not there",
+                       folder)
+                      .error());
+  }
+  const Result<std::vector<Seal>> before = SealLockfiles(folder, *steps);
+  if (!before) return Refuse(before.error());
+  if (!steps->is_frozen) {
+    Say(options, "no lockfile: versions are decided by what the hosts answer");
+  }
+  auto& first = steps->download.front();
+  first.insert(first.end(), options.more.begin(), options.more.end());
+  if (const int code = RunPhase(options, around, *steps, steps->download, Network::kOfThePlan);
+      code != 0) {
+    return code;
+  }
+  if (options.run.dry_run) {
+    return options.without_scripts
+               ? 0
+               : RunPhase(options, around, *steps, steps->scripts, Network::kNone);
+  }
+  if (const int code = CheckSeals(options, folder, *steps, *before); code != 0) return code;
+  if (options.without_scripts) {
+    Say(options, "no script of a package has run; cordon install runs them, without network");
+    return 0;
+  }
+  const Result<std::vector<Seal>> between = SealLockfiles(folder, *steps);
+  if (!between) return Refuse(between.error());
+  if (const int code = RunPhase(options, around, *steps, steps->scripts, Network::kNone);
+      code != 0) {
+    return code;
+  }
+  const Result<std::vector<Seal>> after = SealLockfiles(folder, *steps);
+  if (!after) return Refuse(after.error());
+  if (*after == *between) return 0;
+  return Refuse(Fail(ErrorCode::kInvalid, "a lockfile was changed by a package's script", folder)
+                    .error());
+}
+
+int Audit(Options& options) {
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  const Result<policy::InstallSteps> steps =
+      policy::FindInstallSteps(FolderOf(options, around), options.manager);
+  if (!steps) return Refuse(steps.error());
+  if (steps->audit.empty()) {
+    return Refuse(
+        Fail(ErrorCode::kUnsupported, std::string(steps->manager->name) + " has no audit").error());
+  }
+  PlannedRun& run = options.run;
+  run.request.argv = steps->audit;
+  run.request.argv.insert(run.request.argv.end(), options.more.begin(), options.more.end());
+  if (run.request.wall.empty()) run.request.wall = "native";
+  if (run.request.profile.empty()) {
+    run.request.profile = "pm-" + std::string(steps->manager->name) + "-install";
+  }
+  for (const auto& variable : steps->variables) run.request.environment.push_back(variable);
+  if (backend::FindOuter(steps->audit.front()).empty()) {
+    (void)Refuse(Fail(ErrorCode::kInvalid, steps->audit.front() + ": not found").error());
+    return kNotFound;
+  }
+  return RunPlanned(run);
+}
+
+std::shared_ptr<Options> AddCommon(CLI::App* command) {
+  auto options = std::make_shared<Options>();
+  AddPlanOptions(command, options->run);
+  command->add_option("--manager", options->manager,
+                      "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
+                      "one whose files are here");
+  command->add_option("--env", options->run.environment, "NAME=VALUE for the commands")
+      ->allow_extra_args(false);
+  command->add_flag("-v,--verbose", options->run.verbose, "say what stands around the commands");
+  return options;
+}
+
+}  // namespace
+
+void AddInstallCommand(CLI::App& app, std::function<int()>* chosen) {
+  CLI::App* install = app.add_subcommand(
+      "install", "install packages: brought here with scripts off, then scripts without network");
+  const std::shared_ptr<Options> options = AddCommon(install);
+  install->add_flag("--no-scripts", options->without_scripts, "only the first phase");
+  install->add_flag("--require-lockfile", options->needs_lockfile, "refuse without a lockfile");
+  install->add_option("words", options->more, "further words for the first command, after --");
+  install->footer("cordon install\ncordon install --manager pip\ncordon install -- left-pad@1.3.0");
+  install->callback([options, chosen] { *chosen = [options] { return Install(*options); }; });
+}
+
+void AddBootstrapCommand(CLI::App& app, std::function<int()>* chosen) {
+  CLI::App* bootstrap = app.add_subcommand(
+      "bootstrap", "bring packages here and make the lockfile; no script of a package runs");
+  const std::shared_ptr<Options> options = AddCommon(bootstrap);
+  options->without_scripts = true;
+  bootstrap->footer("cordon bootstrap && cordon install");
+  bootstrap->callback([options, chosen] { *chosen = [options] { return Install(*options); }; });
+}
+
+void AddAuditCommand(CLI::App& app, std::function<int()>* chosen) {
+  CLI::App* audit = app.add_subcommand(
+      "audit", "the package manager's own audit, behind the wall, with the hosts of an install");
+  const std::shared_ptr<Options> options = AddCommon(audit);
+  audit->add_option("words", options->more, "further words, after --");
+  audit->footer("cordon audit\ncordon audit -- --json");
+  audit->callback([options, chosen] { *chosen = [options] { return Audit(*options); }; });
+}
+
+}  // namespace cordon::cli

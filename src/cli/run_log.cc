@@ -1,0 +1,66 @@
+#include "cli/run_log.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/owned_fd.h"
+#include "cli/limits_report.h"
+#include "cli/network_log.h"
+
+namespace cordon::cli {
+namespace {
+
+constexpr off_t kLong = 16 << 20;
+
+std::string Now() {
+  const time_t now = time(nullptr);
+  tm parts = {};
+  char text[32] = {};
+  if (gmtime_r(&now, &parts) != nullptr)
+    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+OwnedFd Open(const std::string& path) {
+  return OwnedFd(
+      open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+}
+
+}  // namespace
+
+std::string RunLogPath(const policy::Surroundings& around) {
+  const std::string folder = StateFolder(around);
+  return folder.empty() ? folder : folder + "/run.log";
+}
+
+void AppendRunLog(const policy::Surroundings& around, const policy::Plan& plan,
+                  const backend::PlanReport& report) {
+  const std::string path = RunLogPath(around);
+  if (path.empty()) return;
+  OwnedFd file = Open(path);
+  if (!file.valid() && MakeStateFolder(around)) file = Open(path);
+  if (!file.valid()) return;
+  const nlohmann::ordered_json line = {
+      {"time", Now()},
+      {"wall", policy::WallName(plan.wall)},
+      {"profile", plan.decision.profile},
+      {"directory", plan.workspace.root},
+      {"command", plan.argv},
+      {"end", EndName(report.end)},
+      {"exit_code", report.exit_code},
+      {"reason", report.reason},
+  };
+  const std::string text =
+      line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  (void)!write(file.get(), text.data(), text.size());
+  struct stat stat = {};
+  if (fstat(file.get(), &stat) == 0 && stat.st_size > kLong) {
+    (void)rename(path.c_str(), (path + ".1").c_str());
+  }
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,196 @@
+#include "cli/shim_command.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "backend/host/program.h"
+#include "backend/supervisor/supervisor.h"
+#include "backend/wasm/run.h"
+#include "base/owned_fd.h"
+#include "policy/host_files.h"
+#include "policy/managers.h"
+#include "policy/surroundings.h"
+
+namespace cordon::cli {
+namespace {
+
+constexpr size_t kLongShim = 1 << 16;
+constexpr const char* kMark = "# A shim of cordon: ";
+// Beside the package managers' own programs: what runs a project's code.
+constexpr const char* kMore[] = {"npx", "node", "python3", "python", "ruby"};
+
+struct Options {
+  std::string folder;
+  std::vector<std::string> names;
+  bool force = false;
+  bool dry_run = false;
+  bool verify = false;
+  bool remove = false;
+};
+
+int Refuse(const Error& error) {
+  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+std::string OwnPath() {
+  return policy::RealPath("/proc/self/exe");
+}
+
+// Found without the shims' own folder.
+std::string RealProgram(const policy::Surroundings& around, const std::string& folder,
+                        const std::string& name) {
+  for (const std::string& part : policy::SplitList(around.Variable("PATH"), ':')) {
+    if (!part.starts_with('/') || policy::RealPath(part) == policy::RealPath(folder)) continue;
+    std::string path = part + "/" + name;
+    if (access(path.c_str(), X_OK) == 0) return path;
+  }
+  return {};
+}
+
+// In a project with a policy behind its wall, elsewhere as it was.
+std::string ShimText(const std::string& program, const std::string& name) {
+  const std::string real = backend::ShellText({program});
+  return "#!/bin/sh\n" + std::string(kMark) + name +
+         " runs behind the wall of the project's policy.\n"
+         "folder=$PWD\n"
+         "while :; do\n"
+         "  if [ -e \"$folder/cordon.yaml\" ] || [ -e \"$folder/sbox.yaml\" ]; then\n"
+         "    exec " +
+         backend::ShellText({OwnPath()}) + " run -- " + real +
+         " \"$@\"\n"
+         "  fi\n"
+         "  [ -n \"$folder\" ] || break\n"
+         "  folder=${folder%/*}\n"
+         "done\n"
+         "exec " +
+         real + " \"$@\"\n";
+}
+
+std::vector<std::string> NamesOf(const Options& options) {
+  if (!options.names.empty()) return options.names;
+  std::vector<std::string> names;
+  for (const policy::Manager& manager : policy::Managers()) {
+    for (std::string& name : policy::SplitList(manager.programs)) names.push_back(std::move(name));
+  }
+  names.insert(names.end(), std::begin(kMore), std::end(kMore));
+  return names;
+}
+
+enum class State { kMissing, kOurs, kForeign };
+State StateOf(const std::string& path) {
+  if (policy::Inspect(path) == policy::Found::kMissing) return State::kMissing;
+  const Result<std::string> text = policy::ReadHostFile(path, kLongShim);
+  return text && text->find(kMark) != std::string::npos ? State::kOurs : State::kForeign;
+}
+
+// In the place of what was there, at once.
+Status Install(const std::string& path, const std::string& text) {
+  const std::string part = path + ".cordon-" + std::to_string(getpid());
+  {
+    const OwnedFd file(
+        open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755));
+    if (!file.valid() ||
+        write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+      return SystemError("open(" + part + ")");
+    }
+  }
+  if (rename(part.c_str(), path.c_str()) == 0) return {};
+  const Error error = SystemError("rename(" + path + ")").error();
+  (void)unlink(part.c_str());
+  return std::unexpected(error);
+}
+
+// Every shim that is there does what it should, and is what a shell finds.
+int Verify(const Options& options, const policy::Surroundings& around) {
+  size_t there = 0;
+  size_t problems = 0;
+  const auto problem = [&](const std::string& text) {
+    (void)fprintf(stderr, "cordon: %s\n", text.c_str());
+    ++problems;
+  };
+  for (const std::string& name : NamesOf(options)) {
+    const std::string path = options.folder + "/" + name;
+    if (StateOf(path) != State::kOurs) {
+      if (!options.names.empty()) problem(name + ": no shim in " + options.folder);
+      continue;
+    }
+    ++there;
+    const std::string real = RealProgram(around, options.folder, name);
+    const Result<std::string> text = policy::ReadHostFile(path, kLongShim);
+    if (real.empty()) {
+      problem(name + ": the program itself is not there any more");
+    } else if (!text || *text != ShimText(real, name)) {
+      problem(path + ": calls something else than " + real + "; cordon shim --force makes it anew");
+    }
+    if (const std::string found = backend::FindInPath(name);
+        policy::RealPath(found) != policy::RealPath(path)) {
+      problem(name + ": a shell finds " + found + " and not the shim; " + options.folder +
+              " must come first in PATH");
+    }
+  }
+  if (there == 0) problem("no shim in " + options.folder);
+  (void)printf("%zu shims, %zu problems\n", there, problems);
+  return problems == 0 ? 0 : 1;
+}
+
+int Shim(Options& options) {
+  const policy::Surroundings around = policy::Surroundings::OfThisProcess();
+  if (options.folder.empty()) options.folder = around.home + "/.local/bin";
+  options.folder = policy::AbsolutePath(around.directory, around.ExpandHome(options.folder));
+  if (options.verify) return Verify(options, around);
+  const OwnedFd folder(open(options.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return Refuse(SystemError("open(" + options.folder + ")").error());
+  for (const std::string& name : NamesOf(options)) {
+    const std::string path = options.folder + "/" + name;
+    const State state = StateOf(path);
+    if (options.remove) {
+      if (state != State::kOurs) continue;
+      if (!options.dry_run && unlink(path.c_str()) != 0) {
+        return Refuse(SystemError("unlink(" + path + ")").error());
+      }
+      (void)printf("removed %s\n", path.c_str());
+      continue;
+    }
+    const std::string real = RealProgram(around, options.folder, name);
+    if (real.empty()) {
+      if (options.names.empty()) continue;
+      return Refuse(Fail(ErrorCode::kInvalid, name + ": not found").error());
+    }
+    if (state == State::kForeign && !options.force) {
+      (void)fprintf(stderr, "cordon: %s is somebody else's; --force replaces it\n", path.c_str());
+      continue;
+    }
+    if (!options.dry_run) {
+      if (const Status made = Install(path, ShimText(real, name)); !made)
+        return Refuse(made.error());
+    }
+    (void)printf("%s: %s\n", path.c_str(), real.c_str());
+  }
+  return 0;
+}
+
+}  // namespace
+
+void AddShimCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* shim = app.add_subcommand(
+      "shim", "programs that run behind the wall when they are called in a project with a policy");
+  shim->add_option("--dir", options->folder, "where (~/.local/bin); must come first in PATH");
+  shim->add_flag("--force", options->force, "replace files that are somebody else's");
+  shim->add_flag("--dry-run", options->dry_run, "only say what");
+  shim->add_flag("--verify", options->verify, "look whether the shims are what a shell finds");
+  shim->add_flag("--remove", options->remove, "remove them");
+  shim->add_option("name", options->names, "of programs (package managers and interpreters)");
+  shim->footer("cordon shim\ncordon shim --dir ~/shims npm node\ncordon shim --verify");
+  shim->callback([options, chosen] { *chosen = [options] { return Shim(*options); }; });
+}
+
+}  // namespace cordon::cli
