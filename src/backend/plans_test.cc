@@ -84,8 +84,7 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
   EXPECT_TRUE(Has(Refusal(Wall::kBwrap, [](Plan& p) { p.rights.uid = 5; }), "user"));
   EXPECT_EQ(Refusal(Wall::kNone, [](Plan&) {}), "");
   EXPECT_TRUE(Has(Refusal(Wall::kNone, [](Plan& p) { p.limits.memory_bytes = 1; }), "limits"));
-  EXPECT_TRUE(Has(Refusal(Wall::kNone,
-                          [](Plan& p) { p.network.mode = policy::NetworkMode::kOff; }),
+  EXPECT_TRUE(Has(Refusal(Wall::kNone, [](Plan& p) { p.network.mode = policy::NetworkMode::kOff; }),
                   "network"));
   EXPECT_EQ(BackendOf(Wall::kJobobject), nullptr);
 }
@@ -111,9 +110,9 @@ TEST(Container, EveryOptionIsThePlans) {
   const auto as_root = MakeEngineOptions(plan, use);
   ASSERT_TRUE(as_root) << as_root.error().ToString();
   const std::string text = ShellText(*as_root);
-  for (const char* part :
-       {"--network none", "--cap-drop ALL", "no-new-privileges", "--memory 1048576",
-        "--pids-limit 7", "--user 1000:1000", "--uidmap 1000:0:1", "source=/usr,target=/usr,readonly"}) {
+  for (const char* part : {"--network none", "--cap-drop ALL", "no-new-privileges",
+                           "--memory 1048576", "--pids-limit 7", "--user 1000:1000",
+                           "--uidmap 1000:0:1", "source=/usr,target=/usr,readonly"}) {
     EXPECT_TRUE(Has(text, part)) << part << " in " << text;
   }
   use.uid = 1234;
@@ -151,8 +150,8 @@ TEST(Nsjail, ItsConfigurationSaysThePlan) {
   const Result<std::string> text = BackendOf(Wall::kNsjail)->Describe(plan);
   ASSERT_TRUE(text) << text.error().ToString();
   for (const char* part : {"clone_newnet: true", "keep_env: false", "envar: \"A=b c\"",
-                           "cgroup_pids_max: 7", "rlimit_fsize_type: INF",
-                           "src: \"/usr\"", "path: \"/usr/bin/echo\"", "arg: \"a\\\"\\012\\\\\""}) {
+                           "cgroup_pids_max: 7", "rlimit_fsize_type: INF", "src: \"/usr\"",
+                           "path: \"/usr/bin/echo\"", "arg: \"a\\\"\\012\\\\\""}) {
     EXPECT_TRUE(Has(*text, part)) << part << " in " << *text;
   }
   EXPECT_FALSE(Has(*text, "very-secret"));

@@ -99,7 +99,8 @@ std::string Zsh(const std::vector<DescribedCommand>& commands) {
          "  case $words[2] in\n" +
          cases +
          "  esac\n  _describe option words\n  _files\n}\n"
-         "if [ \"$funcstack[1]\" = _cordon ]; then _cordon \"$@\"; else compdef _cordon cordon; fi\n";
+         "if [ \"$funcstack[1]\" = _cordon ]; then _cordon \"$@\"; else compdef _cordon cordon; "
+         "fi\n";
 }
 
 std::string Fish(const std::vector<DescribedCommand>& commands) {
@@ -125,8 +126,9 @@ std::string Fish(const std::vector<DescribedCommand>& commands) {
 
 int Print(const std::string& shell) {
   const std::vector<DescribedCommand> commands = Describe();
-  const std::string text =
-      shell == "zsh" ? Zsh(commands) : shell == "fish" ? Fish(commands) : Bash(commands);
+  const std::string text = shell == "zsh"    ? Zsh(commands)
+                           : shell == "fish" ? Fish(commands)
+                                             : Bash(commands);
   (void)fputs(text.c_str(), stdout);
   return 0;
 }

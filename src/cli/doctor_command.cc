@@ -90,8 +90,9 @@ Wall ExaminePlans(const policy::WallFacts& facts) {
     return wall;
   }
   const auto begin = std::chrono::steady_clock::now();
-  const Result<backend::PlanReport> report = backend::BackendOf(facts.wall)->Run(
-      {.plan = *planned.plan, .cache_folder = around.cache_home});
+  const Result<backend::PlanReport> report =
+      backend::BackendOf(facts.wall)
+          ->Run({.plan = *planned.plan, .cache_folder = around.cache_home});
   const std::chrono::duration<double, std::milli> time = std::chrono::steady_clock::now() - begin;
   if (!report || report->exit_code != 0) {
     wall.detail = report ? report->reason : report.error().ToString();
@@ -136,8 +137,8 @@ int Examine(bool as_json) {
   const std::vector<backend::Facility> host = backend::ProbeHost();
   std::vector<Wall> proved;
   for (const policy::WallFacts& facts : policy::Walls()) {
-    const bool is_tried = facts.in_version && facts.wall != policy::Wall::kWasm &&
-                          facts.wall != policy::Wall::kNone;
+    const bool is_tried =
+        facts.in_version && facts.wall != policy::Wall::kWasm && facts.wall != policy::Wall::kNone;
     if (is_tried) proved.push_back(ExaminePlans(facts));
   }
   std::vector<Wall> walls = {ExamineWasm()};

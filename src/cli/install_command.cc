@@ -108,16 +108,15 @@ int RunPhase(const Options& options, const policy::Surroundings& around,
 }
 
 // What decided the versions is what was there before.
-int CheckSeals(const Options& options, const std::string& folder,
-               const policy::InstallSteps& steps, const std::vector<Seal>& before) {
+int CheckSeals(const Options& options, const std::string& folder, const policy::InstallSteps& steps,
+               const std::vector<Seal>& before) {
   const Result<std::vector<Seal>> after = SealLockfiles(folder, steps);
   if (!after) return Refuse(after.error());
   for (const Seal& seal : before) {
     if (std::ranges::find(*after, seal) != after->end()) continue;
-    return Refuse(
-        Fail(ErrorCode::kInvalid, "was changed by the install; what is installed is not trusted",
-             seal.name)
-            .error());
+    return Refuse(Fail(ErrorCode::kInvalid,
+                       "was changed by the install; what is installed is not trusted", seal.name)
+                      .error());
   }
   for (const Seal& seal : *after) {
     const bool is_new = std::ranges::find(before, seal) == before.end();
@@ -170,8 +169,8 @@ int Install(Options& options) {
   const Result<std::vector<Seal>> after = SealLockfiles(folder, *steps);
   if (!after) return Refuse(after.error());
   if (*after == *between) return 0;
-  return Refuse(Fail(ErrorCode::kInvalid, "a lockfile was changed by a package's script", folder)
-                    .error());
+  return Refuse(
+      Fail(ErrorCode::kInvalid, "a lockfile was changed by a package's script", folder).error());
 }
 
 int Audit(Options& options) {
@@ -201,9 +200,10 @@ int Audit(Options& options) {
 std::shared_ptr<Options> AddCommon(CLI::App* command) {
   auto options = std::make_shared<Options>();
   AddPlanOptions(command, options->run);
-  command->add_option("--manager", options->manager,
-                      "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
-                      "one whose files are here");
+  command->add_option(
+      "--manager", options->manager,
+      "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
+      "one whose files are here");
   command->add_option("--env", options->run.environment, "NAME=VALUE for the commands")
       ->allow_extra_args(false);
   command->add_flag("-v,--verbose", options->run.verbose, "say what stands around the commands");

@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "backend/host/facilities.h"
 #include "backend/backend.h"
+#include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
 #include "policy/plan_text.h"
 #include "policy/resolve.h"
@@ -64,10 +64,11 @@ int ShowCommand(const policy::Plan& plan, const backend::Backend* wall) {
       wall == nullptr ? Result<std::string>(std::string()) : wall->Describe(plan);
   if (!text) return RefuseAll({text.error()});
   if (text->empty()) {
-    return RefuseAll({Fail(ErrorCode::kInvalid, "the wall " + std::string(WallName(plan.wall)) +
-                                                    " is no other program's",
-                           "--show-command")
-                          .error()});
+    return RefuseAll(
+        {Fail(ErrorCode::kInvalid,
+              "the wall " + std::string(WallName(plan.wall)) + " is no other program's",
+              "--show-command")
+             .error()});
   }
   (void)fputs(text->c_str(), stdout);
   return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);

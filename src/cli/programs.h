@@ -15,6 +15,8 @@ struct Programs {
   std::string gateway;
 
   [[nodiscard]] static Result<Programs> Find();
+  // That one alone, for walls without WebAssembly.
+  [[nodiscard]] static Result<std::string> FindGateway();
 };
 
 }  // namespace cordon::cli

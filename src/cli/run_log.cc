@@ -26,8 +26,7 @@ std::string Now() {
 }
 
 OwnedFd Open(const std::string& path) {
-  return OwnedFd(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
+  return OwnedFd(open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600));
 }
 
 }  // namespace

@@ -32,11 +32,11 @@ int Refuse(ErrorCode code, std::string message, std::string place = {}) {
 
 Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* request) {
   if (!backend::native::HasGateway(request->plan)) return {};
-  const Result<Programs> programs = Programs::Find();
-  if (!programs) return std::unexpected(programs.error());
+  const Result<std::string> gateway = Programs::FindGateway();
+  if (!gateway) return std::unexpected(gateway.error());
   const Result<std::string> log = PrepareNetworkLog(around);
   if (!log) return std::unexpected(log.error());
-  request->gateway = programs->gateway;
+  request->gateway = *gateway;
   request->network_log = *log;
   return {};
 }
@@ -118,8 +118,9 @@ void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile) {
 
 bool WantsPlan(const PlannedRun& run, Command command) {
   if (run.request.wall == "wasm" && run.hash.empty()) return false;
-  if (run.request.shadow || run.dry_run || !run.request.wall.empty() || !run.hash.empty() || !run.request.profile.empty() ||
-      !run.request.config.empty() || !run.request.workspace.empty() || !run.request.image.empty())
+  if (run.request.shadow || run.dry_run || !run.request.wall.empty() || !run.hash.empty() ||
+      !run.request.profile.empty() || !run.request.config.empty() ||
+      !run.request.workspace.empty() || !run.request.image.empty())
     return true;
   if (command == Command::kScript || run.request.argv.empty()) return false;
   return !policy::FindProjectFile(policy::Surroundings::OfThisProcess().directory).empty();

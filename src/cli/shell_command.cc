@@ -47,8 +47,8 @@ void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
 
 void AddExecCommand(CLI::App& app, std::function<int()>* chosen) {
   auto run = std::make_shared<PlannedRun>();
-  CLI::App* command =
-      app.add_subcommand("exec", "run a command with this profile of the policy, whatever the rules");
+  CLI::App* command = app.add_subcommand(
+      "exec", "run a command with this profile of the policy, whatever the rules");
   command->add_option("profile", run->request.profile, "the profile")->required();
   AddPlanOptions(command, *run, Profile::kNamedOtherwise);
   command->add_option("--env", run->environment, "NAME=VALUE for the command")

@@ -65,7 +65,8 @@ Result<const Manager*> Choose(const std::string& folder, const std::string& name
   for (const Manager* manager : found) {
     names += (names.empty() ? "" : ", ") + std::string(manager->name);
   }
-  return Fail(ErrorCode::kInvalid, "files of several package managers are here; name one: " + names);
+  return Fail(ErrorCode::kInvalid,
+              "files of several package managers are here; name one: " + names);
 }
 
 }  // namespace

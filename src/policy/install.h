@@ -16,7 +16,7 @@ namespace cordon::policy {
 
 struct InstallSteps {
   const Manager* manager = nullptr;
-  bool is_frozen = false;  // a lockfile decides the versions
+  bool is_frozen = false;              // a lockfile decides the versions
   std::vector<std::string> lockfiles;  // that are there, relative to the project
   std::vector<std::vector<std::string>> download;
   std::vector<std::vector<std::string>> scripts;

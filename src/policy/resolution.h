@@ -42,7 +42,7 @@ struct Resolution {
 
   const WallFacts* wall = nullptr;
   std::string engine;  // of containers, where somebody named it as the wall
-  std::string root;  // of the workspace, without links
+  std::string root;    // of the workspace, without links
   std::optional<Beneath> workspace;
   std::string program;  // without links
   // Of every reading of the command that is on this machine, as found: `env`, `npm`.

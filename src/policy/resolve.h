@@ -24,7 +24,7 @@ struct PlanRequest {
   std::string wall;
   std::string image;
   bool strict = false;
-  bool shadow = false;           // the command works on a view of the workspace, whatever the policy
+  bool shadow = false;  // the command works on a view of the workspace, whatever the policy
   bool without_network = false;  // whatever the policy
   std::vector<std::pair<std::string, std::string>> environment;
 };

@@ -16,8 +16,8 @@ constexpr uint32_t kNativeFeatures = kHostFiles | kNoNetwork | kHostList | kWhol
                                      kPlaceholders | kShadow | kKept | kDiskLimit | kPorts |
                                      kDescriptors | kIsolation;
 constexpr uint32_t kContainerFeatures = kHostFiles | kNoNetwork | kHostList | kWholeNetwork |
-                                        kEngineNetwork | kMasks | kKept | kPorts |
-                                        kOtherUser | kCapabilities | kImages | kIsolation;
+                                        kEngineNetwork | kMasks | kKept | kPorts | kOtherUser |
+                                        kCapabilities | kImages | kIsolation;
 constexpr uint32_t kMicrovmFeatures = kHostFiles | kNoNetwork | kHostList | kWholeNetwork | kMasks |
                                       kPlaceholders | kShadow | kKept | kDiskLimit | kPorts |
                                       kOtherUser | kCapabilities | kIsolation;

@@ -45,7 +45,7 @@ Result<Outer> MakeOuter(const policy::Plan& plan, const std::vector<std::string>
   outer.descriptors.push_back(std::move(state));
   outer.descriptors.push_back(std::move(*file));
   std::ranges::move(made->descriptors, std::back_inserter(outer.descriptors));
-  outer.arguments = {"bwrap",  "--json-status-fd",     std::to_string(own),
+  outer.arguments = {"bwrap",  "--json-status-fd",      std::to_string(own),
                      "--args", std::to_string(own + 1), "--"};
   outer.arguments.insert(outer.arguments.end(), command.begin(), command.end());
   // Of the plan's variables none is bubblewrap's own: they could change what it loads.

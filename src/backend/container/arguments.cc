@@ -17,9 +17,9 @@ constexpr uint32_t kOrdinary = 1000;
 // The engines read a mount as fields between commas, some as if it were a spreadsheet's.
 Status CheckPath(const std::string& path) {
   if (path.find_first_of(",\"\n\r:") == std::string::npos) return {};
-  return Fail(ErrorCode::kUnsupported,
-              "the wall container cannot mount a path with a comma, colon, quote or line break: " +
-                  path);
+  return Fail(
+      ErrorCode::kUnsupported,
+      "the wall container cannot mount a path with a comma, colon, quote or line break: " + path);
 }
 
 class Options {
@@ -38,9 +38,7 @@ class Options {
   }
 
  private:
-  void Add(std::initializer_list<std::string> words) {
-    words_.insert(words_.end(), words);
-  }
+  void Add(std::initializer_list<std::string> words) { words_.insert(words_.end(), words); }
   bool is_podman() const { return use_.engine == "podman"; }
 
   Status WriteNetwork() {
@@ -128,16 +126,16 @@ class Options {
   Status AddBind(const std::string& source, const std::string& target, bool read_only) {
     CORDON_TRY(CheckPath(source));
     CORDON_TRY(CheckPath(target));
-    Add({"--mount", "type=bind,source=" + source + ",target=" + target +
-                        (read_only ? ",readonly" : "")});
+    Add({"--mount",
+         "type=bind,source=" + source + ",target=" + target + (read_only ? ",readonly" : "")});
     return {};
   }
 
   Status WriteMount(size_t index) {
     const Mount& mount = plan_.mounts[index];
     for (const Pin& pin : PinsOf(plan_, index)) {
-      CORDON_TRY(AddBind(pin.bind->source + "/" + pin.inner, pin.bind->target + "/" + pin.inner,
-                         false));
+      CORDON_TRY(
+          AddBind(pin.bind->source + "/" + pin.inner, pin.bind->target + "/" + pin.inner, false));
     }
     switch (mount.kind) {
       case MountKind::kBind: {
@@ -158,9 +156,9 @@ class Options {
         return {};
       }
       case MountKind::kMask:
-        return AddBind(mount.type == policy::NodeType::kDirectory ? use_.empty_folder
-                                                                  : use_.empty_file,
-                       mount.target, true);
+        return AddBind(
+            mount.type == policy::NodeType::kDirectory ? use_.empty_folder : use_.empty_file,
+            mount.target, true);
       case MountKind::kLink:
       case MountKind::kGenerated:
       case MountKind::kProc:

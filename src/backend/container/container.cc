@@ -64,8 +64,7 @@ class Folder {
  private:
   explicit Folder(std::string path) : path_(std::move(path)) {}
   [[nodiscard]] Status WriteFile(const char* name, const std::string& text, mode_t mode) const {
-    const OwnedFd file(
-        open((path_ + name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
+    const OwnedFd file(open((path_ + name).c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
     if (!file.valid() ||
         write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
       return SystemError("open(" + path_ + name + ")");
@@ -141,8 +140,7 @@ class Engine {
     Result<std::vector<std::string>> options = MakeEngineOptions(plan_, use_);
     if (!options) return std::unexpected(options.error());
     words->insert(words->end(), options->begin(), options->end());
-    words->insert(words->end(),
-                  {"--entrypoint", program, plan_.image->reference});
+    words->insert(words->end(), {"--entrypoint", program, plan_.image->reference});
     return {};
   }
 
@@ -189,8 +187,7 @@ Result<PlanReport> Engine::Start(std::vector<std::string> words,
   if (report->exit_code == kEngineFailed) {
     report->reason = use_.engine + " ended with 125: its own failure, or the command's";
   } else if (report->exit_code == 126 || report->exit_code == 127) {
-    report->end =
-        report->exit_code == 127 ? PlanReport::End::kNotFound : PlanReport::End::kNotRun;
+    report->end = report->exit_code == 127 ? PlanReport::End::kNotFound : PlanReport::End::kNotRun;
     report->reason = command.front() + ": not executed, or ended so";
   }
   return report;
@@ -209,7 +206,7 @@ Result<PlanReport> Engine::RunInSession(const std::vector<std::string>& command)
                       plan_.image->reference + " (which needs the program sleep)");
     }
   }
-  std::vector<std::string> words = {"exec", "--interactive", "--env-file", use_.env_file,
+  std::vector<std::string> words = {"exec",      "--interactive", "--env-file", use_.env_file,
                                     "--workdir", plan_.directory, use_.name};
   words.insert(words.end(), command.begin(), command.end());
   return Start(std::move(words), command);
@@ -223,12 +220,14 @@ Status ContainerBackend::Check(const Plan& plan) const {
     return Fail(ErrorCode::kInvalid, "the container wall needs an image");
   }
   if (plan.network.mode == NetworkMode::kList) {
-    return Cannot("a list of hosts; the native wall can, an engine's network (network: NAME) has "
-                  "none");
+    return Cannot(
+        "a list of hosts; the native wall can, an engine's network (network: NAME) has "
+        "none");
   }
   if (plan.network.mode == NetworkMode::kAll) {
-    return Cannot("public addresses and nothing else; the native wall can, and network: NAME "
-                  "gives a network of the engine as it is");
+    return Cannot(
+        "public addresses and nothing else; the native wall can, and network: NAME "
+        "gives a network of the engine as it is");
   }
   if (plan.network.mode == NetworkMode::kHost) return Cannot("the host's network");
   if (plan.network.mode == NetworkMode::kOff && !plan.network.ports.empty()) {

@@ -48,7 +48,8 @@ class Writer {
     }
     for (size_t i = 0; i < plan_.mounts.size(); ++i) CORDON_TRY(WriteMount(i));
     text_ += "exec_bin {\n  path: " + Quoted(plan_.program) + "\n";
-    for (size_t i = 1; i < plan_.argv.size(); ++i) text_ += "  arg: " + Quoted(plan_.argv[i]) + "\n";
+    for (size_t i = 1; i < plan_.argv.size(); ++i)
+      text_ += "  arg: " + Quoted(plan_.argv[i]) + "\n";
     text_ += "}\n";
     return std::move(text_);
   }
@@ -76,8 +77,8 @@ class Writer {
     Line("keep_caps", "false");
     Line("disable_no_new_privs", "false");
     const native::Identity identity = native::IdentityOf(getuid(), getgid());
-    for (const auto& [key, inside, outside] :
-         {std::tuple("uidmap", identity.uid, getuid()), std::tuple("gidmap", identity.gid, getgid())}) {
+    for (const auto& [key, inside, outside] : {std::tuple("uidmap", identity.uid, getuid()),
+                                               std::tuple("gidmap", identity.gid, getgid())}) {
       text_ += std::string(key) + " { inside_id: " + Quoted(std::to_string(inside)) +
                " outside_id: " + Quoted(std::to_string(outside)) + " count: 1 }\n";
     }
@@ -102,7 +103,8 @@ class Writer {
     if (limits.memory_bytes) Line("cgroup_mem_max", std::to_string(*limits.memory_bytes));
     if (limits.processes) Line("cgroup_pids_max", std::to_string(*limits.processes));
     if (limits.cpus) {
-      Line("cgroup_cpu_ms_per_sec", std::to_string(static_cast<int>(std::lround(*limits.cpus * 1000))));
+      Line("cgroup_cpu_ms_per_sec",
+           std::to_string(static_cast<int>(std::lround(*limits.cpus * 1000))));
     }
   }
 
@@ -136,11 +138,12 @@ class Writer {
         AddBind(mount.source, mount.target, mount.read_only);
         return {};
       case MountKind::kLink:
-        AddMount({{"src", Quoted(mount.source)}, {"dst", Quoted(mount.target)}, {"is_symlink", "true"}});
+        AddMount(
+            {{"src", Quoted(mount.source)}, {"dst", Quoted(mount.target)}, {"is_symlink", "true"}});
         return {};
       case MountKind::kGenerated: {
-        const Result<std::string> text = native::GeneratedText(
-            mount.name, plan_, native::IdentityOf(getuid(), getgid()));
+        const Result<std::string> text =
+            native::GeneratedText(mount.name, plan_, native::IdentityOf(getuid(), getgid()));
         if (!text) return std::unexpected(text.error());
         AddText(*text, mount.target);
         return {};

@@ -53,7 +53,8 @@ Result<std::string> SandboxExecBackend::Describe(const policy::Plan& plan) const
       CORDON_TRY(AddRule(&text, "allow", is_read_only ? "file-read*" : "file-read* file-write*",
                          KindOf(mount), mount.source));
       // A part that is read-only of a directory that is not.
-      if (is_read_only) CORDON_TRY(AddRule(&text, "deny", "file-write*", KindOf(mount), mount.source));
+      if (is_read_only)
+        CORDON_TRY(AddRule(&text, "deny", "file-write*", KindOf(mount), mount.source));
     } else if (mount.kind == MountKind::kMask || mount.kind == MountKind::kPlaceholder) {
       CORDON_TRY(AddRule(&text, "deny", "file-read* file-write*", KindOf(mount), mount.target));
     }

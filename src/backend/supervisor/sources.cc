@@ -79,8 +79,8 @@ std::vector<Pin> PinsOf(const policy::Plan& plan, size_t index) {
 
 Status CheckCommon(const policy::Plan& plan, policy::Wall wall, const char* name) {
   const auto cannot = [name](const std::string& what) {
-    return Fail(ErrorCode::kUnsupported, std::string("the wall ") + name + " cannot enforce: " +
-                                             what);
+    return Fail(ErrorCode::kUnsupported,
+                std::string("the wall ") + name + " cannot enforce: " + what);
   };
   if (!plan.refusals.empty()) return std::unexpected(plan.refusals.front());
   if (plan.wall != wall) return Fail(ErrorCode::kInternal, "the plan is for another wall");

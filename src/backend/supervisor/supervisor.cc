@@ -54,9 +54,8 @@ class Supervisor {
   Supervisor(const policy::Plan& plan, Outer outer)
       : plan_(plan),
         outer_(std::move(outer)),
-        groups_(outer_.limits == Outer::Limits::kKeeper
-                    ? native::ControlGroups::Make(plan.limits)
-                    : native::ControlGroups()) {}
+        groups_(outer_.limits == Outer::Limits::kKeeper ? native::ControlGroups::Make(plan.limits)
+                                                        : native::ControlGroups()) {}
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
@@ -120,8 +119,10 @@ Status Supervisor::Start() {
   CORDON_TRY(CheckStreams());
   CORDON_TRY(TakeSignals());
   CORDON_TRY(StartWatcher());
-  // What loses its parent comes here, and not to the host's first process.
-  if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) return SystemError("prctl(PR_SET_CHILD_SUBREAPER)");
+  // What loses its parent comes here, and not to the host's first process; but for the engine's own
+  // processes, which stay with a session.
+  if (outer_.limits == Outer::Limits::kKeeper && prctl(PR_SET_CHILD_SUBREAPER, 1) != 0)
+    return SystemError("prctl(PR_SET_CHILD_SUBREAPER)");
   return StartProgram();
 }
 
@@ -337,8 +338,8 @@ void Supervisor::ForwardSignals() const {
 
 // Whatever the program left comes to this process, which ends it.
 void Supervisor::KillRest() {
-  const std::string list =
-      "/proc/self/task/" + std::to_string(getpid()) + "/children";
+  if (outer_.limits == Outer::Limits::kItself) return;
+  const std::string list = "/proc/self/task/" + std::to_string(getpid()) + "/children";
   for (;;) {
     char text[4096] = {};
     const OwnedFd file(open(list.c_str(), O_RDONLY | O_CLOEXEC));
@@ -415,8 +416,8 @@ void Supervisor::Drain() {
 
 PlanReport Supervisor::Finish(int status) {
   PlanReport report;
-  report.limits_by = outer_.limits == Outer::Limits::kItself ? outer_.arguments.front()
-                                                             : groups_.name();
+  report.limits_by =
+      outer_.limits == Outer::Limits::kItself ? outer_.arguments.front() : groups_.name();
   for (const native::OutputPipe& output : outputs_) {
     report.output_dropped = report.output_dropped || output.is_over();
   }
