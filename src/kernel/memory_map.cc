@@ -3,11 +3,13 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "kernel/guest_memory.h"
 #include "kernel/process.h"
 
 namespace cordon::kernel {
@@ -18,7 +20,9 @@ using layout::kPageBytes;
 constexpr uint32_t kPages = 0xffff0000u / kPageBytes;
 constexpr uint32_t kWordBits = 64;
 
-// Private memory of a process: a fork copies it with everything else.
+// Private memory of a process: a fork copies it with everything else. Its threads change it under
+// the lock; the size is also read without it, by compiled code, and only grows.
+Mutex lock;
 uint64_t present[(kPages + kWordBits - 1) / kWordBits];
 uint32_t end_page = 0;    // beyond the highest present page
 uint32_t first_free = 0;  // no page below it is free
@@ -53,11 +57,15 @@ platform::Access AccessOf(uint32_t protection) {
                                                      : platform::Access::kNone;
 }
 
+void SetSize(uint64_t bytes) {
+  std::atomic_ref(memory.size_bytes).store(bytes);
+}
+
 // Bulk operations of compiled code check against this; holes below it fault.
 void UpdateSize() {
   const uint64_t bytes = uint64_t{end_page} * kPageBytes;
-  memory.size_bytes = std::max(memory.size_bytes,
-                               (bytes + wasm::kPageSize - 1) / wasm::kPageSize * wasm::kPageSize);
+  SetSize(std::max(memory.size_bytes,
+                   (bytes + wasm::kPageSize - 1) / wasm::kPageSize * wasm::kPageSize));
 }
 
 // `count` free pages in a row, or kPages.
@@ -99,9 +107,10 @@ int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
 void Drop(uint32_t page, uint32_t count) {
   const uint32_t gone = CountPresent(page, count);
   if (gone == 0) return;
-  platform::Discard(AddressOf(page), uint64_t{count} * kPageBytes);
-  // A failure leaves pages accessible that the guest gave back: no harm to anybody but itself.
+  // In this order, or another thread could write to a page that is zero when it is taken again. A
+  // failure leaves pages accessible that the guest gave back: no harm to anybody but itself.
   (void)platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, platform::Access::kNone);
+  platform::Discard(AddressOf(page), uint64_t{count} * kPageBytes);
   SetPresent(page, count, false);
   Uncharge(gone);
   first_free = std::min(first_free, page);
@@ -135,6 +144,23 @@ void ReturnPages(uint64_t pages) {
   TheKernel().committed_pages.fetch_sub(pages, std::memory_order_relaxed);
 }
 
+Mutex& MemoryMapLock() {
+  return lock;
+}
+
+bool ChargeThreadPages(uint64_t pages) {
+  const MutexLock locked(lock, LockRank::kMemoryMap);
+  if (!Charge(pages)) return false;
+  Current().thread_pages += pages;
+  return true;
+}
+
+void ReturnThreadPages(uint64_t pages) {
+  const MutexLock locked(lock, LockRank::kMemoryMap);
+  Uncharge(pages);
+  Current().thread_pages -= pages;
+}
+
 wasm::Memory& LinearMemory() {
   return memory;
 }
@@ -148,6 +174,7 @@ bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
   if (count > kPages || !ChargePages(charge)) return false;
   ReturnPages(old_pages);
   process.committed_pages = charge;
+  process.thread_pages = OwnData().charged_pages = 0;
   if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes,
                                             platform::Access::kNone)) {
     return false;
@@ -170,6 +197,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
   const uint32_t count = PageCount(length);
   if (length == 0) return -EINVAL;
   if (count > kPages) return -ENOMEM;
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   uint32_t page = address / kPageBytes;
   if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
     if (!InRange(address, length)) return -EINVAL;
@@ -185,6 +213,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
 
 int32_t UnmapPages(uint32_t address, uint32_t length) {
   if (!InRange(address, length)) return -EINVAL;
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   Drop(address / kPageBytes, PageCount(length));
   return 0;
 }
@@ -194,6 +223,7 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   const uint32_t page = address / kPageBytes;
   const uint32_t old_count = PageCount(old_length);
   const uint32_t new_count = PageCount(new_length);
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   if (CountPresent(page, old_count) != old_count) return -EFAULT;
   if (new_count <= old_count) {
     if (new_count < old_count) Drop(page + new_count, old_count - new_count);
@@ -209,9 +239,12 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   if (target == kPages) return -ENOMEM;
   const int32_t error = Add(target, new_count, platform::Access::kReadWrite);
   if (error != 0) return error;
-  memcpy(reinterpret_cast<void*>(AddressOf(target)), reinterpret_cast<const void*>(AddressOf(page)),
-         uint64_t{old_count} * kPageBytes);
-  Drop(page, old_count);
+  // The guest may have taken its own rights from the old pages.
+  const int failed =
+      cordon_copy(reinterpret_cast<void*>(AddressOf(target)),
+                  reinterpret_cast<const void*>(AddressOf(page)), uint64_t{old_count} * kPageBytes);
+  Drop(failed != 0 ? target : page, failed != 0 ? new_count : old_count);
+  if (failed != 0) return failed;
   return static_cast<int64_t>(uint64_t{target} * kPageBytes);
 }
 
@@ -220,6 +253,7 @@ int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection) {
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
   const uint32_t count = PageCount(length);
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   if (CountPresent(page, count) != count) return -ENOMEM;
   return platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, AccessOf(protection))
              ? 0
@@ -230,6 +264,7 @@ int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {
   if (length == 0) return 0;
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   if (advice == MADV_DONTNEED && CountPresent(page, PageCount(length)) == PageCount(length)) {
     platform::Discard(AddressOf(page), uint64_t{PageCount(length)} * kPageBytes);
   }
@@ -237,13 +272,14 @@ int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {
 }
 
 uint32_t GrowMemory(uint32_t delta_pages) {
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   const uint64_t old_bytes = memory.size_bytes;
   const uint64_t new_bytes = old_bytes + uint64_t{delta_pages} * wasm::kPageSize;
   if (new_bytes > memory.max_bytes) return UINT32_MAX;
   const auto page = static_cast<uint32_t>(old_bytes / kPageBytes);
   const auto count = static_cast<uint32_t>((new_bytes - old_bytes) / kPageBytes);
   if (count > 0 && Add(page, count, platform::Access::kReadWrite) != 0) return UINT32_MAX;
-  memory.size_bytes = new_bytes;
+  SetSize(new_bytes);
   return static_cast<uint32_t>(old_bytes / wasm::kPageSize);
 }
 
