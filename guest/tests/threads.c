@@ -369,6 +369,7 @@ static void mapping_is_safe(void) {
 }
 
 int main(int argc, char** argv) {
+  setvbuf(stdout, NULL, _IOLBF, 0);
   if (argc > 1 && strcmp(argv[1], "exit") == 0) {
     pthread_t thread;
     for (int i = 0; i < 3; ++i) pthread_create(&thread, NULL, i % 2 ? sleep_long : spin_for_ever, &counter);

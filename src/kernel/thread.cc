@@ -194,15 +194,18 @@ int32_t Enlist(const ThreadStart& start, Thread** out) {
   return 0;
 }
 
-// Takes back what Enlist did, and everybody who waits for the number of threads looks again.
-void Delist(Process& process, Thread& thread) {
+// Takes back what Enlist did, and everybody who waits for the number of threads looks again. False:
+// it is the last one, and stays.
+bool Delist(Process& process, Thread& thread) {
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  if (process.thread_count.load() == 1) return false;
   Unlink(process, thread);
   if (&thread != &process.leader) FreeThread(thread);
   Retarget(process);
   process.thread_count.fetch_sub(1);
   process.thread_word.fetch_add(1);
   platform::WakeWord(&process.thread_word, 1);
+  return true;
 }
 
 // Gives back what only a thread needs; not the stack on which it still runs.
@@ -213,6 +216,24 @@ void DropMemory(const ThreadData& data) {
   const auto instance = reinterpret_cast<uint64_t>(data.context);
   if (instance >= layout::kThreadInstances)
     platform::Discard(instance, InstanceBytes(*data.context));
+}
+
+// On the base stack: the others are given back.
+[[noreturn]] void LeaveProcess() {
+  ThreadData& data = OwnData();
+  Thread& thread = *data.thread;
+  Process& process = *thread.process;
+  // A thread that sees this word change may give the guest's stack away: nothing below uses it.
+  if (thread.clear_tid != 0 && process.survivor.load() == nullptr &&
+      Store(thread.clear_tid, uint32_t{0}) == 0) {
+    WakeFutex(thread.clear_tid, 1);
+  }
+  ReturnThreadPages(data.charged_pages);
+  data.ending = true;
+  DropMemory(data);
+  std::atomic<uint32_t>* done = &taken_blocks[data.block];
+  if (!Delist(process, thread)) ExitCurrent(0);
+  platform::ExitThread(done);
 }
 
 }  // namespace
@@ -285,36 +306,17 @@ int32_t CreateThread(const ThreadStart& start) {
     if (platform::CloneThread(top, RunThread) > 0) return tid;
     error = -EAGAIN;
   }
-  if (thread != nullptr) Delist(process, *thread);
+  if (thread != nullptr) (void)Delist(process, *thread);
   if (charged) ReturnThreadPages(PagesOf(*own.context));
   FreeBlock(block);
   return error;
 }
 
 void EndThread() {
-  ThreadData& data = OwnData();
-  Thread& thread = *data.thread;
-  Process& process = *thread.process;
   OwnSlot().inside.store(1);
   ReleaseHeld();
-  for (;;) {
-    {
-      const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-      if (process.thread_count.load() > 1) break;
-    }
-    ExitCurrent(0);
-  }
-  // A thread that sees this word change may give the guest's stack away: nothing below uses it.
-  if (thread.clear_tid != 0 && process.survivor.load() == nullptr &&
-      Store(thread.clear_tid, uint32_t{0}) == 0) {
-    WakeFutex(thread.clear_tid, 1);
-  }
-  ReturnThreadPages(data.charged_pages);
-  data.ending = true;
-  DropMemory(data);
-  std::atomic<uint32_t>* done = &taken_blocks[data.block];
-  Delist(process, thread);
-  platform::ExitThread(done);
+  // Whichever stack this is: none but this one is needed any more.
+  cordon_run_on(BaseStackTop(), LeaveProcess);
 }
 
 bool EndOtherThreads() {
