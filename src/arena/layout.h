@@ -49,19 +49,22 @@ inline constexpr uint64_t kThreadBlocks = 0x2a00'0000'0000;
 inline constexpr uint64_t kThreadBlockBytes = 16 * 1024 * 1024;
 inline constexpr uint32_t kMaxProcessThreads = 1024;
 // In a block; what is not listed has no access.
-inline constexpr uint64_t kThreadDataOffset = 0;
-inline constexpr uint64_t kThreadDataBytes = 32 * 1024;
 inline constexpr uint64_t kBaseStackOffset = 0x10'0000;
 inline constexpr uint64_t kBaseStackBytes = 256 * 1024;
-inline constexpr uint64_t kSignalStackOffset = 0x18'0000;
+inline constexpr uint64_t kSignalStackOffset = kBaseStackOffset + kBaseStackBytes;
 inline constexpr uint64_t kSignalStackBytes = 256 * 1024;
+inline constexpr uint64_t kThreadDataOffset = kSignalStackOffset + kSignalStackBytes;
+inline constexpr uint64_t kThreadDataBytes = 32 * 1024;
+// The three lie together: each mapping costs each fork.
+inline constexpr uint64_t kPrivatePartBytes =
+    kBaseStackBytes + kSignalStackBytes + kThreadDataBytes;
 inline constexpr uint64_t kKernelStackOffset = 0x30'0000;
 inline constexpr uint64_t kKernelStackBytes = 128 * 1024;
 inline constexpr uint64_t kGuestStackOffset = 0x50'0000;
 inline constexpr uint64_t kGuestStackBytes = 8 * 1024 * 1024;
 inline constexpr uint64_t kStackGuardBytes = 1024 * 1024;
 static_assert(kGuestStackOffset - kStackGuardBytes >= kKernelStackOffset + kKernelStackBytes &&
-              kKernelStackOffset - kStackGuardBytes >= kSignalStackOffset + kSignalStackBytes &&
+              kKernelStackOffset - kStackGuardBytes >= kThreadDataOffset + kThreadDataBytes &&
               kGuestStackOffset + kGuestStackBytes < kThreadBlockBytes);
 // Private to a process: arguments and environment of its program.
 inline constexpr uint64_t kPrivate = 0x2c00'0000'0000;

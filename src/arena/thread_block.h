@@ -2,8 +2,8 @@
 #define CORDON_ARENA_THREAD_BLOCK_H_
 
 // Which thread runs. Raw clones share or copy the C library's thread-local storage, so the kernel
-// has its own: all stacks of a thread lie in one aligned block (layout.h), and the block begins
-// with the thread's private data. Code that runs on another stack (the template before it serves,
+// has its own: all stacks of a thread lie in one aligned block (layout.h), and one part of
+// it is the thread's private data. Code that runs on another stack (the template before it serves,
 // tests) has one block for the whole process.
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace cordon {
 
-// At the beginning of a block; the kernel keeps its own data of the thread behind it.
+// At kThreadDataOffset of a block; the kernel keeps its own data of the thread behind it.
 struct ThreadBlock {
   static constexpr uint32_t kMaxHeldLocks = 16;
   struct Held {
@@ -26,13 +26,14 @@ struct ThreadBlock {
 inline constexpr uint64_t kKernelThreadDataOffset = 1024;
 static_assert(sizeof(ThreadBlock) <= kKernelThreadDataOffset);
 
-// The block of the running thread, or null on a foreign stack.
+// The data of the running thread, or null on a foreign stack.
 inline std::byte* OwnThreadBlock() {
   const auto stack = reinterpret_cast<uint64_t>(__builtin_frame_address(0));
   constexpr uint64_t kEnd =
       layout::kThreadBlocks + layout::kMaxProcessThreads * layout::kThreadBlockBytes;
   if (stack < layout::kThreadBlocks || stack >= kEnd) return nullptr;
-  return reinterpret_cast<std::byte*>(stack & ~(layout::kThreadBlockBytes - 1));
+  return reinterpret_cast<std::byte*>((stack & ~(layout::kThreadBlockBytes - 1)) +
+                                      layout::kThreadDataOffset);
 }
 
 ThreadBlock& CurrentThreadBlock();

@@ -25,13 +25,17 @@ constexpr uint32_t kMaxThreads = layout::kMaxProcessThreads;
 // of its stacks any more.
 std::atomic<uint32_t> taken_blocks[kMaxThreads];
 bool has_stacks[kMaxThreads];  // under create_lock
+bool has_made_threads = false;
 Mutex create_lock;
 
 uint64_t BlockAt(uint32_t index) {
   return layout::kThreadBlocks + index * layout::kThreadBlockBytes;
 }
+std::byte* DataAt(uint32_t index) {
+  return reinterpret_cast<std::byte*>(BlockAt(index) + layout::kThreadDataOffset);
+}
 ThreadData& DataOf(uint32_t index) {
-  return *reinterpret_cast<ThreadData*>(BlockAt(index) + kKernelThreadDataOffset);
+  return *reinterpret_cast<ThreadData*>(DataAt(index) + kKernelThreadDataOffset);
 }
 
 bool MakeStacks(uint32_t index) {
@@ -39,9 +43,7 @@ bool MakeStacks(uint32_t index) {
   struct Piece {
     uint64_t offset, bytes;
   };
-  constexpr Piece kPieces[] = {{layout::kThreadDataOffset, layout::kThreadDataBytes},
-                               {layout::kBaseStackOffset, layout::kBaseStackBytes},
-                               {layout::kSignalStackOffset, layout::kSignalStackBytes},
+  constexpr Piece kPieces[] = {{layout::kBaseStackOffset, layout::kPrivatePartBytes},
                                {layout::kKernelStackOffset, layout::kKernelStackBytes},
                                {layout::kGuestStackOffset, layout::kGuestStackBytes}};
   for (const Piece& piece : kPieces) {
@@ -252,6 +254,8 @@ bool ReserveThreads() {
 }
 
 void ForgetOtherThreads() {
+  if (!has_made_threads) return;
+  has_made_threads = false;
   ThreadData& data = OwnData();
   // Whoever held it is not here.
   new (&create_lock) Mutex;
@@ -271,6 +275,7 @@ int32_t CreateThread(const ThreadStart& start) {
   if (ThreadEntry(*own.context) == nullptr) return -ENOSYS;
   const uint32_t block = TakeBlock();
   if (block == kMaxThreads) return -EAGAIN;
+  has_made_threads = true;
   Thread* thread = nullptr;
   int32_t error = ChargeThreadPages(PagesOf(*own.context)) ? 0 : -EAGAIN;
   const bool charged = error == 0;
@@ -288,7 +293,7 @@ int32_t CreateThread(const ThreadStart& start) {
       error = -EAGAIN;
     } else {
       auto* data = new (&DataOf(block)) ThreadData;
-      *reinterpret_cast<ThreadBlock*>(BlockAt(block)) = {};
+      *reinterpret_cast<ThreadBlock*>(DataAt(block)) = {};
       data->block = block;
       data->thread = thread;
       data->context = context;
