@@ -13,6 +13,7 @@ import os
 import pathlib
 import queue
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,7 @@ def compile_helpers(suite, folder):
     for name, sources in suite.helpers().items():
         sources = [str(pathlib.Path(__file__).parent / source) if (pathlib.Path(__file__).parent / source).is_file() else source
                    for source in sources]
-        module = folder / "modules" / f"{name}.wasm"
+        module = folder / "modules" / name  # the name it gets inside
         for command in (["clang-19", "-w", "-o", str(folder / "bin" / name)], [str(toolchain / "bin/cordon-cc"), "-w", "-o", str(module)]):
             subprocess.run([*command, *sources], check=True)
         modules.append(module)
@@ -63,7 +64,7 @@ class Sandbox(Side):
     def open(self, _):
         command = [os.environ.get("CORDON", str(BUILD / "cordon")), "run", "--copy-in", f"{self.folder}/tree:{INSIDE}/tree",
                    "--cwd", f"{INSIDE}/tree", "--env", "SIDE=sandbox", "--memory", "3GiB", "--disk", "3GiB", "--max-files", "400000",
-                   "--max-procs", "500", "--max-output", "1GiB", *self.suite.options]
+                   "--max-procs", "500", "--max-output", "1GiB", *self.suite.options, *shlex.split(os.environ.get("CORDON_RUN_OPTIONS", ""))]
         for module in self.suite.modules:
             command += ["--module", str(module)]
         return [*command, "--", "bash", "drive.sh", str(self.suite.seconds)], {"cwd": str(self.folder)}
@@ -101,7 +102,7 @@ def read_results(suite, process, lines, results):
         elif line.startswith("\1end ") and running is not None:
             status = int(line.rsplit("\t", 1)[1])
             text = "".join(log)
-            results[running] = suite.verdict(status, text)
+            results[running] = suite.verdict_of(running, status, text)
             results[running].log = text
             running, log = None, []
         else:
@@ -179,6 +180,7 @@ def run_suite(name, arguments):
         folder = pathlib.Path(folder_name)
         os.chmod(folder, 0o755)
         (folder / "tree").mkdir()
+        suite.work = folder
         suite.fill(folder / "tree")
         shutil.copy(pathlib.Path(__file__).parent / "drive.sh", folder / "tree")
         suite.host_bin, suite.modules = compile_helpers(suite, folder)
