@@ -86,7 +86,7 @@ class Host(Side):
         return command, {"cwd": str(place / "tree"), "env": environment}
 
 
-def read_results(suite, process, lines, results):
+def read_results(suite, side, process, lines, results):
     """Reads the driver's output until it ends or does not go on; returns the name of the test that was running then."""
     running, log = None, []
     while True:
@@ -104,6 +104,8 @@ def read_results(suite, process, lines, results):
             text = "".join(log)
             results[running] = suite.verdict_of(running, status, text)
             results[running].log = text
+            if suite.verbose:
+                print(f"{suite.name}/{running} {side} {results[running].outcome} {results[running].reason}", flush=True)
             running, log = None, []
         else:
             log.append(line)
@@ -125,7 +127,7 @@ def run_batch(side, tests):
                     process.stdin.close()
                 except BrokenPipeError:
                     pass
-                running, said = read_results(side.suite, process, lines, results)
+                running, said = read_results(side.suite, side.name, process, lines, results)
             subprocess.run(["chmod", "-R", "u+rwX", place], check=False, stderr=subprocess.DEVNULL)
             shutil.rmtree(place, ignore_errors=True)
             os.makedirs(place, exist_ok=True)
@@ -140,14 +142,14 @@ def run_batch(side, tests):
     return results
 
 
-def run_side(side, tests, jobs, show):
+def run_side(side, tests, jobs):
     """All tests, those that fail once more, alone: what fails only beside others is not what this is about."""
     batches = [tests[start:start + side.suite.batch] for start in range(0, len(tests), side.suite.batch)]
     results = {}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for done in pool.map(lambda batch: run_batch(side, batch), batches):
             results |= done
-            show(side, done)
+            keep_logs(side, done)
     again = [test for test in tests if results[test[0]].outcome == "fail"]
     for name, command in again:
         second = run_batch(side, [(name, command)])[name]
@@ -156,19 +158,15 @@ def run_side(side, tests, jobs, show):
     return results
 
 
-def show_results(side, results):
-    for name, result in results.items():
-        print(f"{side.suite.name}/{name} {side.name} {result.outcome} {result.reason}", flush=True)
-
-
-def keep_logs(suite, side, results):
+def keep_logs(side, results):
     """What failing tests said, for who looks for the cause."""
-    folder = BUILD / "conformance" / suite.name / side.name
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder = BUILD / "conformance" / side.suite.name / side.name
+    folder.mkdir(parents=True, exist_ok=True)
     for name, result in results.items():
+        file = folder / re.sub(r"[^\w.+-]", "_", name)[:120]
+        file.unlink(missing_ok=True)
         if result.outcome != "pass":
-            (folder / re.sub(r"[^\w.+-]", "_", name)[:120]).write_text(result.log)
+            file.write_text(result.log)
 
 
 def run_suite(name, arguments):
@@ -180,7 +178,7 @@ def run_suite(name, arguments):
         folder = pathlib.Path(folder_name)
         os.chmod(folder, 0o755)
         (folder / "tree").mkdir()
-        suite.work = folder
+        suite.work, suite.verbose = folder, arguments.verbose
         suite.fill(folder / "tree")
         shutil.copy(pathlib.Path(__file__).parent / "drive.sh", folder / "tree")
         suite.host_bin, suite.modules = compile_helpers(suite, folder)
@@ -188,8 +186,7 @@ def run_suite(name, arguments):
         found = {}
         for side in (Sandbox(suite, folder), Host(suite, folder)):
             if arguments.side in (None, side.name):
-                found[side.name] = run_side(side, tests, arguments.jobs, show_results if arguments.verbose else lambda *_: None)
-                keep_logs(suite, side, found[side.name])
+                found[side.name] = run_side(side, tests, arguments.jobs)
     rows = tables.merge(name, table, [test for test, _ in tests], found)
     if arguments.write:
         tables.write(name, rows, complete=not arguments.only)

@@ -28,7 +28,7 @@ SETUP = r"""
 mkdir -p src
 built=
 for program in $(cat programs.txt); do
-  at=$(command -v "/usr/bin/$program") || continue
+  at=$(command -v "/usr/bin/${program/ginstall/install}") || continue
   case $program in
     '[' | test | true | false | kill) ;;
     *) "$at" --version 2>/dev/null </dev/null | sed 1q | grep -q coreutils || continue ;;
@@ -36,7 +36,6 @@ for program in $(cat programs.txt); do
   ln -s "$at" "src/$program"
   built+=" $program"
 done
-cp src/install src/ginstall 2>/dev/null
 echo "built_programs='$built'" >>environment
 cp facts.h config.h
 [ "$SIDE" = sandbox ] || cat facts-host.h >>config.h

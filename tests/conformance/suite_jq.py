@@ -23,7 +23,7 @@ def blocks(text):
 
 class Jq(Suite):
     name = "jq"
-    batch = 1000
+    batch = 200
     seconds = 300
 
     def files(self):

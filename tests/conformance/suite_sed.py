@@ -14,7 +14,7 @@ class Sed(Automake):
         return words_of_makefile((self.source / "testsuite/local.mk").read_text(), "T")
 
     def helpers(self):
-        return {name: self.small(f"sed/testsuite/{name}.c") for name in ("get-mb-cur-max", "test-mbrtowc")}
+        return {"get-mb-cur-max": self.small("testsuite/get-mb-cur-max.c")}
 
 
 SUITE = Sed
