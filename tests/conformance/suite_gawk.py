@@ -16,7 +16,7 @@ class Gawk(Suite):
         makefile = (self.source / "test/Makefile.am").read_text()
         names = [word for group in GROUPS for word in words_of_makefile(makefile, group)]
         # What differs stays in _NAME beside what it is to be; the recipes themselves always succeed.
-        return [(name, f"cd test && rm -f _{name} && make -s {name} AWKPROG=/usr/bin/gawk && if [ -e _{name} ]; then "
+        return [(name, f"cd test && rm -f _{name} && make -s {name} && if [ -e _{name} ]; then "
                        f"diff {name}.ok _{name}; exit 1; fi") for name in dict.fromkeys(names)]
 
     def fill(self, tree):
@@ -29,6 +29,7 @@ class Gawk(Suite):
         text = re.sub(r"^(?:Makefile|\$\(srcdir\)/Makefile\.in|\$\(top_srcdir\)/configure|\$\(ACLOCAL_M4\)|\$\(am__aclocal_m4_deps\)):.*\n(?:\t.*\n)*", "", text,
                       flags=re.M)
         (tree / "test/Makefile").write_text(text)
+        (tree / "setup.sh").write_text("ln -s /usr/bin/gawk gawk\n")
 
     def verdict(self, status, log):
         if status in (124, 137) or status == 0:
