@@ -104,6 +104,7 @@ def read_results(suite, side, process, lines, results):
             text = "".join(log)
             results[running] = suite.verdict_of(running, status, text)
             results[running].log = text
+            keep_log(suite, side, running, results[running])
             if suite.verbose:
                 print(f"{suite.name}/{running} {side} {results[running].outcome} {results[running].reason}", flush=True)
             running, log = None, []
@@ -142,14 +143,15 @@ def run_batch(side, tests):
     return results
 
 
-def run_side(side, tests, jobs):
-    """All tests, those that fail once more, alone: what fails only beside others is not what this is about."""
+def run_side(side, tests, jobs, done_with):
+    """All tests, those that fail once more, alone: what fails only beside others is not what this is about. `done_with` gets
+    results as they come."""
     batches = [tests[start:start + side.suite.batch] for start in range(0, len(tests), side.suite.batch)]
     results = {}
     with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
         for done in pool.map(lambda batch: run_batch(side, batch), batches):
             results |= done
-            keep_logs(side, done)
+            done_with(done)
     again = [test for test in tests if results[test[0]].outcome == "fail"]
     for name, command in again:
         second = run_batch(side, [(name, command)])[name]
@@ -158,22 +160,23 @@ def run_side(side, tests, jobs):
     return results
 
 
-def keep_logs(side, results):
-    """What failing tests said, for who looks for the cause."""
-    folder = BUILD / "conformance" / side.suite.name / side.name
+def keep_log(suite, side, name, result):
+    """What a failing test said, for who looks for the cause."""
+    folder = BUILD / "conformance" / suite.name / side
     folder.mkdir(parents=True, exist_ok=True)
-    for name, result in results.items():
-        file = folder / re.sub(r"[^\w.+-]", "_", name)[:120]
-        file.unlink(missing_ok=True)
-        if result.outcome != "pass":
-            file.write_text(result.log)
+    file = folder / re.sub(r"[^\w.+-]", "_", name)[:120]
+    file.unlink(missing_ok=True)
+    if result.outcome != "pass":
+        file.write_text(result.log)
 
 
 def run_suite(name, arguments):
     """(tests that are as in the table or better, tests that are worse)"""
     module = importlib.import_module(f"suite_{name}")
     suite = module.SUITE()
-    tests = [test for test in suite.tests() if not arguments.only or any(fnmatch.fnmatchcase(test[0], one) for one in arguments.only)]
+    all_tests = suite.tests()
+    order = [test for test, _ in all_tests]
+    tests = [test for test in all_tests if not arguments.only or any(fnmatch.fnmatchcase(test[0], one) for one in arguments.only)]
     with tempfile.TemporaryDirectory(prefix=f"conformance-{name}.") as folder_name:
         folder = pathlib.Path(folder_name)
         os.chmod(folder, 0o755)
@@ -185,12 +188,17 @@ def run_suite(name, arguments):
         table = tables.read(name)
         found = {}
         for side in (Sandbox(suite, folder), Host(suite, folder)):
-            if arguments.side in (None, side.name):
-                found[side.name] = run_side(side, tests, arguments.jobs)
-    rows = tables.merge(name, table, [test for test, _ in tests], found)
+            if arguments.side not in (None, side.name):
+                continue
+
+            def done_with(results, side=side):
+                if arguments.write:
+                    tables.write(name, order, {side.name: results}, only_these=False)
+
+            found[side.name] = run_side(side, tests, arguments.jobs, done_with)
     if arguments.write:
-        tables.write(name, rows, complete=not arguments.only)
-    return tables.report(name, rows, table, written=arguments.write)
+        tables.write(name, order, found, only_these=True)
+    return tables.report(name, tables.merge(name, table, [test for test, _ in tests], found), table, written=arguments.write)
 
 
 def main():

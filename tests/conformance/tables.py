@@ -1,6 +1,7 @@
 """The tables in docs/conformance: one row a test, with its result in the sandbox and on the host and, where it passes on the
 host only, the cause, which comes from causes/SUITE.txt (a pattern for names, a colon, the cause; the first that fits counts)."""
 import csv
+import fcntl
 import fnmatch
 import pathlib
 import re
@@ -44,13 +45,15 @@ def host_only(row):
 
 
 def merge(name, table, tests, found):
+    """The rows of `tests`: those of the table, with the results that were found now. `found` is {side: {test: Result}}."""
     known = causes(name)
     rows = {}
     for test in tests:
         row = {column: "" for column in COLUMNS} | table.get(test, {}) | {"test": test}
         for side, results in found.items():
-            row[side] = results[test].outcome
-        if "sandbox" in found:
+            if test in results:
+                row[side] = results[test].outcome
+        if test in found.get("sandbox", {}):
             row["reason"] = steady(found["sandbox"][test].reason)
         row["cause"] = ""
         if host_only(row):
@@ -59,14 +62,22 @@ def merge(name, table, tests, found):
     return rows
 
 
-def write(name, rows, complete):
-    rows = rows if complete else read(name) | rows
+def write(name, order, found, only_these):
+    """Puts results into the table, in the suite's order; others' rows and sides stay, because runs may overlap. With
+    `only_these` tests that the suite does not have any more go."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with open(FOLDER / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows.values())
-    write_summary()
+    with open(ROOT / "build/conformance.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        table = read(name)
+        if only_these:
+            table = {test: row for test, row in table.items() if test in order}
+        tested = {test for results in found.values() for test in results}
+        rows = merge(name, table, [test for test in order if test in table or test in tested], found)
+        with open(FOLDER / f"{name}.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows.values())
+        write_summary()
 
 
 def sums(rows):
