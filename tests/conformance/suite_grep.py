@@ -4,6 +4,7 @@ from automake import Automake, words_of_makefile
 
 class Grep(Automake):
     name = "grep"
+    seconds = 180
     programs = ["grep", "egrep", "fgrep"]
     folder = "tests"
     variables = "PCRE_WORKS=1 MALLOC_PERTURB_=1 GREP_TEST_NAME=$(echo \"$tst\" | tr / -)"
