@@ -34,7 +34,7 @@ if __name__ == "__main__":
 class Python(Suite):
     name = "python3.11"
     seconds = 400
-    batch = 8
+    batch = 4
 
     def tests(self):
         folder = self.source / "Lib/test"
