@@ -57,7 +57,7 @@ exec 9>&2
 
 class Coreutils(Suite):
     name = "coreutils"
-    seconds = 90
+    seconds = 180
 
     def tests(self):
         makefile = (self.source / "tests/local.mk").read_text()
