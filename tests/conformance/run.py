@@ -120,7 +120,8 @@ def run_batch(side, tests):
             os.chmod(place, 0o755)
             command, options = side.open(pathlib.Path(place))
             # What is started ends with this program, however that ends.
-            with subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            command = ["setpriv", "--pdeathsig", "KILL", *command]
+            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                                   errors="replace", **options) as process:
                 lines = queue.SimpleQueue()
                 threading.Thread(target=lambda: ([lines.put(line) for line in process.stdout], lines.put(None)), daemon=True).start()
