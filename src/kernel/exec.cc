@@ -123,7 +123,7 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
     if (error == 0 && !S_ISREG(stat.mode)) error = -EACCES;
     if (error == 0) error = fs.Access(process.who, out->node.id, 1);
     if (error == 0 &&
-        (fs.ProgramOf(out->node.id, &out->program) || FindInCodeWindow(out->node, &out->program)))
+        (fs.ProgramOf(out->node.id, &out->program) || FindByContents(out->node, &out->program)))
       return 0;
     char* line = names[depth % 2];
     const int64_t got = error != 0 ? error : fs.Read(out->node.id, 0, line, kScriptLine - 1);

@@ -85,6 +85,8 @@ int32_t OpenNode(const vfs::Node& node, uint32_t flags,
 int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer);
 int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out);
 int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out);
+// /dev/null and its like: every offset is as good as any other, and seeking stays at 0.
+bool IsMemoryDevice(const OpenFile& file);
 // Reading takes the whole sum, or one.
 enum class CounterKind { kSum, kSemaphore };
 OpenFile* OpenEventCounter(uint64_t value, CounterKind kind, uint32_t flags);

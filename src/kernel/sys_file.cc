@@ -114,7 +114,13 @@ OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
   return *error == 0 ? file : nullptr;
 }
 
+OpenFile* MemoryDevice(uint32_t descriptor) {
+  OpenFile* file = FileOf(descriptor);
+  return file != nullptr && IsMemoryDevice(*file) ? file : nullptr;
+}
+
 int64_t SysPread(const uint64_t* slots) {
+  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysRead(slots);
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
@@ -124,6 +130,7 @@ int64_t SysPread(const uint64_t* slots) {
 }
 
 int64_t SysPwrite(const uint64_t* slots) {
+  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysWrite(slots);
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
@@ -169,6 +176,7 @@ int64_t SysPwritev(const uint64_t* slots) {
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
+  if (MemoryDevice(Arg(slots, 0)) != nullptr) return Store(Arg(slots, 3), int64_t{0});
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;

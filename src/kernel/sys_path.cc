@@ -203,6 +203,18 @@ int64_t UnlinkAt(uint32_t descriptor, const GuestPath& path, uint32_t flags) {
       directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
 }
 
+namespace {
+
+// Why nothing but a directory can be made under a name with a slash after it.
+int RefuseSlash(const Parent& place) {
+  HeldNode found;
+  const int error = place.directory.node.fs->Lookup(Current().who, place.directory.node.id,
+                                                    place.name.view(), &found.node);
+  return error == 0 ? -EEXIST : error;
+}
+
+}  // namespace
+
 int64_t SymlinkAt(const GuestPath& target, uint32_t descriptor, const GuestPath& path) {
   Parent parent;
   if (target.length < 0) return target.length;
@@ -210,6 +222,7 @@ int64_t SymlinkAt(const GuestPath& target, uint32_t descriptor, const GuestPath&
   const int error = WalkToParent(descriptor, path, &parent);
   if (error != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
+  if (parent.name.trailing_slash) return RefuseSlash(parent);
   return parent.directory.node.fs->Symlink(Current().who, parent.directory.node.id,
                                            parent.name.view(), target.view());
 }
@@ -223,6 +236,7 @@ int64_t LinkAt(uint32_t from, const GuestPath& from_path, uint32_t to, const Gue
   Parent parent;
   if ((error = WalkToParent(to, to_path, &parent)) != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
+  if (parent.name.trailing_slash) return RefuseSlash(parent);
   if (parent.directory.node.fs != found.node.fs) return -EXDEV;
   return found.node.fs->Link(Current().who, found.node.id, parent.directory.node.id,
                              parent.name.view());
