@@ -36,11 +36,12 @@ build() {
   export READELF=llvm-readelf-19 PKG_CONFIG=false
   unset LIBRARY # its makefile means something else by it
   # As on machines of 64 bits, whose arithmetic this one has; linked as a whole, so that the interpreter's small functions
-  # come into those that call them.
-  CFLAGS="-O3 -w -flto=thin -DUSE_LARGE_ARENAS -DUSE_LARGE_POOLS"
+  # come into those that call them. A thread has as much stack as the first one.
+  CFLAGS="-O3 -w -flto=thin -DUSE_LARGE_ARENAS -DUSE_LARGE_POOLS -DTHREAD_STACK_SIZE=0x100000"
   gnu_configure --with-build-python=/usr/bin/python3.11 --enable-big-digits=30 --enable-ipv6 --with-pymalloc --without-ensurepip \
-    --disable-test-modules --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
-    ax_cv_c_float_words_bigendian=no ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
+    --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
+    ax_cv_c_float_words_bigendian=no ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no \
+    ac_cv_aligned_required=no ac_cv_broken_sem_getvalue=no
   static_modules >Modules/Setup.local
   gnu_make Makefile Modules/config.c
   sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built
