@@ -167,6 +167,23 @@ struct DataRange {
   uint64_t begin = UINT64_MAX, end = 0;
 };
 
+// The start function of a program with threads copies its segments, from where the shadow stack
+// ends: where the stack pointer, its first variable, begins.
+DataRange RangeOfPassiveData(const wasm::ObjectView& view) {
+  DataRange range;
+  if (view.globals.empty() || view.header->imported_globals != 0) return range;
+  const wasm::GlobalRecord& pointer = view.globals[0];
+  if (pointer.type != wasm::ValType::kI32 || pointer.is_mutable == 0 || pointer.op_count != 1)
+    return range;
+  uint64_t size = 0;
+  for (const wasm::DataRecord& segment : view.data)
+    size += segment.mode == wasm::SegmentMode::kPassive ? segment.size : 0;
+  if (size == 0) return range;
+  range.begin = view.const_ops[pointer.first_op].bits[0] & 0xffffffff;
+  range.end = range.begin + size;
+  return range;
+}
+
 DataRange RangeOfData(const wasm::ObjectView& view) {
   DataRange range;
   for (const wasm::DataRecord& segment : view.data) {
@@ -175,7 +192,7 @@ DataRange RangeOfData(const wasm::ObjectView& view) {
     range.begin = std::min(range.begin, begin);
     range.end = std::max(range.end, begin + segment.size);
   }
-  return range;
+  return range.end != 0 ? range : RangeOfPassiveData(view);
 }
 
 // The linker lays the shadow stack below all data, so that its overflow is a fault.
