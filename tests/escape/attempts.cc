@@ -133,7 +133,7 @@ const Row kAttempts[] = {
     {"mmap-executable", [] { return Call(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }},
     {"mprotect-executable", [] { return Call(SYS_mprotect, static_cast<long>(layout::kObjects), 4096, PROT_READ | PROT_EXEC); }},
     {"mremap-code", [] { return Call(SYS_mremap, static_cast<long>(layout::kUserlandCode), 4096, 4096, kMoveFrozen, static_cast<long>(layout::kMemory)); }},
-    {"mremap-elsewhere", [] { return Call(SYS_mremap, static_cast<long>(layout::kUserlandFrozen), 4096, 4096, kMoveFrozen, static_cast<long>(layout::kKernelStacks)); }},
+    {"mremap-elsewhere", [] { return Call(SYS_mremap, static_cast<long>(layout::kUserlandFrozen), 4096, 4096, kMoveFrozen, static_cast<long>(layout::kThreadBlocks + layout::kKernelStackOffset)); }},
     {"pkey-mprotect", [] { return Call(SYS_pkey_mprotect, static_cast<long>(layout::kObjects), 4096, PROT_EXEC, -1); }},
     {"mremap", [] { return Call(SYS_mremap, static_cast<long>(layout::kControl), 4096, 1 << 30, MREMAP_MAYMOVE); }},
     {"memfd-create", [] { return Call(SYS_memfd_create, Address("x"), 0); }},
