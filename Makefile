@@ -27,6 +27,10 @@ full: build
 bench: build
 	bench/run.py
 
+# The programs' own test suites, here and on the host, against the tables in docs/conformance; an hour on two cores.
+conformance: build
+	@tests/conformance/run.py
+
 format:
 	git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 

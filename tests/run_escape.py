@@ -28,6 +28,7 @@ OTHERWISE = {
     "write-code": (125, r"sandbox ended: a fault in the kernel"),
     "beyond-control": (125, r"sandbox ended: a fault in the kernel"),
     "take-memory": (137, r"^cordon: limit memory 256 MiB\n$"),
+    "take-memory-in-thread": (137, r"^cordon: limit memory 256 MiB\n$"),
     "damage-rings": (125, r"sandbox ended: its control page is damaged"),
     "lie-about-processes": (None, r""),
     "damage-arena": (125, r"sandbox ended|does not answer"),

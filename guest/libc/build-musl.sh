@@ -21,7 +21,7 @@ syslibdir = $sysroot/lib
 CC = clang-19 --target=wasm32-unknown-unknown
 AR = llvm-ar-19
 RANLIB = llvm-ranlib-19
-CFLAGS = -O2 -mbulk-memory -msimd128 -msign-ext -mnontrapping-fptoint -mmutable-globals -mexception-handling -mllvm -wasm-enable-sjlj -fno-strict-aliasing
+CFLAGS = -O2 -matomics -mbulk-memory -msimd128 -msign-ext -mnontrapping-fptoint -mmutable-globals -mexception-handling -mllvm -wasm-enable-sjlj -fno-strict-aliasing
 CFLAGS += -D__linux__=1 -D__unix__=1 -isystem $(clang-19 -print-resource-dir)/include
 CFLAGS += -Wall -Wno-parentheses -Wno-unused -Wno-shift-op-parentheses -Wno-bitwise-op-parentheses -Wno-logical-op-parentheses
 CFLAGS += -Wno-string-plus-int -Wno-dangling-else -Wno-unknown-pragmas -Wno-ignored-attributes -Wno-ignored-pragmas
@@ -31,10 +31,10 @@ SHARED_LIBS =
 ALL_TOOLS =
 TOOL_LIBS =
 EOF
-make -s -j"$jobs" lib/libc.a lib/crt1.o lib/crt1-environment.o
+make -s -j"$jobs" lib/libc.a lib/crt1.o lib/crt1-environment.o lib/threads.o
 make install-headers >/dev/null
 mkdir -p "$sysroot/lib"
-cp lib/libc.a lib/crt1.o lib/crt1-environment.o "$sysroot/lib/"
+cp lib/libc.a lib/crt1.o lib/crt1-environment.o lib/threads.o "$sysroot/lib/"
 for name in m rt pthread crypt util xnet resolv dl; do
   llvm-ar-19 rc "$sysroot/lib/lib$name.a"
 done

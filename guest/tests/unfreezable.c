@@ -1,5 +1,6 @@
 // Asks to be frozen in states in which it cannot be. The kernel says why on standard error.
 #include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +11,11 @@
 
 static void handler(int number) {
   (void)number;
+}
+
+static void* sleeper(void* argument) {
+  pause();
+  return argument;
 }
 
 int main(int argc, char** argv) {
@@ -27,5 +33,7 @@ int main(int argc, char** argv) {
     pause();
     return 0;
   }
+  pthread_t thread;
+  if (strcmp(state, "thread") == 0) (void)pthread_create(&thread, NULL, sleeper, NULL);
   return prctl(FREEZE, STDOUT_FILENO, 0, 0, 0) == 0 ? 0 : 1;
 }

@@ -38,20 +38,38 @@ inline constexpr uint64_t kUserlandFrozen = 0x2730'0000'0000;
 // Private to a process: the instance (context, globals, tables) of the program that it runs.
 inline constexpr uint64_t kInstance = 0x2800'0000'0000;
 inline constexpr uint64_t kInstanceReserve = 4 * kGiB;
+// The instances of its other threads, which have globals and tables of their own.
+inline constexpr uint64_t kThreadInstances = 0x2810'0000'0000;
+inline constexpr uint64_t kThreadInstancesReserve = 512 * kGiB;
 // Private to a process: linear memory. Reserved from 2 GiB before it to 8 GiB + 64 KiB after, no
 // access beyond what the program has.
 inline constexpr uint64_t kMemory = 0x2900'0000'0000;
 inline constexpr uint64_t kMemoryReserveBefore = 2 * kGiB;
 inline constexpr uint64_t kMemoryReserve = 8 * kGiB + 64 * 1024;
-// Private to a process: native stacks of guest threads and kernel stacks, one of each for a thread
-// slot, each with a guard below it.
-inline constexpr uint64_t kGuestStacks = 0x2a00'0000'0000;
-inline constexpr uint64_t kGuestStackBytes = 8 * 1024 * 1024;
-inline constexpr uint64_t kKernelStacks = 0x2b00'0000'0000;
+// Private to a process: a block for each of its threads, aligned to its size, with all stacks that
+// the thread ever runs on. So the stack pointer says which thread runs (arena/thread_block.h).
+inline constexpr uint64_t kThreadBlocks = 0x2a00'0000'0000;
+inline constexpr uint64_t kThreadBlockBytes = 16 * 1024 * 1024;
+inline constexpr uint32_t kMaxProcessThreads = 1024;
+// In a block; what is not listed has no access.
+inline constexpr uint64_t kBaseStackOffset = 0x10'0000;
+inline constexpr uint64_t kBaseStackBytes = 256 * 1024;
+inline constexpr uint64_t kSignalStackOffset = kBaseStackOffset + kBaseStackBytes;
+inline constexpr uint64_t kSignalStackBytes = 256 * 1024;
+inline constexpr uint64_t kThreadDataOffset = kSignalStackOffset + kSignalStackBytes;
+inline constexpr uint64_t kThreadDataBytes = 32 * 1024;
+// The three lie together: each mapping costs each fork.
+inline constexpr uint64_t kPrivatePartBytes =
+    kBaseStackBytes + kSignalStackBytes + kThreadDataBytes;
+inline constexpr uint64_t kKernelStackOffset = 0x30'0000;
 inline constexpr uint64_t kKernelStackBytes = 128 * 1024;
+inline constexpr uint64_t kGuestStackOffset = 0x50'0000;
+inline constexpr uint64_t kGuestStackBytes = 8 * 1024 * 1024;
 inline constexpr uint64_t kStackGuardBytes = 1024 * 1024;
-// Private to a process: signal stack, copy buffers and whatever else the kernel keeps for one
-// process only.
+static_assert(kGuestStackOffset - kStackGuardBytes >= kKernelStackOffset + kKernelStackBytes &&
+              kKernelStackOffset - kStackGuardBytes >= kThreadDataOffset + kThreadDataBytes &&
+              kGuestStackOffset + kGuestStackBytes < kThreadBlockBytes);
+// Private to a process: arguments and environment of its program.
 inline constexpr uint64_t kPrivate = 0x2c00'0000'0000;
 
 }  // namespace cordon::layout

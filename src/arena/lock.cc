@@ -5,9 +5,6 @@
 namespace cordon {
 namespace {
 
-// Private memory of a process: a clone starts with a copy of its parent's and sets its own.
-uint32_t current_slot = 0;
-
 // Long enough for the short sections that the kernel has, short enough not to waste a core when the
 // holder sleeps.
 constexpr int kSpins = 100;
@@ -15,27 +12,23 @@ constexpr int kSpins = 100;
 enum State : uint32_t { kFree = 0, kHeld = 1, kContended = 2 };
 
 #ifndef NDEBUG
-struct Held {
-  const void* mutex;
-  LockRank rank;
-};
-Held held[16];
-int held_count = 0;
-
-void NoteLock(const void* mutex, LockRank rank) {
-  if (held_count > 0) {
-    const Held& last = held[held_count - 1];
-    const bool ordered = rank > last.rank || (rank == last.rank && mutex > last.mutex);
-    if (!ordered || held_count == 16) __builtin_trap();
+void NoteLock(const void* lock, LockRank rank) {
+  ThreadBlock& block = CurrentThreadBlock();
+  if (block.held_count > 0) {
+    const ThreadBlock::Held& last = block.held[block.held_count - 1];
+    const auto last_rank = static_cast<LockRank>(last.rank);
+    const bool ordered = rank > last_rank || (rank == last_rank && lock > last.lock);
+    if (!ordered || block.held_count == ThreadBlock::kMaxHeldLocks) __builtin_trap();
   }
-  held[held_count++] = {mutex, rank};
+  block.held[block.held_count++] = {lock, static_cast<uint8_t>(rank)};
 }
 
-void NoteUnlock(const void* mutex) {
-  for (int i = held_count; i-- > 0;) {
-    if (held[i].mutex != mutex) continue;
-    for (int j = i; j + 1 < held_count; ++j) held[j] = held[j + 1];
-    --held_count;
+void NoteUnlock(const void* lock) {
+  ThreadBlock& block = CurrentThreadBlock();
+  for (uint32_t i = block.held_count; i-- > 0;) {
+    if (block.held[i].lock != lock) continue;
+    for (uint32_t j = i; j + 1 < block.held_count; ++j) block.held[j] = block.held[j + 1];
+    --block.held_count;
     return;
   }
   __builtin_trap();
@@ -47,17 +40,17 @@ void NoteUnlock(const void* /*mutex*/) {}
 
 }  // namespace
 
-void SetCurrentSlot(uint32_t slot) {
-  current_slot = slot;
-}
-uint32_t CurrentSlot() {
-  return current_slot;
+ThreadBlock& CurrentThreadBlock() {
+  // Of code on a foreign stack. Private memory: a clone starts with its parent's.
+  static ThreadBlock foreign;
+  std::byte* own = OwnThreadBlock();
+  return own == nullptr ? foreign : *reinterpret_cast<ThreadBlock*>(own);
 }
 
 bool Mutex::TryLock(LockRank rank) {
   uint32_t expected = kFree;
   if (!state_.compare_exchange_strong(expected, kHeld, std::memory_order_acquire)) return false;
-  owner_.store(current_slot, std::memory_order_relaxed);
+  owner_.store(CurrentSlot(), std::memory_order_relaxed);
   NoteLock(this, rank);
   return true;
 }
@@ -75,7 +68,7 @@ void Mutex::Lock(LockRank rank) {
       platform::WaitOnWord(&state_, kContended, platform::kNever);
     }
   }
-  owner_.store(current_slot, std::memory_order_relaxed);
+  owner_.store(CurrentSlot(), std::memory_order_relaxed);
   NoteLock(this, rank);
 }
 

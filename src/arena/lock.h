@@ -5,11 +5,13 @@
 // thread identifier is the parent's, so a process-shared mutex held by the parent would be granted
 // to the child.
 //
-// Order, checked in debug builds: rename < directory < inode < descriptor table < process table <
-// wait queue < watch queue < allocator. Two of one rank: by address.
+// Order, checked in debug builds: rename < directory < inode < memory map < descriptor table <
+// process table < futex < wait queue < watch queue < allocator. Two of one rank: by address.
 
 #include <atomic>
 #include <cstdint>
+
+#include "arena/thread_block.h"
 
 namespace cordon {
 
@@ -17,17 +19,14 @@ enum class LockRank : uint8_t {
   kRename = 1,
   kDirectory,
   kInode,
+  kMemoryMap,  // private to a process, as is kFutex
   kDescriptorTable,
   kProcessTable,
+  kFutex,
   kWaitQueue,
   kWatchQueue,  // is woken by another queue
   kAllocator,
 };
-
-// The thread slot that this host thread runs for; set once after each clone. Kept at a fixed
-// private address, so that locks know their owner without thread-local storage.
-void SetCurrentSlot(uint32_t slot);
-uint32_t CurrentSlot();
 
 // A futex mutex: 0 free, 1 held, 2 held and somebody waits. Zero-initialised memory is a free
 // mutex.

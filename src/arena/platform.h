@@ -45,6 +45,14 @@ void DiscardShared(uint64_t address, uint64_t size);
 // Duplicates the calling process: 0 in the copy, its host identifier in the caller, -errno on
 // failure. The keeper becomes its host parent.
 int CloneProcess();
+// A thread of the calling process, on a stack of its own, 16-aligned: its host identifier, -errno
+// on failure. `entry` never returns.
+int CloneThread(void* stack_top, void (*entry)());
+// Ends the calling thread alone, after all host signals are blocked for it. `*done` becomes 0 when
+// its stacks are not needed any more.
+[[noreturn]] void ExitThread(std::atomic<uint32_t>* done);
+// Where the calling thread handles host signals.
+void UseSignalStack(uint64_t address, uint64_t size);
 // The host's identifier of the calling thread, in its PID namespace.
 uint32_t HostThread();
 // Ends the calling host process at once, with no clean-up of its own. `status` is seen by the

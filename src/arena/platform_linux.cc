@@ -122,6 +122,54 @@ int CloneProcess() {
   return static_cast<int>(Call(SYS_clone, CLONE_PARENT | SIGCHLD));
 }
 
+int CloneThread(void* stack_top, void (*entry)()) {
+  // The filter knows exactly this flag word for a thread. Thread-local storage of the C library
+  // stays that of the caller: nothing here uses it.
+  constexpr long kFlags =
+      CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+  register long r10 asm("r10") = 0;
+  register long r8 asm("r8") = 0;
+  register auto r9 asm("r9") = reinterpret_cast<long>(entry);
+  long result;
+  // The new thread has registers but nothing on its stack: it must not return into this function.
+  asm volatile(
+      "syscall\n\t"
+      "testq %%rax, %%rax\n\t"
+      "jnz 1f\n\t"
+      "xorl %%ebp, %%ebp\n\t"
+      "callq *%%r9\n\t"
+      "ud2\n"
+      "1:"
+      : "=a"(result)
+      : "a"(SYS_clone), "D"(kFlags), "S"(stack_top), "d"(0), "r"(r10), "r"(r8), "r"(r9)
+      : "rcx", "r11", "memory");
+  return static_cast<int>(result);
+}
+
+void ExitThread(std::atomic<uint32_t>* done) {
+  static constexpr uint64_t kAll = UINT64_MAX;
+  Call(SYS_rt_sigprocmask, SIG_SETMASK, Address(&kAll), 0, sizeof kAll);
+  // From the store on, somebody else may run on this stack.
+  asm volatile(
+      "movl $0, (%0)\n"
+      "1:\n\t"
+      "xorl %%edi, %%edi\n\t"
+      "movl %1, %%eax\n\t"
+      "syscall\n\t"
+      "jmp 1b"
+      :
+      : "r"(done), "i"(SYS_exit)
+      : "rax", "rcx", "rdi", "r11", "memory");
+  __builtin_unreachable();
+}
+
+void UseSignalStack(uint64_t address, uint64_t size) {
+  stack_t stack = {};
+  stack.ss_sp = reinterpret_cast<void*>(address);
+  stack.ss_size = size;
+  Call(SYS_sigaltstack, Address(&stack), 0);
+}
+
 uint32_t HostThread() {
   return static_cast<uint32_t>(Call(SYS_gettid));
 }

@@ -53,6 +53,29 @@ void CheckProcess(const Process& process, uint32_t index, Report& report) {
     report.Add("process %u: a zombie that nobody waits for\n", pid);
 }
 
+// Returns how many threads it has besides the first one.
+uint32_t CheckThreads(const Process& process, Report& report) {
+  const auto pid = process.pid;
+  uint32_t count = 0;
+  uint32_t others = 0;
+  for (const Thread* thread = process.threads; thread != nullptr; thread = thread->next) {
+    ++count;
+    if (thread->process != &process) report.Add("process %u: a thread of another one\n", pid);
+    if (thread == &process.leader) continue;
+    ++others;
+    if (!IsSlotOfThread(thread->slot)) report.Add("process %u: a thread without a slot\n", pid);
+  }
+  if (count != process.thread_count.load())
+    report.Add("process %u: %u threads, %u are counted\n", pid, count, process.thread_count.load());
+  return others;
+}
+
+uint32_t CountSlotsOfThreads() {
+  uint32_t count = 0;
+  for (uint32_t i = 0; i < control::kMaxSlots; ++i) count += IsSlotOfThread(i) ? 1 : 0;
+  return count;
+}
+
 }  // namespace
 
 int CheckKernel(char* text, uint64_t size) {
@@ -60,6 +83,7 @@ int CheckKernel(char* text, uint64_t size) {
   Report report(text, size);
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   uint32_t running = 0;
+  uint32_t threads = 0;
   uint64_t pages = 0;
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     const Process* process = kernel.processes[i];
@@ -67,10 +91,15 @@ int CheckKernel(char* text, uint64_t size) {
     CheckProcess(*process, i, report);
     if (!IsRunning(*process) || process->pid == kServicePid) continue;
     ++running;
+    threads += CheckThreads(*process, report);
     pages += process->committed_pages;
   }
   if (running != kernel.process_count)
     report.Add("%u processes run, %u are counted\n", running, kernel.process_count);
+  if (threads != kernel.thread_count || threads != CountSlotsOfThreads()) {
+    report.Add("%u more threads run, %u are counted, %u have slots\n", threads, kernel.thread_count,
+               CountSlotsOfThreads());
+  }
   CheckSockets(report, running == 0);
   CheckWatches(report, running == 0);
   if (running > 0) return report.count();

@@ -15,7 +15,7 @@ struct Known {
   uint64_t inode;
   int64_t size;
   vfs::Time changed;
-  const CodeWindowEntry* entry;
+  vfs::Program program;
 };
 constexpr uint32_t kKnown = 8;
 Known known[kKnown];
@@ -41,8 +41,8 @@ bool Hash(const vfs::Node& file, Sha256::Digest* digest) {
   return true;
 }
 
-const CodeWindowEntry* FindByContents(const CodeWindowHeader& window, const vfs::Node& file,
-                                      int64_t size) {
+const CodeWindowEntry* FindInWindow(const CodeWindowHeader& window, const vfs::Node& file,
+                                    int64_t size) {
   Sha256::Digest digest;
   bool hashed = false;
   for (uint32_t i = 0; i < window.count; ++i) {
@@ -57,25 +57,28 @@ const CodeWindowEntry* FindByContents(const CodeWindowHeader& window, const vfs:
 
 }  // namespace
 
-bool FindInCodeWindow(const vfs::Node& file, vfs::Program* out) {
-  const CodeWindowHeader* window = Window();
+bool FindByContents(const vfs::Node& file, vfs::Program* out) {
   vfs::Stat stat;
-  if (window == nullptr || file.fs->GetStat(file.id, &stat) != 0) return false;
-  const CodeWindowEntry* found = nullptr;
+  if (file.fs->GetStat(file.id, &stat) != 0) return false;
   for (const Known& one : known) {
-    if (one.entry != nullptr && one.inode == stat.inode && one.size == stat.size &&
-        one.changed.seconds == stat.ctime.seconds &&
-        one.changed.nanoseconds == stat.ctime.nanoseconds)
-      found = one.entry;
+    if (one.program.metadata == nullptr || one.inode != stat.inode || one.size != stat.size ||
+        one.changed.seconds != stat.ctime.seconds ||
+        one.changed.nanoseconds != stat.ctime.nanoseconds)
+      continue;
+    *out = one.program;
+    return true;
   }
-  if (found == nullptr) {
-    found = FindByContents(*window, file, stat.size);
-    if (found == nullptr) return false;
-    known[next_known++ % kKnown] = {stat.inode, stat.size, stat.ctime, found};
+  const CodeWindowHeader* window = Window();
+  const CodeWindowEntry* entry =
+      window == nullptr ? nullptr : FindInWindow(*window, file, stat.size);
+  if (entry != nullptr) {
+    const auto* object =
+        reinterpret_cast<const std::byte*>(layout::kCodeWindow + entry->object_offset);
+    *out = {object, entry->metadata_size, object + entry->image_offset};
+  } else if (!file.fs->CopiedProgramOf(file.id, out)) {
+    return false;
   }
-  const auto* object =
-      reinterpret_cast<const std::byte*>(layout::kCodeWindow + found->object_offset);
-  *out = {object, found->metadata_size, object + found->image_offset};
+  known[next_known++ % kKnown] = {stat.inode, stat.size, stat.ctime, *out};
   return true;
 }
 

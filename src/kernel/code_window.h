@@ -30,8 +30,9 @@ struct CodeWindowHeader {
 
 namespace kernel {
 
-// Whether the file is a program of the code window. Reads all of it when it is first asked about.
-[[nodiscard]] bool FindInCodeWindow(const vfs::Node& file, vfs::Program* out);
+// Whether the file has the contents of a program, of the code window or of the userland image.
+// Reads all of it when it is first asked about.
+[[nodiscard]] bool FindByContents(const vfs::Node& file, vfs::Program* out);
 
 }  // namespace kernel
 }  // namespace cordon

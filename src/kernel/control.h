@@ -53,7 +53,9 @@ struct Slot {
   std::atomic<uint32_t> inside;
   std::atomic<uint32_t>
       kick;  // set by the kernel to ask for a kick, cleared by the one that sent it
-  uint32_t reserved[3];
+  // The process's first slot is another one.
+  std::atomic<uint32_t> is_thread;
+  uint32_t reserved[2];
 };
 
 // A command of the client.

@@ -12,14 +12,14 @@
 #include "arena/layout.h"
 #include "arena/platform.h"
 #include "kernel/boot.h"
+#include "kernel/futex.h"
+#include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
 #include "kernel/processors.h"
 #include "kernel/syscall.h"
 
 extern "C" {
-// The kernel stack that cordon_host_call switches to.
-uint64_t cordon_kernel_stack_top = 0;
 extern const char cordon_copy_instruction[];
 extern const char cordon_copy_recovery[];
 int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* slots);
@@ -30,26 +30,23 @@ namespace cordon::kernel {
 namespace {
 
 using layout::kStackGuardBytes;
-constexpr uint64_t kGuestStackTop =
-    layout::kGuestStacks + kStackGuardBytes + layout::kGuestStackBytes;
+// What entry_x86_64.S makes of the guest's stack pointer.
+static_assert(layout::kThreadBlockBytes == 0x1000000 &&
+              layout::kKernelStackOffset + layout::kKernelStackBytes == 0x320000);
 
 constexpr uint32_t kShownFrames = 20;
-wasm::TrapReport last_trap;
-
-// What the last call ended with; when it slept, until when; whether the next one is the same call
-// made again. Private memory of the process.
-int64_t last_result = 0;
-uint64_t sleep_deadline = 0;
-bool continues_sleep = false;
 
 bool IsInterrupted(int64_t result) {
   return result == kRestart || result == kRestartSleep;
 }
 
+uint64_t OwnBlock() {
+  return layout::kThreadBlocks + OwnData().block * layout::kThreadBlockBytes;
+}
+
 wasm::StackRange GuestStackRange() {
-  return {reinterpret_cast<const std::byte*>(layout::kGuestStacks),
-          reinterpret_cast<const std::byte*>(layout::kGuestStacks + kStackGuardBytes),
-          reinterpret_cast<const std::byte*>(kGuestStackTop)};
+  const auto usable = reinterpret_cast<const std::byte*>(OwnBlock() + layout::kGuestStackOffset);
+  return {usable - kStackGuardBytes, usable, usable + layout::kGuestStackBytes};
 }
 
 // A fault of the kernel itself, or of a guest in a way that nobody foresaw under a lock: the keeper
@@ -68,11 +65,12 @@ void OnFault(int number, siginfo_t* info, void* raw) {
     registers[REG_RIP] = reinterpret_cast<greg_t>(cordon_copy_recovery);
     return;
   }
-  if (SlotOf(Current()).inside.load() != 0) FailInside();
+  if (OwnSlot().inside.load() != 0) FailInside();
   wasm::Context* context = CurrentContext();
+  wasm::TrapReport& report = OwnData().last_trap;
   if (context != nullptr &&
-      wasm::ClassifyFault(context, GuestStackRange(), number, *info, raw, &last_trap)) {
-    wasm::LeaveFault(context, last_trap.code, raw);
+      wasm::ClassifyFault(context, GuestStackRange(), number, *info, raw, &report)) {
+    wasm::LeaveFault(context, report.code, raw);
     return;
   }
   ExitCurrent(static_cast<uint32_t>(number));
@@ -80,7 +78,7 @@ void OnFault(int number, siginfo_t* info, void* raw) {
 
 void OnKick(int /*number*/, siginfo_t* /*info*/, void* /*raw*/) {
   // Inside the kernel the way out looks at the attention word.
-  if (IsExiting() || SlotOf(Current()).inside.load() != 0) return;
+  if (OwnData().ending || OwnSlot().inside.load() != 0) return;
   LeaveTakingDefaultActions();
 }
 
@@ -109,15 +107,20 @@ int SignalOf(wasm::TrapCode code) {
 }  // namespace
 
 uint64_t SleepDeadline(uint64_t fresh) {
-  if (!continues_sleep) sleep_deadline = fresh;
-  return sleep_deadline;
+  ThreadData& data = OwnData();
+  if (!data.continues_sleep) data.sleep_deadline = fresh;
+  return data.sleep_deadline;
 }
 
+wasm::Context* CurrentContext() {
+  return OwnData().context;
+}
 void* BaseStackTop() {
-  return reinterpret_cast<void*>(layout::kPrivate + kBaseStackBytes);
+  return reinterpret_cast<void*>(OwnBlock() + layout::kBaseStackOffset + layout::kBaseStackBytes);
 }
 wasm::NativeStack GuestStack() {
-  return {reinterpret_cast<std::byte*>(kGuestStackTop)};
+  return {reinterpret_cast<std::byte*>(OwnBlock() + layout::kGuestStackOffset +
+                                       layout::kGuestStackBytes)};
 }
 
 void WriteMessage(const char* text) {
@@ -131,6 +134,7 @@ void EndByTrap(wasm::TrapCode code) {
   int size =
       snprintf(text, sizeof text, "cordon: %s: %s\n", Current().command, wasm::TrapName(code));
   const wasm::ObjectView& view = *CurrentContext()->view;
+  const wasm::TrapReport& last_trap = OwnData().last_trap;
   for (uint32_t i = 0; i < std::min(last_trap.frame_count, kShownFrames) && code == last_trap.code;
        ++i) {
     const wasm::Frame& frame = last_trap.frames[i];
@@ -143,30 +147,21 @@ void EndByTrap(wasm::TrapCode code) {
     if (more < 0 || static_cast<size_t>(more) >= left) break;
     size += more;
   }
-  SlotOf(Current()).inside.store(1);
+  OwnSlot().inside.store(1);
   WriteMessage(text);
   ExitCurrent(static_cast<uint32_t>(SignalOf(code)));
 }
 
 bool PrepareBoot() {
   CountProcessors();
-  const uint64_t private_bytes = kStartStringsOffset + 2 * uint64_t{2 * 1024 * 1024};
+  const uint64_t private_bytes = 2 * uint64_t{2 * 1024 * 1024};
   if (!Reserve(layout::kMemory - layout::kMemoryReserveBefore,
                layout::kMemoryReserveBefore + layout::kMemoryReserve, PROT_NONE) ||
-      !Reserve(layout::kGuestStacks, kStackGuardBytes, PROT_NONE) ||
-      !Reserve(layout::kGuestStacks + kStackGuardBytes, layout::kGuestStackBytes,
-               PROT_READ | PROT_WRITE) ||
-      !Reserve(layout::kKernelStacks, kStackGuardBytes, PROT_NONE) ||
-      !Reserve(layout::kKernelStacks + kStackGuardBytes, layout::kKernelStackBytes,
-               PROT_READ | PROT_WRITE) ||
-      !Reserve(layout::kPrivate, private_bytes, PROT_READ | PROT_WRITE)) {
+      !Reserve(layout::kPrivate, private_bytes, PROT_READ | PROT_WRITE) || !ReserveThreads()) {
     return false;
   }
-  cordon_kernel_stack_top = layout::kKernelStacks + kStackGuardBytes + layout::kKernelStackBytes;
-  stack_t stack = {};
-  stack.ss_sp = reinterpret_cast<void*>(layout::kPrivate + kSignalStackOffset);
-  stack.ss_size = kSignalStackBytes;
-  if (sigaltstack(&stack, nullptr) != 0) return false;
+  platform::UseSignalStack(layout::kThreadBlocks + layout::kSignalStackOffset,
+                           layout::kSignalStackBytes);
   struct sigaction action = {};
   action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER;
   action.sa_sigaction = OnFault;
@@ -183,23 +178,23 @@ bool PrepareBoot() {
 }  // namespace cordon::kernel
 
 using cordon::kernel::CallHandler;
-using cordon::kernel::Current;
-using cordon::kernel::SlotOf;
+using cordon::kernel::OwnData;
+using cordon::kernel::OwnSlot;
 
 int cordon_dispatch(cordon::wasm::Context* context, uint32_t import, uint64_t* slots) {
   namespace kernel = cordon::kernel;
-  cordon::kernel::Process& process = Current();
-  cordon::control::Slot& slot = SlotOf(process);
-  slot.inside.store(1, std::memory_order_release);
+  OwnSlot().inside.store(1, std::memory_order_release);
   const auto handler =
       reinterpret_cast<CallHandler>(const_cast<void*>(context->imports[import].function));
   const int64_t result = handler(slots);
-  kernel::last_result = result;
-  kernel::continues_sleep = false;
+  kernel::ThreadData& data = OwnData();
+  data.last_result = result;
+  data.continues_sleep = false;
   const bool interrupted = kernel::IsInterrupted(result);
   if (!interrupted) slots[0] = static_cast<uint64_t>(result);
+  if (data.held_count > 0) kernel::ReleaseHeld();
   // After fork this is another process.
-  cordon::kernel::Process& now = Current();
+  kernel::Thread& now = *data.thread;
   SlotOf(now).inside.store(0, std::memory_order_seq_cst);
   return interrupted || now.sleeper.attention.load(std::memory_order_seq_cst) != 0 ? 1 : 0;
 }
@@ -220,12 +215,64 @@ void ProbeGuestStack() {
 bool DeliverAndLeave(cordon::kernel::Delivery* delivery) {
   ProbeGuestStack();
   for (;;) {
-    SlotOf(Current()).inside.store(1);
+    OwnSlot().inside.store(1);
     const bool goes_on = cordon::kernel::DeliverSignals(delivery);
-    SlotOf(Current()).inside.store(0);
+    OwnSlot().inside.store(0);
     if (!goes_on) return false;
-    if (Current().sleeper.attention.load() == 0) return true;
+    if (cordon::kernel::CurrentThread().sleeper.attention.load() == 0) return true;
   }
+}
+
+// A call of compiled code that is none of an import: on the guest's stack, and kicks wait until it
+// has no locks any more.
+template <typename Call>
+auto Inside(Call call) {
+  ProbeGuestStack();
+  OwnSlot().inside.store(1);
+  const auto result = call();
+  OwnSlot().inside.store(0);
+  if (cordon::kernel::CurrentThread().sleeper.attention.load() != 0)
+    cordon::kernel::LeaveTakingDefaultActions();
+  return result;
+}
+
+uint32_t Grow(cordon::wasm::Context* /*context*/, uint32_t delta) {
+  return Inside([delta] { return cordon::kernel::GrowMemory(delta); });
+}
+
+uint32_t Notify(cordon::wasm::Context* /*context*/, uint64_t address, uint32_t count) {
+  return Inside([=] { return cordon::kernel::WakeFutex(static_cast<uint32_t>(address), count); });
+}
+
+uint64_t DeadlineAfter(int64_t timeout_ns) {
+  if (timeout_ns < 0) return cordon::platform::kNever;
+  return cordon::platform::ClockNs(1) + static_cast<uint64_t>(timeout_ns);
+}
+
+// Handlers run as in a call that is made again.
+template <typename Wait>
+uint32_t WaitFor(int64_t timeout_ns, Wait wait) {
+  const uint64_t deadline = DeadlineAfter(timeout_ns);
+  for (;;) {
+    const int32_t result = Inside([&] { return wait(deadline); });
+    if (result != cordon::kernel::kRestart) return result == 0 ? 0 : result == -ETIMEDOUT ? 2 : 1;
+    cordon::kernel::Delivery delivery;
+    if (!DeliverAndLeave(&delivery)) return 0;
+  }
+}
+
+uint32_t Wait32(cordon::wasm::Context* /*context*/, uint64_t address, uint32_t expected,
+                int64_t timeout_ns) {
+  return WaitFor(timeout_ns, [=](uint64_t deadline) {
+    return cordon::kernel::WaitForFutex(static_cast<uint32_t>(address), expected, deadline);
+  });
+}
+
+uint32_t Wait64(cordon::wasm::Context* /*context*/, uint64_t address, uint64_t expected,
+                int64_t timeout_ns) {
+  return WaitFor(timeout_ns, [=](uint64_t deadline) {
+    return cordon::kernel::WaitForWideFutex(static_cast<uint32_t>(address), expected, deadline);
+  });
 }
 
 }  // namespace
@@ -233,15 +280,15 @@ bool DeliverAndLeave(cordon::kernel::Delivery* delivery) {
 int cordon_safe_point(uint64_t* slots) {
   namespace kernel = cordon::kernel;
   // A handler makes calls of its own.
-  const int64_t result = kernel::last_result;
-  const uint64_t deadline = kernel::sleep_deadline;
+  const int64_t result = OwnData().last_result;
+  const uint64_t deadline = OwnData().sleep_deadline;
   kernel::Delivery delivery;
   const bool goes_on = DeliverAndLeave(&delivery);
   if (!kernel::IsInterrupted(result)) return 0;
   const bool again = result == kernel::kRestart ? delivery.restarts : !delivery.handled;
   if (goes_on && again) {
-    kernel::sleep_deadline = deadline;
-    kernel::continues_sleep = result == kernel::kRestartSleep;
+    OwnData().sleep_deadline = deadline;
+    OwnData().continues_sleep = result == kernel::kRestartSleep;
     return 1;
   }
   slots[0] = static_cast<uint64_t>(int64_t{-EINTR});
@@ -251,4 +298,15 @@ int cordon_safe_point(uint64_t* slots) {
 void cordon::kernel::cordon_poll(cordon::wasm::Context* /*context*/) {
   Delivery delivery;
   (void)DeliverAndLeave(&delivery);
+}
+
+cordon::wasm::HostFunctions cordon::kernel::KernelFunctions() {
+  wasm::HostFunctions functions;
+  functions.host_call = cordon_host_call;
+  functions.poll = cordon_poll;
+  functions.memory_grow = Grow;
+  functions.atomic_wait32 = Wait32;
+  functions.atomic_wait64 = Wait64;
+  functions.atomic_notify = Notify;
+  return functions;
 }

@@ -4,6 +4,7 @@
 // The border between a guest's code and the kernel: calls, safe points, faults, kicks, stacks.
 
 #include <cstdint>
+#include <span>
 
 #include "wasm/instance.h"
 
@@ -16,14 +17,14 @@ void cordon_host_call(wasm::Context* context, uint32_t import, uint64_t* slots);
 void cordon_poll(wasm::Context* context);
 }
 
-// Offsets in layout::kPrivate.
-inline constexpr uint64_t kBaseStackBytes = 256 * 1024;
-inline constexpr uint64_t kSignalStackOffset = kBaseStackBytes;
-inline constexpr uint64_t kSignalStackBytes = 256 * 1024;
-inline constexpr uint64_t kStartStringsOffset = kSignalStackOffset + kSignalStackBytes;
-
-// The instance that runs in this process, null before the first.
+// The instance that the thread runs, null before the first.
 wasm::Context* CurrentContext();
+// What compiled code calls besides imports; each is a short call of the kernel.
+wasm::HostFunctions KernelFunctions();
+// An instance for one more thread of `creator`'s program; null if there is no room for its types.
+wasm::Context* InstantiateForThread(const wasm::Context& creator, std::span<std::byte> storage,
+                                    const uint32_t* poll_word);
+// Stacks of the calling thread.
 void* BaseStackTop();
 wasm::NativeStack GuestStack();
 // Writes a line to the standard error of the process.

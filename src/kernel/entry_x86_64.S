@@ -1,5 +1,9 @@
 // Into the kernel and out of it.
 
+// Of arena/layout.h; entry.cc compares them.
+#define CORDON_THREAD_BLOCK_BYTES 0x1000000
+#define CORDON_KERNEL_STACK_TOP 0x320000
+
     .text
 
 // int cordon_copy(void* to, const void* from, uint64_t size): 0, or -EFAULT where a page is missing. The fault handler
@@ -32,7 +36,8 @@ cordon_host_call:
     movq %rdx, %r15
 1:
     movq %rsp, %rbx
-    movq cordon_kernel_stack_top(%rip), %rsp
+    andq $-CORDON_THREAD_BLOCK_BYTES, %rsp
+    addq $CORDON_KERNEL_STACK_TOP, %rsp
     movq %r12, %rdi
     movl %r14d, %esi
     movq %r15, %rdx

@@ -33,8 +33,6 @@ constexpr uint32_t kAuxWords = 16;
 StartStrings start_strings[2];
 uint32_t present_strings = 0;
 wasm::TypeRegistry registry;
-wasm::Context* context = nullptr;
-uint32_t handled_signal = 0;
 bool resumes = false;  // the program was frozen and goes on
 
 // Checked views of programs by their metadata, for all processes: checking an object for every
@@ -116,7 +114,7 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
   // The buffers hold what `path` refers to from the second round on.
   char names[2][kScriptLine] = {};
   for (uint32_t depth = 0; depth <= kMaxInterpreters; ++depth) {
-    int error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, path,
+    int error = vfs::Walk(TheKernel().mounts, process.who, process.root, WorkingDirectory(), path,
                           vfs::kFollow, &out->node);
     if (error != 0) return error;
     vfs::FileSystem& fs = *out->node.fs;
@@ -125,7 +123,7 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
     if (error == 0 && !S_ISREG(stat.mode)) error = -EACCES;
     if (error == 0) error = fs.Access(process.who, out->node.id, 1);
     if (error == 0 &&
-        (fs.ProgramOf(out->node.id, &out->program) || FindInCodeWindow(out->node, &out->program)))
+        (fs.ProgramOf(out->node.id, &out->program) || FindByContents(out->node, &out->program)))
       return 0;
     char* line = names[depth % 2];
     const int64_t got = error != 0 ? error : fs.Read(out->node.id, 0, line, kScriptLine - 1);
@@ -169,6 +167,23 @@ struct DataRange {
   uint64_t begin = UINT64_MAX, end = 0;
 };
 
+// The start function of a program with threads copies its segments, from where the shadow stack
+// ends: where the stack pointer, its first variable, begins.
+DataRange RangeOfPassiveData(const wasm::ObjectView& view) {
+  DataRange range;
+  if (view.globals.empty() || view.header->imported_globals != 0) return range;
+  const wasm::GlobalRecord& pointer = view.globals[0];
+  if (pointer.type != wasm::ValType::kI32 || pointer.is_mutable == 0 || pointer.op_count != 1)
+    return range;
+  uint64_t size = 0;
+  for (const wasm::DataRecord& segment : view.data)
+    size += segment.mode == wasm::SegmentMode::kPassive ? segment.size : 0;
+  if (size == 0) return range;
+  range.begin = view.const_ops[pointer.first_op].bits[0] & 0xffffffff;
+  range.end = range.begin + size;
+  return range;
+}
+
 DataRange RangeOfData(const wasm::ObjectView& view) {
   DataRange range;
   for (const wasm::DataRecord& segment : view.data) {
@@ -177,7 +192,7 @@ DataRange RangeOfData(const wasm::ObjectView& view) {
     range.begin = std::min(range.begin, begin);
     range.end = std::max(range.end, begin + segment.size);
   }
-  return range;
+  return range.end != 0 ? range : RangeOfPassiveData(view);
 }
 
 // The linker lays the shadow stack below all data, so that its overflow is a fault.
@@ -202,9 +217,9 @@ void ResetSignals(Process& process) {
   for (Disposition& disposition : process.disposition) {
     if (disposition.handler > 1) disposition = {};
   }
-  process.has_saved_mask = false;
+  process.leader.has_saved_mask = false;
   process.execed = true;
-  UpdateAttention(process);
+  UpdateAttention(process.leader);
 }
 
 void RememberCommand(Process& process, std::string_view path, const StartStrings& strings) {
@@ -249,7 +264,7 @@ uint64_t FilledBytes(const wasm::ObjectView& view) {
 
 bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   registry.Clear();
-  context = nullptr;
+  OwnData().context = nullptr;
   const uint64_t bytes = wasm::StorageBytes(view);
   if (bytes > layout::kInstanceReserve ||
       !platform::MapPrivate(layout::kInstance, bytes, platform::Access::kReadWrite)) {
@@ -262,10 +277,8 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
   request.memory = &LinearMemory();
   request.registry = &registry;
   request.resolver = {nullptr, ResolveImport};
-  request.host.host_call = cordon_host_call;
-  request.host.poll = cordon_poll;
-  request.host.memory_grow = [](wasm::Context*, uint32_t delta) { return GrowMemory(delta); };
-  request.host.poll_word = reinterpret_cast<const uint32_t*>(&Current().sleeper.attention);
+  request.host = KernelFunctions();
+  request.host.poll_word = reinterpret_cast<const uint32_t*>(&CurrentThread().sleeper.attention);
   if (resumes) {
     static_assert(sizeof(vfs::FrozenGlobal) == sizeof(wasm::GlobalCell) &&
                   alignof(vfs::FrozenGlobal) == alignof(wasm::GlobalCell));
@@ -282,13 +295,14 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
     WriteMessage(error.message.text);
     return false;
   }
-  context = reinterpret_cast<wasm::Context*>(layout::kInstance);
+  OwnData().context = reinterpret_cast<wasm::Context*>(layout::kInstance);
   return true;
 }
 
 // The outermost frame of every program, on a stack of its own.
 [[noreturn]] void RunProgram() {
   uint64_t slots[8] = {};
+  wasm::Context* context = CurrentContext();
   const wasm::ObjectView& view = *context->view;
   wasm::TrapCode code = wasm::TrapCode::kNone;
   LeaveTakingDefaultActions();
@@ -300,7 +314,7 @@ bool MakeInstance(const wasm::ObjectView& view, const vfs::Program& program) {
     const char* entry = resumes ? vfs::kResumeExport : "_start";
     code = wasm::Enter(context, *wasm::FindExportedFunction(context, entry), slots, GuestStack());
   }
-  SlotOf(Current()).inside.store(1);
+  OwnSlot().inside.store(1);
   if (code == wasm::TrapCode::kNone) ExitCurrent(0);
   EndByTrap(code);
 }
@@ -315,7 +329,7 @@ bool CreateKnownObjects() {
 StartStrings* NextStartStrings() {
   StartStrings& next = start_strings[1 - present_strings];
   next.argument_count = next.variable_count = next.size = 0;
-  next.text = reinterpret_cast<char*>(layout::kPrivate + kStartStringsOffset +
+  next.text = reinterpret_cast<char*>(layout::kPrivate +
                                       (1 - present_strings) * uint64_t{StartStrings::kCapacity});
   return &next;
 }
@@ -333,9 +347,18 @@ int32_t Replace(const Executable& executable, std::string_view path, StartString
     executable.node.fs->Release(executable.node.id);
     return -ENOEXEC;
   }
+  ReleaseHeld();
+  const bool had_threads = HasOtherThreads();
+  // One that others end does not get far.
+  if (!EndOtherThreads()) {
+    executable.node.fs->Release(executable.node.id);
+    return kRestart;
+  }
+  BecomeLeader();
   resumes = way == Way::kFrozenIfItIs && CanResume(*view, executable.program.frozen);
   if (!PrepareMemory(*view, executable.program)) {
     executable.node.fs->Release(executable.node.id);
+    if (had_threads) ExitCurrent(SIGKILL);
     return -ENOMEM;
   }
   // From here on the old program is gone: whatever fails ends the process.
@@ -345,7 +368,8 @@ int32_t Replace(const Executable& executable, std::string_view path, StartString
   CloseAll(process, true);
   ResetSignals(process);
   RememberCommand(process, path, *strings);
-  handled_signal = 0;
+  process.execs.store(false);
+  OwnData().handled = {};
   ForgetWasiDirectories();
   if (ImportsWasi(*view) && OpenWasiDirectories() != 0) ExitCurrent(SIGKILL);
   if (!MakeInstance(*view, executable.program)) ExitCurrent(SIGKILL);
@@ -435,6 +459,7 @@ namespace {
 // Null if the program has none. A function of another type would take or leave more than the slots
 // that it is called with.
 const wasm::FuncRef* SignalEntry() {
+  const wasm::Context* context = CurrentContext();
   const wasm::FuncRef* entry = wasm::FindExportedFunction(context, "__cordon_signal");
   if (entry == nullptr) return nullptr;
   const wasm::ObjectView& view = *context->view;
@@ -447,26 +472,41 @@ const wasm::FuncRef* SignalEntry() {
 
 }  // namespace
 
-bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags) {
+bool CallSignalHandler(uint32_t handler, const SignalInfo& info, uint32_t flags) {
   const wasm::FuncRef* entry = SignalEntry();
+  const auto number = static_cast<uint32_t>(info.number);
   if (entry == nullptr) ExitCurrent(number);
   uint64_t slots[4] = {handler, number, flags, 0};
-  const uint32_t outer = handled_signal;
-  handled_signal = number;
-  SlotOf(Current()).inside.store(0);
-  const wasm::TrapCode code = wasm::Enter(context, *entry, slots, {});
-  SlotOf(Current()).inside.store(1);
-  handled_signal = outer;
+  const SignalInfo outer = OwnData().handled;
+  OwnData().handled = info;
+  OwnSlot().inside.store(0);
+  const wasm::TrapCode code = wasm::Enter(CurrentContext(), *entry, slots, {});
+  OwnSlot().inside.store(1);
+  OwnData().handled = outer;
   if (code == wasm::TrapCode::kNone) return true;
   if (code == wasm::TrapCode::kUncaughtException) return false;
   EndByTrap(code);
 }
 
-uint32_t HandledSignal() {
-  return handled_signal;
+const SignalInfo& HandledSignal() {
+  return OwnData().handled;
 }
-wasm::Context* CurrentContext() {
-  return context;
+
+wasm::Context* InstantiateForThread(const wasm::Context& creator, std::span<std::byte> storage,
+                                    const uint32_t* poll_word) {
+  wasm::InstanceRequest request;
+  request.view = creator.view;
+  request.image = creator.code_base - creator.view->header->code_offset;
+  request.storage = storage;
+  request.memory = &LinearMemory();
+  request.data = wasm::DataSegments::kAreThere;
+  request.registry = &registry;
+  request.resolver = {nullptr, ResolveImport};
+  request.host = KernelFunctions();
+  request.host.poll_word = poll_word;
+  wasm::InstantiateError error;
+  if (wasm::Instantiate(request, &error) != wasm::InstantiateOutcome::kDone) return nullptr;
+  return reinterpret_cast<wasm::Context*>(storage.data());
 }
 
 }  // namespace cordon::kernel

@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "kernel/thread.h"
+
 namespace cordon::kernel {
 
 // At boot: where checked programs are remembered. False: no memory.
@@ -41,9 +43,9 @@ uint32_t StartBlockSize();
 int32_t StartBlockCopy(uint32_t address);
 
 // Calls __cordon_signal of the guest. False: an exception is pending.
-bool CallSignalHandler(uint32_t handler, uint32_t number, uint32_t flags);
-// The number of the signal whose handler runs; 0 outside.
-uint32_t HandledSignal();
+bool CallSignalHandler(uint32_t handler, const SignalInfo& info, uint32_t flags);
+// The signal whose handler runs; number 0 outside.
+const SignalInfo& HandledSignal();
 
 // Before the filter: stacks, handlers. False: a mapping failed.
 bool PrepareEntry();

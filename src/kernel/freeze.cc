@@ -62,11 +62,15 @@ int64_t CheckKernelState() {
   for (uint32_t i = 1; i <= kSignals; ++i) {
     if (process.disposition[i].handler != 0) return Refuse("it handles signal", i);
   }
-  if (process.mask != 0) {
+  if (HasOtherThreads()) return Refuse("it has threads:", process.thread_count.load());
+  const uint64_t mask = CurrentThread().mask;
+  if (mask != 0) {
     return Refuse("it blocks signals; the first words of the mask are",
-                  static_cast<uint32_t>(process.mask));
+                  static_cast<uint32_t>(mask));
   }
-  if (HandledSignal() != 0) return Refuse("it is in the handler of signal", HandledSignal());
+  if (HandledSignal().number != 0) {
+    return Refuse("it is in the handler of signal", static_cast<uint32_t>(HandledSignal().number));
+  }
   if (process.alarm_ns != 0) {
     return Refuse("a timer is set; seconds between its signals:",
                   static_cast<uint32_t>(process.alarm_interval_ns / 1'000'000'000));

@@ -19,9 +19,6 @@ namespace {
 
 constexpr uint32_t kMaxPid = 32768;
 
-// Private to the host process: a kick that arrives late finds nothing to do.
-bool exiting = false;
-
 bool PidInUse(uint32_t pid) {
   const Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
@@ -29,15 +26,7 @@ bool PidInUse(uint32_t pid) {
     if (process == nullptr || process->state.load() == ProcessState::kFree) continue;
     if (process->pid == pid || process->group == pid || process->session == pid) return true;
   }
-  return false;
-}
-
-uint32_t NewPid() {
-  Kernel& kernel = TheKernel();
-  do {
-    kernel.last_pid = kernel.last_pid >= kMaxPid ? kServicePid + 1 : kernel.last_pid + 1;
-  } while (PidInUse(kernel.last_pid));
-  return kernel.last_pid;
+  return kernel.thread_count > 0 && FindThread(pid) != nullptr;
 }
 
 // A free slot with its Process, or null. A zombie keeps its slot until it is waited for.
@@ -45,13 +34,14 @@ Process* TakeSlot() {
   Kernel& kernel = TheKernel();
   for (uint32_t i = 0; i < control::kMaxSlots; ++i) {
     Process*& process = kernel.processes[i];
+    if (IsSlotOfThread(i)) continue;
     if (process == nullptr) {
       process = kernel.arena->New<Process>();
       if (process == nullptr) return nullptr;
     } else if (process->state.load() != ProcessState::kFree) {
       continue;
     }
-    process->slot = i;
+    process->slot = process->leader.slot = i;
     kernel.slot_end = std::max(kernel.slot_end, i + 1);
     return process;
   }
@@ -61,16 +51,29 @@ Process* TakeSlot() {
 // Everything a child has from its parent but descriptors, and nothing that a former owner of the
 // slot left.
 void Inherit(Process& child, const Process& parent) {
+  Thread& thread = child.leader;
+  thread.tid = child.pid;
+  thread.next = nullptr;
+  thread.pending = 0;
+  thread.sleeper.attention = 0;
+  thread.mask = CurrentThread().mask;
+  thread.awaited = 0;
+  thread.has_saved_mask = false;
+  thread.waits_for_futex = false;
+  thread.clear_tid = CurrentThread().clear_tid;
+  child.threads = &thread;
+  child.thread_count = 1;
+  child.survivor = nullptr;
+  child.execs = false;
   child.pending = 0;
-  child.sleeper.attention = 0;
-  child.mask = parent.mask;
-  child.has_saved_mask = false;
   child.execed = child.status_changed = child.continued = false;
   child.job = -1;
   child.alarm_ns = child.alarm_interval_ns = 0;
   child.start_ns = platform::ClockNs(1);
   child.cpu_ns = child.children_cpu_ns = 0;
-  child.committed_pages = parent.committed_pages;
+  // Of the threads only the calling one is copied.
+  child.thread_pages = OwnData().charged_pages;
+  child.committed_pages = parent.committed_pages - parent.thread_pages + child.thread_pages;
   child.parent_pid = parent.pid;
   child.group = parent.group;
   child.session = parent.session;
@@ -105,16 +108,6 @@ void ReleaseNodes(Process& process) {
     if (node->fs != nullptr) node->fs->Release(node->id);
     *node = {};
   }
-}
-
-void AnnounceLive(Process& process) {
-  control::Slot& slot = SlotOf(process);
-  const uint32_t thread = platform::HostThread();
-  slot.host_tid.store(thread);
-  slot.host_pid.store(thread);
-  slot.inside.store(1);
-  slot.state.store(control::Slot::kLive);
-  process.state.store(ProcessState::kLive);
 }
 
 // Under table_lock. A stopped member of a group that no living process outside it, but in its
@@ -187,7 +180,7 @@ void TellParent(Process& process) {
                        static_cast<int32_t>(process.who.uid),
                        static_cast<int32_t>(killed ? process.wait_status & 0x7f
                                                    : process.wait_status >> 8)});
-  parent->sleeper.Notify();
+  NotifyThreads(*parent);
 }
 
 bool Matches(const Process& child, const Process& parent, int32_t pid) {
@@ -226,8 +219,32 @@ Process* ChildWithNews(int32_t pid, uint32_t options, uint32_t* status, bool* an
 
 }  // namespace
 
-bool IsExiting() {
-  return exiting;
+uint32_t NewIdentifier() {
+  Kernel& kernel = TheKernel();
+  do {
+    kernel.last_pid = kernel.last_pid >= kMaxPid ? kServicePid + 1 : kernel.last_pid + 1;
+  } while (PidInUse(kernel.last_pid));
+  return kernel.last_pid;
+}
+
+bool HasRoomForThread() {
+  const Kernel& kernel = TheKernel();
+  if (kernel.process_count + kernel.thread_count < kernel.control->limits.max_processes)
+    return true;
+  MeetLimit(control::kLimitProcesses);
+  return false;
+}
+
+bool IsSlotOfThread(uint32_t slot) {
+  return (TheKernel().thread_slots[slot / 64] >> slot % 64 & 1) != 0;
+}
+
+void AnnounceLive(const Thread& thread, uint32_t host_pid) {
+  control::Slot& slot = SlotOf(thread);
+  slot.host_tid.store(platform::HostThread());
+  slot.host_pid.store(host_pid);
+  slot.inside.store(1);
+  slot.state.store(control::Slot::kLive);
 }
 
 Process* FindProcess(uint32_t pid) {
@@ -247,30 +264,45 @@ Process* CreateServiceProcess() {
   TheKernel().last_pid = kServicePid;
   memcpy(service->command, "init", 5);
   SetCurrent(service);
-  AnnounceLive(*service);
+  service->leader.tid = kServicePid;
+  AnnounceLive(service->leader, platform::HostThread());
+  service->state.store(ProcessState::kLive);
   SlotOf(*service).inside.store(0);
   return service;
 }
 
-int32_t Fork() {
+namespace {
+
+// A process that does not run yet, or null and the limit is noted.
+Process* NewProcess() {
   Kernel& kernel = TheKernel();
   Process& parent = Current();
-  Process* child = nullptr;
-  {
-    const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
-    const bool full = kernel.process_count >= kernel.control->limits.max_processes;
-    child = full ? nullptr : TakeSlot();
-    if (child == nullptr) {
-      MeetLimit(control::kLimitProcesses);
-      return -EAGAIN;
-    }
-    child->pid = NewPid();
-    Inherit(*child, parent);
-    child->state.store(ProcessState::kStarting);
-    SlotOf(*child).state.store(control::Slot::kStarting);
-    ++kernel.started;
-    kernel.peak = std::max<uint64_t>(kernel.peak, ++kernel.process_count);
+  // Other threads open and close, and change the directory.
+  const MutexLock descriptors(parent.descriptor_lock, LockRank::kDescriptorTable);
+  const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
+  if (!HasRoomForThread()) return nullptr;
+  Process* child = TakeSlot();
+  if (child == nullptr) {
+    MeetLimit(control::kLimitProcesses);
+    return nullptr;
   }
+  child->pid = NewIdentifier();
+  Inherit(*child, parent);
+  child->state.store(ProcessState::kStarting);
+  SlotOf(*child).state.store(control::Slot::kStarting);
+  ++kernel.started;
+  kernel.peak = std::max<uint64_t>(kernel.peak, ++kernel.process_count);
+  return child;
+}
+
+}  // namespace
+
+int32_t Fork() {
+  Kernel& kernel = TheKernel();
+  // The copy's map of its memory must be true.
+  const MutexLock memory(MemoryMapLock(), LockRank::kMemoryMap);
+  Process* child = NewProcess();
+  if (child == nullptr) return -EAGAIN;
   const auto pid = static_cast<int32_t>(child->pid);
   int result = ChargePages(child->committed_pages) ? 0 : -ENOMEM;
   const bool charged = result == 0;
@@ -278,7 +310,9 @@ int32_t Fork() {
   if (result == 0 && charged) {
     // The copy: the rest of the kernel's private state is right as it is.
     SetCurrent(child);
-    AnnounceLive(*child);
+    ForgetOtherThreads();
+    AnnounceLive(child->leader, platform::HostThread());
+    child->state.store(ProcessState::kLive);
     return 0;
   }
   if (result > 0) return pid;
@@ -310,11 +344,12 @@ void GiveBack(Process& process) {
 void BecomeZombie(Process& process, uint32_t wait_status, uint64_t cpu_ns) {
   Kernel& kernel = TheKernel();
   control::Slot& slot = SlotOf(process);
-  process.committed_pages = 0;
+  process.committed_pages = process.thread_pages = 0;
   process.cpu_ns = cpu_ns;
   process.wait_status = wait_status;
   process.status_changed = false;
   process.alarm_ns = 0;
+  FreeThreads(process);
   GiveAwayChildren(process);
   const uint32_t group = process.group;
   process.state.store(ProcessState::kZombie);
@@ -332,8 +367,10 @@ void BecomeZombie(Process& process, uint32_t wait_status, uint64_t cpu_ns) {
 
 void ExitCurrent(uint32_t wait_status) {
   Process& process = Current();
-  exiting = true;
-  SlotOf(process).inside.store(1);
+  OwnSlot().inside.store(1);
+  ReleaseHeld();
+  if (!EndOtherThreads()) EndThread();
+  OwnData().ending = true;
   GiveBack(process);
   {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
@@ -364,9 +401,10 @@ int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited
                 uint64_t* cpu_ns) {
   Kernel& kernel = TheKernel();
   Process& parent = Current();
+  Sleeper& sleeper = CurrentThread().sleeper;
   // A child that is there goes before the signal that tells of it.
   for (Wake wake = Wake::kWoken;;) {
-    const uint32_t seen = parent.sleeper.word.load();
+    const uint32_t seen = sleeper.word.load();
     {
       const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
       bool any = false;
@@ -389,7 +427,7 @@ int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited
       return 0;
     }
     if (wake == Wake::kInterrupted) return kRestart;
-    wake = parent.sleeper.SleepFrom(seen, platform::kNever);
+    wake = sleeper.SleepFrom(seen, platform::kNever);
   }
 }
 

@@ -140,13 +140,13 @@ void TakeParkedWay() {
 }
 
 void ParkIfAsked() {
-  Current().sleeper.attention.store(0);
+  CurrentThread().sleeper.attention.store(0);
   if (ThePage().step.load() == kPark) TakeParkedWay();
 }
 
 void OnKick(int /*number*/) {
-  Current().sleeper.attention.store(1);
-  Current().sleeper.Notify();
+  CurrentThread().sleeper.attention.store(1);
+  CurrentThread().sleeper.Notify();
 }
 
 // Every byte says where in the stream it stands.
@@ -241,7 +241,7 @@ vfs::Node NewFile(const char* name) {
   for (const uint32_t slot : {kReader, kWriter}) {
     auto* process = objects->New<Process>();
     REQUIRE(process != nullptr);
-    process->slot = process->pid = slot;
+    process->slot = process->leader.slot = process->pid = slot;
     kernel->processes[slot] = process;
   }
   SetCurrent(kernel->processes[kReader]);

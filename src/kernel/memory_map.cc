@@ -3,12 +3,14 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "kernel/guest_memory.h"
 #include "kernel/page_set.h"
 #include "kernel/process.h"
 
@@ -22,7 +24,9 @@ constexpr uint32_t kPages = 0xffff0000u / kPageBytes;
 // give back and take the same few over and over, and each time the host would fault them in anew.
 constexpr uint32_t kKeptPages = 512;
 
-// Private memory of a process: a fork copies it with everything else.
+// Private memory of a process: a fork copies it with everything else. Its threads change it under
+// the lock; the size is also read without it, by compiled code, and only grows.
+Mutex lock;
 PageSet<kPages> present;
 PageSet<kPages> kept;   // not present, but readable, writable and charged
 PageSet<kPages> plain;  // present, readable and writable, and never anything else
@@ -46,11 +50,15 @@ platform::Access AccessOf(uint32_t protection) {
                                                      : platform::Access::kNone;
 }
 
+void SetSize(uint64_t bytes) {
+  std::atomic_ref(memory.size_bytes).store(bytes);
+}
+
 // Bulk operations of compiled code check against this; holes below it fault.
 void UpdateSize() {
   const uint64_t bytes = uint64_t{end_page} * kPageBytes;
-  memory.size_bytes = std::max(memory.size_bytes,
-                               (bytes + wasm::kPageSize - 1) / wasm::kPageSize * wasm::kPageSize);
+  SetSize(std::max(memory.size_bytes,
+                   (bytes + wasm::kPageSize - 1) / wasm::kPageSize * wasm::kPageSize));
 }
 
 // `count` free pages in a row, or kPages.
@@ -102,9 +110,10 @@ void Empty(uint32_t page, uint32_t count, platform::Access access) {
     if (!platform::MapPrivate(AddressOf(page), bytes, access)) ExitCurrent(SIGKILL);
     return;
   }
-  platform::Discard(AddressOf(page), bytes);
-  // A failure leaves pages accessible that the guest gave back: no harm to anybody but itself.
+  // In this order, or another thread could write in between, and the page would be neither zero nor
+  // charged. A failure leaves pages accessible that the guest gave back: no harm but to itself.
   if (access == platform::Access::kNone) (void)platform::Protect(AddressOf(page), bytes, access);
+  platform::Discard(AddressOf(page), bytes);
 }
 
 // Gives pages to the host, which the guest gave back before or does now.
@@ -125,7 +134,9 @@ void DiscardKept() {
   LowerEnd();
 }
 
-// Takes the kept pages of a range out of the set, zeroed; returns how many there were.
+// Takes the kept pages of a range out of the set, zeroed; returns how many there were. They can be
+// written: no thread changes that without the lock. What a thread writes into them meanwhile, as
+// into any memory that another one takes, is its program's affair.
 uint32_t TakeKept(uint32_t page, uint32_t count) {
   if (kept_count == 0) return 0;
   uint32_t taken = 0;
@@ -204,6 +215,27 @@ void ReturnPages(uint64_t pages) {
   TheKernel().committed_pages.fetch_sub(pages, std::memory_order_relaxed);
 }
 
+Mutex& MemoryMapLock() {
+  return lock;
+}
+
+bool ChargeThreadPages(uint64_t pages) {
+  const MutexLock locked(lock, LockRank::kMemoryMap);
+  if (!TryCharge(pages)) {
+    DiscardKept();
+    if (!ChargePages(pages)) return false;
+  }
+  Current().committed_pages += pages;
+  Current().thread_pages += pages;
+  return true;
+}
+
+void ReturnThreadPages(uint64_t pages) {
+  const MutexLock locked(lock, LockRank::kMemoryMap);
+  Uncharge(pages);
+  Current().thread_pages -= pages;
+}
+
 wasm::Memory& LinearMemory() {
   return memory;
 }
@@ -216,6 +248,7 @@ bool EmptyMemory(uint64_t charge, uint32_t max_pages) {
   if (!ChargePages(charge)) return false;
   ReturnPages(process.committed_pages);
   process.committed_pages = charge;
+  process.thread_pages = OwnData().charged_pages = 0;
   if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes,
                                             platform::Access::kNone)) {
     return false;
@@ -296,6 +329,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
   const uint32_t count = PageCount(length);
   if (length == 0) return -EINVAL;
   if (count > kPages) return -ENOMEM;
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   uint32_t page = address / kPageBytes;
   if ((flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
     if (!InRange(address, length)) return -EINVAL;
@@ -311,6 +345,7 @@ int64_t MapPages(uint32_t address, uint32_t length, uint32_t protection, uint32_
 
 int32_t UnmapPages(uint32_t address, uint32_t length) {
   if (!InRange(address, length)) return -EINVAL;
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   Drop(address / kPageBytes, PageCount(length));
   return 0;
 }
@@ -320,6 +355,7 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   const uint32_t page = address / kPageBytes;
   const uint32_t old_count = PageCount(old_length);
   const uint32_t new_count = PageCount(new_length);
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   if (present.Count(page, old_count) != old_count) return -EFAULT;
   if (new_count <= old_count) {
     if (new_count < old_count) Drop(page + new_count, old_count - new_count);
@@ -335,9 +371,12 @@ int64_t RemapPages(uint32_t address, uint32_t old_length, uint32_t new_length, u
   if (target == kPages) return -ENOMEM;
   const int32_t error = Add(target, new_count, platform::Access::kReadWrite);
   if (error != 0) return error;
-  memcpy(reinterpret_cast<void*>(AddressOf(target)), reinterpret_cast<const void*>(AddressOf(page)),
-         uint64_t{old_count} * kPageBytes);
-  Drop(page, old_count);
+  // The guest may have taken its own rights from the old pages.
+  const int failed =
+      cordon_copy(reinterpret_cast<void*>(AddressOf(target)),
+                  reinterpret_cast<const void*>(AddressOf(page)), uint64_t{old_count} * kPageBytes);
+  Drop(failed != 0 ? target : page, failed != 0 ? new_count : old_count);
+  if (failed != 0) return failed;
   return static_cast<int64_t>(uint64_t{target} * kPageBytes);
 }
 
@@ -346,6 +385,7 @@ int32_t ProtectPages(uint32_t address, uint32_t length, uint32_t protection) {
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
   const uint32_t count = PageCount(length);
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   if (present.Count(page, count) != count) return -ENOMEM;
   plain.Remove(page, count);
   return platform::Protect(AddressOf(page), uint64_t{count} * kPageBytes, AccessOf(protection))
@@ -357,6 +397,7 @@ int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {
   if (length == 0) return 0;
   if (!InRange(address, length)) return -EINVAL;
   const uint32_t page = address / kPageBytes;
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   if (advice == MADV_DONTNEED && present.Count(page, PageCount(length)) == PageCount(length)) {
     Empty(page, PageCount(length), platform::Access::kReadWrite);
   }
@@ -364,13 +405,14 @@ int32_t AdvisePages(uint32_t address, uint32_t length, uint32_t advice) {
 }
 
 uint32_t GrowMemory(uint32_t delta_pages) {
+  const MutexLock locked(lock, LockRank::kMemoryMap);
   const uint64_t old_bytes = memory.size_bytes;
   const uint64_t new_bytes = old_bytes + uint64_t{delta_pages} * wasm::kPageSize;
   if (new_bytes > memory.max_bytes) return UINT32_MAX;
   const auto page = static_cast<uint32_t>(old_bytes / kPageBytes);
   const auto count = static_cast<uint32_t>((new_bytes - old_bytes) / kPageBytes);
   if (count > 0 && Add(page, count, platform::Access::kReadWrite) != 0) return UINT32_MAX;
-  memory.size_bytes = new_bytes;
+  SetSize(new_bytes);
   return static_cast<uint32_t>(old_bytes / wasm::kPageSize);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 
+#include "arena/lock.h"
 #include "vfs/frozen_program.h"
 #include "wasm/abi.h"
 
@@ -15,6 +16,12 @@ namespace cordon::kernel {
 // Counts pages against the sandbox's memory limit; false when it would be exceeded.
 [[nodiscard]] bool ChargePages(uint64_t pages);
 void ReturnPages(uint64_t pages);
+// For a thread of the current process: its instance and stacks.
+[[nodiscard]] bool ChargeThreadPages(uint64_t pages);
+void ReturnThreadPages(uint64_t pages);
+
+// Everything below takes it; a fork holds it, so that the copy's map is true.
+Mutex& MemoryMapLock();
 
 // Empties linear memory and makes [0, min_pages × 64 KiB) accessible. The first `stack_bytes` of
 // it, the program's shadow stack, are not charged: megabytes of which a process touches a few

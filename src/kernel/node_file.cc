@@ -140,6 +140,11 @@ int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   return -ENXIO;
 }
 
+bool IsMemoryDevice(const OpenFile& file) {
+  return std::any_of(std::begin(kDevices), std::end(kDevices),
+                     [&file](const DeviceRow& row) { return row.operations == file.operations; });
+}
+
 int32_t OpenNode(const vfs::Node& node, uint32_t flags, OpenFile** out) {
   if (IsDescriptorNode(node) && (flags & O_PATH) == 0)
     return ReopenDescriptor(node, flags & ~static_cast<uint32_t>(O_NOCTTY), out);

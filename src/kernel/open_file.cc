@@ -76,8 +76,16 @@ void FreeOpenFile(OpenFile* file) {
 }
 
 OpenFile* FileOf(uint32_t descriptor) {
-  const Process& process = Current();
-  return descriptor < process.descriptor_end ? FileIn(process.descriptors[descriptor]) : nullptr;
+  Process& process = Current();
+  if (!HasOtherThreads())
+    return descriptor < process.descriptor_end ? FileIn(process.descriptors[descriptor]) : nullptr;
+  const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
+  if (descriptor >= process.descriptor_end || !CanHold()) return nullptr;
+  OpenFile* file = FileIn(process.descriptors[descriptor]);
+  if (file == nullptr) return nullptr;
+  Retain(file);
+  HoldFile(file);
+  return file;
 }
 
 int32_t Install(OpenFile* file, uint32_t least, bool close_on_exec) {
@@ -122,13 +130,28 @@ bool HasFreeDescriptors(uint32_t count) {
 
 int32_t CloseDescriptor(uint32_t descriptor) {
   Process& process = Current();
-  if (FileOf(descriptor) == nullptr) return -EBADF;
   OpenFile* file = nullptr;
   {
     const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
-    file = Take(process, descriptor);
+    if (descriptor < process.descriptor_end) file = Take(process, descriptor);
   }
+  if (file == nullptr) return -EBADF;
   CloseReference(process, file);
+  return 0;
+}
+
+int32_t IsClosedOnExec(uint32_t descriptor) {
+  Process& process = Current();
+  const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
+  if (descriptor >= process.descriptor_end || process.descriptors[descriptor] == 0) return -EBADF;
+  return static_cast<int32_t>(process.descriptors[descriptor] & kCloseOnExec);
+}
+
+int32_t SetCloseOnExec(uint32_t descriptor, bool closes) {
+  Process& process = Current();
+  const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
+  if (descriptor >= process.descriptor_end || process.descriptors[descriptor] == 0) return -EBADF;
+  Put(process, descriptor, FileIn(process.descriptors[descriptor]), closes);
   return 0;
 }
 
@@ -147,20 +170,20 @@ void CloseAll(Process& process, bool only_on_exec) {
 
 int32_t WaitUntil(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64_t deadline_ns) {
   if (ready(argument)) return 0;
-  Process& process = Current();
-  Waiter& waiter = process.waiters[0];
-  waiter.sleeper = &process.sleeper;
+  Thread& thread = CurrentThread();
+  Waiter& waiter = thread.waiters[0];
+  waiter.sleeper = &thread.sleeper;
   queue.Add(waiter);
   int32_t result = 0;
   // What became ready goes before a signal: the end of the peer that did it may be that signal.
   for (Wake wake = Wake::kWoken;;) {
-    const uint32_t seen = process.sleeper.word.load(std::memory_order_seq_cst);
+    const uint32_t seen = thread.sleeper.word.load(std::memory_order_seq_cst);
     if (ready(argument)) break;
     if (wake != Wake::kWoken) {
       result = wake == Wake::kTimedOut ? -ETIMEDOUT : kRestart;
       break;
     }
-    wake = process.sleeper.SleepFrom(seen, deadline_ns);
+    wake = thread.sleeper.SleepFrom(seen, deadline_ns);
   }
   queue.Remove(waiter);
   return result;

@@ -60,14 +60,17 @@ void Release(OpenFile* file);
 // One that was never used.
 void FreeOpenFile(OpenFile* file);
 
-// Descriptors of the current process. The file returned is not retained: only this process closes
-// its descriptors.
+// Descriptors of the current process. The file returned stays until the end of the call: only this
+// process closes its descriptors, and with several threads the call holds it (ReleaseHeld).
 OpenFile* FileOf(uint32_t descriptor);
 // The lowest free descriptor from `least`, or -EMFILE; takes over the reference on success and
 // failure.
 int32_t Install(OpenFile* file, uint32_t least, bool close_on_exec);
 int32_t InstallAt(OpenFile* file, uint32_t descriptor, bool close_on_exec);
 int32_t CloseDescriptor(uint32_t descriptor);
+// 0 or 1, and 0; or -EBADF.
+int32_t IsClosedOnExec(uint32_t descriptor);
+int32_t SetCloseOnExec(uint32_t descriptor, bool closes);
 // The process may open so many more.
 bool HasFreeDescriptors(uint32_t count);
 void CloseAll(Process& process, bool only_on_exec);
@@ -82,6 +85,8 @@ int32_t OpenNode(const vfs::Node& node, uint32_t flags,
 int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer);
 int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out);
 int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out);
+// /dev/null and its like: every offset is as good as any other, and seeking stays at 0.
+bool IsMemoryDevice(const OpenFile& file);
 // Reading takes the whole sum, or one.
 enum class CounterKind { kSum, kSemaphore };
 OpenFile* OpenEventCounter(uint64_t value, CounterKind kind, uint32_t flags);

@@ -109,10 +109,10 @@ uint32_t NextDescriptor(uint32_t pid, uint32_t from) {
 }
 
 // The node that a link of the caller's own process leads to; not referenced.
-const vfs::Node* OwnNode(uint32_t link) {
+vfs::Node OwnNode(uint32_t link) {
   const Process& process = Current();
-  const vfs::Node* nodes[] = {&process.directory, &process.executable, &process.root};
-  return nodes[link]->fs == nullptr ? nullptr : nodes[link];
+  const vfs::Node nodes[] = {WorkingDirectory(), process.executable, process.root};
+  return nodes[link];
 }
 
 class ProcFs final : public vfs::FileSystem {
@@ -346,8 +346,8 @@ int64_t ProcFs::ReadLink(uint64_t number, char* to, uint64_t size) {
     length = snprintf(text, sizeof text, "%u", Current().pid);
   } else if (id.kind == Kind::kProcessLink) {
     if (id.pid != Current().pid) return -EACCES;
-    const vfs::Node* node = OwnNode(id.index);
-    length = node == nullptr ? -ENOENT : FindPath(*node, text, sizeof text);
+    const vfs::Node node = OwnNode(id.index);
+    length = node.fs == nullptr ? -ENOENT : FindPath(node, text, sizeof text);
   } else if (id.kind == Kind::kDescriptor) {
     OpenFile* file = TakeDescriptor(id.pid, id.index);
     if (file == nullptr) return -ENOENT;
@@ -370,9 +370,9 @@ int64_t ProcFs::ReadLink(uint64_t number, char* to, uint64_t size) {
 int ProcFs::FollowTo(uint64_t number, vfs::Node* out) {
   const Id id = Unpack(number);
   if (id.kind == Kind::kProcessLink) {
-    const vfs::Node* node = id.pid == Current().pid ? OwnNode(id.index) : nullptr;
-    if (node == nullptr) return -EACCES;
-    *out = *node;
+    const vfs::Node node = id.pid == Current().pid ? OwnNode(id.index) : vfs::Node{};
+    if (node.fs == nullptr) return -EACCES;
+    *out = node;
     out->fs->Reference(out->id);
     return 1;
   }

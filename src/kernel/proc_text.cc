@@ -51,18 +51,19 @@ void Stat(const Process& process, TextWriter& out) {
   const auto foreground =
       process.terminal == nullptr ? -1 : static_cast<int32_t>(process.terminal->foreground.load());
   const uint64_t bytes = process.committed_pages * layout::kPageBytes;
-  out.Add("%u (%s) %c %u %u %u %u %d 0 0 0 0 0 %llu 0 %llu 0 20 %d 1 0 %llu %llu %llu ",
+  out.Add("%u (%s) %c %u %u %u %u %d 0 0 0 0 0 %llu 0 %llu 0 20 %d %u 0 %llu %llu %llu ",
           process.pid, process.command, StateOf(process).letter, process.parent_pid, process.group,
           process.session, terminal, foreground,
           static_cast<unsigned long long>(TimeOf(process) / kTicks),
           static_cast<unsigned long long>(process.children_cpu_ns / kTicks), process.nice,
+          process.thread_count.load(),
           static_cast<unsigned long long>((process.start_ns - TheKernel().boot_ns) / kTicks),
           static_cast<unsigned long long>(bytes),
           static_cast<unsigned long long>(process.committed_pages));
   // rsslim, addresses, signals, …, exit code: fields 25 to 52.
   out.Add("18446744073709551615 0 0 0 0 0 %llu %llu 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 %u\n",
           static_cast<unsigned long long>(process.pending.load() & 0x7fffffff),
-          static_cast<unsigned long long>(process.mask & 0x7fffffff), process.wait_status);
+          static_cast<unsigned long long>(process.leader.mask & 0x7fffffff), process.wait_status);
 }
 
 void Status(const Process& process, TextWriter& out) {
@@ -84,13 +85,14 @@ void Status(const Process& process, TextWriter& out) {
   out.Add("Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\nGroups:\t\n", process.who.uid,
           process.who.uid, process.saved_uid, process.who.uid, process.who.gid, process.who.gid,
           process.saved_gid, process.who.gid, kMaxDescriptors);
-  out.Add("VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmRSS:\t%8llu kB\nThreads:\t1\n", kib, kib, kib);
+  out.Add("VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmRSS:\t%8llu kB\nThreads:\t%u\n", kib, kib, kib,
+          process.thread_count.load());
   out.Add(
       "SigPnd:\t%016llx\nShdPnd:\t0000000000000000\nSigBlk:\t%016llx\nSigIgn:\t%016llx\n"
       "SigCgt:\t%016llx\n",
       static_cast<unsigned long long>(process.pending.load()),
-      static_cast<unsigned long long>(process.mask), static_cast<unsigned long long>(ignored),
-      static_cast<unsigned long long>(caught));
+      static_cast<unsigned long long>(process.leader.mask),
+      static_cast<unsigned long long>(ignored), static_cast<unsigned long long>(caught));
   out.Add(
       "CapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\n"
       "NoNewPrivs:\t1\nSeccomp:\t2\n");

@@ -12,17 +12,13 @@
 #include "arena/lock.h"
 #include "arena/wait.h"
 #include "kernel/control.h"
+#include "kernel/thread.h"
 #include "vfs/filesystem.h"
 #include "vfs/path_walk.h"
 
 namespace cordon::kernel {
 
-struct OpenFile;
-struct Terminal;
-
 inline constexpr uint32_t kMaxDescriptors = 1024;
-inline constexpr uint32_t kSignals = 64;
-inline constexpr uint32_t kPollWaiters = 64;
 inline constexpr uint32_t kServicePid = 1;
 
 struct Disposition {
@@ -31,25 +27,25 @@ struct Disposition {
   uint64_t mask = 0;
 };
 
-struct SignalInfo {
-  int32_t number, code, pid, uid, status;
-};
-
 enum class ProcessState : uint32_t { kFree, kStarting, kLive, kStopped, kZombie };
 
 // Lies in pages of its own, what every call touches first.
 struct alignas(4096) Process {
-  Sleeper sleeper;
+  Process() { leader.process = this; }
+  Thread leader;  // the first thread; its place stays when it has ended before others
   std::atomic<ProcessState> state{ProcessState::kFree};
   uint32_t slot = 0;
   uint32_t pid = 0, parent_pid = 0, group = 0, session = 0;
-  // Signals. `pending`, `mask` and dispositions change under Kernel::table_lock.
+  // Threads that live, under Kernel::table_lock; the count may be read without it by a thread of
+  // the process, and `thread_word` changes with it.
+  Thread* threads = &leader;
+  std::atomic<uint32_t> thread_count{1};
+  std::atomic<uint32_t> thread_word{0};
+  std::atomic<Thread*> survivor{nullptr};  // all others have to end
+  std::atomic<bool> execs{false};          // a thread is in execve
+  // Signals for any of its threads. `pending` and dispositions change under Kernel::table_lock.
   std::atomic<uint64_t> pending{0};
-  uint64_t mask = 0;
-  uint64_t saved_mask = 0;  // to be restored after sigsuspend, ppoll and pselect
-  bool has_saved_mask = false;
   uint32_t waits_for_lock_of = 0;  // a process identifier, under Kernel::table_lock
-  uint64_t awaited = 0;            // signals that sigtimedwait takes although they are blocked
   bool execed = false;             // setpgid of a child is over
   int32_t job = -1;                // index in control.jobs for a command of the client
   uint32_t wait_status = 0;
@@ -61,20 +57,21 @@ struct alignas(4096) Process {
   uint64_t start_ns = 0;
   uint64_t cpu_ns = 0;           // at exit
   uint64_t children_cpu_ns = 0;  // of those that were waited for
+  // Under the lock of the memory map, which is private to the process.
   uint64_t committed_pages = 0;
+  uint64_t thread_pages = 0;  // of them for threads that are not first ones
   vfs::Credentials who;
   uint32_t saved_uid = 0, saved_gid = 0;
   uint32_t umask = 022;
   int32_t nice = 0;
   vfs::Node root, directory, executable;
   Terminal* terminal = nullptr;
-  Waiter waiters[kPollWaiters];
   SignalInfo info[kSignals + 1];
   Disposition disposition[kSignals + 1];
   char command[16] = {};
   uint32_t descriptor_limit = 256;
   uint32_t command_line_size = 0;
-  Mutex descriptor_lock;
+  Mutex descriptor_lock;        // and of `directory`
   uint32_t descriptor_end = 0;  // beyond the highest open one
   // OpenFile pointers; bit 0 is close-on-exec.
   uintptr_t descriptors[kMaxDescriptors] = {};
@@ -89,7 +86,10 @@ struct Kernel {
   Mutex table_lock;  // the process table: tree, states, signals
   uint32_t last_pid;
   uint32_t process_count;  // without the service
-  uint32_t slot_end;       // beyond the highest slot ever used
+  uint32_t thread_count;   // those that are not first ones; they count as processes do
+  // Slots that such threads have.
+  uint64_t thread_slots[control::kMaxSlots / 64];
+  uint32_t slot_end;  // beyond the highest slot ever used
   std::atomic<uint64_t> committed_pages;
   std::atomic<uint64_t> committed_peak;
   uint64_t started, peak;
@@ -108,20 +108,27 @@ void SetCurrent(Process* process);
 inline control::Slot& SlotOf(const Process& process) {
   return TheKernel().control->slots[process.slot];
 }
+inline control::Slot& SlotOf(const Thread& thread) {
+  return TheKernel().control->slots[thread.slot];
+}
 
 // --- life ---
-// A process for the caller's table with everything inherited from `parent` but descriptors; null
-// and an errno otherwise.
+// A copy of the process with the calling thread: 0 in it, its identifier or an errno in the caller.
 int32_t Fork();
 [[noreturn]] void ExitCurrent(uint32_t wait_status);
 // The host ended the process of a slot outside the kernel: everything it had is given back, and its
 // parent is told. By the service process. 0 or -ESRCH.
 int32_t BuryDead(uint32_t slot, uint32_t wait_status);
-// ExitCurrent has begun in this host process.
-bool IsExiting();
 int32_t WaitFor(int32_t pid, uint32_t options, uint32_t* status, int32_t* waited, uint64_t* cpu_ns);
 // Under table_lock: by identifier, null if there is none (zombies are found).
 Process* FindProcess(uint32_t pid);
+// Under table_lock: an identifier that no process, thread, group or session has.
+uint32_t NewIdentifier();
+// Under table_lock: whether one more process or thread may be.
+bool HasRoomForThread();
+bool IsSlotOfThread(uint32_t slot);
+// The thread runs on the host: its slot says where.
+void AnnounceLive(const Thread& thread, uint32_t host_pid);
 Process* CreateServiceProcess();
 // Verifies what must hold in the process table, and, when no guest process is left, that nothing of
 // any is left: descriptions, memory, inodes. Writes the violations, a line each, to `text`, and
@@ -134,14 +141,26 @@ void MeetLimit(control::Limit limit);
 inline uint64_t SignalBit(uint32_t number) {
   return uint64_t{1} << (number - 1);
 }
-// Under table_lock. Discards what is ignored, wakes, kicks, continues.
+// Under table_lock. Discards what is ignored, wakes, kicks, continues. For any thread that does not
+// block it, the first one above others; or for one.
 void PostLocked(Process& target, const SignalInfo& info);
+void PostToThreadLocked(Thread& target, const SignalInfo& info);
+// The caller may send this signal to it.
+bool MaySignal(const Process& target, uint32_t number);
+// Under table_lock: makes a thread look at what it has to do.
+void Alert(Thread& thread);
+// Wakes whoever of the process sleeps, to look at its condition again.
+void NotifyThreads(Process& process);
+// Under table_lock, after a thread blocked signals or ended: those that wait for the process are
+// given to others.
+void Retarget(Process& process);
+// To oneself: to the calling thread.
 void Post(Process& target, uint32_t number);
 void PostToGroup(uint32_t group, uint32_t number);
 // Under no lock. Nobody outside the process's group, but in its session, could continue it.
 bool IsGroupOrphaned(const Process& process);
 // After `mask` or dispositions changed, under table_lock.
-void UpdateAttention(Process& process);
+void UpdateAttention(Thread& thread);
 // What became of the signals that interrupted a call.
 struct Delivery {
   bool handled = false;  // a handler ran

@@ -1,4 +1,6 @@
-// The two words that every call begins with: which kernel, which process.
+// What every call begins with: which kernel, which process, which thread.
+
+#include <new>
 
 #include "kernel/process.h"
 
@@ -8,6 +10,10 @@ namespace {
 // Private memory of a host process: a clone starts with its parent's and sets its own.
 Kernel* the_kernel = nullptr;
 Process* the_process = nullptr;
+// Of code on a foreign stack: the template before it serves, tests.
+ThreadData foreign_data;
+
+static_assert(sizeof(ThreadData) <= layout::kThreadDataBytes - kKernelThreadDataOffset);
 
 }  // namespace
 
@@ -22,7 +28,20 @@ void SetKernel(Kernel* kernel) {
 }
 void SetCurrent(Process* process) {
   the_process = process;
+  OwnData().thread = &process->leader;
   SetCurrentSlot(process->slot);
+}
+
+ThreadData& OwnData() {
+  std::byte* block = OwnThreadBlock();
+  return block == nullptr ? foreign_data
+                          : *reinterpret_cast<ThreadData*>(block + kKernelThreadDataOffset);
+}
+control::Slot& OwnSlot() {
+  return SlotOf(CurrentThread());
+}
+bool HasOtherThreads() {
+  return the_process->thread_count.load(std::memory_order_acquire) > 1;
 }
 
 void MeetLimit(control::Limit limit) {

@@ -296,13 +296,16 @@ uint64_t SendAlarms() {
 
 }  // namespace
 
-void RunService() {
+namespace {
+
+// On a stack by which the kernel knows its threads, as those that are cloned from it.
+[[noreturn]] void Serve() {
   auto& control = *reinterpret_cast<control::Control*>(layout::kControl);
-  Boot(control);
+  SetCurrent(&Current());
   control::Mailbox& mailbox = control.mailbox;
   for (;;) {
     const uint32_t bell = control.service_bell.load();
-    SlotOf(Current()).inside.store(1);
+    OwnSlot().inside.store(1);
     if (mailbox.state.load() == control::Mailbox::kRequested) {
       mailbox.result.store(Answer(mailbox));
       mailbox.state.store(control::Mailbox::kAnswered);
@@ -312,9 +315,16 @@ void RunService() {
     WakeStreams();
     ServeTerminals();
     const uint64_t next = SendAlarms();
-    SlotOf(Current()).inside.store(0);
+    OwnSlot().inside.store(0);
     platform::WaitOnWord(&control.service_bell, bell, next);
   }
+}
+
+}  // namespace
+
+void RunService() {
+  Boot(*reinterpret_cast<control::Control*>(layout::kControl));
+  cordon_run_on(BaseStackTop(), Serve);
 }
 
 }  // namespace cordon::kernel

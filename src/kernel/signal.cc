@@ -39,13 +39,39 @@ Action ActionOf(const Process& process, uint32_t number) {
 
 // Under table_lock. The host signal makes a thread in compiled code look; one in the kernel looks
 // by itself.
-void Kick(Process& target) {
+void Kick(Thread& target) {
   control::Slot& slot = SlotOf(target);
   if (slot.inside.load() != 0) return;
   slot.kick.store(1);
   control::Control& control = *TheKernel().control;
   control.kicker_bell.fetch_add(1);
   platform::WakeWord(&control.kicker_bell, 1);
+}
+
+// What waits for the thread and is not blocked.
+uint64_t ReadySignals(const Thread& thread) {
+  const uint64_t pending = thread.pending.load() | thread.process->pending.load();
+  return pending & ~(thread.mask & ~kUncatchable);
+}
+
+bool HasToEnd(const Thread& thread) {
+  const Thread* survivor = thread.process->survivor.load();
+  return survivor != nullptr && survivor != &thread;
+}
+bool HasToStop(const Thread& thread) {
+  return thread.process->state.load() == ProcessState::kStopped;
+}
+
+// Under table_lock: who is to take a signal of the process, or null when all block it. Programs
+// expect signals in their first thread.
+Thread* TakerOf(Process& process, uint32_t number) {
+  Thread* taker = nullptr;
+  for (Thread* thread = process.threads; thread != nullptr; thread = thread->next) {
+    if ((thread->mask & SignalBit(number) & ~kUncatchable) != 0) continue;
+    if (thread == &process.leader) return thread;
+    taker = thread;
+  }
+  return taker;
 }
 
 void TellParentOfStop(Process& process, int code, uint32_t status) {
@@ -56,16 +82,18 @@ void TellParentOfStop(Process& process, int code, uint32_t status) {
     PostLocked(*parent, {SIGCHLD, code, static_cast<int32_t>(process.pid),
                          static_cast<int32_t>(process.who.uid), static_cast<int32_t>(status)});
   }
-  parent->sleeper.Notify();
+  NotifyThreads(*parent);
 }
 
 void Continue(Process& target) {
   target.pending.fetch_and(~kStopSignals);
+  for (Thread* thread = target.threads; thread != nullptr; thread = thread->next)
+    thread->pending.fetch_and(~kStopSignals);
   if (target.state.load() != ProcessState::kStopped) return;
   target.state.store(ProcessState::kLive);
   target.continued = true;
   TellParentOfStop(target, CLD_CONTINUED, SIGCONT);
-  target.sleeper.Notify();
+  NotifyThreads(target);
 }
 
 // Under table_lock.
@@ -83,20 +111,28 @@ bool IsOrphaned(const Process& process) {
   return true;
 }
 
+// Takes a signal out of what waits, the thread's own first.
+void Remove(Thread& thread, uint32_t number, SignalInfo* info) {
+  Process& process = *thread.process;
+  const bool own = (thread.pending.load() & SignalBit(number)) != 0;
+  *info = own ? thread.info[number] : process.info[number];
+  (own ? thread.pending : process.pending).fetch_and(~SignalBit(number));
+}
+
 // Takes the lowest pending signal that is not blocked; 0 if there is none. Under table_lock.
-uint32_t TakeSignal(Process& process, Action* action) {
+uint32_t TakeSignal(Thread& thread, Action* action, SignalInfo* info) {
   for (;;) {
-    const uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
+    const uint64_t ready = ReadySignals(thread);
     if (ready == 0) {
-      UpdateAttention(process);
+      UpdateAttention(thread);
       return 0;
     }
     // SIGKILL first, whatever else waits.
     const uint32_t number = (ready & SignalBit(SIGKILL)) != 0
                                 ? SIGKILL
                                 : static_cast<uint32_t>(std::countr_zero(ready)) + 1;
-    process.pending.fetch_and(~SignalBit(number));
-    *action = ActionOf(process, number);
+    Remove(thread, number, info);
+    *action = ActionOf(*thread.process, number);
     if (*action != Action::kIgnore) return number;
   }
 }
@@ -109,19 +145,29 @@ void Stop(Process& process, uint32_t number) {
   process.continued = false;
   process.wait_status = number << 8 | 0x7f;
   TellParentOfStop(process, CLD_STOPPED, number);
+  for (Thread* thread = process.threads; thread != nullptr; thread = thread->next) {
+    if (thread != &CurrentThread()) Alert(*thread);
+  }
 }
 
-// Sleeps until SIGCONT or SIGKILL.
-void StayStopped(Process& process) {
+// Sleeps until SIGCONT, SIGKILL or the end of all threads.
+void StayStopped(Thread& thread) {
+  Process& process = *thread.process;
   for (;;) {
-    const uint32_t seen = process.sleeper.word.load();
-    if (process.state.load() != ProcessState::kStopped) return;
+    const uint32_t seen = thread.sleeper.word.load();
+    if (!HasToStop(thread) || HasToEnd(thread)) return;
     if ((process.pending.load() & SignalBit(SIGKILL)) != 0) {
       process.state.store(ProcessState::kLive);
       return;
     }
-    platform::WaitOnWord(&process.sleeper.word, seen, platform::kNever);
+    platform::WaitOnWord(&thread.sleeper.word, seen, platform::kNever);
   }
+}
+
+// What others decided for all threads of the process. Under no lock.
+void FollowProcess(Thread& thread) {
+  if (HasToStop(thread)) StayStopped(thread);
+  if (HasToEnd(thread)) EndThread();
 }
 
 [[noreturn]] void End(uint32_t number) {
@@ -129,47 +175,47 @@ void StayStopped(Process& process) {
 }
 
 // A hint without the lock: it is asked again under it.
-bool HasDefaultAction(const Process& process) {
-  for (uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable); ready != 0;
-       ready &= ready - 1) {
-    if (ActionOf(process, static_cast<uint32_t>(std::countr_zero(ready)) + 1) != Action::kHandle)
-      return true;
+bool HasDefaultAction(const Thread& thread) {
+  if (HasToEnd(thread) || HasToStop(thread)) return true;
+  for (uint64_t ready = ReadySignals(thread); ready != 0; ready &= ready - 1) {
+    const auto number = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
+    if (ActionOf(*thread.process, number) != Action::kHandle) return true;
   }
   return false;
 }
 
-void TakeDefaultActions(Process& process) {
+void TakeDefaultActions(Thread& thread) {
   for (;;) {
     uint32_t number = 0;
     Action action = Action::kIgnore;
+    FollowProcess(thread);
     {
       const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-      uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
-      for (; ready != 0; ready &= ready - 1) {
+      for (uint64_t ready = ReadySignals(thread); ready != 0; ready &= ready - 1) {
         const uint32_t candidate = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
-        action = ActionOf(process, candidate);
+        action = ActionOf(*thread.process, candidate);
         if (action == Action::kHandle) continue;
         number = candidate;
-        process.pending.fetch_and(~SignalBit(number));
-        if (action == Action::kStop) Stop(process, number);
+        SignalInfo info;
+        Remove(thread, number, &info);
+        if (action == Action::kStop) Stop(*thread.process, number);
         break;
       }
-      UpdateAttention(process);
+      UpdateAttention(thread);
     }
     if (number == 0) return;
     if (action == Action::kEnd) End(number);
-    if (action == Action::kStop) StayStopped(process);
+    if (action == Action::kStop) StayStopped(thread);
   }
 }
 
 // Calls the guest's handler. False: it left by an exception.
-bool RunHandler(Process& process, uint32_t number, const Disposition& disposition,
+bool RunHandler(Thread& thread, const SignalInfo& info, const Disposition& disposition,
                 uint64_t old_mask) {
-  const bool finished = CallSignalHandler(disposition.handler, number, disposition.flags);
-  if (!finished) return false;
+  if (!CallSignalHandler(disposition.handler, info, disposition.flags)) return false;
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-  process.mask = old_mask;
-  UpdateAttention(process);
+  thread.mask = old_mask;
+  UpdateAttention(thread);
   return true;
 }
 
@@ -180,34 +226,103 @@ bool IsGroupOrphaned(const Process& process) {
   return IsOrphaned(process);
 }
 
-void UpdateAttention(Process& process) {
-  const uint64_t ready = process.pending.load() & ~(process.mask & ~kUncatchable);
-  process.sleeper.attention.store(ready != 0 ? 1 : 0);
+void UpdateAttention(Thread& thread) {
+  const bool acts = ReadySignals(thread) != 0 || HasToEnd(thread) || HasToStop(thread);
+  thread.sleeper.attention.store(acts ? 1 : 0);
 }
+
+void Alert(Thread& thread) {
+  thread.sleeper.attention.store(1);
+  thread.sleeper.Notify();
+  if (&thread != &CurrentThread()) Kick(thread);
+}
+
+void NotifyThreads(Process& process) {
+  for (Thread* thread = process.threads; thread != nullptr; thread = thread->next)
+    thread->sleeper.Notify();
+}
+
+void Retarget(Process& process) {
+  if (process.threads == nullptr || process.threads->next == nullptr) {
+    if (process.threads != nullptr && process.pending.load() != 0) {
+      UpdateAttention(*process.threads);
+      if (process.threads->sleeper.attention.load() != 0) Alert(*process.threads);
+    }
+    return;
+  }
+  for (uint64_t left = process.pending.load(); left != 0; left &= left - 1) {
+    Thread* taker = TakerOf(process, static_cast<uint32_t>(std::countr_zero(left)) + 1);
+    if (taker != nullptr && taker->sleeper.attention.load() == 0) Alert(*taker);
+  }
+}
+
+namespace {
+
+bool CanGetSignals(const Process& process) {
+  const ProcessState state = process.state.load();
+  return state != ProcessState::kFree && state != ProcessState::kZombie &&
+         process.pid != kServicePid;
+}
+
+// What a signal does to the process at once, whoever takes it.
+void Prepare(Process& target, uint32_t number) {
+  if (number == SIGCONT || number == SIGKILL) Continue(target);
+  if ((SignalBit(number) & kStopSignals) == 0) return;
+  target.pending.fetch_and(~SignalBit(SIGCONT));
+  for (Thread* thread = target.threads; thread != nullptr; thread = thread->next)
+    thread->pending.fetch_and(~SignalBit(SIGCONT));
+}
+
+}  // namespace
 
 void PostLocked(Process& target, const SignalInfo& info) {
   const auto number = static_cast<uint32_t>(info.number);
-  const ProcessState state = target.state.load();
-  if (state == ProcessState::kFree || state == ProcessState::kZombie || target.pid == kServicePid)
-    return;
-  if (number == SIGCONT || number == SIGKILL) Continue(target);
-  if ((SignalBit(number) & kStopSignals) != 0) target.pending.fetch_and(~SignalBit(SIGCONT));
-  const bool blocked = (target.mask & SignalBit(number) & ~kUncatchable) != 0;
-  if (!blocked && ActionOf(target, number) == Action::kIgnore) return;
+  if (!CanGetSignals(target)) return;
+  Prepare(target, number);
+  Thread* taker = TakerOf(target, number);
+  if (taker != nullptr && ActionOf(target, number) == Action::kIgnore) return;
   target.info[number] = info;
   target.pending.fetch_or(SignalBit(number));
-  if (blocked && (target.awaited & SignalBit(number)) != 0) target.sleeper.Notify();
-  if (blocked) return;
-  target.sleeper.attention.store(1);
-  target.sleeper.Notify();
-  if (&target != &Current()) Kick(target);
+  if (taker != nullptr) {
+    Alert(*taker);
+    return;
+  }
+  for (Thread* thread = target.threads; thread != nullptr; thread = thread->next) {
+    if ((thread->awaited & SignalBit(number)) != 0) thread->sleeper.Notify();
+  }
+}
+
+void PostToThreadLocked(Thread& target, const SignalInfo& info) {
+  const auto number = static_cast<uint32_t>(info.number);
+  Process& process = *target.process;
+  // Nobody can do these for himself alone.
+  if (((SignalBit(number) & kUncatchable) | (SignalBit(number) & kStopSignals)) != 0) {
+    PostLocked(process, info);
+    return;
+  }
+  if (!CanGetSignals(process)) return;
+  Prepare(process, number);
+  const bool blocked = (target.mask & SignalBit(number) & ~kUncatchable) != 0;
+  if (!blocked && ActionOf(process, number) == Action::kIgnore) return;
+  target.info[number] = info;
+  target.pending.fetch_or(SignalBit(number));
+  if (!blocked) {
+    Alert(target);
+  } else if ((target.awaited & SignalBit(number)) != 0) {
+    target.sleeper.Notify();
+  }
 }
 
 void Post(Process& target, uint32_t number) {
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
   const Process& sender = Current();
-  PostLocked(target, {static_cast<int32_t>(number), SI_USER, static_cast<int32_t>(sender.pid),
-                      static_cast<int32_t>(sender.who.uid), 0});
+  const SignalInfo info = {static_cast<int32_t>(number), SI_USER, static_cast<int32_t>(sender.pid),
+                           static_cast<int32_t>(sender.who.uid), 0};
+  if (&target == &sender) {
+    PostToThreadLocked(CurrentThread(), info);
+  } else {
+    PostLocked(target, info);
+  }
 }
 
 void PostToGroup(uint32_t group, uint32_t number) {
@@ -221,51 +336,57 @@ void PostToGroup(uint32_t group, uint32_t number) {
 }
 
 void SetTemporaryMask(uint64_t mask) {
-  Process& process = Current();
+  Thread& thread = CurrentThread();
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-  process.saved_mask = process.mask;
-  process.has_saved_mask = true;
-  process.mask = mask & ~kUncatchable;
-  UpdateAttention(process);
+  thread.saved_mask = thread.mask;
+  thread.has_saved_mask = true;
+  thread.mask = mask & ~kUncatchable;
+  UpdateAttention(thread);
+  Retarget(*thread.process);
 }
 
 void RestoreMask() {
-  Process& process = Current();
-  if (!process.has_saved_mask) return;
+  Thread& thread = CurrentThread();
+  if (!thread.has_saved_mask) return;
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-  process.mask = process.saved_mask;
-  process.has_saved_mask = false;
-  UpdateAttention(process);
+  thread.mask = thread.saved_mask;
+  thread.has_saved_mask = false;
+  UpdateAttention(thread);
+  Retarget(*thread.process);
 }
 
 bool DeliverSignals(Delivery* delivery) {
   Kernel& kernel = TheKernel();
-  Process& process = Current();
+  Thread& thread = CurrentThread();
+  Process& process = *thread.process;
   for (;;) {
     Action action = Action::kIgnore;
     Disposition disposition;
+    SignalInfo info = {};
     uint64_t old_mask = 0;
     uint32_t number = 0;
+    FollowProcess(thread);
     {
       const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
-      number = TakeSignal(process, &action);
+      number = TakeSignal(thread, &action, &info);
       if (number == 0 || action == Action::kHandle) {
-        old_mask = process.has_saved_mask ? process.saved_mask : process.mask;
-        process.has_saved_mask = false;
+        old_mask = thread.has_saved_mask ? thread.saved_mask : thread.mask;
+        thread.has_saved_mask = false;
       }
       if (number == 0) {
-        process.mask = old_mask;
-        UpdateAttention(process);
-        if (process.sleeper.attention.load() == 0) return true;
+        thread.mask = old_mask;
+        UpdateAttention(thread);
+        if (thread.sleeper.attention.load() == 0) return true;
         continue;
       }
       if (action == Action::kHandle) {
         disposition = process.disposition[number];
-        process.mask |= disposition.mask;
-        if ((disposition.flags & SA_NODEFER) == 0) process.mask |= SignalBit(number);
-        process.mask &= ~kUncatchable;
+        thread.mask |= disposition.mask;
+        if ((disposition.flags & SA_NODEFER) == 0) thread.mask |= SignalBit(number);
+        thread.mask &= ~kUncatchable;
         if ((disposition.flags & SA_RESETHAND) != 0) process.disposition[number] = {};
-        UpdateAttention(process);
+        UpdateAttention(thread);
+        if (HasOtherThreads()) Retarget(process);
       }
       if (action == Action::kStop) Stop(process, number);
     }
@@ -273,12 +394,12 @@ bool DeliverSignals(Delivery* delivery) {
       case Action::kEnd:
         End(number);
       case Action::kStop:
-        StayStopped(process);
+        StayStopped(thread);
         break;
       case Action::kHandle:
         delivery->handled = true;
         if ((disposition.flags & SA_RESTART) == 0) delivery->restarts = false;
-        if (!RunHandler(process, number, disposition, old_mask)) return false;
+        if (!RunHandler(thread, info, disposition, old_mask)) return false;
         break;
       case Action::kIgnore:
         break;
@@ -287,13 +408,13 @@ bool DeliverSignals(Delivery* delivery) {
 }
 
 void LeaveTakingDefaultActions() {
-  Process& process = Current();
-  control::Slot& slot = SlotOf(process);
+  Thread& thread = CurrentThread();
+  control::Slot& slot = SlotOf(thread);
   do {
     slot.inside.store(1);
-    TakeDefaultActions(process);
+    TakeDefaultActions(thread);
     slot.inside.store(0);
-  } while (HasDefaultAction(process));
+  } while (HasDefaultAction(thread));
 }
 
 }  // namespace cordon::kernel

@@ -108,7 +108,8 @@ int32_t SendOne(Socket& sender, Socket& receiver, Outgoing& out, uint64_t offset
     error = Deliver(sender, receiver, message);
   }
   if (error == 0) return 0;
-  out.files.rights = std::exchange(message->rights, nullptr);
+  // They are still in `out` if the bytes could not be copied.
+  if (message->rights != nullptr) out.files.rights = std::exchange(message->rights, nullptr);
   FreeMessage(message);
   return error;
 }

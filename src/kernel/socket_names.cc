@@ -180,7 +180,7 @@ int32_t BindPath(Socket& socket, const SocketAddress& address) {
   vfs::Node directory;
   vfs::LastName last;
   int32_t error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root,
-                                    process.directory, path, &directory, &last);
+                                    WorkingDirectory(), path, &directory, &last);
   if (error != 0) return error;
   vfs::Node made;
   error = last.is_dots() || last.trailing_slash
@@ -229,7 +229,7 @@ int32_t BindEndpoint(Socket& socket, const SocketAddress& address) {
 int32_t FindPath(const SocketAddress& address, Socket** out) {
   const Process& process = Current();
   vfs::Node node;
-  int32_t error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory,
+  int32_t error = vfs::Walk(TheKernel().mounts, process.who, process.root, WorkingDirectory(),
                             PathOf(address), vfs::kFollow, &node);
   if (error != 0) return error;
   error = node.fs->Access(process.who, node.id, 2);

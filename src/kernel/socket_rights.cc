@@ -8,11 +8,6 @@
 namespace cordon::kernel {
 namespace {
 
-// Private to the host process: closing what is given up may give up more, and what a guest nests is
-// deeper than the kernel's stack.
-Rights* given_up = nullptr;
-bool is_giving_up = false;
-
 Socket* SocketIn(const OpenFile* file) {
   return file->operations == &kSocketOperations ? static_cast<Socket*>(file->object) : nullptr;
 }
@@ -95,9 +90,11 @@ Rights* TakeLostRights() {
   return lost;
 }
 
+// Closing what is given up may give up more, and what a guest nests is deeper than the kernel's
+// stack: a list in ThreadData.
 void GiveUpAll() {
-  while (Rights* rights = given_up) {
-    given_up = rights->next;
+  while (Rights* rights = OwnData().given_up) {
+    OwnData().given_up = rights->next;
     for (uint32_t i = 0; i < rights->count; ++i) Release(rights->files[i]);
     TheSockets().rights.fetch_sub(1, std::memory_order_relaxed);
     TheKernel().arena->Delete(rights);
@@ -117,15 +114,15 @@ Rights* NewRights() {
 
 void ReleaseRights(Rights* rights) {
   if (rights == nullptr) return;
-  rights->next = given_up;
-  given_up = rights;
-  if (is_giving_up) return;
-  is_giving_up = true;
+  rights->next = OwnData().given_up;
+  OwnData().given_up = rights;
+  if (OwnData().is_giving_up) return;
+  OwnData().is_giving_up = true;
   do {
     GiveUpAll();
-    given_up = TakeLostRights();
-  } while (given_up != nullptr);
-  is_giving_up = false;
+    OwnData().given_up = TakeLostRights();
+  } while (OwnData().given_up != nullptr);
+  OwnData().is_giving_up = false;
 }
 
 void CountSent(const Rights& rights) {
@@ -136,10 +133,10 @@ void CountTaken(const Rights& rights) {
 }
 
 void CollectLostSockets() {
-  if (TheSockets().in_flight.load() == 0 || is_giving_up) return;
-  is_giving_up = true;
-  while ((given_up = TakeLostRights()) != nullptr) GiveUpAll();
-  is_giving_up = false;
+  if (TheSockets().in_flight.load() == 0 || OwnData().is_giving_up) return;
+  OwnData().is_giving_up = true;
+  while ((OwnData().given_up = TakeLostRights()) != nullptr) GiveUpAll();
+  OwnData().is_giving_up = false;
 }
 
 }  // namespace cordon::kernel

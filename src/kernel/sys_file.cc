@@ -114,7 +114,13 @@ OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
   return *error == 0 ? file : nullptr;
 }
 
+OpenFile* MemoryDevice(uint32_t descriptor) {
+  OpenFile* file = FileOf(descriptor);
+  return file != nullptr && IsMemoryDevice(*file) ? file : nullptr;
+}
+
 int64_t SysPread(const uint64_t* slots) {
+  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysRead(slots);
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
@@ -124,6 +130,7 @@ int64_t SysPread(const uint64_t* slots) {
 }
 
 int64_t SysPwrite(const uint64_t* slots) {
+  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysWrite(slots);
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
@@ -169,6 +176,7 @@ int64_t SysPwritev(const uint64_t* slots) {
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
+  if (MemoryDevice(Arg(slots, 0)) != nullptr) return Store(Arg(slots, 3), int64_t{0});
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
@@ -231,7 +239,6 @@ int64_t SysFcntl(const uint64_t* slots) {
   const uint32_t argument = Arg(slots, 2);
   OpenFile* file = FileOf(descriptor);
   if (file == nullptr) return -EBADF;
-  uintptr_t& entry = Current().descriptors[descriptor];
   switch (Arg(slots, 1)) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
@@ -239,10 +246,9 @@ int64_t SysFcntl(const uint64_t* slots) {
       Retain(file);
       return Install(file, argument, Arg(slots, 1) == F_DUPFD_CLOEXEC);
     case F_GETFD:
-      return static_cast<int64_t>(entry & 1);
+      return IsClosedOnExec(descriptor);
     case F_SETFD:
-      entry = (entry & ~uintptr_t{1}) | (argument & FD_CLOEXEC);
-      return 0;
+      return SetCloseOnExec(descriptor, (argument & FD_CLOEXEC) != 0);
     case F_GETFL:
       return file->flags.load();
     case F_SETFL:
@@ -273,11 +279,8 @@ int64_t SysIoctl(const uint64_t* slots) {
   if (file == nullptr) return -EBADF;
   switch (Arg(slots, 1)) {
     case FIOCLEX:
-    case FIONCLEX: {
-      uintptr_t& entry = Current().descriptors[Arg(slots, 0)];
-      entry = (entry & ~uintptr_t{1}) | (Arg(slots, 1) == FIOCLEX ? 1 : 0);
-      return 0;
-    }
+    case FIONCLEX:
+      return SetCloseOnExec(Arg(slots, 0), Arg(slots, 1) == FIOCLEX);
     case FIONBIO: {
       uint32_t on = 0;
       if (Load(&on, Arg(slots, 2)) != 0) return -EFAULT;
@@ -398,6 +401,8 @@ int64_t SysGetdents(const uint64_t* slots) {
   return Arg(slots, 2) - writer.left;
 }
 
+constexpr uint32_t kMaxPolled = 1024;
+
 uint32_t ReadyEvents(OpenFile& file, uint32_t wanted) {
   return file.operations->poll(file) & (wanted | POLLERR | POLLHUP | POLLNVAL);
 }
@@ -406,13 +411,16 @@ uint32_t ReadyEvents(OpenFile& file, uint32_t wanted) {
 
 int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
   constexpr uint64_t kGlanceNs = 10'000'000;
-  Process& process = Current();
+  Thread& thread = CurrentThread();
   WaitQueue* queued[kPollWaiters] = {};
   uint32_t waiters = 0;
+  // Looked up once: another thread may close them meanwhile.
+  OpenFile* files[kMaxPolled];
   bool has_all = true;
   for (uint32_t i = 0; i < count; ++i) {
     OpenFile* file =
         polls[i].descriptor < 0 ? nullptr : FileOf(static_cast<uint32_t>(polls[i].descriptor));
+    files[i] = file;
     if (file == nullptr) continue;
     WaitQueue* queues[2] = {};
     file->operations->queues(*file, queues);
@@ -422,19 +430,19 @@ int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
         has_all = false;
         continue;
       }
-      process.waiters[waiters].sleeper = &process.sleeper;
-      queue->Add(process.waiters[waiters]);
+      thread.waiters[waiters].sleeper = &thread.sleeper;
+      queue->Add(thread.waiters[waiters]);
       queued[waiters++] = queue;
     }
   }
   int32_t ready = 0;
   for (Wake wake = Wake::kWoken;;) {
-    const uint32_t seen = process.sleeper.word.load();
+    const uint32_t seen = thread.sleeper.word.load();
     ready = 0;
     for (uint32_t i = 0; i < count; ++i) {
       polls[i].returned = 0;
       if (polls[i].descriptor < 0) continue;
-      OpenFile* file = FileOf(static_cast<uint32_t>(polls[i].descriptor));
+      OpenFile* file = files[i];
       polls[i].returned = static_cast<int16_t>(
           file == nullptr ? POLLNVAL : ReadyEvents(*file, static_cast<uint16_t>(polls[i].events)));
       ready += polls[i].returned != 0 ? 1 : 0;
@@ -447,12 +455,12 @@ int32_t PollFiles(PollEntry* polls, uint32_t count, uint64_t deadline_ns) {
     // Queues beyond those that a process has waiters for are looked at from time to time.
     const uint64_t until =
         has_all ? deadline_ns : std::min(deadline_ns, platform::ClockNs(1) + kGlanceNs);
-    wake = process.sleeper.SleepFrom(seen, until);
+    wake = thread.sleeper.SleepFrom(seen, until);
     if (wake == Wake::kTimedOut && until < deadline_ns) wake = Wake::kWoken;
   }
   while (waiters > 0) {
     --waiters;
-    queued[waiters]->Remove(process.waiters[waiters]);
+    queued[waiters]->Remove(thread.waiters[waiters]);
   }
   return ready;
 }
@@ -486,8 +494,6 @@ int UseMask(uint32_t address) {
   SetTemporaryMask(mask);
   return 0;
 }
-
-constexpr uint32_t kMaxPolled = 1024;
 
 int64_t SysPpoll(const uint64_t* slots) {
   const uint32_t count = Arg(slots, 1);

@@ -35,7 +35,7 @@ struct HeldNode {
 
 // Where a relative path begins. Not referenced: the descriptor or the process holds it.
 int StartOf(uint32_t descriptor, std::string_view path, vfs::Node* start) {
-  *start = Current().directory;
+  *start = WorkingDirectory();
   if (static_cast<int32_t>(descriptor) == AT_FDCWD || (!path.empty() && path[0] == '/')) return 0;
   const OpenFile* file = FileOf(descriptor);
   if (file == nullptr) return -EBADF;
@@ -164,7 +164,10 @@ int64_t StatDescriptor(uint32_t descriptor, vfs::Stat* out) {
 int64_t StatAt(uint32_t descriptor, const GuestPath& path, uint32_t flags, vfs::Stat* out) {
   if (path.length == 0 && (flags & AT_EMPTY_PATH) != 0) {
     if (static_cast<int32_t>(descriptor) != AT_FDCWD) return StatDescriptor(descriptor, out);
-    return Current().directory.fs->GetStat(Current().directory.id, out);
+    {
+      const vfs::Node directory = WorkingDirectory();
+      return directory.fs->GetStat(directory.id, out);
+    }
   }
   HeldNode found;
   const int error = WalkFrom(
@@ -200,6 +203,18 @@ int64_t UnlinkAt(uint32_t descriptor, const GuestPath& path, uint32_t flags) {
       directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
 }
 
+namespace {
+
+// Why nothing but a directory can be made under a name with a slash after it.
+int RefuseSlash(const Parent& place) {
+  HeldNode found;
+  const int error = place.directory.node.fs->Lookup(Current().who, place.directory.node.id,
+                                                    place.name.view(), &found.node);
+  return error == 0 ? -EEXIST : error;
+}
+
+}  // namespace
+
 int64_t SymlinkAt(const GuestPath& target, uint32_t descriptor, const GuestPath& path) {
   Parent parent;
   if (target.length < 0) return target.length;
@@ -207,6 +222,7 @@ int64_t SymlinkAt(const GuestPath& target, uint32_t descriptor, const GuestPath&
   const int error = WalkToParent(descriptor, path, &parent);
   if (error != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
+  if (parent.name.trailing_slash) return RefuseSlash(parent);
   return parent.directory.node.fs->Symlink(Current().who, parent.directory.node.id,
                                            parent.name.view(), target.view());
 }
@@ -220,6 +236,7 @@ int64_t LinkAt(uint32_t from, const GuestPath& from_path, uint32_t to, const Gue
   Parent parent;
   if ((error = WalkToParent(to, to_path, &parent)) != 0) return error;
   if (parent.name.is_dots()) return -EEXIST;
+  if (parent.name.trailing_slash) return RefuseSlash(parent);
   if (parent.directory.node.fs != found.node.fs) return -EXDEV;
   return found.node.fs->Link(Current().who, found.node.id, parent.directory.node.id,
                              parent.name.view());
@@ -367,6 +384,7 @@ int64_t ChangeDirectory(HeldNode* found) {
   if (error == 0 && !S_ISDIR(stat.mode)) error = -ENOTDIR;
   if (error == 0) error = found->node.fs->Access(process.who, found->node.id, 1);
   if (error != 0) return error;
+  const MutexLock lock(process.descriptor_lock, LockRank::kDescriptorTable);
   std::swap(process.directory, found->node);
   return 0;
 }
@@ -391,7 +409,7 @@ int64_t SysFchdir(const uint64_t* slots) {
 int64_t SysGetcwd(const uint64_t* slots) {
   char text[4096];
   const int64_t size =
-      vfs::PathOf(TheKernel().mounts, Current().root, Current().directory, text, sizeof text);
+      vfs::PathOf(TheKernel().mounts, Current().root, WorkingDirectory(), text, sizeof text);
   if (size < 0) return size;
   if (static_cast<uint64_t>(size) > Arg(slots, 1)) return -ERANGE;
   return CopyOut(Arg(slots, 0), text, static_cast<uint32_t>(size)) != 0 ? -EFAULT : size;

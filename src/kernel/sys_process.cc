@@ -40,7 +40,7 @@ int32_t CopyVector(uint32_t vector, StartStrings* strings) {
   return count;
 }
 
-int64_t SysExecve(const uint64_t* slots) {
+int64_t CopyAndExecute(const uint64_t* slots) {
   const GuestPath path(Arg(slots, 0));
   if (path.length < 0) return path.length;
   StartStrings* strings = NextStartStrings();
@@ -51,6 +51,22 @@ int64_t SysExecve(const uint64_t* slots) {
   if (variables < 0) return variables;
   strings->variable_count = static_cast<uint32_t>(variables);
   return Execute(path.view(), strings);
+}
+
+// One thread at a time: there is one buffer for arguments. The others find out soon whether they
+// still have to.
+int64_t SysExecve(const uint64_t* slots) {
+  constexpr uint64_t kWhileNs = 1'000'000;
+  Process& process = Current();
+  Sleeper& sleeper = CurrentThread().sleeper;
+  while (process.execs.exchange(true)) {
+    const uint32_t seen = sleeper.word.load();
+    if (sleeper.SleepFrom(seen, platform::ClockNs(1) + kWhileNs) == Wake::kInterrupted)
+      return kRestart;
+  }
+  const int64_t error = CopyAndExecute(slots);
+  process.execs.store(false);
+  return error;
 }
 
 // struct rusage of the guest: two timevals of 32-bit longs and 14 longs, 72 bytes.
@@ -176,12 +192,16 @@ int64_t SysSetsid(const uint64_t* /*slots*/) {
   return process.pid;
 }
 
+}  // namespace
+
 bool MaySignal(const Process& target, uint32_t number) {
   const Process& sender = Current();
   return sender.who.uid == 0 || sender.who.uid == target.who.uid ||
          sender.who.uid == target.saved_uid ||
          (number == SIGCONT && sender.session == target.session);
 }
+
+namespace {
 
 int64_t SysKill(const uint64_t* slots) {
   Kernel& kernel = TheKernel();
@@ -231,11 +251,6 @@ int64_t SysSigqueueinfo(const uint64_t* slots) {
                        static_cast<int32_t>(sender.who.uid), info.value});
   return 0;
 }
-int64_t SysTgkill(const uint64_t* slots) {
-  const uint64_t moved[2] = {slots[1], slots[2]};
-  return SysKill(moved);
-}
-
 struct GuestAction {
   uint32_t handler, flags, restorer, mask[2];
 };
@@ -270,47 +285,49 @@ int64_t SysSigaction(const uint64_t* slots) {
 int64_t SysSigprocmask(const uint64_t* slots) {
   uint64_t set = 0;
   if (Arg(slots, 1) != 0 && Load(&set, Arg(slots, 1)) != 0) return -EFAULT;
-  Process& process = Current();
-  const uint64_t old = process.mask;
+  Thread& thread = CurrentThread();
+  const uint64_t old = thread.mask;
   if (Arg(slots, 1) != 0) {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
     switch (Arg(slots, 0)) {
       case SIG_BLOCK:
-        process.mask |= set;
+        thread.mask |= set;
         break;
       case SIG_UNBLOCK:
-        process.mask &= ~set;
+        thread.mask &= ~set;
         break;
       case SIG_SETMASK:
-        process.mask = set;
+        thread.mask = set;
         break;
       default:
         return -EINVAL;
     }
-    process.mask &= ~(SignalBit(SIGKILL) | SignalBit(SIGSTOP));
-    UpdateAttention(process);
+    thread.mask &= ~(SignalBit(SIGKILL) | SignalBit(SIGSTOP));
+    UpdateAttention(thread);
+    if (HasOtherThreads()) Retarget(*thread.process);
   }
   return Arg(slots, 2) == 0 ? 0 : Store(Arg(slots, 2), old);
 }
 
 int64_t SysSigpending(const uint64_t* slots) {
-  return Store(Arg(slots, 0), Current().pending.load() & Current().mask);
+  const Thread& thread = CurrentThread();
+  const uint64_t pending = thread.pending.load() | thread.process->pending.load();
+  return Store(Arg(slots, 0), pending & thread.mask);
 }
 
 int64_t SysSigsuspend(const uint64_t* slots) {
   uint64_t mask = 0;
   if (Load(&mask, Arg(slots, 0)) != 0) return -EFAULT;
   SetTemporaryMask(mask);
-  Process& process = Current();
+  Sleeper& sleeper = CurrentThread().sleeper;
   for (;;) {
-    const uint32_t seen = process.sleeper.word.load();
-    if (process.sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted)
-      return kRestartSleep;
+    const uint32_t seen = sleeper.word.load();
+    if (sleeper.SleepFrom(seen, platform::kNever) == Wake::kInterrupted) return kRestartSleep;
   }
 }
 
 int64_t SysSignalInfo(const uint64_t* slots) {
-  const SignalInfo& info = Current().info[HandledSignal()];
+  const SignalInfo& info = HandledSignal();
   const int32_t out[32] = {info.number, 0, info.code, info.pid, info.uid, info.status};
   return Store(Arg(slots, 0), out);
 }
@@ -320,9 +337,6 @@ int64_t SysStartupSize(const uint64_t* /*slots*/) {
 }
 int64_t SysStartupCopy(const uint64_t* slots) {
   return StartBlockCopy(Arg(slots, 0));
-}
-int64_t SysSetTidAddress(const uint64_t* /*slots*/) {
-  return Current().pid;
 }
 int64_t SysNothing(const uint64_t* /*slots*/) {
   return 0;
@@ -433,12 +447,10 @@ int64_t SysGetresgid(const uint64_t* slots) {
 constexpr CallRow kRows[] = {
     {"fork", SysFork},
     {"exit_group", SysExitGroup},
-    {"exit", SysExitGroup},
     {"execve", SysExecve},
     {"wait4", SysWait4},
     {"waitid", SysWaitid},
     {"getpid", SysGetpid},
-    {"gettid", SysGetpid},
     {"getppid", SysGetppid},
     {"getuid", SysGetuid},
     {"geteuid", SysGetuid},
@@ -459,8 +471,6 @@ constexpr CallRow kRows[] = {
     {"setsid", SysSetsid},
     {"kill", SysKill},
     {"rt_sigqueueinfo", SysSigqueueinfo},
-    {"tkill", SysKill},
-    {"tgkill", SysTgkill},
     {"rt_sigaction", SysSigaction},
     {"rt_sigprocmask", SysSigprocmask},
     {"rt_sigpending", SysSigpending},
@@ -469,7 +479,6 @@ constexpr CallRow kRows[] = {
     {"signal_info", SysSignalInfo},
     {"startup_size", SysStartupSize},
     {"startup_copy", SysStartupCopy},
-    {"set_tid_address", SysSetTidAddress},
     {"set_robust_list", SysNothing},
     {"sched_yield", SysNothing},
     {"membarrier", SysNothing},

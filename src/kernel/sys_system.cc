@@ -153,9 +153,8 @@ int64_t SysCloseRange(const uint64_t* slots) {
   if (first > Arg(slots, 1) || (flags & ~(kUnshare | kCloseOnExec)) != 0) return -EINVAL;
   Process& process = Current();
   for (uint32_t i = first; i < process.descriptor_end && i <= Arg(slots, 1); ++i) {
-    if (process.descriptors[i] == 0) continue;
     if ((flags & kCloseOnExec) != 0) {
-      process.descriptors[i] |= 1;
+      (void)SetCloseOnExec(i, true);
     } else {
       (void)CloseDescriptor(i);
     }
@@ -169,14 +168,16 @@ struct GuestTime {
 };
 
 // Under table_lock: takes the lowest pending signal of `set`.
-uint32_t TakePending(Process& process, uint64_t set, SignalInfo* info) {
+uint32_t TakePending(Thread& thread, uint64_t set, SignalInfo* info) {
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-  const uint64_t ready = process.pending.load() & set;
+  Process& process = *thread.process;
+  const uint64_t ready = (thread.pending.load() | process.pending.load()) & set;
   if (ready == 0) return 0;
   const auto number = static_cast<uint32_t>(__builtin_ctzll(ready)) + 1;
-  process.pending.fetch_and(~SignalBit(number));
-  *info = process.info[number];
-  UpdateAttention(process);
+  const bool own = (thread.pending.load() & SignalBit(number)) != 0;
+  *info = own ? thread.info[number] : process.info[number];
+  (own ? thread.pending : process.pending).fetch_and(~SignalBit(number));
+  UpdateAttention(thread);
   return number;
 }
 
@@ -192,18 +193,18 @@ int64_t SysSigtimedwait(const uint64_t* slots) {
     deadline = platform::ClockNs(1) + static_cast<uint64_t>(wait.seconds) * kSecond +
                static_cast<uint64_t>(wait.nanoseconds);
   }
-  Process& process = Current();
-  process.awaited = set;
+  Thread& thread = CurrentThread();
+  thread.awaited = set;
   SignalInfo info = {};
   uint32_t number = 0;
   Wake wake = Wake::kWoken;
   for (;;) {
-    const uint32_t seen = process.sleeper.word.load();
-    number = TakePending(process, set, &info);
+    const uint32_t seen = thread.sleeper.word.load();
+    number = TakePending(thread, set, &info);
     if (number != 0 || wake != Wake::kWoken) break;
-    wake = process.sleeper.SleepFrom(seen, deadline);
+    wake = thread.sleeper.SleepFrom(seen, deadline);
   }
-  process.awaited = 0;
+  thread.awaited = 0;
   if (number == 0) return wake == Wake::kTimedOut ? -EAGAIN : -EINTR;
   const int32_t out[32] = {info.number, 0, info.code, info.pid, info.uid, info.status};
   if (Arg(slots, 1) != 0 && Store(Arg(slots, 1), out) != 0) return -EFAULT;

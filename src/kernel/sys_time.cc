@@ -71,10 +71,10 @@ int64_t SysClockNanosleep(const uint64_t* slots) {
     }
   }
   deadline = SleepDeadline(deadline);
-  Process& process = Current();
+  Sleeper& sleeper = CurrentThread().sleeper;
   for (;;) {
-    const uint32_t seen = process.sleeper.word.load();
-    const Wake wake = process.sleeper.SleepFrom(seen, deadline);
+    const uint32_t seen = sleeper.word.load();
+    const Wake wake = sleeper.SleepFrom(seen, deadline);
     if (wake == Wake::kTimedOut) return 0;
     if (wake == Wake::kWoken) continue;
     const uint64_t later = platform::ClockNs(1);
@@ -197,8 +197,9 @@ uint32_t HashOf(std::string_view name) {
 }
 
 CallHandler HandlerOf(std::string_view name) {
-  for (const CallTable& table : {FileCalls(), PathCalls(), ProcessCalls(), SystemCalls(),
-                                 TimeCalls(), SocketCalls(), EventCalls(), StatCalls()}) {
+  for (const CallTable& table :
+       {FileCalls(), PathCalls(), ProcessCalls(), SystemCalls(), TimeCalls(), SocketCalls(),
+        EventCalls(), StatCalls(), FutexCalls(), ThreadCalls()}) {
     for (size_t i = 0; i < table.count; ++i) {
       if (table.rows[i].name == name) return table.rows[i].handler;
     }

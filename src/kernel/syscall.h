@@ -53,6 +53,8 @@ CallTable TimeCalls();
 CallTable SocketCalls();
 CallTable EventCalls();
 CallTable StatCalls();
+CallTable FutexCalls();
+CallTable ThreadCalls();
 
 }  // namespace cordon::kernel
 

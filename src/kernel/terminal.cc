@@ -32,7 +32,8 @@ Terminal& Object(const OpenFile& file) {
 }
 
 bool Takes(const Process& process, uint32_t number) {
-  return (process.mask & SignalBit(number)) == 0 && process.disposition[number].handler != 1;
+  return (CurrentThread().mask & SignalBit(number)) == 0 &&
+         process.disposition[number].handler != 1;
 }
 
 // Job control: 0 when the caller may go on, kRestart when its group was told to stop, -EIO when
@@ -330,18 +331,29 @@ void Release(Terminal* terminal) {
 
 Terminal* ControllingTerminal() {
   const Process& process = Current();
+  if (!HasOtherThreads()) {
+    Terminal* terminal = process.terminal;
+    return terminal != nullptr && terminal->session.load() == process.session ? terminal : nullptr;
+  }
+  // Another thread may leave it meanwhile.
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
   Terminal* terminal = process.terminal;
-  return terminal != nullptr && terminal->session.load() == process.session ? terminal : nullptr;
+  if (terminal == nullptr || terminal->session.load() != process.session || !CanHold())
+    return nullptr;
+  Retain(terminal);
+  HoldTerminal(terminal);
+  return terminal;
 }
 
 int32_t TakeControl(Terminal& terminal) {
   Process& process = Current();
   if (ControllingTerminal() == &terminal) return 0;
   if (process.session != process.pid || ControllingTerminal() != nullptr) return -EPERM;
-  Terminal* old = process.terminal;
+  Terminal* old = nullptr;
   {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
     if (terminal.session.load() != 0) return -EPERM;
+    old = process.terminal;
     terminal.session.store(process.session);
     terminal.foreground.store(process.group);
     Retain(&terminal);
@@ -352,12 +364,13 @@ int32_t TakeControl(Terminal& terminal) {
 }
 
 void LeaveTerminal(Process& process) {
-  Terminal* terminal = process.terminal;
-  if (terminal == nullptr) return;
+  Terminal* terminal = nullptr;
   uint32_t foreground = 0;
   bool was_leader = false;
   {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    terminal = process.terminal;
+    if (terminal == nullptr) return;
     process.terminal = nullptr;
     if (process.session == process.pid && terminal->session.load() == process.session) {
       was_leader = true;

@@ -149,6 +149,9 @@ class FileSystem {
   // Null where there is nothing: not in memory, or not a program.
   virtual Attachment* AttachmentOf(uint64_t /*id*/) { return nullptr; }
   virtual bool ProgramOf(uint64_t /*id*/, Program* /*out*/) { return false; }
+  // The program of the image that a file has the contents of. Reads all of the file if there is one
+  // of its size.
+  virtual bool CopiedProgramOf(uint64_t /*id*/, Program* /*out*/) { return false; }
 
  protected:
   ~FileSystem() = default;  // never deleted through this

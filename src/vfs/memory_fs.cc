@@ -400,17 +400,51 @@ Attachment* MemoryFs::AttachmentOf(uint64_t id) {
   return &InodeOf(id)->attachment;
 }
 
+namespace {
+
+Program ProgramIn(const Image& image, uint32_t number) {
+  const ImageInode& inode = image.inode(number);
+  Program program;
+  program.metadata = image.At(inode.metadata);
+  program.metadata_size = inode.metadata_size;
+  program.image = image.code() + inode.image_offset;
+  if (!image.FrozenOf(number, &program.frozen, &program.frozen_pages)) program.frozen = {};
+  return program;
+}
+
+}  // namespace
+
 bool MemoryFs::ProgramOf(uint64_t id, Program* out) {
   const Inode& inode = *InodeOf(id);
   if (inode.image == kNoImage || inode.modified) return false;
-  const ImageInode& lower = image_->inode(inode.image);
-  if (lower.metadata_size == 0) return false;
-  *out = {};
-  out->metadata = image_->At(lower.metadata);
-  out->metadata_size = lower.metadata_size;
-  out->image = image_->code() + lower.image_offset;
-  if (!image_->FrozenOf(inode.image, &out->frozen, &out->frozen_pages)) out->frozen = {};
+  if (image_->inode(inode.image).metadata_size == 0) return false;
+  *out = ProgramIn(*image_, inode.image);
   return true;
+}
+
+bool MemoryFs::HasContentsOf(uint64_t id, uint32_t image_inode) {
+  std::byte part[8192];
+  const std::byte* wanted = image_->DataOf(image_inode);
+  const uint64_t size = image_->inode(image_inode).size;
+  for (uint64_t offset = 0; offset < size;) {
+    const int64_t got = Read(id, offset, part, std::min<uint64_t>(sizeof part, size - offset));
+    if (got <= 0 || memcmp(part, wanted + offset, static_cast<size_t>(got)) != 0) return false;
+    offset += static_cast<uint64_t>(got);
+  }
+  return true;
+}
+
+bool MemoryFs::CopiedProgramOf(uint64_t id, Program* out) {
+  Stat stat;
+  if (image_ == nullptr || GetStat(id, &stat) != 0 || !S_ISREG(stat.mode)) return false;
+  for (uint32_t number = 0; number < image_->inode_count(); ++number) {
+    const ImageInode& lower = image_->inode(number);
+    if (lower.metadata_size == 0 || lower.size != static_cast<uint64_t>(stat.size)) continue;
+    if (!HasContentsOf(id, number)) continue;
+    *out = ProgramIn(*image_, number);
+    return true;
+  }
+  return false;
 }
 
 }  // namespace cordon::vfs

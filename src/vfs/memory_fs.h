@@ -62,6 +62,7 @@ class MemoryFs final : public FileSystem {
   int StatFileSystem(FileSystemStat* out) override;
   Attachment* AttachmentOf(uint64_t id) override;
   bool ProgramOf(uint64_t id, Program* out) override;
+  bool CopiedProgramOf(uint64_t id, Program* out) override;
 
   // From now on contents are written to `blocks`. What lies in earlier arenas belongs to snapshots
   // and forks too: it is read where it is and copied when it is written. Nobody uses the file
@@ -91,6 +92,8 @@ class MemoryFs final : public FileSystem {
   [[nodiscard]] bool IsWritable(const std::byte* chunk) const;
   int MakeDevice(const Credentials& who, uint64_t directory, std::string_view name, uint32_t mode,
                  uint64_t rdev, std::string_view target);
+
+  [[nodiscard]] bool HasContentsOf(uint64_t id, uint32_t image_inode);
 
   // Under the directory's lock, exclusive.
   Inode* Find(Inode* directory, std::string_view name, int* error);

@@ -288,7 +288,8 @@ class Instantiation {
       const DataRecord& record = view_.data[i];
       if (record.mode != SegmentMode::kActive) continue;
       const auto offset = static_cast<uint32_t>(Evaluate(record.first_op, record.op_count).bits[0]);
-      if (context_.runtime.memory_init(&context_, i, offset, 0, record.size) != 0) {
+      if (request_.data == DataSegments::kAreWritten &&
+          context_.runtime.memory_init(&context_, i, offset, 0, record.size) != 0) {
         return Trap(TrapCode::kOutOfBoundsMemory);
       }
       context_.dropped_data[i] = 1;

@@ -88,11 +88,16 @@ struct HostFunctions {
   void* user = nullptr;
 };
 
+// Threads are instances of one module over one memory, each with globals and tables of its own:
+// only the first writes the data segments.
+enum class DataSegments { kAreWritten, kAreThere };
+
 struct InstanceRequest {
   const ObjectView* view = nullptr;
   const std::byte* image = nullptr;  // where constants and code are mapped (code executable)
   std::span<std::byte> storage;      // StorageBytes(*view), 16-aligned; zeroed where it matters
   Memory* memory = nullptr;          // of a module that has its own: size_bytes == minimum
+  DataSegments data = DataSegments::kAreWritten;
   TypeRegistry* registry = nullptr;
   ImportResolver resolver;
   HostFunctions host;

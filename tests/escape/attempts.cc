@@ -15,6 +15,7 @@
 #include <cstring>
 
 #include "arena/layout.h"
+#include "arena/platform.h"
 #include "kernel/control.h"
 
 namespace cordon::escape {
@@ -45,6 +46,10 @@ long Old32BitCall() {
   return result;
 }
 
+// What the filter lets pass for a thread.
+constexpr long kThreadFlags =
+    CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+
 control::Control& Control() {
   return *reinterpret_cast<control::Control*>(layout::kControl);
 }
@@ -62,6 +67,18 @@ long TakeMemory() {
   if (at < 0) return at;
   for (long i = 0; i < kBytes; i += 4096) *reinterpret_cast<volatile char*>(at + i) = 1;
   return 0;
+}
+
+// The same by a thread, when the first one of the process has ended.
+long TakeMemoryInThread() {
+  static std::byte stack[65536];
+  const auto top = (reinterpret_cast<uint64_t>(stack) + sizeof stack) & ~uint64_t{15};
+  const int tid = platform::CloneThread(reinterpret_cast<void*>(top), [] {
+    TakeMemory();
+    for (;;) Call(SYS_exit, 0);
+  });
+  if (tid < 0) return tid;
+  for (;;) Call(SYS_exit, 0);
 }
 
 long DamageRings() {
@@ -116,7 +133,7 @@ const Row kAttempts[] = {
     {"mmap-executable", [] { return Call(SYS_mmap, 0, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0); }},
     {"mprotect-executable", [] { return Call(SYS_mprotect, static_cast<long>(layout::kObjects), 4096, PROT_READ | PROT_EXEC); }},
     {"mremap-code", [] { return Call(SYS_mremap, static_cast<long>(layout::kUserlandCode), 4096, 4096, kMoveFrozen, static_cast<long>(layout::kMemory)); }},
-    {"mremap-elsewhere", [] { return Call(SYS_mremap, static_cast<long>(layout::kUserlandFrozen), 4096, 4096, kMoveFrozen, static_cast<long>(layout::kKernelStacks)); }},
+    {"mremap-elsewhere", [] { return Call(SYS_mremap, static_cast<long>(layout::kUserlandFrozen), 4096, 4096, kMoveFrozen, static_cast<long>(layout::kThreadBlocks + layout::kKernelStackOffset)); }},
     {"pkey-mprotect", [] { return Call(SYS_pkey_mprotect, static_cast<long>(layout::kObjects), 4096, PROT_EXEC, -1); }},
     {"mremap", [] { return Call(SYS_mremap, static_cast<long>(layout::kControl), 4096, 1 << 30, MREMAP_MAYMOVE); }},
     {"memfd-create", [] { return Call(SYS_memfd_create, Address("x"), 0); }},
@@ -130,6 +147,9 @@ const Row kAttempts[] = {
     {"clone-newuser", [] { return Call(SYS_clone, CLONE_NEWUSER | SIGCHLD); }},
     {"clone-vm", [] { return Call(SYS_clone, CLONE_VM | SIGCHLD); }},
     {"clone-without-parent", [] { return Call(SYS_clone, SIGCHLD); }},
+    {"clone-thread-newnet", [] { return Call(SYS_clone, kThreadFlags | CLONE_NEWNET); }},
+    {"clone-thread-settls", [] { return Call(SYS_clone, kThreadFlags | CLONE_SETTLS); }},
+    {"clone-thread-unshared", [] { return Call(SYS_clone, kThreadFlags & ~long{CLONE_FILES}); }},
     {"mount", [] { return Call(SYS_mount, Address("none"), Address("/"), Address("tmpfs")); }},
     {"chroot", [] { return Call(SYS_chroot, Address("/")); }},
     {"setuid", [] { return Call(SYS_setuid, 0); }},
@@ -152,6 +172,7 @@ const Row kAttempts[] = {
     {"beyond-control", [] { return WriteTo(layout::kControl + (1ul << 32)); }},
     // These are for the keeper to notice.
     {"take-memory", TakeMemory},
+    {"take-memory-in-thread", TakeMemoryInThread},
     {"damage-rings", DamageRings},
     {"lie-about-processes", LieAboutProcesses},
     {"damage-arena", DamageArena},

@@ -2,6 +2,8 @@ version=3.11.2-6+deb12u8
 dsc_sha256=197fa19ab45f41c820f40f6d9ead671c2ea29ddc53ba9424b36f1bf58458a10e
 needs="zlib bzip2 xz-utils sqlite3 openssl ncurses readline expat"
 
+export CORDON_STACK_SIZE=8388608 # compilers, decoders and whatever raises the limit of recursion
+
 # All modules are part of the program: no code comes into one that runs. setup.py would build them as shared objects, so
 # what configure found goes into Setup.local instead, with those that configure leaves to setup.py.
 static_modules() {
@@ -36,11 +38,12 @@ build() {
   export READELF=llvm-readelf-19 PKG_CONFIG=false
   unset LIBRARY # its makefile means something else by it
   # As on machines of 64 bits, whose arithmetic this one has; linked as a whole, so that the interpreter's small functions
-  # come into those that call them.
-  CFLAGS="-O3 -w -flto=thin -DUSE_LARGE_ARENAS -DUSE_LARGE_POOLS"
+  # come into those that call them. Threads have a megabyte of stack, which counts as memory.
+  CFLAGS="-O3 -w -flto=thin -DUSE_LARGE_ARENAS -DUSE_LARGE_POOLS -DTHREAD_STACK_SIZE=0x100000"
   gnu_configure --with-build-python=/usr/bin/python3.11 --enable-big-digits=30 --enable-ipv6 --with-pymalloc --without-ensurepip \
-    --disable-test-modules --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
-    ax_cv_c_float_words_bigendian=no ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no
+    --with-system-expat --with-openssl="$CORDON_WORK/libraries/usr" --with-readline=readline \
+    ax_cv_c_float_words_bigendian=no ac_cv_file__dev_ptmx=yes ac_cv_file__dev_ptc=no ac_cv_buggy_getaddrinfo=no \
+    ac_cv_aligned_required=no ac_cv_broken_sem_getvalue=no
   static_modules >Modules/Setup.local
   gnu_make Makefile Modules/config.c
   sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built

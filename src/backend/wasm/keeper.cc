@@ -216,17 +216,20 @@ Status Keeper::HandleDeath(pid_t pid, int code, int status) {
     return End("a process made a system call that the filter forbids");
   }
   const uint32_t inner = ProcessIdInside(pid);
+  bool is_outside = true;
+  uint32_t found = control::kMaxSlots;
   for (uint32_t i = 0; i < control::kMaxSlots; ++i) {
     const control::Slot& slot = page().slots[i];
     if (inner == 0 || slot.host_pid.load() != inner) continue;
     // One that was just saying goodbye may still hold the lock of the process table.
     if (slot.state.load() != control::Slot::kLive) continue;
-    if (slot.inside.load() != 0) break;
-    unreported_.push_back(
-        {i, static_cast<uint32_t>(code == CLD_EXITED ? status << 8 : status & 0x7f)});
-    return {};
+    if (slot.inside.load() != 0) is_outside = false;
+    if (slot.is_thread.load() == 0) found = i;
   }
-  return End("a process died inside the kernel");
+  if (!is_outside || found == control::kMaxSlots) return End("a process died inside the kernel");
+  unreported_.push_back(
+      {found, static_cast<uint32_t>(code == CLD_EXITED ? status << 8 : status & 0x7f)});
+  return {};
 }
 
 Status Keeper::ReapDead() {

@@ -1,5 +1,6 @@
 #include "backend/wasm/process_table.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -36,6 +37,21 @@ std::string ReadStatus(pid_t pid) {
   return ReadProc(path);
 }
 
+// The path of a file of /proc for a thread that is not the first one, or an empty one.
+std::string OtherThread(pid_t pid, const char* file) {
+  const std::string folder = "/proc/" + std::to_string(pid) + "/task";
+  DIR* threads = opendir(folder.c_str());
+  std::string path;
+  if (threads == nullptr) return path;
+  while (const dirent* entry = readdir(threads)) {
+    if (entry->d_name[0] == '.' || entry->d_name == std::to_string(pid)) continue;
+    path = folder + "/" + entry->d_name + "/" + file;
+    break;
+  }
+  (void)closedir(threads);
+  return path;
+}
+
 // The text of a line `name:\ttext`.
 std::string Field(const std::string& status, const char* name) {
   const size_t start = status.find(std::string("\n") + name + ":");
@@ -70,13 +86,17 @@ uint32_t ProcessIdInside(pid_t pid) {
 }
 
 uint64_t PrivateBytes(pid_t pid) {
-  return strtoull(Field(ReadStatus(pid), "RssAnon").c_str(), nullptr, 10) * 1024;
+  std::string text = Field(ReadStatus(pid), "RssAnon");
+  // A first thread that has ended says nothing of the memory of those that are left.
+  if (text.empty()) text = Field(ReadProc(OtherThread(pid, "status").c_str()), "RssAnon");
+  return strtoull(text.c_str(), nullptr, 10) * 1024;
 }
 
 uint64_t ProportionalPrivateBytes(pid_t pid) {
   char path[64];
   (void)snprintf(path, sizeof path, "/proc/%d/smaps_rollup", pid);
-  const std::string text = Field(ReadProc(path), "Pss_Anon");
+  std::string text = Field(ReadProc(path), "Pss_Anon");
+  if (text.empty()) text = Field(ReadProc(OtherThread(pid, "smaps_rollup").c_str()), "Pss_Anon");
   return text.empty() ? PrivateBytes(pid) : strtoull(text.c_str(), nullptr, 10) * 1024;
 }
 

@@ -1,7 +1,10 @@
-extern __attribute__((__visibility__("hidden"))) _Thread_local uintptr_t __cordon_thread_pointer;
+/* A global of the module: each thread is an instance with its own. */
+__asm__(".globaltype __cordon_thread_pointer, i32\n");
 
 static inline uintptr_t __get_tp(void) {
-  return __cordon_thread_pointer;
+  uintptr_t pointer;
+  __asm__("global.get __cordon_thread_pointer\n\tlocal.set %0" : "=r"(pointer));
+  return pointer;
 }
 
 #define MC_PC __unused[0]

@@ -1,8 +1,10 @@
 #include "pthread_impl.h"
 
-hidden _Thread_local uintptr_t __cordon_thread_pointer;
+__asm__(
+    ".globl __cordon_thread_pointer\n"
+    "__cordon_thread_pointer:\n");
 
 int __set_thread_area(void* p) {
-  __cordon_thread_pointer = (uintptr_t)p;
+  __asm__ volatile("local.get %0\n\tglobal.set __cordon_thread_pointer" : : "r"(p));
   return 0;
 }

@@ -1,7 +1,7 @@
 #include "pthread_impl.h"
 
-/* Only a thread that is not the first ends here, and there is none. */
+/* Neither call touches the shadow stack, which is gone after the first. */
 _Noreturn void __unmapself(void* base, size_t size) {
-  (void)base, (void)size;
-  __builtin_trap();
+  __syscall(SYS_munmap, base, size);
+  for (;;) __syscall(SYS_exit, 0);
 }

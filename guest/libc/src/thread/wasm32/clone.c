@@ -5,7 +5,8 @@
 #include "syscall.h"
 
 /* posix_spawn's child may share memory with its parent, it need not: a copy on write is as good and
- * much simpler. What shares for any other reason is a thread. */
+ * much simpler. Threads begin in start_thread.c, so that only programs that have some import what
+ * makes them. */
 int __clone(int (*func)(void*), void* stack, int flags, void* arg, ...) {
   (void)stack;
   if ((flags & CLONE_VM) && !(flags & CLONE_VFORK)) return -ENOSYS;
