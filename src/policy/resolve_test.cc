@@ -362,9 +362,9 @@ TEST(Resolve, AWallRefusesWhatItCannotEnforce) {
   world.InHome(".npmrc", "registry=https://npm.example\n");
   PlanRequest request;
   request.argv = {"npm", "ci"};
-  request.wall = "bwrap";
+  request.wall = "nsjail";
   EXPECT_NE(Refusals(*MakePlan(request, world.around).plan)
-                .find("the wall bwrap cannot enforce: a list of hosts"),
+                .find("the wall nsjail cannot enforce: a list of hosts"),
             std::string::npos);
   request.wall = "container";
   EXPECT_NE(Refusals(*MakePlan(request, world.around).plan).find("needs an image"),
