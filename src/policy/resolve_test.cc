@@ -6,6 +6,7 @@
 
 #include "policy/plan_text.h"
 #include "policy/test_world.h"
+#include "policy/walls.h"
 
 namespace cordon::policy {
 namespace {
@@ -355,6 +356,21 @@ TEST(Resolve, MountsWithCredentialsAreRefusedWhoeverAsks) {
   at_home.around.directory = at_home.around.home;
   EXPECT_NE(Refusals(*at_home.Make({"make"}).plan).find("shows your home directory"),
             std::string::npos);
+}
+
+TEST(Resolve, AProjectCannotChooseAWallThatEnforcesLess) {
+  for (const char* wall : {"none", "bwrap", "nsjail", "sandbox-exec"}) {
+    const TestWorld world;
+    world.InProject("cordon.yaml", std::string("version: 1\nwall: ") + wall + "\n");
+    const Planned planned = world.Make({"make"});
+    ASSERT_TRUE(planned.plan) << wall;
+    EXPECT_EQ(planned.plan->wall, Wall::kNative) << wall;
+    EXPECT_NE(Refusals(*planned.plan).find("approval"), std::string::npos) << wall;
+    // The user says which one he wants.
+    const TestWorld own;
+    own.UserPolicy(std::string("version: 1\nwall: ") + wall + "\n");
+    EXPECT_EQ(own.Make({"make"}).plan->wall, FindWall(wall)->wall);
+  }
 }
 
 TEST(Resolve, AWallRefusesWhatItCannotEnforce) {
