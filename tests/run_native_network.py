@@ -74,7 +74,7 @@ def bubblewrap_has_the_same_network(world):
     assert done.stderr.startswith("cordon: 1 host allowed, 7 refused: ") and "evil.example" in done.stderr, done.stderr
     equal(json.loads(report.read_text())["network"]["allowed"], {"good.example:7000": 1})
     # No rights over the namespace that it is in: neither filter nor routes nor links can be changed.
-    script = "grep -c '^Cap.*: 0*$' /proc/self/status; nft flush ruleset; ip link set lo down; ip route flush table all; unshare -Un true || echo no"
+    script = "grep -c '^Cap.*[[:space:]]0*$' /proc/self/status; nft flush ruleset; ip link set lo down; ip route flush table all; unshare -Un true || echo no"
     done = world.outside(*run, "sh", "-c", script)
     equal(done.stdout, "5\nno\n")
     done = world.outside(*run, "python3", "-I", "-c", CONNECT + reach(("good.example", 7000), ("10.9.9.9", 7000)))

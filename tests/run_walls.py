@@ -267,6 +267,8 @@ def what_it_cannot_enforce_is_refused(world):
         return
     for text, word in (("limits: {disk: 1MiB}\nprofiles: {default: {network: 'off'}}\n", "disk"),
                        ("profiles: {default: {network: 'on', network_allow: ['a.example']}}\n", "hosts")):
+        if word == "hosts" and world.wall == "bwrap":
+            continue
         world.policy(text)
         done = world.inside("true")
         equal(done.returncode, 125)
