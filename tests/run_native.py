@@ -469,7 +469,7 @@ def a_policy_chooses_the_wall(world):
 
 def what_it_cannot_do_is_refused(world):
     """With the reason, and before anything runs."""
-    for text, reason in (("workspace: {shadow: true}\nprofiles: {default: {network: 'off'}}\n", "shadow workspace"),
+    for text, reason in (("profiles: {default: {network: 'off', ports: ['8080:80']}}\n", ""),
                          ("profiles: {default: {network: 'off', pre_run: [true], pre_run_on: host}}\n", "approval")):
         (world.project / "out").mkdir(exist_ok=True)
         policy(world, text)

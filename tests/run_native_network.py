@@ -25,8 +25,7 @@ class World(run_native.World):
 
     def __init__(self, folder, uid):
         super().__init__(folder, uid)
-        for name in ("cordon-gateway", "cordon-template"):
-            shutil.copy(run_native.BUILD / name, folder / name)
+        shutil.copy(run_native.BUILD / "cordon-gateway", folder / "cordon-gateway")
         self.log = self.home / ".local/state/cordon/network.log"
 
     def allow(self, *hosts, more=""):
@@ -63,6 +62,23 @@ def an_allowed_host_is_reached_and_nothing_else(world):
     # Tools that know nothing of a sandbox; a second run appends.
     equal(world.inside("curl", "-4sS", "http://good.example/").stdout, "good.example at ::ffff:20.1.1.1\n")
     assert len(world.log.read_text().splitlines()) > len(lines)
+
+
+def bubblewrap_has_the_same_network(world):
+    world.allow("good.example:7000", "good.example:80")
+    refused = [("20.1.1.2", 7000), ("20.1.1.1", 7005), ("10.9.9.9", 7000), ("169.254.169.254", 80), ("20.0.0.1", 7000), ("2600:2::2", 7000)]
+    report = world.project / "report.json"
+    run = [world.cordon, "run", "--wall", "bwrap", "--report", report, "--"]
+    done = world.outside(*run, "python3", "-I", "-c", CONNECT + reach(("good.example", 7000), ("evil.example", 7000), *refused))
+    equal((done.stdout and json.loads(done.stdout), done.stderr.split(":")[0]), (["b'x'", "gaierror"] + ["ConnectionResetError"] * len(refused), "cordon"))
+    assert done.stderr.startswith("cordon: 1 host allowed, 7 refused: ") and "evil.example" in done.stderr, done.stderr
+    equal(json.loads(report.read_text())["network"]["allowed"], {"good.example:7000": 1})
+    # No rights over the namespace that it is in: neither filter nor routes nor links can be changed.
+    script = "grep -c '^Cap.*[[:space:]]0*$' /proc/self/status; nft flush ruleset; ip link set lo down; ip route flush table all; unshare -Un true || echo no"
+    done = world.outside(*run, "sh", "-c", script)
+    equal(done.stdout, "5\nno\n")
+    done = world.outside(*run, "python3", "-I", "-c", CONNECT + reach(("good.example", 7000), ("10.9.9.9", 7000)))
+    equal(json.loads(done.stdout), ["b'x'", "ConnectionResetError"])
 
 
 def a_report_is_written_where_it_was_to_be(world):
@@ -174,7 +190,7 @@ def limits_end_what_has_a_network(world):
     assert time.monotonic() - begin < 5
 
 
-TESTS = [an_allowed_host_is_reached_and_nothing_else, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
+TESTS = [an_allowed_host_is_reached_and_nothing_else, bubblewrap_has_the_same_network, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
          the_end_of_the_gateway_is_the_end_of_the_network, the_gateway_ends_with_the_keeper, without_a_gateway_or_a_log_nothing_runs,
          limits_end_what_has_a_network]
 

@@ -72,10 +72,19 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
                               p.mounts.back().if_missing = policy::IfMissing::kStageFile;
                             }),
                     "may be made"));
-    EXPECT_NE(Refusal(wall, [](Plan& p) { p.network.mode = policy::NetworkMode::kList; }), "");
-    EXPECT_NE(Refusal(wall, [](Plan& p) { p.network.mode = policy::NetworkMode::kAll; }), "");
+    EXPECT_NE(Refusal(wall, [](Plan& p) { p.network.mode = policy::NetworkMode::kHost; }), "");
     EXPECT_NE(Refusal(wall, [](Plan& p) { p.pre_run = {{{"x"}, true, {}}}; }), "");
     EXPECT_NE(Refusal(wall, [](Plan& p) { p.rights.no_new_privileges = false; }), "");
+  }
+  for (const auto mode : {policy::NetworkMode::kList, policy::NetworkMode::kAll}) {
+    Plan plan = SmallPlan(Wall::kContainer);
+    plan.image = policy::ImagePlan{.reference = "x@sha256:1"};
+    plan.network.mode = mode;
+    EXPECT_FALSE(BackendOf(Wall::kContainer)->Check(plan));
+    plan.wall = Wall::kBwrap;
+    plan.image.reset();
+    EXPECT_TRUE(BackendOf(Wall::kBwrap)->Check(plan));
+    EXPECT_FALSE(Has(*BackendOf(Wall::kBwrap)->Describe(plan), "net"));
   }
   EXPECT_TRUE(Has(Refusal(Wall::kContainer, [](Plan& p) { p.secrets = {{"a", "b", "C"}}; }),
                   "descriptors"));

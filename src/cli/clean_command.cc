@@ -44,16 +44,17 @@ void Say(const Options& options, const std::string& what) {
 // Containers that keep a session; of this workspace, or of all.
 void CleanSessions(const Options& options, const std::string& mark, Done* done) {
   for (const char* engine : {"podman", "docker"}) {
-    if (backend::FindInPath(engine).empty()) continue;
+    const std::string path = backend::FindInPath(engine);
+    if (path.empty()) continue;
     const Result<std::string> list = backend::RunProgram(
-        {engine, "ps", "--all", "--filter", "name=^cordon-", "--format", "{{.Names}}"}, kPatience);
+        {path, "ps", "--all", "--filter", "name=^cordon-", "--format", "{{.Names}}"}, kPatience);
     if (!list) continue;
     std::istringstream names(*list);
     for (std::string name; std::getline(names, name);) {
       if (!name.starts_with("cordon-") || name.find(mark) == std::string::npos) continue;
       if (!options.dry_run) {
         const Result<std::string> removed =
-            backend::RunProgram({engine, "rm", "--force", name}, kPatience);
+            backend::RunProgram({path, "rm", "--force", name}, kPatience);
         if (!removed) {
           (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
           done->has_failed = true;

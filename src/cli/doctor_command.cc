@@ -64,7 +64,8 @@ Wall ExamineWasm() {
 // An image that podman has, to run something of; docker's are its daemon's to run.
 std::string LocalImage() {
   const Result<std::string> list = backend::RunProgram(
-      {"podman", "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"}, std::chrono::seconds(5));
+      {backend::FindInPath("podman"), "image", "ls", "--format", "{{.Repository}}:{{.Tag}}"},
+      std::chrono::seconds(5));
   const std::string first = list ? list->substr(0, list->find('\n')) : std::string();
   return first.find("<none>") == std::string::npos ? first : std::string();
 }

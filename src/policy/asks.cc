@@ -45,12 +45,19 @@ class Finder {
     return std::ranges::any_of(list.value, [&](const Word& item) { return item.value == word; });
   }
 
+  // Less than the wall that a plan gets by itself is more than a project may say alone.
+  void AskForWall(const Text& wall) {
+    if (wall.value == "none" || wall.value == "jobobject") {
+      if (!grants_.host_mode.value)
+        Add(wall.mark, "the wall " + wall.value + ", which isolates nothing");
+    } else if (wall.value == "bwrap" || wall.value == "nsjail" || wall.value == "sandbox-exec") {
+      Add(wall.mark, "the wall " + wall.value + ", which enforces less than the native one");
+    }
+  }
+
   void VisitWall() {
     const Document& document = project_.document;
-    if ((document.wall.value == "none" || document.wall.value == "jobobject") &&
-        !grants_.host_mode.value) {
-      Add(document.wall.mark, "the wall " + document.wall.value + ", which isolates nothing");
-    }
+    AskForWall(document.wall);
     const Flag& rootless = document.runtime.fields.rootless;
     if (!rootless.value) Add(rootless.mark, "a container that runs as root");
     const Identity& identity = document.identity.fields;
@@ -202,10 +209,7 @@ class Finder {
     if (profile.mode.value == "host" && !grants_.host_mode.value) {
       Add(profile.mode.mark, "running on the host, without a wall");
     }
-    if ((profile.wall.value == "none" || profile.wall.value == "jobobject") &&
-        !grants_.host_mode.value) {
-      Add(profile.wall.mark, "the wall " + profile.wall.value + ", which isolates nothing");
-    }
+    AskForWall(profile.wall);
     const bool is_list = profile.network.value == "on" && !profile.network_allow.value.empty();
     if (profile.network.value != "off" && !is_list && !grants_.any_network.value) {
       Add(profile.network.mark, profile.network.value == "on"

@@ -80,7 +80,7 @@ void AddSystemFolders(Resolution& r) {
     if (real.empty()) continue;
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;
-    mount.type = TypeOf(Inspect(real));
+    mount.type = TypeOf(found == Found::kLink ? Inspect(real) : found);
     r.plan.mounts.push_back(std::move(mount));
   }
 }

@@ -6,6 +6,7 @@
 
 #include "policy/plan_text.h"
 #include "policy/test_world.h"
+#include "policy/walls.h"
 
 namespace cordon::policy {
 namespace {
@@ -357,14 +358,29 @@ TEST(Resolve, MountsWithCredentialsAreRefusedWhoeverAsks) {
             std::string::npos);
 }
 
+TEST(Resolve, AProjectCannotChooseAWallThatEnforcesLess) {
+  for (const char* wall : {"none", "bwrap", "nsjail", "sandbox-exec"}) {
+    const TestWorld world;
+    world.InProject("cordon.yaml", std::string("version: 1\nwall: ") + wall + "\n");
+    const Planned planned = world.Make({"make"});
+    ASSERT_TRUE(planned.plan) << wall;
+    EXPECT_EQ(planned.plan->wall, Wall::kNative) << wall;
+    EXPECT_NE(Refusals(*planned.plan).find("approval"), std::string::npos) << wall;
+    // The user says which one he wants.
+    const TestWorld own;
+    own.UserPolicy(std::string("version: 1\nwall: ") + wall + "\n");
+    EXPECT_EQ(own.Make({"make"}).plan->wall, FindWall(wall)->wall);
+  }
+}
+
 TEST(Resolve, AWallRefusesWhatItCannotEnforce) {
   const TestWorld world;
   world.InHome(".npmrc", "registry=https://npm.example\n");
   PlanRequest request;
   request.argv = {"npm", "ci"};
-  request.wall = "bwrap";
+  request.wall = "nsjail";
   EXPECT_NE(Refusals(*MakePlan(request, world.around).plan)
-                .find("the wall bwrap cannot enforce: a list of hosts"),
+                .find("the wall nsjail cannot enforce: a list of hosts"),
             std::string::npos);
   request.wall = "container";
   EXPECT_NE(Refusals(*MakePlan(request, world.around).plan).find("needs an image"),

@@ -124,7 +124,8 @@ void ResolveProgram(Resolution& r) {
   const std::string path = FindProgram(r, r.request.argv.front());
   r.program = path.empty() ? "" : RealPath(path);
   for (const std::vector<std::string>& reading : r.readings) {
-    const std::string found = FindProgram(r, reading.front());
+    const std::string found =
+        reading.front() == r.request.argv.front() ? path : FindProgram(r, reading.front());
     if (found.empty() || std::ranges::count(r.programs, found) != 0) continue;
     r.programs.push_back(found);
     if (r.manager == ManagerOfProgram(reading.front())) r.manager_program = RealPath(found);

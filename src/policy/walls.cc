@@ -21,8 +21,9 @@ constexpr uint32_t kContainerFeatures = kHostFiles | kNoNetwork | kHostList | kW
 constexpr uint32_t kMicrovmFeatures = kHostFiles | kNoNetwork | kHostList | kWholeNetwork | kMasks |
                                       kPlaceholders | kShadow | kKept | kDiskLimit | kPorts |
                                       kOtherUser | kCapabilities | kIsolation;
-constexpr uint32_t kBwrapFeatures =
-    kHostFiles | kNoNetwork | kMasks | kKept | kDescriptors | kIsolation;
+constexpr uint32_t kBwrapFeatures = kHostFiles | kNoNetwork | kHostList | kWholeNetwork | kMasks |
+                                    kKept | kDescriptors | kIsolation;
+constexpr uint32_t kNsjailFeatures = kHostFiles | kNoNetwork | kMasks | kKept | kIsolation;
 constexpr uint32_t kSandboxExecFeatures =
     kHostFiles | kNoNetwork | kWholeNetwork | kTimeLimits | kOutputLimit | kShadow;
 constexpr uint32_t kJobobjectFeatures =
@@ -37,7 +38,7 @@ constexpr WallFacts kWalls[] = {
     {Wall::kContainer, "container", kContainerFeatures, false, true, "", "podman|docker"},
     {Wall::kMicrovm, "microvm", kMicrovmFeatures, false, false, "qemu-system-x86_64", ""},
     {Wall::kBwrap, "bwrap", kBwrapFeatures, true, true, "bwrap", ""},
-    {Wall::kNsjail, "nsjail", kBwrapFeatures, true, false, "nsjail", ""},
+    {Wall::kNsjail, "nsjail", kNsjailFeatures, true, false, "nsjail", ""},
     {Wall::kSandboxExec, "sandbox-exec", kSandboxExecFeatures, true, false, "sandbox-exec", ""},
     {Wall::kJobobject, "jobobject", kJobobjectFeatures, true, false, "jobobject", ""},
     {Wall::kNone, "none", kTimeLimits | kOutputLimit | kHostFiles, true, true, "", ""},

@@ -5,6 +5,7 @@
 
 #include <set>
 
+#include "backend/native/fit.h"
 #include "backend/native/generated_files.h"
 #include "backend/native/namespaces.h"
 #include "backend/native/system_calls.h"
@@ -46,8 +47,10 @@ class Writer {
 
   // Each by its name: what cannot be had ends the run.
   void WriteNamespaces() {
-    Add({"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts",
-         "--unshare-cgroup", "--die-with-parent", "--clearenv", "--hostname", "cordon", "--uid",
+    // With a network bubblewrap starts in the namespace that has it.
+    if (!native::HasGateway(plan_)) Add({"--unshare-net"});
+    Add({"--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup",
+         "--die-with-parent", "--clearenv", "--hostname", "cordon", "--uid",
          std::to_string(identity_.uid), "--gid", std::to_string(identity_.gid), "--cap-drop",
          "ALL"});
   }

@@ -8,6 +8,7 @@
 #include <iterator>
 
 #include "backend/bwrap/arguments.h"
+#include "backend/native/fit.h"
 #include "backend/supervisor/sources.h"
 #include "backend/supervisor/supervisor.h"
 
@@ -54,12 +55,17 @@ Result<Outer> MakeOuter(const policy::Plan& plan, const std::vector<std::string>
   return outer;
 }
 
-Result<PlanReport> RunOne(const policy::Plan& plan, const std::vector<std::string>& command) {
+Result<PlanReport> RunOne(const PlanRun& run, const std::vector<std::string>& command) {
+  const policy::Plan& plan = run.plan;
   Result<OwnedFd> state = TextFile("");
   if (!state) return std::unexpected(state.error());
   const OwnedFd kept(fcntl(state->get(), F_DUPFD_CLOEXEC, 0));
   Result<Outer> outer = MakeOuter(plan, command, std::move(*state));
   if (!outer) return std::unexpected(outer.error());
+  if (native::HasGateway(plan)) {
+    outer->gateway = run.gateway;
+    outer->network_log = run.network_log;
+  }
   outer->own_failure = [fd = kept.get()]() -> std::string {
     char text[1024] = {};
     (void)!pread(fd, text, sizeof text - 1, 0);
@@ -80,8 +86,8 @@ std::vector<std::string> CommandOf(const policy::Plan& plan) {
 Status BwrapBackend::Check(const policy::Plan& plan) const {
   CORDON_TRY(CheckCommon(plan, policy::Wall::kBwrap, "bwrap"));
   if (!plan.program.starts_with('/')) return Fail(ErrorCode::kInvalid, "no program");
-  if (plan.network.mode != policy::NetworkMode::kOff) {
-    return Cannot("a network of this plan (it has none, or the host's whole)");
+  if (plan.network.mode != policy::NetworkMode::kOff && !native::HasGateway(plan)) {
+    return Cannot("a network of an engine or of the host");
   }
   if (!plan.network.ports.empty()) return Cannot("published ports");
   if (plan.rights.uid || plan.rights.gid) return Cannot("another user");
@@ -106,9 +112,8 @@ Result<std::string> BwrapBackend::Describe(const policy::Plan& shown) const {
 
 Result<PlanReport> BwrapBackend::Run(const PlanRun& run) const {
   CORDON_TRY(Check(run.plan));
-  return RunInOrder(run.plan, CommandOf(run.plan), [&](const std::vector<std::string>& command) {
-    return RunOne(run.plan, command);
-  });
+  return RunInOrder(run.plan, CommandOf(run.plan),
+                    [&](const std::vector<std::string>& command) { return RunOne(run, command); });
 }
 
 }  // namespace cordon::backend

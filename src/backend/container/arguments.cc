@@ -152,6 +152,8 @@ class Options {
                            ",tmpfs-mode=" + (is_open || is_home ? "1777" : "755");
         if (mount.size_bytes) text += ",tmpfs-size=" + std::to_string(*mount.size_bytes);
         if (mount.read_only) text += ",readonly";
+        // Empty, and not what the image has there.
+        if (is_podman()) text += ",notmpcopyup";
         Add({"--mount", text});
         return {};
       }

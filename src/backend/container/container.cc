@@ -181,7 +181,9 @@ Status Engine::Loudly(std::vector<std::string> words, const char* failure) const
 Result<PlanReport> Engine::Start(std::vector<std::string> words,
                                  const std::vector<std::string>& command) {
   Outer outer = Program(std::move(words));
-  outer.ending = {path_, "rm", "--force", use_.name};
+  outer.ending = {path_, "rm", "--force"};
+  if (use_.engine == "podman") outer.ending.insert(outer.ending.end(), {"--time", "0"});
+  outer.ending.push_back(use_.name);
   Result<PlanReport> report = Supervise(plan_, std::move(outer));
   if (!report || report->end != PlanReport::End::kExited) return report;
   if (report->exit_code == kEngineFailed) {

@@ -65,6 +65,20 @@ std::unexpected<Error> NoNamespaces(int error) {
   return Fail(ErrorCode::kUnsupported, kCall + remedy);
 }
 
+// What an unprivileged container takes away, and how it gets it: by the step that failed with
+// EPERM.
+struct ContainerLack {
+  std::string_view step;
+  const char* remedy;
+};
+constexpr ContainerLack kContainerLacks[] = {
+    {"sethostname",
+     ": a container's system call filter forbids it (podman run --security-opt seccomp=unconfined "
+     "--security-opt unmask=ALL)"},
+    {"fsmount(proc)",
+     ": parts of a container's /proc are masked, and the kernel lets nobody inside see them in a "
+     "new one (podman run --security-opt unmask=ALL; docker: systempaths=unconfined)"}};
+
 class Keeper {
  public:
   explicit Keeper(const RunRequest& request)
@@ -161,8 +175,10 @@ Status Keeper::CheckLimits() {
   }
   // The kernel does not count root's processes against a limit of resources.
   if (limits.processes && !groups_.holds_processes() && getuid() == 0) {
-    return Fail(ErrorCode::kUnsupported,
-                "as root a limit of processes needs a control group, and none can be made here");
+    return Fail(
+        ErrorCode::kUnsupported,
+        "as root a limit of processes needs a control group, and none can be made here (in a "
+        "container: run it as an ordinary user, or give it control groups to write)");
   }
   samples_ = limits.cpu_time || (limits.memory_bytes && !groups_.holds_memory());
   return {};
@@ -418,8 +434,12 @@ std::unexpected<Error> Keeper::NothingRan() {
                                              ": this kernel has no such call; the native wall "
                                              "needs Linux 5.12");
   }
-  return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code),
-                               progress_->failed_text, "", progress_->failed_errno});
+  std::string text = progress_->failed_text;
+  for (const ContainerLack& lack : kContainerLacks) {
+    if (progress_->failed_errno == EPERM && text.starts_with(lack.step)) text += lack.remedy;
+  }
+  return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code), std::move(text), "",
+                               progress_->failed_errno});
 }
 
 // Without its gateway the command had no network from some moment on, and nobody knows what it

@@ -21,12 +21,16 @@
 #include <optional>
 
 #include "backend/native/control_groups.h"
+#include "backend/native/fit.h"
 #include "backend/native/init.h"
 #include "backend/native/namespaces.h"
+#include "backend/native/net_namespace.h"
 #include "backend/native/output.h"
 #include "backend/native/rights.h"
 #include "backend/native/usage.h"
 #include "base/units.h"
+#include "net/gateway.h"
+#include "net/namespace_setup.h"
 
 namespace cordon::backend {
 namespace {
@@ -36,6 +40,7 @@ using std::chrono::milliseconds;
 
 constexpr milliseconds kSampleTime{50};
 constexpr milliseconds kDrainTime{200};
+constexpr int kNoNetwork = 125;
 constexpr int kFirstGiven = 3;
 constexpr int kAboveAll = 256;
 // Processes of the program itself, beside the command's.
@@ -67,15 +72,18 @@ class Supervisor {
   [[nodiscard]] Status CheckLimits();
   Status CheckStreams();
   Status TakeSignals();
+  Status StartGateway();
   Status StartWatcher();
   Status StartProgram();
   [[noreturn]] void BecomeProgram(int failure, int keeper);
   Status PrepareProgram(int keeper);
+  Status EnterNetwork();
   [[nodiscard]] milliseconds TimeToWait() const;
   void Look();
   void EndAll(PlanReport::End why);
   void ForwardSignals() const;
   void KillRest();
+  void FinishNetwork(PlanReport* report);
   void Drain();
   [[nodiscard]] PlanReport Finish(int status);
 
@@ -84,6 +92,7 @@ class Supervisor {
   native::ControlGroups groups_;
   std::vector<native::OutputPipe> outputs_;
   std::array<int, 3> writers_ = {-1, -1, -1};
+  std::optional<net::Gateway> gateway_;
   OwnedFd signals_;
   OwnedFd alive_;    // of the program: closed with this process
   OwnedFd watched_;  // of the watcher
@@ -118,6 +127,7 @@ Status Supervisor::Start() {
   CORDON_TRY(CheckLimits());
   CORDON_TRY(CheckStreams());
   CORDON_TRY(TakeSignals());
+  CORDON_TRY(StartGateway());
   CORDON_TRY(StartWatcher());
   // What loses its parent comes here, and not to the host's first process; but for the engine's own
   // processes, which stay with a session.
@@ -173,6 +183,33 @@ Status Supervisor::TakeSignals() {
   return {};
 }
 
+// First of all that takes time: it gets ready while the rest is made.
+Status Supervisor::StartGateway() {
+  if (outer_.gateway.empty()) return {};
+  Result<net::Gateway> gateway =
+      net::Gateway::Start({outer_.gateway, net::ConfigFor(plan_.network), outer_.network_log});
+  if (!gateway) return std::unexpected(gateway.error());
+  gateway_.emplace(std::move(*gateway));
+  return {};
+}
+
+// The namespace belongs to this process's user namespace: whoever is in one below it has no rights
+// over it.
+Status Supervisor::EnterNetwork() {
+  if (!gateway_) return {};
+  native::NetNamespace network;
+  CORDON_TRY(network.Start());
+  CORDON_TRY(network.Join());
+  const Result<net::NamespaceSockets> sockets = net::SetUpNamespace();
+  if (!sockets) {
+    return Fail(ErrorCode::kUnsupported,
+                "a network behind this wall needs a packet filter (kernel options NF_TABLES_INET, "
+                "NFT_TPROXY): " +
+                    sockets.error().ToString());
+  }
+  return net::SendSockets(gateway_->namespace_channel(), *sockets);
+}
+
 // A process of its own session: it outlives this one, and ends what this one had made.
 Status Supervisor::StartWatcher() {
   if (outer_.ending.empty()) return {};
@@ -186,6 +223,7 @@ Status Supervisor::StartWatcher() {
   watched_.reset();
   (void)setsid();
   const int nothing = open("/dev/null", O_RDWR | O_CLOEXEC);
+  if (nothing < 0) _exit(125);
   for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) (void)dup2(nothing, fd);
   char word = 0;
   ssize_t size = 0;
@@ -206,6 +244,7 @@ Status Supervisor::PrepareProgram(int keeper) {
   pollfd gone = {keeper, POLLIN, 0};
   if (poll(&gone, 1, 0) != 0) return Fail(ErrorCode::kSystem, "the keeper has gone");
   CORDON_TRY(groups_.Enter());
+  CORDON_TRY(EnterNetwork());
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     const int writer = writers_[static_cast<size_t>(fd)];
     if (writer >= 0 && dup2(writer, fd) < 0) return SystemError("dup2");
@@ -231,6 +270,7 @@ void Supervisor::BecomeProgram(int failure, int keeper) {
   if (const Status prepared = PrepareProgram(keeper); !prepared) fail(prepared.error());
   // Out of the way first: numbers from 3 on may be anybody's.
   std::vector<int> moved;
+  moved.reserve(outer_.descriptors.size());
   for (const OwnedFd& fd : outer_.descriptors) {
     moved.push_back(fcntl(fd.get(), F_DUPFD_CLOEXEC, kAboveAll));
   }
@@ -287,6 +327,7 @@ Status Supervisor::StartProgram() {
   if (pid < 0) return SystemError("clone3");
   program_ = static_cast<pid_t>(pid);
   pidfd_.reset(pidfd);
+  if (gateway_) gateway_->CloseNamespaceChannel();
   for (native::OutputPipe& output : outputs_) output.CloseWriter();
   outer_.descriptors.clear();
   return {};
@@ -348,7 +389,7 @@ void Supervisor::KillRest() {
     for (char* at = text; *at != 0;) {
       const auto pid = static_cast<pid_t>(strtol(at, &at, 10));
       while (*at == ' ') ++at;
-      if (pid <= 0 || pid == watcher_) continue;
+      if (pid <= 0 || pid == watcher_ || (gateway_ && pid == gateway_->pid())) continue;
       is_any = true;
       (void)kill(pid, SIGKILL);
       Reap(pid);
@@ -390,7 +431,24 @@ Result<PlanReport> Supervisor::Wait() {
     }
   }
   Drain();
-  return Finish(status);
+  PlanReport report = Finish(status);
+  FinishNetwork(&report);
+  return report;
+}
+
+// Without its gateway the command had no network from some moment on: that is no success.
+void Supervisor::FinishNetwork(PlanReport* report) {
+  if (!gateway_) return;
+  Result<net::Summary> summary = gateway_->Finish();
+  if (summary) {
+    report->network = std::move(*summary);
+    return;
+  }
+  if (!report->reason.empty()) report->reason += "; ";
+  report->reason += summary.error().ToString();
+  if (ended_for_) return;
+  report->end = PlanReport::End::kNetwork;
+  report->exit_code = kNoNetwork;
 }
 
 void Supervisor::Drain() {

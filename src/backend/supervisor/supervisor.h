@@ -26,6 +26,10 @@ struct Outer {
   // In a user namespace as an ordinary user, whoever the caller is.
   enum class User { kCaller, kOrdinary };
   User user = User::kCaller;
+  // Of a plan with a network: the gateway's program and its log. The program starts in a network
+  // namespace over which the command has no rights, and keeps it.
+  std::string gateway;
+  std::string network_log;
   // Ended by a program, because what it made is not among its descendants: `podman rm -f NAME`. It
   // runs when the time is over, and if this process is killed.
   std::vector<std::string> ending;
