@@ -66,7 +66,8 @@ void Inherit(Process& child, const Process& parent) {
   child.mask = parent.mask;
   child.has_saved_mask = false;
   child.execed = child.status_changed = child.continued = false;
-  child.job = -1;
+  child.job = child.run_job = -1;
+  child.run = parent.run;
   child.alarm_ns = child.alarm_interval_ns = 0;
   child.start_ns = platform::ClockNs(1);
   child.cpu_ns = child.children_cpu_ns = 0;

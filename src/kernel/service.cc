@@ -112,7 +112,7 @@ bool OpenJobTerminal(uint32_t job, const WindowSize& size) {
 }
 
 bool OpenJobStreams(uint32_t job) {
-  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
+  for (uint32_t i = 0; i < control::kStreamsPerJob; ++i) {
     OpenFile* file = OpenStream(job * control::kRingsPerJob + i, i == 0 ? O_RDONLY : O_WRONLY);
     if (file == nullptr || Install(file, i, false) < 0) return false;
   }
@@ -171,9 +171,14 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   const char* at = reinterpret_cast<const char*>(mailbox.payload);
   const char* end = at + payload_bytes;
   const std::string_view directory = NextString(at, end);
+  const uint32_t run = mailbox.arg[5].load();
+  if (run != 0) ResetStreams(job);
   TheKernel().control->jobs[job].state.store(control::Job::kRunning);
   const int32_t pid = Fork();
-  if (pid == 0) StartJob(job, directory, argc, envc, at, end);
+  if (pid == 0) {
+    Current().run = run;
+    StartJob(job, directory, argc, envc, at, end);
+  }
   // The parent of a command is the service, which waits for nobody: the end goes to the job.
   return pid;
 }
@@ -269,6 +274,10 @@ int32_t Answer(control::Mailbox& mailbox) {
       return KillAll();
     case control::Request::kCheck:
       return Check(mailbox);
+    case control::Request::kBeginRun:
+    case control::Request::kFeed:
+    case control::Request::kSignalRun:
+      return AnswerAboutRuns(mailbox, payload_bytes);
     case control::Request::kReportDeath:
       return BuryDead(mailbox.arg[0].load(), mailbox.arg[1].load());
     default:

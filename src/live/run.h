@@ -1,0 +1,44 @@
+#ifndef CORDON_LIVE_RUN_H_
+#define CORDON_LIVE_RUN_H_
+
+// One run as the keeper knows it.
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "live/frame.h"
+#include "live/stream.h"
+
+namespace cordon::live {
+
+using Clock = std::chrono::steady_clock;
+
+// What a client asked for, waiting or going on.
+struct Run {
+  Frame request;
+  bool in_session = false;
+  uint32_t number = 0;  // that its processes bear
+  uint32_t job = 0;     // whose rings are its streams
+  Clock::time_point started;
+  Clock::time_point deadline = Clock::time_point::max();
+  std::unique_ptr<InputStream> input;
+  std::unique_ptr<OutputStream> output[2];
+  std::vector<std::string> early_input;  // came before it began
+
+  // How it is brought to an end, step by step.
+  EndClass end_class = EndClass::kNone;
+  int interrupts = 0;
+  Clock::time_point next_interrupt = Clock::time_point::max();
+
+  // It has ended; what is in its rings still goes to the client.
+  bool ended = false;
+  int exit_code = 0;
+  int signal = 0;
+};
+
+}  // namespace cordon::live
+
+#endif  // CORDON_LIVE_RUN_H_
