@@ -16,6 +16,7 @@
 #include "cli/init_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
+#include "cli/serve_command.h"
 #include "cli/shadow_command.h"
 #include "cli/shell_command.h"
 #include "cli/trust_command.h"
@@ -38,6 +39,7 @@ const Command kCommands[] = {
     {{"doctor"}, cli::AddDoctorCommand},
     {{"shell"}, cli::AddProjectShellCommand},
     {{"shadow", "diff", "commit", "discard"}, cli::AddShadowCommands},
+    {{"serve"}, cli::AddServeCommand},
     {{"freeze"}, cli::AddFreezeCommand},
 };
 

@@ -5,6 +5,8 @@
 namespace cordon::live {
 namespace {
 
+constexpr size_t kMostDone = 256 * 1024;
+
 struct Header {
   uint32_t payload_bytes;
   uint32_t kind;
@@ -28,7 +30,7 @@ Result<std::optional<Frame>> FrameReader::Next() {
   if (bytes_.size() - at_ < sizeof header) return std::nullopt;
   memcpy(&header, bytes_.data() + at_, sizeof header);
   if (header.payload_bytes > kMaxPayload) {
-    return Fail(ErrorCode::kCorrupt, "a frame of more than 512 KiB");
+    return Fail(ErrorCode::kCorrupt, "a frame of more than 8 MiB");
   }
   if (bytes_.size() - at_ - sizeof header < header.payload_bytes) return std::nullopt;
   Frame frame;
@@ -38,7 +40,7 @@ Result<std::optional<Frame>> FrameReader::Next() {
   frame.payload = bytes_.substr(at_ + sizeof header, header.payload_bytes);
   at_ += sizeof header + header.payload_bytes;
   // Moved to the front once for many small frames.
-  if (at_ == bytes_.size() || at_ > kMaxPayload) {
+  if (at_ == bytes_.size() || at_ > kMostDone) {
     bytes_.erase(0, at_);
     at_ = 0;
   }

@@ -42,7 +42,8 @@ enum class Kind : uint32_t {
   kSymlink,     // payload: target, path
   kChangeMode,  // arg: mode; payload: path
   kUsage,       // kAnswer: control::Usage
-  kHistory,     // arg: 1 clears. kAnswer: u64 seconds since the epoch, command, zero; repeated
+  kHistory,     // arg: 1 clears. kAnswer: index of the first; i64 seconds since the
+                // epoch, command, zero; repeated
   // Events.
   kReady = 100,  // the sandbox is there
   kAnswer,       // arg: result or -errno; payload, or the text of an error
@@ -52,12 +53,12 @@ enum class Kind : uint32_t {
   kDead,         // payload: why the sandbox ended. The last frame.
 };
 
-enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2 };
+enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };
 enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
 enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit };
 
 inline constexpr size_t kArguments = 8;
-inline constexpr size_t kMaxPayload = 512 * 1024;
+inline constexpr size_t kMaxPayload = 8 << 20;
 // What a keeper sends of each stream before the first kCredit.
 inline constexpr int64_t kFirstCredit = 1 << 20;
 

@@ -14,7 +14,7 @@ constexpr const char* kPath = "/run/cordon/history";
 
 Status History::WriteFile(backend::Mailbox& mailbox) const {
   std::string text;
-  uint64_t index = first_index_;
+  int64_t index = first_index_;
   for (const Entry& entry : entries_) {
     const std::string number = std::to_string(index++);
     text += std::string(number.size() < 5 ? 5 - number.size() : 0, ' ') + number + "  " +
@@ -55,14 +55,15 @@ Status History::Add(backend::Mailbox& mailbox, const std::string& command) {
   return has_file_ ? WriteFile(mailbox) : Status();
 }
 
-std::string History::Serve(backend::Mailbox& mailbox, bool clears) {
+void History::Clear(backend::Mailbox& mailbox) {
+  entries_.clear();
+  bytes_ = 0;
+  first_index_ = 1;
+  if (has_file_) (void)WriteFile(mailbox);
+}
+
+std::string History::List(backend::Mailbox& mailbox) {
   TakeClearing(mailbox);
-  if (clears) {
-    entries_.clear();
-    bytes_ = 0;
-    first_index_ = 1;
-    if (has_file_) (void)WriteFile(mailbox);
-  }
   std::string payload;
   for (const Entry& entry : entries_) {
     payload.append(reinterpret_cast<const char*>(&entry.seconds), sizeof entry.seconds);

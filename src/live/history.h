@@ -19,8 +19,10 @@ class History {
 
   // Before the command begins.
   [[nodiscard]] Status Add(backend::Mailbox& mailbox, const std::string& command);
-  // Entries as Kind::kHistory answers; cleared before, if that is asked.
-  [[nodiscard]] std::string Serve(backend::Mailbox& mailbox, bool clears);
+  // Entries as Kind::kHistory answers.
+  [[nodiscard]] std::string List(backend::Mailbox& mailbox);
+  void Clear(backend::Mailbox& mailbox);
+  [[nodiscard]] int64_t first_index() const { return first_index_; }
 
  private:
   struct Entry {
@@ -32,7 +34,7 @@ class History {
 
   std::deque<Entry> entries_;
   size_t bytes_ = 0;
-  uint64_t first_index_ = 1;
+  int64_t first_index_ = 1;
   bool has_file_ = false;
 };
 

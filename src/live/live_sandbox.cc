@@ -31,6 +31,7 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr uint32_t kSessionJob = 0;
+constexpr size_t kMostQueued = 512 * 1024;
 constexpr int kTimedOut = 124;
 // Between two attempts to interrupt a shell: the first lets programs see SIGINT, as a terminal
 // would, the others end what is left.
@@ -153,7 +154,8 @@ class LiveSandbox {
       case Kind::kResize:
         return HandleForRun(frame);
       case Kind::kHistory:
-        return Answer(frame.id, 0, history_.Serve(mailbox_, frame.arg[0] != 0));
+        if (frame.arg[0] != 0) history_.Clear(mailbox_);
+        return Answer(frame.id, history_.first_index(), history_.List(mailbox_));
       default: {
         FileAnswer answer = AnswerFileCall(mailbox_, frame);
         return Answer(frame.id, answer.result, std::move(answer.payload));
@@ -269,7 +271,9 @@ class LiveSandbox {
   }
 
   Status BeginInSession(Run& run) {
-    CORDON_TRY(history_.Add(mailbox_, run.request.payload));
+    if ((run.request.arg[3] & kUnrecorded) == 0) {
+      CORDON_TRY(history_.Add(mailbox_, run.request.payload));
+    }
     session_.current = &run;
     session_.idle_since = {};
     return mailbox_.BeginRun(kSessionJob, run.job, run.number,
@@ -460,7 +464,7 @@ class LiveSandbox {
         if (taken.bytes.empty()) continue;
         Queue({Kind::kOutput, run.request.id, {i + 1}, std::move(taken.bytes)});
         // Not more at once than a client takes in a moment.
-        if (outgoing_.size() > kMaxPayload && !Flush()) return;
+        if (outgoing_.size() > kMostQueued && !Flush()) return;
       }
     }
   }
@@ -535,6 +539,8 @@ void RunLiveSandbox(const LiveOptions& options, OwnedFd socket) {
     (void)SendAll(socket.get(), Encode(dead));
     return;
   }
+  // Guests outlive a keeper that is killed, unless their namespace goes with it: it ends them then.
+  if (!(*keeper)->isolation().pid_namespace) (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
   LiveSandbox(options, std::move(*keeper), std::move(socket)).Serve();
 }
 
