@@ -16,6 +16,8 @@ namespace cordon::control {
 // The host signal of a kick: somebody outside makes a thread look at its attention word.
 inline constexpr int kKickSignal = 36;
 inline constexpr uint32_t kMagic = 0x43524e31;  // "CRN1"
+// Threads of the keeper that may sleep on its bell; each must wake to see whether it was meant.
+inline constexpr uint32_t kKeeperThreads = 2;
 inline constexpr uint32_t kMaxSlots = 1024;     // host threads of a sandbox
 inline constexpr uint32_t kMaxJobs = 16;        // commands that a client started and waits for
 inline constexpr uint32_t kRingBytes = 1u << 18;

@@ -179,7 +179,7 @@ void TellParent(Process& process) {
     job.wait_status.store(process.wait_status);
     job.state.store(control::Job::kExited);
     kernel.control->keeper_bell.fetch_add(1);
-    platform::WakeWord(&kernel.control->keeper_bell, 1);
+    platform::WakeWord(&kernel.control->keeper_bell, control::kKeeperThreads);
   }
   if (parent == nullptr || parent->pid == kServicePid || IgnoresChildren(*parent)) Bury(process);
   if (parent == nullptr || parent->pid == kServicePid) return;

@@ -24,7 +24,7 @@ Process* LeaderOf(uint32_t job) {
     Process* process = kernel.processes[i];
     if (process == nullptr || process->job != static_cast<int32_t>(job)) continue;
     const ProcessState state = process->state.load();
-    if (state == ProcessState::kLive || state == ProcessState::kStopped) return process;
+    if (state != ProcessState::kFree && state != ProcessState::kZombie) return process;
   }
   return nullptr;
 }

@@ -43,7 +43,7 @@ bool IsCutOff(const OpenFile& file) {
 void RingKeeper() {
   control::Control& control = *TheKernel().control;
   control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, 1);
+  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
 }
 
 bool Readable(void* argument) {

@@ -37,7 +37,7 @@ constexpr int kTimedOut = 124;
 // would, the others end what is left.
 constexpr milliseconds kInterruptPeriod{15};
 // A shell that ignores interrupts so often is ended itself.
-constexpr int kMostInterrupts = 100;
+constexpr int kMostInterrupts = 40;
 // A shell that waits for input for so long without a prompt has lost it.
 constexpr milliseconds kPromptPatience{50};
 
@@ -241,7 +241,7 @@ class LiveSandbox {
   void StartRuns() {
     for (auto it = waiting_.begin(); it != waiting_.end();) {
       Run& run = **it;
-      if (free_jobs_.empty() || (run.in_session && session_.current != nullptr)) {
+      if (free_jobs_.empty() || (run.in_session && (session_.current != nullptr || session_.is_settling))) {
         ++it;
         continue;
       }
@@ -252,6 +252,7 @@ class LiveSandbox {
   }
 
   void Start(Run& run) {
+    if (run.in_session) WatchShell();
     if (run.in_session && !session_.alive && !StartShell()) return Refuse(run, "no shell starts");
     run.job = free_jobs_.back();
     free_jobs_.pop_back();
@@ -271,13 +272,21 @@ class LiveSandbox {
   }
 
   Status BeginInSession(Run& run) {
-    if ((run.request.arg[3] & kUnrecorded) == 0) {
+    if (!std::exchange(run.is_recorded, true) && (run.request.arg[3] & kUnrecorded) == 0) {
       CORDON_TRY(history_.Add(mailbox_, run.request.payload));
     }
     session_.current = &run;
     session_.idle_since = {};
-    return mailbox_.BeginRun(kSessionJob, run.job, run.number,
-                             (run.request.arg[3] & kHasInput) == 0, run.request.payload);
+    const auto begin = [&] {
+      // A script is never empty: what was read of it says whether the shell began.
+      return mailbox_.BeginRun(kSessionJob, run.job, run.number,
+                               (run.request.arg[3] & kHasInput) == 0, run.request.payload + "\n");
+    };
+    const Status begun = begin();
+    if (begun || begun.error().system_errno != ESRCH) return begun;
+    // The shell is just ending.
+    if (!StartShell()) return begun;
+    return begin();
   }
 
   Status SpawnProcess(Run& run) {
@@ -375,7 +384,7 @@ class LiveSandbox {
     }
     const size_t before = running_.size();
     std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
-    if (running_.size() != before) StartRuns();
+    if (running_.size() != before || !waiting_.empty()) StartRuns();
     if (damaged_) return Die("sandbox ended: its control page is damaged");
     if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
       return Die("sandbox ended: more memory than its limit was taken");
@@ -398,12 +407,19 @@ class LiveSandbox {
       if (taken.state == OutputStream::State::kDamaged) damaged_ = true;
       if (taken.state != OutputStream::State::kMore) break;
       session_.prompts->AddCredit(static_cast<int64_t>(taken.bytes.size()));
-      for (const int status : session_.reader.Read(taken.bytes)) EndInSession(status, 0);
+      for (const PromptReader::Ended& ended : session_.reader.Read(taken.bytes)) {
+        if (session_.is_settling) {
+          session_.is_settling = !ended.is_repair;
+        } else {
+          EndInSession(ended.status, 0);
+        }
+      }
     }
     const control::Job& job = page_.jobs[kSessionJob];
     if (job.state.load() == control::Job::kExited) {
       const auto status = static_cast<int>(job.wait_status.load());
-      session_.alive = false;
+      session_.alive = session_.is_settling = false;
+      if (RestartUnread()) return;
       const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
       EndInSession(signal != 0 ? 128 + signal : WEXITSTATUS(status), signal);
       return;
@@ -414,7 +430,7 @@ class LiveSandbox {
   // A command may have given itself another prompt. Then the shell waits for input, having read all
   // that there was, and says nothing.
   void RepairPrompt() {
-    if (session_.current == nullptr) return;
+    if (session_.current == nullptr && !session_.is_settling) return;
     const control::Ring& ring = page_.rings[0];
     const bool is_idle = ring.reader_wants.load() != 0 && ring.written.load() == ring.read.load();
     if (!is_idle) {
@@ -427,9 +443,26 @@ class LiveSandbox {
     }
   }
 
+  // The last command made the shell end, and it ended after the next was given to it: that one goes
+  // to the next shell.
+  bool RestartUnread() {
+    Run* run = session_.current;
+    if (run == nullptr) return false;
+    const uint32_t script = run->job * control::kRingsPerJob + control::kScriptRing;
+    if (page_.rings[script].read.load() != 0) return false;
+    if (!StartShell()) return false;
+    return BeginInSession(*run).has_value();
+  }
+
   void EndInSession(int status, int signal) {
     Run* run = std::exchange(session_.current, nullptr);
-    if (run != nullptr) End(*run, status, signal);
+    if (run == nullptr) return;
+    End(*run, status, signal);
+    if (run->end_class == EndClass::kNone || !session_.alive) return;
+    // An interrupt may still be on its way. Whatever follows this line has it behind itself.
+    session_.is_settling = true;
+    session_.idle_since = {};
+    (void)mailbox_.Feed(kSessionJob, PromptRepair());
   }
 
   void WatchProcess(Run& run) {
@@ -498,7 +531,7 @@ class LiveSandbox {
     for (const auto& run : running_) {
       next = std::min({next, run->deadline, run->ended ? next : run->next_interrupt});
     }
-    if (session_.current != nullptr) next = std::min(next, Clock::now() + kPromptPatience);
+    if (session_.current != nullptr || session_.is_settling) next = std::min(next, Clock::now() + kPromptPatience);
     // An idle sandbox sleeps: memory is only taken by what runs.
     if (!running_.empty()) return std::min(next, sampler_.next());
     return std::min(next, Clock::now() + std::chrono::seconds(1));
@@ -506,6 +539,7 @@ class LiveSandbox {
 
   struct Session {
     bool alive = false;
+    bool is_settling = false;  // after an interrupt, before it is certain that no other comes
     uint32_t number = 0;
     std::unique_ptr<OutputStream> output, prompts;
     PromptReader reader;

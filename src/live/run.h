@@ -20,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 struct Run {
   Frame request;
   bool in_session = false;
+  bool is_recorded = false;  // in the history
   uint32_t number = 0;  // that its processes bear
   uint32_t job = 0;     // whose rings are its streams
   Clock::time_point started;

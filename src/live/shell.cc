@@ -58,22 +58,22 @@ std::string PromptRepair() {
   return "builtin printf '\\035R;%d\\036' $? >&2; " + std::string(kPrompt) + "\n";
 }
 
-void PromptReader::TakePrompt(std::vector<int>* ended) {
+void PromptReader::TakePrompt(std::vector<Ended>* ended) {
   const std::optional<Prompt> prompt = Parse(line_);
   if (!prompt) return;
   if (prompt->is_repair) {
-    ended->push_back(prompt->status);
+    ended->push_back({prompt->status, true});
     skips_next_ = true;
     return;
   }
   // The same number again: nothing was run in between, a signal came while it waited.
   if (prompt->number <= last_number_) return;
   last_number_ = prompt->number;
-  if (!std::exchange(skips_next_, false)) ended->push_back(prompt->status);
+  if (!std::exchange(skips_next_, false)) ended->push_back({prompt->status, false});
 }
 
-std::vector<int> PromptReader::Read(std::string_view bytes) {
-  std::vector<int> ended;
+std::vector<PromptReader::Ended> PromptReader::Read(std::string_view bytes) {
+  std::vector<Ended> ended;
   for (const char c : bytes) {
     if (c == kBegin) {
       in_prompt_ = true;

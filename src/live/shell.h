@@ -24,11 +24,15 @@ namespace cordon::live {
 // forged prompt ends the guest's own command early.
 class PromptReader {
  public:
-  // A status for each command that ended; the preparation is none.
-  [[nodiscard]] std::vector<int> Read(std::string_view bytes);
+  struct Ended {
+    int status;
+    bool is_repair;  // PromptRepair said so, not a prompt
+  };
+  // One for each command that ended; the preparation is none.
+  [[nodiscard]] std::vector<Ended> Read(std::string_view bytes);
 
  private:
-  void TakePrompt(std::vector<int>* ended);
+  void TakePrompt(std::vector<Ended>* ended);
 
   bool skips_next_ = true;  // the preparation's, or that of a repaired prompt
   std::string line_;
