@@ -40,6 +40,7 @@ constexpr milliseconds kInterruptPeriod{15};
 constexpr int kMostInterrupts = 40;
 // A shell that waits for input for so long without a prompt has lost it.
 constexpr milliseconds kPromptPatience{50};
+constexpr milliseconds kLongestLookPeriod{1000};
 
 // Sends everything; the other side always reads.
 bool SendAll(int socket, std::string_view bytes) {
@@ -276,7 +277,7 @@ class LiveSandbox {
       CORDON_TRY(history_.Add(mailbox_, run.request.payload));
     }
     session_.current = &run;
-    session_.idle_since = {};
+    WatchForPrompt();
     const auto begin = [&] {
       // A script is never empty: what was read of it says whether the shell began.
       return mailbox_.BeginRun(kSessionJob, run.job, run.number,
@@ -431,16 +432,26 @@ class LiveSandbox {
   // that there was, and says nothing.
   void RepairPrompt() {
     if (session_.current == nullptr && !session_.is_settling) return;
-    const control::Ring& ring = page_.rings[0];
-    const bool is_idle = ring.reader_wants.load() != 0 && ring.written.load() == ring.read.load();
-    if (!is_idle) {
-      session_.idle_since = {};
-    } else if (session_.idle_since == Clock::time_point()) {
-      session_.idle_since = Clock::now();
-    } else if (Clock::now() - session_.idle_since >= kPromptPatience) {
-      session_.idle_since = {};
+    const auto now = Clock::now();
+    if (now < session_.next_look) return;
+    control::Ring& ring = page_.rings[0];
+    session_.looks = !session_.looks;
+    if (session_.looks) {
+      // Whoever waits says so again.
+      ring.reader_wants.store(0);
+      RingService(page_);
+    } else if (ring.reader_wants.load() != 0 && ring.written.load() == ring.read.load()) {
       (void)mailbox_.Feed(kSessionJob, PromptRepair());
+    } else {
+      session_.look_period = std::min<milliseconds>(session_.look_period * 2, kLongestLookPeriod);
     }
+    session_.next_look = now + session_.look_period;
+  }
+
+  void WatchForPrompt() {
+    session_.looks = false;
+    session_.look_period = kPromptPatience;
+    session_.next_look = Clock::now() + kPromptPatience;
   }
 
   // The last command made the shell end, and it ended after the next was given to it: that one goes
@@ -461,7 +472,7 @@ class LiveSandbox {
     if (run->end_class == EndClass::kNone || !session_.alive) return;
     // An interrupt may still be on its way. Whatever follows this line has it behind itself.
     session_.is_settling = true;
-    session_.idle_since = {};
+    WatchForPrompt();
     (void)mailbox_.Feed(kSessionJob, PromptRepair());
   }
 
@@ -531,7 +542,7 @@ class LiveSandbox {
     for (const auto& run : running_) {
       next = std::min({next, run->deadline, run->ended ? next : run->next_interrupt});
     }
-    if (session_.current != nullptr || session_.is_settling) next = std::min(next, Clock::now() + kPromptPatience);
+    if (session_.current != nullptr || session_.is_settling) next = std::min(next, session_.next_look);
     // An idle sandbox sleeps: memory is only taken by what runs.
     if (!running_.empty()) return std::min(next, sampler_.next());
     return std::min(next, Clock::now() + std::chrono::seconds(1));
@@ -544,7 +555,10 @@ class LiveSandbox {
     std::unique_ptr<OutputStream> output, prompts;
     PromptReader reader;
     Run* current = nullptr;
-    Clock::time_point idle_since;
+    // For a prompt that does not come.
+    Clock::time_point next_look;
+    milliseconds look_period = kPromptPatience;
+    bool looks = false;
   };
 
   const LiveOptions& options_;
