@@ -51,7 +51,11 @@ int32_t BeginRun(const control::Mailbox& mailbox, uint32_t payload_bytes) {
   return FeedStream(session, 0, kRunLine, sizeof kRunLine - 1);
 }
 
-int32_t SignalRun(uint32_t run, uint32_t number, bool spares_shell) {
+// Bits of kSignalRun's third argument.
+constexpr uint32_t kSparesShell = 1;
+constexpr uint32_t kForced = 2;
+
+int32_t SignalRun(uint32_t run, uint32_t number, uint32_t how) {
   const Kernel& kernel = TheKernel();
   if (run == 0 || number == 0 || number > kSignals) return -EINVAL;
   const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
@@ -61,7 +65,13 @@ int32_t SignalRun(uint32_t run, uint32_t number, bool spares_shell) {
     if (process == nullptr || process->run != run) continue;
     const ProcessState state = process->state.load();
     if (state == ProcessState::kFree || state == ProcessState::kZombie) continue;
-    if (spares_shell && process->run_job >= 0) continue;
+    if ((how & kSparesShell) != 0 && process->run_job >= 0) continue;
+    if ((how & kForced) != 0) {
+      // It ends as if it had never heard of the signal, and its parent is told of this one.
+      process->disposition[number] = {};
+      process->mask &= ~SignalBit(number);
+      UpdateAttention(*process);
+    }
     PostLocked(*process, {static_cast<int32_t>(number), SI_USER, 0, 0, 0});
     ++count;
   }
@@ -80,7 +90,7 @@ int32_t AnswerAboutRuns(control::Mailbox& mailbox, uint32_t payload_bytes) {
                                       : FeedStream(job, 0, mailbox.payload, payload_bytes);
     }
     case control::Request::kSignalRun:
-      return SignalRun(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load() != 0);
+      return SignalRun(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
     default:
       return -ENOSYS;
   }

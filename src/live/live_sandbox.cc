@@ -364,7 +364,10 @@ class LiveSandbox {
     run.next_interrupt = Clock::now() + kInterruptPeriod;
     const int step = run.interrupts++;
     if (!run.in_session || step >= kMostInterrupts) return SignalRun(run, SIGKILL);
-    if (step > 0) (void)mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
+    // A shell whose command ended by SIGINT gives up what comes after it; by another signal, not.
+    if (step > 0) (void)mailbox_.SignalRun(run.number, SIGINT, Mailbox::Shell::kSparedAndForced);
+    if (step > 0) (void)mailbox_.SignalRun(run.number, SIGCONT, Mailbox::Shell::kSpared);
+    if (step > 2) (void)mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
     SignalRun(run, SIGINT);
   }
 

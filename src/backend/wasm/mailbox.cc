@@ -92,7 +92,7 @@ Status Mailbox::Feed(uint32_t job, const std::string& bytes) {
 Result<uint32_t> Mailbox::SignalRun(uint32_t run, int number, Shell shell) {
   const Result<ServiceAnswer> answer =
       Call(control::Request::kSignalRun,
-           {run, static_cast<uint32_t>(number), shell == Shell::kSpared ? 1U : 0U}, {}, "signal");
+           {run, static_cast<uint32_t>(number), static_cast<uint32_t>(shell)}, {}, "signal");
   if (!answer) return std::unexpected(answer.error());
   return static_cast<uint32_t>(answer->result);
 }

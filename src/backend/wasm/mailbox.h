@@ -51,7 +51,8 @@ class Mailbox {
   [[nodiscard]] Status BeginRun(uint32_t session_job, uint32_t job, uint32_t run, bool has_no_input,
                                 const std::string& script);
   [[nodiscard]] Status Feed(uint32_t job, const std::string& bytes);
-  enum class Shell { kToo, kSpared };
+  // kSparedAndForced: what the others made of the signal is undone, so that they end by it.
+  enum class Shell : uint32_t { kToo = 0, kSpared = 1, kSparedAndForced = 3 };
   // To everything that bears the number. The result is how many that were.
   [[nodiscard]] Result<uint32_t> SignalRun(uint32_t run, int number, Shell shell);
   // The kernel verifies its own data; an error names what is wrong.
