@@ -22,6 +22,11 @@ os.environ["CORDON"] = CORDON
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
 
 
+# A command that leaves its parent and its session.
+DAEMONIZED = ("python3 -c 'import os, sys; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); "
+              "os.execvp(sys.argv[1], sys.argv[1:])'")
+
+
 def children_of(pid):
     """All descendants, as the host sees them."""
     found, queue = [], [pid]
@@ -154,7 +159,7 @@ class Session(unittest.TestCase):
         self.check_time_out("(while :; do :; done)")
         self.check_time_out("x=$(while :; do :; done)")
         self.check_time_out("read line </dev/zero")
-        self.check_time_out("setsid sleep 100; wait")
+        self.check_time_out(f"{DAEMONIZED} sleep 100; sleep 100")
         self.check_time_out("python3 -c 'while True: pass'")
 
     def test_time_out_of_a_shell_that_will_not(self):
@@ -162,7 +167,8 @@ class Session(unittest.TestCase):
 
     def test_time_out_ends_descendants_and_spares_others(self):
         self.run_("sleep 61 & other=$!")
-        self.run_("setsid sleep 62 & sleep 63 & sleep 64", timeout_ms=200)
+        self.run_(f"{DAEMONIZED} sleep 62; sleep 63 & sleep 0.3; ps -o args= -e >/tmp/seen; sleep 64", timeout_ms=2000)
+        self.assertIn("sleep 62", self.run_("cat /tmp/seen").stdout)
         self.assertEqual(self.run_("ps -o args= -e | grep -c '^sleep 6[234]'").stdout, "0\n")
         self.assertEqual(self.run_("kill -0 $other && echo lives").stdout, "lives\n")
         self.run_("kill $other")
@@ -418,7 +424,7 @@ class Daemon(unittest.TestCase):
             process = self.start("--stdio")
             self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})
             self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run",
-                               "params": {"command": "setsid sleep 1000 & while :; do :; done & sleep 0.1"}})
+                               "params": {"command": f"{DAEMONIZED} sleep 1000 & while :; do :; done & sleep 0.1"}})
             pids = children_of(process.pid)
             self.assertGreater(len(pids), 3)
             end(process)

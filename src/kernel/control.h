@@ -18,12 +18,12 @@ inline constexpr int kKickSignal = 36;
 inline constexpr uint32_t kMagic = 0x43524e31;  // "CRN1"
 // Threads of the keeper that may sleep on its bell; each must wake to see whether it was meant.
 inline constexpr uint32_t kKeeperThreads = 2;
-inline constexpr uint32_t kMaxSlots = 1024;     // host threads of a sandbox
-inline constexpr uint32_t kMaxJobs = 16;        // commands that a client started and waits for
+inline constexpr uint32_t kMaxSlots = 1024;  // host threads of a sandbox
+inline constexpr uint32_t kMaxJobs = 16;     // commands that a client started and waits for
 inline constexpr uint32_t kRingBytes = 1u << 18;
 inline constexpr uint32_t kMailboxBytes = 1u << 18;
 inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
-inline constexpr uint32_t kScriptRing = 3;      // what a session's shell is to run
+inline constexpr uint32_t kScriptRing = 3;     // what a session's shell is to run
 inline constexpr uint32_t kRingsPerJob = 4;
 
 // A byte ring with one writing and one reading side. Counters run freely; their difference is the
@@ -101,15 +101,15 @@ enum class Request : uint32_t {
                  // did not say goodbye; its descriptors are released and its parent is told
   // A run is one command of a session, or one that was spawned: everything that it starts bears its
   // number, wherever it moves to.
-  kBeginRun,   // arg0 job of the session's shell, arg1 job whose rings are the run's, arg2 run,
-               // arg3 1: no input; payload: the script. The shell is told to run it.
-  kFeed,       // arg0 job; payload goes to its standard input
-  kSignalRun,  // arg0 run, arg1 signal, arg2 1: not to the shell of a session. result: how many
-  kRename,     // payload: from, to
+  kBeginRun,    // arg0 job of the session's shell, arg1 job whose rings are the run's, arg2 run,
+                // arg3 1: no input; payload: the script. The shell is told to run it.
+  kFeed,        // arg0 job; payload goes to its standard input
+  kSignalRun,   // arg0 run, arg1 signal, arg2 1: not to the shell of a session. result: how many
+  kRename,      // payload: from, to
   kChangeMode,  // arg0 mode; payload: path
   kListStat,    // as kListDir, up to 48 entries, links followed: {u64 cookie, name\0, u32 mode, u64
                 // size, u64 mtime_ns, link target\0}…; mode 0: gone in the meantime
-  kCheck,        // verifies the kernel's invariants; result: number of violations, payload: text
+  kCheck,       // verifies the kernel's invariants; result: number of violations, payload: text
 };
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };

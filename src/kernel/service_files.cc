@@ -232,8 +232,7 @@ void AddMetadata(PayloadWriter& writer, const vfs::Node& node, const vfs::Stat& 
   writer.Add(static_cast<uint64_t>(stat.size));
   writer.Add(static_cast<uint64_t>(stat.mtime.seconds) * 1'000'000'000 + stat.mtime.nanoseconds);
   char target[vfs::kMaxPath];
-  const int64_t length =
-      S_ISLNK(stat.mode) ? node.fs->ReadLink(node.id, target, sizeof target) : 0;
+  const int64_t length = S_ISLNK(stat.mode) ? node.fs->ReadLink(node.id, target, sizeof target) : 0;
   writer.AddString({target, static_cast<size_t>(std::max<int64_t>(length, 0))});
 }
 

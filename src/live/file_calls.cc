@@ -37,8 +37,8 @@ FileAnswer ReadFile(Mailbox& mailbox, const std::string& path, int64_t offset, i
   std::string bytes;
   const auto wanted = static_cast<size_t>(std::clamp<int64_t>(most, 0, kMaxPayload));
   while (bytes.size() < wanted) {
-    const auto got = mailbox.ReadFile(path, static_cast<uint64_t>(offset) + bytes.size(),
-                                      wanted - bytes.size());
+    const auto got =
+        mailbox.ReadFile(path, static_cast<uint64_t>(offset) + bytes.size(), wanted - bytes.size());
     if (!got) return FailWith(got.error());
     if (got->empty()) break;
     bytes.append(reinterpret_cast<const char*>(got->data()), got->size());
@@ -105,8 +105,8 @@ Result<std::vector<Listed>> List(Mailbox& mailbox, const std::string& path) {
     const auto page = mailbox.ListPage(path, cookie);
     if (!page) return std::unexpected(page.error());
     if (page->result == 0) return entries;
-    PayloadReader reader({reinterpret_cast<const char*>(page->payload.data()),
-                          page->payload.size()});
+    PayloadReader reader(
+        {reinterpret_cast<const char*>(page->payload.data()), page->payload.size()});
     for (int32_t i = 0; i < page->result; ++i) {
       Listed entry;
       if (!reader.Take(&cookie) || !reader.TakeString(&entry.name) ||

@@ -18,8 +18,11 @@ struct Header {
 }  // namespace
 
 std::string Encode(const Frame& frame) {
-  Header header = {static_cast<uint32_t>(frame.payload.size()), static_cast<uint32_t>(frame.kind),
-                   frame.id, 0, {}};
+  Header header = {static_cast<uint32_t>(frame.payload.size()),
+                   static_cast<uint32_t>(frame.kind),
+                   frame.id,
+                   0,
+                   {}};
   for (size_t i = 0; i < kArguments; ++i) header.arg[i] = frame.arg[i];
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   return bytes += frame.payload;

@@ -24,7 +24,7 @@ enum class Kind : uint32_t {
              // RunFlags; payload: the script
   kSpawn,    // a process of its own. The same, then argc, envc, rows, columns; payload: directory,
              // argv and environment, each ends with a zero
-  kInput,       // payload: bytes for standard input; answered by kTaken
+  kInput,    // payload: bytes for standard input; answered by kTaken
   kCloseInput,  // no answer
   kCredit,      // arg: stream, so many more bytes of which are welcome; no answer
   kSignal,      // arg: number; no answer
@@ -32,9 +32,10 @@ enum class Kind : uint32_t {
   kResize,      // arg: rows, columns; no answer
   kReadFile,    // arg: offset, at most; payload: path. kAnswer: the bytes
   kWriteFile,   // arg: WriteMode, mode; payload: path, zero, bytes
-  kList,        // arg: the first entry wanted; payload: path. kAnswer: how many there are; name, zero and a
-                // stat of as many as fit
-  kStat,        // payload: path. kAnswer: u32 mode, u64 size, u64 mtime_ns, link target, zero
+  kList,  // arg: the first entry wanted; payload: path. kAnswer: how many there are; name, zero and
+          // a
+          // stat of as many as fit
+  kStat,  // payload: path. kAnswer: u32 mode, u64 size, u64 mtime_ns, link target, zero
   kMakeDir,     // arg: mode; payload: path
   kRemove,      // payload: path
   kRename,      // payload: from, to

@@ -66,8 +66,8 @@ class LiveSandbox {
     for (uint32_t job = 1; job < control::kMaxJobs; ++job) free_jobs_.push_back(job);
   }
 
-  // Two threads: this one sleeps on the sandbox's bell, the other on the socket. Whoever wakes takes
-  // the lock for as long as it works.
+  // Two threads: this one sleeps on the sandbox's bell, the other on the socket. Whoever wakes
+  // takes the lock for as long as it works.
   void Serve() {
     {
       const std::lock_guard lock(mutex_);
@@ -214,7 +214,6 @@ class LiveSandbox {
   }
 
   // --- runs ---
-  
 
   bool StartShell() {
     session_ = {};
@@ -242,7 +241,8 @@ class LiveSandbox {
   void StartRuns() {
     for (auto it = waiting_.begin(); it != waiting_.end();) {
       Run& run = **it;
-      if (free_jobs_.empty() || (run.in_session && (session_.current != nullptr || session_.is_settling))) {
+      if (free_jobs_.empty() ||
+          (run.in_session && (session_.current != nullptr || session_.is_settling))) {
         ++it;
         continue;
       }
@@ -266,8 +266,8 @@ class LiveSandbox {
     run.input = std::make_unique<InputStream>(page_, rings[0]);
     for (const int i : {0, 1}) {
       if (i == 1 && (arg[3] & kHasTerminal) != 0) continue;
-      run.output[i] = std::make_unique<OutputStream>(page_, rings[i + 1],
-                                                     static_cast<uint64_t>(arg[1 + i]));
+      run.output[i] =
+          std::make_unique<OutputStream>(page_, rings[i + 1], static_cast<uint64_t>(arg[1 + i]));
     }
     FeedInput(run);
   }
@@ -351,7 +351,8 @@ class LiveSandbox {
     run.end_class = end_class;
     if (run.number == 0) {
       // It has not begun.
-      Queue({Kind::kEnd, run.request.id, {kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0}, {}});
+      Queue(
+          {Kind::kEnd, run.request.id, {kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0}, {}});
       std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == &run; });
       return;
     }
@@ -524,10 +525,11 @@ class LiveSandbox {
       if (run.output[i]->truncated()) truncated |= 1 << (i + 1);
     }
     const auto time = std::chrono::duration_cast<microseconds>(Clock::now() - run.started);
-    Queue({Kind::kEnd,
-           run.request.id,
-           {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
-           {}});
+    Queue(
+        {Kind::kEnd,
+         run.request.id,
+         {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
+         {}});
     run.exit_code = -1;
   }
 
@@ -545,7 +547,8 @@ class LiveSandbox {
     for (const auto& run : running_) {
       next = std::min({next, run->deadline, run->ended ? next : run->next_interrupt});
     }
-    if (session_.current != nullptr || session_.is_settling) next = std::min(next, session_.next_look);
+    if (session_.current != nullptr || session_.is_settling)
+      next = std::min(next, session_.next_look);
     // An idle sandbox sleeps: memory is only taken by what runs.
     if (!running_.empty()) return std::min(next, sampler_.next());
     return std::min(next, Clock::now() + std::chrono::seconds(1));

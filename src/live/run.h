@@ -21,8 +21,8 @@ struct Run {
   Frame request;
   bool in_session = false;
   bool is_recorded = false;  // in the history
-  uint32_t number = 0;  // that its processes bear
-  uint32_t job = 0;     // whose rings are its streams
+  uint32_t number = 0;       // that its processes bear
+  uint32_t job = 0;          // whose rings are its streams
   Clock::time_point started;
   Clock::time_point deadline = Clock::time_point::max();
   std::unique_ptr<InputStream> input;

@@ -27,8 +27,9 @@ OutputStream::Taken OutputStream::Take() {
     fill = ring_.written.load() - read_;
   }
   if (fill > kRingBytes) return {State::kDamaged, {}};
-  if (end_) fill = static_cast<uint32_t>(std::clamp<int32_t>(static_cast<int32_t>(*end_ - read_), 0,
-                                                             static_cast<int32_t>(fill)));
+  if (end_)
+    fill = static_cast<uint32_t>(
+        std::clamp<int32_t>(static_cast<int32_t>(*end_ - read_), 0, static_cast<int32_t>(fill)));
   if (fill == 0) return taken;
   const uint32_t start = read_ % kRingBytes;
   uint32_t count = std::min({fill, kRingBytes - start, kMostAtOnce});
@@ -37,8 +38,8 @@ OutputStream::Taken OutputStream::Take() {
     truncated_ = true;  // dropped, so that a shell that writes too much lives
   } else {
     if (credit_ <= 0) return {State::kWaitsForCredit, {}};
-    count = static_cast<uint32_t>(
-        std::min({uint64_t{count}, left, static_cast<uint64_t>(credit_)}));
+    count =
+        static_cast<uint32_t>(std::min({uint64_t{count}, left, static_cast<uint64_t>(credit_)}));
     taken.bytes.assign(reinterpret_cast<const char*>(ring_.data + start), count);
     sent_ += count;
     credit_ -= count;
@@ -80,8 +81,8 @@ InputStream::Moved InputStream::Move() {
     }
     const std::string& front = waiting_.front();
     const uint32_t start = written_ % kRingBytes;
-    const auto count = static_cast<uint32_t>(std::min<size_t>(
-        {front.size() - front_done_, kRingBytes - fill, kRingBytes - start}));
+    const auto count = static_cast<uint32_t>(
+        std::min<size_t>({front.size() - front_done_, kRingBytes - fill, kRingBytes - start}));
     memcpy(ring_.data + start, front.data() + front_done_, count);
     written_ += count;
     front_done_ += count;

@@ -88,9 +88,9 @@ std::optional<int64_t> Call::Number(const char* name, int64_t otherwise, int64_t
                                     int64_t most) {
   const auto found = request.params.find(name);
   if (found == request.params.end() || found->is_null()) return otherwise;
-  const bool is_number = found->is_number_integer() ||
-                         (found->is_number_float() && found->get<double>() > -1e15 &&
-                          found->get<double>() < 1e15);
+  const bool is_number =
+      found->is_number_integer() ||
+      (found->is_number_float() && found->get<double>() > -1e15 && found->get<double>() < 1e15);
   const auto number = is_number ? static_cast<int64_t>(found->get<double>()) : least - 1;
   if (!is_number || number < least || number > most) {
     Refuse({kInvalidParams,

@@ -31,16 +31,16 @@ void Client::Read() {
   if (reads_ || closed_) return;
   if (outgoing_.size() + writing_.size() > kMostOutgoing || requests > kMostRequests) return;
   reads_ = true;
-  input_.async_read_some(asio::buffer(buffer_), [self = shared_from_this()](
-                                                    const boost::system::error_code& error,
-                                                    size_t count) {
-    self->reads_ = false;
-    if (self->closed_) return;
-    if (error) return self->server.Leave(*self);
-    self->lines_.Add({self->buffer_.data(), count});
-    self->TakeLines();
-    self->Read();
-  });
+  input_.async_read_some(
+      asio::buffer(buffer_),
+      [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
+        self->reads_ = false;
+        if (self->closed_) return;
+        if (error) return self->server.Leave(*self);
+        self->lines_.Add({self->buffer_.data(), count});
+        self->TakeLines();
+        self->Read();
+      });
 }
 
 void Client::TakeLines() {

@@ -20,16 +20,19 @@ TEST(Base64Test, GoesThereAndBack) {
 }
 
 TEST(Base64Test, RefusesWhatIsNotCanonical) {
-  for (const char* text : {"Z", "Zg=", "Zg", "Zg==Zg==", "Z===", "====", "Zh==", "Zm9=", "Zm 8", "Zm8-"}) {
+  for (const char* text :
+       {"Z", "Zg=", "Zg", "Zg==Zg==", "Z===", "====", "Zh==", "Zm9=", "Zm 8", "Zm8-"}) {
     EXPECT_FALSE(DecodeBase64(text)) << text;
   }
 }
 
 TEST(Utf8Test, KnowsTheEdges) {
-  for (const char* text : {"", "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) {
+  for (const char* text :
+       {"", "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "\xf4\x8f\xbf\xbf"}) {
     EXPECT_TRUE(IsUtf8(text)) << text;
   }
-  for (const char* text : {"\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80"}) {
+  for (const char* text :
+       {"\xff", "\xc3", "\xc0\x80", "\xe0\x80\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\x80"}) {
     EXPECT_FALSE(IsUtf8(text)) << text;
   }
 }

@@ -99,8 +99,8 @@ void FilesRead(const CallPtr& call) {
   if (!length) return;
   AskFiles(call, {Kind::kReadFile, 0, {*offset, std::min(*length, kMostAtOnce)}, Joined(*path)},
            [call](const Frame& answer) {
-             call->Reply({{"dataBase64", EncodeBase64(answer.payload)},
-                          {"size", answer.payload.size()}});
+             call->Reply(
+                 {{"dataBase64", EncodeBase64(answer.payload)}, {"size", answer.payload.size()}});
            });
 }
 
@@ -112,8 +112,8 @@ void FilesWrite(const CallPtr& call) {
   const auto bytes = call->Bytes("data");
   if (!bytes) return;
   const auto how = call->Flag("append") ? live::WriteMode::kAppend : live::WriteMode::kReplace;
-  AskAndSayDone(call, {Kind::kWriteFile, 0, {static_cast<int64_t>(how), *mode},
-                       Joined(*path) + *bytes});
+  AskAndSayDone(call,
+                {Kind::kWriteFile, 0, {static_cast<int64_t>(how), *mode}, Joined(*path) + *bytes});
 }
 
 void FilesList(const CallPtr& call) {

@@ -51,9 +51,10 @@ struct Going {
 };
 
 Json EndOf(const Frame& end) {
-  Json result = {{"exitCode", end.arg[0]},
-                 {"executionTimeMs", static_cast<double>(end.arg[4]) / 1000.0},
-                 {"truncated", {{"stdout", (end.arg[3] & 2) != 0}, {"stderr", (end.arg[3] & 4) != 0}}}};
+  Json result = {
+      {"exitCode", end.arg[0]},
+      {"executionTimeMs", static_cast<double>(end.arg[4]) / 1000.0},
+      {"truncated", {{"stdout", (end.arg[3] & 2) != 0}, {"stderr", (end.arg[3] & 4) != 0}}}};
   if (end.arg[1] != 0) result["signal"] = end.arg[1];
   auto end_class = static_cast<EndClass>(end.arg[2]);
   if (end_class == EndClass::kNone && end.arg[3] != 0) end_class = EndClass::kLimit;
@@ -63,8 +64,8 @@ Json EndOf(const Frame& end) {
 
 void TakeOutput(const std::shared_ptr<Going>& going, const Frame& frame) {
   const int64_t stream = frame.arg[0] == 2 ? 2 : 1;
-  const Frame credit = {Kind::kCredit, frame.id, {stream, static_cast<int64_t>(frame.payload.size())},
-                        {}};
+  const Frame credit = {
+      Kind::kCredit, frame.id, {stream, static_cast<int64_t>(frame.payload.size())}, {}};
   if (!going->streams) {
     going->output[stream - 1] += frame.payload;
     return going->sandbox->link->Tell(credit);
@@ -91,9 +92,8 @@ void FinishCall(const Going& going, const Frame& end) {
 void FinishProcess(const Going& going, const Frame& frame) {
   const auto client = going.client.lock();
   if (client == nullptr) return;
-  Json params = frame.kind == Kind::kEnd
-                    ? EndOf(frame)
-                    : Json{{"exitCode", -1}, {"error", frame.payload}};
+  Json params =
+      frame.kind == Kind::kEnd ? EndOf(frame) : Json{{"exitCode", -1}, {"error", frame.payload}};
   params["processId"] = going.name;
   client->Send(NotificationLine("exit", params));
   const auto found = client->processes.find(going.name.get<uint32_t>());
@@ -184,8 +184,8 @@ bool ReadCommand(const CallPtr& call, Frame* frame) {
     return text.find('\0') == std::string::npos;
   };
   const auto argv = params.find("argv");
-  bool fits = argv != params.end() && argv->is_array() && !argv->empty() &&
-              argv->size() <= kMaxArguments;
+  bool fits =
+      argv != params.end() && argv->is_array() && !argv->empty() && argv->size() <= kMaxArguments;
   for (size_t i = 0; fits && i < argv->size(); ++i) {
     fits = (*argv)[i].is_string() && add((*argv)[i].get<std::string>());
   }
@@ -260,10 +260,9 @@ std::optional<std::string> ReadName(const CallPtr& call) {
   const auto is_letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
-  const bool fits = !name->empty() && is_letter((*name)[0]) &&
-                    std::ranges::all_of(*name, [&](char c) {
-                      return is_letter(c) || (c >= '0' && c <= '9');
-                    });
+  const bool fits =
+      !name->empty() && is_letter((*name)[0]) &&
+      std::ranges::all_of(*name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
   if (fits) return name;
   call->Refuse({kInvalidParams, "Invalid environment variable name: '" + *name + "'", {}});
   return std::nullopt;

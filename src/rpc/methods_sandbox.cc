@@ -40,14 +40,18 @@ bool IsName(const std::string& name) {
   const auto is_letter = [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
   };
-  return !name.empty() && is_letter(name[0]) && std::ranges::all_of(name, [&](char c) {
-    return is_letter(c) || (c >= '0' && c <= '9');
-  });
+  return !name.empty() && is_letter(name[0]) &&
+         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
 }
 
 std::vector<std::string> DefaultEnvironment(const std::string& directory) {
-  return {"PATH=/usr/local/bin:/usr/bin:/bin", "HOME=/home/user", "USER=user", "LOGNAME=user",
-          "SHELL=/bin/bash", "LANG=C.UTF-8", "PWD=" + directory};
+  return {"PATH=/usr/local/bin:/usr/bin:/bin",
+          "HOME=/home/user",
+          "USER=user",
+          "LOGNAME=user",
+          "SHELL=/bin/bash",
+          "LANG=C.UTF-8",
+          "PWD=" + directory};
 }
 
 bool ReadEnvironment(const CallPtr& call, std::vector<std::string>* variables) {
@@ -66,8 +70,7 @@ bool ReadEnvironment(const CallPtr& call, std::vector<std::string>* variables) {
       call->Refuse({kInvalidParams, "Param must be an object of strings: env", {}});
       return false;
     }
-    std::erase_if(*variables,
-                  [&](const std::string& old) { return old.starts_with(name + "="); });
+    std::erase_if(*variables, [&](const std::string& old) { return old.starts_with(name + "="); });
     variables->push_back(name + "=" + value.get<std::string>());
   }
   return true;
@@ -127,17 +130,18 @@ void Create(const CallPtr& call) {
   sandbox->owner = call->client;
   sandbox->detached = call->Flag("detached");
   const std::weak_ptr<Sandbox> known = sandbox;
-  auto started = SandboxLink::Start(server.loop(), options, [call, known](const live::Frame& frame) {
-    const std::shared_ptr<Sandbox> it = known.lock();
-    if (frame.kind == live::Kind::kReady && it) {
-      call->Reply({{"sandboxId", it->id}});
-      // Not the last word: an end that nobody asked about is heard here.
-      return false;
-    }
-    call->Refuse({kSandboxError, frame.payload, {}});
-    if (it) call->client->server.Forget(it);
-    return true;
-  });
+  auto started =
+      SandboxLink::Start(server.loop(), options, [call, known](const live::Frame& frame) {
+        const std::shared_ptr<Sandbox> it = known.lock();
+        if (frame.kind == live::Kind::kReady && it) {
+          call->Reply({{"sandboxId", it->id}});
+          // Not the last word: an end that nobody asked about is heard here.
+          return false;
+        }
+        call->Refuse({kSandboxError, frame.payload, {}});
+        if (it) call->client->server.Forget(it);
+        return true;
+      });
   if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
   sandbox->link = std::move(*started);
   server.sandboxes()[sandbox->id] = sandbox;
@@ -148,9 +152,8 @@ void ListSandboxes(const CallPtr& call) {
   Json list = Json::array();
   for (const auto& [id, sandbox] : call->client->server.sandboxes()) {
     if (!sandbox->detached && sandbox->owner.lock() != call->client) continue;
-    list.push_back({{"sandboxId", id},
-                    {"detached", sandbox->detached},
-                    {"running", sandbox->running.size()}});
+    list.push_back(
+        {{"sandboxId", id}, {"detached", sandbox->detached}, {"running", sandbox->running.size()}});
   }
   call->Reply({{"sandboxes", list}});
 }

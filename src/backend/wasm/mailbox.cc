@@ -48,11 +48,12 @@ Status Mailbox::Spawn(const JobStart& start) {
   for (const auto* strings : {&start.arguments, &start.environment}) {
     for (const std::string& text : *strings) payload += text + '\0';
   }
-  const Arguments arguments = {
-      start.job, start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
-      static_cast<uint32_t>(start.arguments.size()),
-      static_cast<uint32_t>(start.environment.size()), start.rows << 16 | start.columns,
-      start.run};
+  const Arguments arguments = {start.job,
+                               start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
+                               static_cast<uint32_t>(start.arguments.size()),
+                               static_cast<uint32_t>(start.environment.size()),
+                               start.rows << 16 | start.columns,
+                               start.run};
   CORDON_TRY(Call(control::Request::kSpawn, arguments, payload, "start of the command"));
   return {};
 }
@@ -188,14 +189,14 @@ Status Mailbox::Remove(const std::string& path) {
 }
 
 Status Mailbox::Rename(const std::string& from, const std::string& to) {
-  CORDON_TRY(Call(control::Request::kRename, {}, from + '\0' + to + '\0',
-                  "file in the sandbox: " + from));
+  CORDON_TRY(
+      Call(control::Request::kRename, {}, from + '\0' + to + '\0', "file in the sandbox: " + from));
   return {};
 }
 
 Status Mailbox::ChangeMode(const std::string& path, uint32_t mode) {
-  CORDON_TRY(Call(control::Request::kChangeMode, {mode}, path + '\0',
-                  "file in the sandbox: " + path));
+  CORDON_TRY(
+      Call(control::Request::kChangeMode, {mode}, path + '\0', "file in the sandbox: " + path));
   return {};
 }
 
