@@ -40,7 +40,7 @@ Result<std::string> PrepareNetworkLog(const policy::Surroundings& around) {
   }
   folder += "/cordon";
   CORDON_TRY(MakeFolder(folder));
-  const std::string path = folder + "/network.log";
+  std::string path = folder + "/network.log";
   struct stat stat = {};
   if (lstat(path.c_str(), &stat) == 0 && stat.st_size > kLong &&
       rename(path.c_str(), (path + ".1").c_str()) != 0) {
