@@ -1,5 +1,8 @@
 #include "live/frame.h"
 
+#include <sys/socket.h>
+
+#include <cerrno>
 #include <cstring>
 
 namespace cordon::live {
@@ -26,6 +29,16 @@ std::string Encode(const Frame& frame) {
   for (size_t i = 0; i < kArguments; ++i) header.arg[i] = frame.arg[i];
   std::string bytes(reinterpret_cast<const char*>(&header), sizeof header);
   return bytes += frame.payload;
+}
+
+bool SendAll(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(done));
+  }
+  return true;
 }
 
 Result<std::optional<Frame>> FrameReader::Next() {

@@ -1,7 +1,6 @@
 #include "live/live_sandbox.h"
 
 #include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -33,6 +32,10 @@ using std::chrono::milliseconds;
 constexpr uint32_t kSessionJob = 0;
 constexpr size_t kMostQueued = 512 * 1024;
 constexpr int kTimedOut = 124;
+// Pieces of a stream that are moved before something else is looked at.
+constexpr int kMostTaken = 16;
+// New shells for one command that none of them began.
+constexpr int kMostShells = 3;
 // Between two attempts to interrupt a shell: the first lets programs see SIGINT, as a terminal
 // would, the others end what is left.
 constexpr milliseconds kInterruptPeriod{15};
@@ -41,17 +44,6 @@ constexpr int kMostInterrupts = 40;
 // A shell that waits for input for so long without a prompt has lost it.
 constexpr milliseconds kPromptPatience{50};
 constexpr milliseconds kLongestLookPeriod{1000};
-
-// Sends everything; the other side always reads.
-bool SendAll(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(done));
-  }
-  return true;
-}
 
 class LiveSandbox {
  public:
@@ -404,10 +396,12 @@ class LiveSandbox {
 
   void WatchShell() {
     if (!session_.alive) return;
-    while (session_.output->Take().state == OutputStream::State::kMore) {
+    for (int i = 0; i < kMostTaken && session_.output->Take().state == OutputStream::State::kMore;
+         ++i) {
       session_.output->AddCredit(kFirstCredit);
     }
-    for (;;) {
+    for (int i = 0;; ++i) {
+      if (HasTakenEnough(i)) break;
       const OutputStream::Taken taken = session_.prompts->Take();
       if (taken.state == OutputStream::State::kDamaged) damaged_ = true;
       if (taken.state != OutputStream::State::kMore) break;
@@ -464,7 +458,7 @@ class LiveSandbox {
     Run* run = session_.current;
     if (run == nullptr) return false;
     const uint32_t script = run->job * control::kRingsPerJob + control::kScriptRing;
-    if (page_.rings[script].read.load() != 0) return false;
+    if (page_.rings[script].read.load() != 0 || ++run->shells > kMostShells) return false;
     if (!StartShell()) return false;
     return BeginInSession(*run).has_value();
   }
@@ -502,10 +496,16 @@ class LiveSandbox {
     }
   }
 
+  // A guest that writes without end must not keep us from its time-out.
+  bool HasTakenEnough(int count) {
+    is_busy_ |= count >= kMostTaken;
+    return count >= kMostTaken;
+  }
+
   void MoveOutput(Run& run) {
     for (const int i : {0, 1}) {
       if (!run.output[i]) continue;
-      for (;;) {
+      for (int n = 0; !HasTakenEnough(n); ++n) {
         OutputStream::Taken taken = run.output[i]->Take();
         if (taken.state == OutputStream::State::kDamaged) damaged_ = true;
         if (taken.state != OutputStream::State::kMore) break;
@@ -543,6 +543,7 @@ class LiveSandbox {
   }
 
   Clock::time_point NextWake() {
+    if (std::exchange(is_busy_, false)) return Clock::now();
     Clock::time_point next = Clock::time_point::max();
     for (const auto& run : running_) {
       next = std::min({next, run->deadline, run->ended ? next : run->next_interrupt});
@@ -582,6 +583,7 @@ class LiveSandbox {
   Session session_;
   History history_;
   bool damaged_ = false;
+  bool is_busy_ = false;
 };
 
 }  // namespace

@@ -32,6 +32,7 @@ struct Run {
   // How it is brought to an end, step by step.
   EndClass end_class = EndClass::kNone;
   int interrupts = 0;
+  int shells = 0;  // that ended before they began it
   Clock::time_point next_interrupt = Clock::time_point::max();
 
   // It has ended; what is in its rings still goes to the client.
