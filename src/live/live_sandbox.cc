@@ -41,8 +41,6 @@ constexpr int kMostShells = 3;
 constexpr milliseconds kInterruptPeriod{15};
 // A shell that ignores interrupts so often is ended itself.
 constexpr int kMostInterrupts = 40;
-// A shell that waits for input for so long without a prompt has lost it.
-constexpr milliseconds kPromptPatience{50};
 constexpr milliseconds kLongestLookPeriod{1000};
 
 class LiveSandbox {
@@ -554,19 +552,6 @@ class LiveSandbox {
     if (!running_.empty()) return std::min(next, sampler_.next());
     return std::min(next, Clock::now() + std::chrono::seconds(1));
   }
-
-  struct Session {
-    bool alive = false;
-    bool is_settling = false;  // after an interrupt, before it is certain that no other comes
-    uint32_t number = 0;
-    std::unique_ptr<OutputStream> output, prompts;
-    PromptReader reader;
-    Run* current = nullptr;
-    // For a prompt that does not come.
-    Clock::time_point next_look;
-    milliseconds look_period = kPromptPatience;
-    bool looks = false;
-  };
 
   const LiveOptions& options_;
   std::recursive_mutex mutex_;

@@ -1,7 +1,7 @@
 #ifndef CORDON_LIVE_RUN_H_
 #define CORDON_LIVE_RUN_H_
 
-// One run as the keeper knows it.
+// A run and the session as the keeper knows them.
 
 #include <chrono>
 #include <cstdint>
@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "live/frame.h"
+#include "live/shell.h"
 #include "live/stream.h"
 
 namespace cordon::live {
@@ -39,6 +40,23 @@ struct Run {
   bool ended = false;
   int exit_code = 0;
   int signal = 0;
+};
+
+// A shell that waits for input for so long without a prompt has lost it.
+inline constexpr std::chrono::milliseconds kPromptPatience{50};
+
+// The shell that runs have in common.
+struct Session {
+  bool alive = false;
+  bool is_settling = false;  // after an interrupt, before it is certain that no other comes
+  uint32_t number = 0;
+  std::unique_ptr<OutputStream> output, prompts;
+  PromptReader reader;
+  Run* current = nullptr;
+  // For a prompt that does not come.
+  Clock::time_point next_look;
+  std::chrono::milliseconds look_period = kPromptPatience;
+  bool looks = false;
 };
 
 }  // namespace cordon::live
