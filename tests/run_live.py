@@ -513,6 +513,7 @@ class Sdks(unittest.TestCase):
                 self.assertEqual((await sb.commands.run("echo fine")).stdout, "fine\n")
         asyncio.run(work())
 
+    @unittest.skipUnless(shutil.which("npm") and shutil.which("node"), "no Node on this machine")
     def test_typescript(self):
         with tempfile.TemporaryDirectory() as folder:
             package = subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder, str(ROOT / "sdk/typescript")],

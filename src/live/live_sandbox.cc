@@ -133,7 +133,6 @@ class LiveSandbox {
         auto run = std::make_unique<Run>();
         run->in_session = frame.kind == Kind::kRun;
         run->request = std::move(frame);
-        run->started = Clock::now();
         waiting_.push_back(std::move(run));
         return StartRuns();
       }
@@ -249,6 +248,7 @@ class LiveSandbox {
     free_jobs_.pop_back();
     run.number = NextNumber();
     const auto& arg = run.request.arg;
+    run.started = Clock::now();
     if (arg[0] > 0) run.deadline = run.started + milliseconds(arg[0]);
     const Status started = run.in_session ? BeginInSession(run) : SpawnProcess(run);
     if (!started) return Refuse(run, started.error().ToString());
