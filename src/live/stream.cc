@@ -27,9 +27,10 @@ OutputStream::Taken OutputStream::Take() {
     fill = ring_.written.load() - read_;
   }
   if (fill > kRingBytes) return {State::kDamaged, {}};
-  if (end_)
+  if (end_) {
     fill = static_cast<uint32_t>(
         std::clamp<int32_t>(static_cast<int32_t>(*end_ - read_), 0, static_cast<int32_t>(fill)));
+  }
   if (fill == 0) return taken;
   const uint32_t start = read_ % kRingBytes;
   uint32_t count = std::min({fill, kRingBytes - start, kMostAtOnce});
