@@ -1,6 +1,7 @@
 #include "live/live_sandbox.h"
 
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
