@@ -60,7 +60,7 @@ void Client::TakeLines() {
   }
 }
 
-void Client::Send(std::string line) {
+void Client::Send(const std::string& line) {
   if (closed_) return;
   outgoing_ += line;
   if (writing_.empty()) Write();

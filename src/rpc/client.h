@@ -32,7 +32,7 @@ class Client : public std::enable_shared_from_this<Client> {
   Client(Server& server, OwnedFd input, OwnedFd output);
 
   void Start();
-  void Send(std::string line);
+  void Send(const std::string& line);
   // Runs `then` as soon as the client has taken enough of what was sent to it.
   void WhenTaken(std::function<void()> then);
   void Close();
