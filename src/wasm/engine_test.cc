@@ -121,22 +121,24 @@ std::string Replaced(std::string text, const std::string& name, const std::strin
 }
 
 std::string AtomicAndPlain(const std::string& type, int* count) {
+  const std::string pair = R"(
+    (func (export "aN") (param TYPE TYPE) (result TYPE) (local TYPE)
+      (TYPE.store (i32.const 64) (local.get 0)) ATOMIC)
+    (func (export "pN") (param TYPE TYPE) (result TYPE) (local TYPE)
+      (TYPE.store (i32.const 64) (local.get 0))
+      (local.set 2 (TYPE.load (i32.const 64)))
+      (TYPE.store (i32.const 64) (TYPE.OP (local.get 2) VALUE)) PLAIN))";
+  const bool is_wide = type == "i64";
   std::string module;
   for (const char* op : {"add", "sub", "and", "or", "xor"}) {
     for (const char* value : {"(local.get 1)", "(TYPE.const -1)", "(TYPE.const 16)",
                               "(TYPE.const -17)", "(TYPE.shl (TYPE.const 1) (local.get 1))"}) {
       for (const std::string& test : TestsOfResults()) {
-        const std::string head =
-            " (param TYPE TYPE) (result TYPE) (local TYPE) "
-            "(TYPE.store (i32.const 64) (local.get 0)) ";
-        std::string both = "(func (export \"aN\")" + head +
-                           Replaced(test, "RESULT", "(TYPE.atomic.rmw.OP (i32.const 64) VALUE)") +
-                           ")\n(func (export \"pN\")" + head +
-                           "(local.set 2 (TYPE.load (i32.const 64))) "
-                           "(TYPE.store (i32.const 64) (TYPE.OP (local.get 2) VALUE)) " +
-                           Replaced(test, "RESULT", "(local.get 2)") + ")\n";
+        const std::string atomic =
+            Replaced(test, "RESULT", "(TYPE.atomic.rmw.OP (i32.const 64) VALUE)");
+        const std::string plain = Replaced(test, "RESULT", "(local.get 2)");
+        std::string both = Replaced(Replaced(pair, "ATOMIC", atomic), "PLAIN", plain);
         both = Replaced(Replaced(both, "VALUE", value), "OP", op);
-        const bool is_wide = type == "i64";
         both = Replaced(both, "EXTENDED", is_wide ? "(i64.extend_i32_u " : "");
         both = Replaced(Replaced(both, "END", is_wide ? ")" : ""), "TYPE", type);
         module += Replaced(both, "N\"", std::to_string((*count)++) + "\"");
@@ -150,8 +152,10 @@ TEST_P(EngineTest, ATestOfWhatAnAtomicOperationGivesIsOfTheMemory) {
   for (const std::string type : {"i32", "i64"}) {
     int count = 0;
     LoadedInstance* instance =
-        Add("(module (memory 1) (func (export \"memory\") (result " + type + ") (" + type +
-            ".load (i32.const 64)))" + AtomicAndPlain(type, &count) + ")");
+        Add(Replaced("(module (memory 1) (func (export \"memory\") (result TYPE) "
+                     "(TYPE.load (i32.const 64)))",
+                     "TYPE", type) +
+            AtomicAndPlain(type, &count) + ")");
     for (int i = 0; i < count; ++i) {
       for (const uint64_t before : {0U, 1U, 16U, 0xffffffffU}) {
         std::vector<uint64_t> atomic = {before, 1};
