@@ -276,6 +276,14 @@ def row_idle(_):
     return "idle sandbox with a sleeping program, one of 16, proportional set size", f"{total / 1024:.2f} MiB", "", "", "≤ 2 MiB"
 
 
+def row_session(key):
+    what, name, promised = {
+        "session-create": ("create", "a sandbox of the daemon, created until its first command has answered, median of 40", 5),
+        "session-run": ("run", "`run('echo hi')` in a live session, asked of the daemon, median of 1000", 0.3),
+    }[key]
+    return name, f"{printed([ROOT / 'bench/session.py', what]):.2f} ms", "", "", f"≤ {promised} ms"
+
+
 def network_figures():
     run = subprocess.run([ROOT / "bench/network.py"], capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
@@ -368,6 +376,8 @@ ROWS = {
     "pipe": row_pipe,
     "cores": row_cores,
     "idle": row_idle,
+    "session-create": row_session,
+    "session-run": row_session,
     "python": row_python,
     "python-start": row_python_start,
     "git": row_git,

@@ -45,7 +45,7 @@ double OnHost() {
 
 // The job's rings as the kernel finds them in a new sandbox.
 void ResetJob(cordon::control::Control& page) {
-  for (uint32_t i = 0; i < cordon::control::kRingsPerJob; ++i) {
+  for (uint32_t i = 0; i < cordon::control::kStreamsPerJob; ++i) {
     cordon::control::Ring& ring = page.rings[i];
     for (auto* word : {&ring.written, &ring.read, &ring.writer_closed, &ring.reader_closed,
                        &ring.writer_wants, &ring.reader_wants}) {

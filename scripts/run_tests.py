@@ -40,6 +40,8 @@ FAST = [
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall", ["tests/run_native.py"]),
+    ("live sandboxes", ["tests/run_live.py"]),
+    ("protocol document", ["scripts/document_protocol.py", "check"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

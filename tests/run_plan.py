@@ -81,6 +81,9 @@ def the_text_says_what_and_why(world):
                  "guarantees"):
         assert part in done.stdout, (part, done.stdout)
     equal((done.returncode, done.stderr), (0, ""))
+    lacks = json.loads(world.run("plan", "--json", "--", "npx", "npm", "i").stdout)["machine_lacks"]
+    equal("this machine cannot" in done.stdout, bool(lacks))
+    assert all(lack in done.stdout for lack in lacks), (lacks, done.stdout)
 
 
 def the_hash_is_of_the_canonical_plan(world):

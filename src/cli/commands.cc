@@ -12,6 +12,7 @@
 #include "cli/log_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
+#include "cli/serve_command.h"
 #include "cli/shadow_command.h"
 #include "cli/shell_command.h"
 #include "cli/shim_command.h"
@@ -37,6 +38,7 @@ const Command kCommands[] = {
     {{"trust"}, AddTrustCommand},
     {{"init"}, AddInitCommand},
     {{"shadow", "diff", "commit", "discard"}, AddShadowCommands},
+    {{"serve"}, AddServeCommand},
     {{"log"}, AddLogCommand},
     {{"clean"}, AddCleanCommand},
     {{"shim"}, AddShimCommand},

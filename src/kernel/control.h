@@ -16,15 +16,19 @@ namespace cordon::control {
 // The host signal of a kick: somebody outside makes a thread look at its attention word.
 inline constexpr int kKickSignal = 36;
 inline constexpr uint32_t kMagic = 0x43524e31;  // "CRN1"
-inline constexpr uint32_t kMaxSlots = 1024;     // host threads of a sandbox
-inline constexpr uint32_t kMaxJobs = 16;        // commands that a client started and waits for
+// Threads of the keeper that may sleep on its bell; each must wake to see whether it was meant.
+inline constexpr uint32_t kKeeperThreads = 2;
+inline constexpr uint32_t kMaxSlots = 1024;  // host threads of a sandbox
+inline constexpr uint32_t kMaxJobs = 16;     // commands that a client started and waits for
 inline constexpr uint32_t kRingBytes = 1u << 18;
 inline constexpr uint32_t kMailboxBytes = 1u << 18;
-inline constexpr uint32_t kRingsPerJob = 3;  // stdin, stdout, stderr; a terminal uses the first two
+inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
+inline constexpr uint32_t kScriptRing = 3;     // what a session's shell is to run
+inline constexpr uint32_t kRingsPerJob = 4;
 
 // A byte ring with one writing and one reading side. Counters run freely; their difference is the
 // fill, a value above kRingBytes is hostile. Each side sleeps on the other's counter after it has
-// set its own `wants` flag.
+// set its own `wants` flag; the keeper sets kWantsBell where it sleeps on its bell instead.
 struct Ring {
   std::atomic<uint32_t> written;
   std::atomic<uint32_t> read;
@@ -36,6 +40,8 @@ struct Ring {
   uint32_t reserved[10];
   uint8_t data[kRingBytes];
 };
+inline constexpr uint32_t kWantsCounter = 1;
+inline constexpr uint32_t kWantsBell = 2;
 
 // One host thread. Written by the kernel, read by the keeper or the family init when it kicks or
 // reaps.
@@ -75,13 +81,14 @@ struct Job {
 enum class Request : uint32_t {
   kNone = 0,
   kSpawn,  // arg0 job, arg1 flags (SpawnFlags), arg2 argc, arg3 envc, arg4 rows << 16 | columns;
+           // arg5 run (0: none, and the rings are used for the first time);
            // payload: cwd, argv, envp. result: guest pid or -errno (127/126 cases: -ENOENT,
            // -EACCES, -ENOEXEC)
   kSignalJob,  // arg0 job, arg1 signal, arg2 target (SignalTarget)
   kResize,     // arg0 job, arg1 rows << 16 | columns
   kMakeDir,    // arg0 mode; payload: path. Parents are made too.
   kWriteFile,  // arg0 mode, arg1 offset low, arg2 offset high, arg3 byte count; payload: path, then
-               // bytes. Offset 0 truncates.
+               // bytes. Offset 0 truncates, UINT64_MAX appends.
   kReadFile,   // arg0 unused, arg1 offset low, arg2 offset high, arg3 byte count; payload: path.
                // result: count; bytes replace the payload
   kSymlink,    // payload: target, path
@@ -94,7 +101,17 @@ enum class Request : uint32_t {
   kKillAll,      // ends every guest process
   kReportDeath,  // arg0 slot, arg1 wait status: the host ended a process outside the kernel that
                  // did not say goodbye; its descriptors are released and its parent is told
-  kCheck,        // verifies the kernel's invariants; result: number of violations, payload: text
+  // A run is one command of a session, or one that was spawned: everything that it starts bears its
+  // number, wherever it moves to.
+  kBeginRun,    // arg0 job of the session's shell, arg1 job whose rings are the run's, arg2 run,
+                // arg3 1: no input; payload: the script. The shell is told to run it.
+  kFeed,        // arg0 job; payload goes to its standard input
+  kSignalRun,   // arg0 run, arg1 signal, arg2 1: not to the shell of a session. result: how many
+  kRename,      // payload: from, to
+  kChangeMode,  // arg0 mode; payload: path
+  kListStat,    // as kListDir, up to 48 entries, links followed: {u64 cookie, name\0, u32 mode, u64
+                // size, u64 mtime_ns, link target\0}…; mode 0: gone in the meantime
+  kCheck,       // verifies the kernel's invariants; result: number of violations, payload: text
 };
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };

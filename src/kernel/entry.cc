@@ -55,7 +55,7 @@ wasm::StackRange GuestStackRange() {
   control::Control& control = *TheKernel().control;
   control.failed.store(control::kFailInternalFault);
   control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, 1);
+  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
   platform::ExitProcess(1);
 }
 

@@ -67,7 +67,8 @@ void Inherit(Process& child, const Process& parent) {
   child.execs = false;
   child.pending = 0;
   child.execed = child.status_changed = child.continued = false;
-  child.job = -1;
+  child.job = child.run_job = -1;
+  child.run = parent.run;
   child.alarm_ns = child.alarm_interval_ns = 0;
   child.start_ns = platform::ClockNs(1);
   child.cpu_ns = child.children_cpu_ns = 0;
@@ -171,7 +172,7 @@ void TellParent(Process& process) {
     job.wait_status.store(process.wait_status);
     job.state.store(control::Job::kExited);
     kernel.control->keeper_bell.fetch_add(1);
-    platform::WakeWord(&kernel.control->keeper_bell, 1);
+    platform::WakeWord(&kernel.control->keeper_bell, control::kKeeperThreads);
   }
   if (parent == nullptr || parent->pid == kServicePid || IgnoresChildren(*parent)) Bury(process);
   if (parent == nullptr || parent->pid == kServicePid) return;

@@ -51,7 +51,7 @@ void PutOutput(Terminal& terminal, const uint8_t* bytes, uint32_t size) {
     memcpy(ring->data + at % control::kRingBytes, bytes, first);
     memcpy(ring->data, bytes + first, size - first);
     ring->written.store(at + size);
-    if (ring->reader_wants.exchange(0) != 0) platform::WakeWord(&ring->written, 1);
+    WakeKeeper(ring->reader_wants, ring->written);
     return;
   }
   OutputQueue& queue = *terminal.output;

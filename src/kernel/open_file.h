@@ -92,6 +92,15 @@ enum class CounterKind { kSum, kSemaphore };
 OpenFile* OpenEventCounter(uint64_t value, CounterKind kind, uint32_t flags);
 // One end of a stream to the keeper; `ring` is an index of control.rings.
 OpenFile* OpenStream(uint32_t ring, uint32_t flags);
+// One of /dev/cordon: a stream of the run that the caller, a session's shell, was told to run.
+int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out);
+// The rings of a job begin anew. What still holds them open is cut off: it reads nothing more and
+// what it writes is dropped.
+void ResetStreams(uint32_t job);
+// Bytes that the kernel itself puts into a ring of a job, all or none.
+int32_t FeedStream(uint32_t job, uint32_t index, const void* bytes, uint32_t size);
+// The other side of a ring is the keeper: wakes it where it sleeps. Done once for each sleep.
+void WakeKeeper(std::atomic<uint32_t>& wants, std::atomic<uint32_t>& counter);
 // The keeper rang: wakes who waits for any stream.
 void WakeStreams();
 void CreateStreams();

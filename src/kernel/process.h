@@ -48,6 +48,8 @@ struct alignas(4096) Process {
   uint32_t waits_for_lock_of = 0;  // a process identifier, under Kernel::table_lock
   bool execed = false;             // setpgid of a child is over
   int32_t job = -1;                // index in control.jobs for a command of the client
+  uint32_t run = 0;                // of the client, inherited; 0 none
+  int32_t run_job = -1;            // of a session's shell: the job whose rings are its run's
   uint32_t wait_status = 0;
   bool status_changed = false;  // stopped or continued, not yet seen by wait
   bool continued = false;

@@ -34,7 +34,7 @@ namespace {
 [[noreturn]] void FailBoot(control::Control& control) {
   control.failed.store(control::kFailBoot);
   control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, 1);
+  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
   platform::ExitProcess(1);
 }
 
@@ -73,7 +73,7 @@ void Boot(control::Control& control) {
   CreateTerminals();
   control.booted.store(1);
   control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, 1);
+  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
 }
 
 // Tries the directories of PATH as a shell does.
@@ -112,7 +112,7 @@ bool OpenJobTerminal(uint32_t job, const WindowSize& size) {
 }
 
 bool OpenJobStreams(uint32_t job) {
-  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
+  for (uint32_t i = 0; i < control::kStreamsPerJob; ++i) {
     OpenFile* file = OpenStream(job * control::kRingsPerJob + i, i == 0 ? O_RDONLY : O_WRONLY);
     if (file == nullptr || Install(file, i, false) < 0) return false;
   }
@@ -124,8 +124,8 @@ WindowSize UnpackSize(uint32_t packed) {
 }
 
 // In the new process. Ends it when the program cannot be started.
-[[noreturn]] void StartJob(uint32_t job, std::string_view directory, uint32_t argc, uint32_t envc,
-                           const char* at, const char* end) {
+[[noreturn]] void StartJob(uint32_t job, const WindowSize* window, std::string_view directory,
+                           uint32_t argc, uint32_t envc, const char* at, const char* end) {
   Process& process = Current();
   process.job = static_cast<int32_t>(job);
   process.group = process.session = process.pid;
@@ -133,10 +133,9 @@ WindowSize UnpackSize(uint32_t packed) {
   process.who.uid = process.saved_uid = kUserId;
   process.who.gid = process.saved_gid = kUserId;
   process.umask = 022;
-  const control::Mailbox& mailbox = TheKernel().control->mailbox;
-  const bool terminal = (mailbox.arg[1].load() & control::kSpawnTerminal) != 0;
+  const bool terminal = window != nullptr;
   TheKernel().control->jobs[job].uses_terminal.store(terminal ? 1 : 0);
-  if (!(terminal ? OpenJobTerminal(job, UnpackSize(mailbox.arg[4].load())) : OpenJobStreams(job))) {
+  if (!(terminal ? OpenJobTerminal(job, *window) : OpenJobStreams(job))) {
     ExitCurrent(125 << 8);
   }
   vfs::Node found;
@@ -168,12 +167,31 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   const uint32_t argc = mailbox.arg[2].load();
   const uint32_t envc = mailbox.arg[3].load();
   if (job >= control::kMaxJobs || argc == 0) return -EINVAL;
-  const char* at = reinterpret_cast<const char*>(mailbox.payload);
+  // The next request may be in the mailbox before the child has read this one: it gets a copy.
+  static char payload[control::kMailboxBytes];
+  memcpy(payload, mailbox.payload, payload_bytes);
+  const bool has_terminal = (mailbox.arg[1].load() & control::kSpawnTerminal) != 0;
+  const WindowSize window = UnpackSize(mailbox.arg[4].load());
+  const char* at = payload;
   const char* end = at + payload_bytes;
   const std::string_view directory = NextString(at, end);
+  const uint32_t run = mailbox.arg[5].load();
+  if (run != 0) ResetStreams(job);
   TheKernel().control->jobs[job].state.store(control::Job::kRunning);
   const int32_t pid = Fork();
-  if (pid == 0) StartJob(job, directory, argc, envc, at, end);
+  if (pid == 0) {
+    Current().run = run;
+    StartJob(job, has_terminal ? &window : nullptr, directory, argc, envc, at, end);
+  }
+  if (pid > 0) {
+    // The next request may be about it before it has run.
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    Process* started = FindProcess(static_cast<uint32_t>(pid));
+    if (started != nullptr) {
+      started->job = static_cast<int32_t>(job);
+      started->run = run;
+    }
+  }
   // The parent of a command is the service, which waits for nobody: the end goes to the job.
   return pid;
 }
@@ -269,6 +287,10 @@ int32_t Answer(control::Mailbox& mailbox) {
       return KillAll();
     case control::Request::kCheck:
       return Check(mailbox);
+    case control::Request::kBeginRun:
+    case control::Request::kFeed:
+    case control::Request::kSignalRun:
+      return AnswerAboutRuns(mailbox, payload_bytes);
     case control::Request::kReportDeath:
       return BuryDead(mailbox.arg[0].load(), mailbox.arg[1].load());
     default:
@@ -310,7 +332,7 @@ namespace {
       mailbox.result.store(Answer(mailbox));
       mailbox.state.store(control::Mailbox::kAnswered);
       control.keeper_bell.fetch_add(1);
-      platform::WakeWord(&control.keeper_bell, 1);
+      platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
     }
     WakeStreams();
     ServeTerminals();

@@ -19,6 +19,9 @@ std::string_view NextString(const char*& at, const char* end);
 // Requests about files; -ENOSYS for every other.
 int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes);
 
+// Requests about runs.
+int32_t AnswerAboutRuns(control::Mailbox& mailbox, uint32_t payload_bytes);
+
 }  // namespace cordon::kernel
 
 #endif  // CORDON_KERNEL_SERVICE_H_

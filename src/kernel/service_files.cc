@@ -204,6 +204,99 @@ int32_t ListDirectory(control::Mailbox& mailbox, std::string_view path) {
   return error != 0 ? error : listing.count;
 }
 
+// Names of a directory, as many as are looked up in one go.
+struct Names {
+  static constexpr uint32_t kMost = 48;
+  struct Entry {
+    uint64_t next;
+    uint32_t size;
+    char name[vfs::kMaxName];
+  };
+  uint32_t count;
+  Entry entries[kMost];
+};
+
+bool EmitName(void* cookie, std::string_view name, uint64_t /*inode*/, uint32_t /*type*/,
+              uint64_t next) {
+  auto& names = *static_cast<Names*>(cookie);
+  if (names.count == Names::kMost) return false;
+  Names::Entry& entry = names.entries[names.count++];
+  entry.next = next;
+  entry.size = static_cast<uint32_t>(name.size());
+  memcpy(entry.name, name.data(), name.size());
+  return true;
+}
+
+void AddMetadata(PayloadWriter& writer, const vfs::Node& node, const vfs::Stat& stat) {
+  writer.Add(stat.mode);
+  writer.Add(static_cast<uint64_t>(stat.size));
+  writer.Add(static_cast<uint64_t>(stat.mtime.seconds) * 1'000'000'000 + stat.mtime.nanoseconds);
+  char target[vfs::kMaxPath];
+  const int64_t length = S_ISLNK(stat.mode) ? node.fs->ReadLink(node.id, target, sizeof target) : 0;
+  writer.AddString({target, static_cast<size_t>(std::max<int64_t>(length, 0))});
+}
+
+// A listing holds the directory's lock: the entries themselves are asked after it. One that goes in
+// between is left out.
+int32_t ListWithMetadata(control::Mailbox& mailbox, std::string_view path) {
+  const uint64_t cookie = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
+  const Found found(path, vfs::kFollow);
+  if (found.error != 0) return found.error;
+  const vfs::Node& directory = found.node;
+  if (!S_ISDIR(directory.fs->ModeOf(directory.id))) return -ENOTDIR;
+  static Names names;  // private to the service process, which answers one request at a time
+  names.count = 0;
+  const int error = directory.fs->List(directory.id, cookie, {&names, EmitName});
+  if (error != 0) return error;
+  PayloadWriter writer(mailbox);
+  for (uint32_t i = 0; i < names.count; ++i) {
+    const Names::Entry& entry = names.entries[i];
+    const std::string_view name(entry.name, entry.size);
+    vfs::Node node;
+    vfs::Stat stat = {};
+    const bool is_there = directory.fs->Lookup(Current().who, directory.id, name, &node) == 0;
+    if (is_there) (void)node.fs->GetStat(node.id, &stat);
+    writer.Add(entry.next);
+    writer.AddString(name);
+    AddMetadata(writer, node, stat);
+    if (is_there) node.fs->Release(node.id);
+  }
+  return static_cast<int32_t>(names.count);
+}
+
+int32_t Rename(std::string_view from, std::string_view to) {
+  const Process& process = Current();
+  vfs::Node parents[2];
+  vfs::LastName names[2];
+  for (const int i : {0, 1}) {
+    int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root,
+                                  i == 0 ? from : to, &parents[i], &names[i]);
+    if (error == 0 && names[i].is_dots()) {
+      parents[i].fs->Release(parents[i].id);
+      error = -EBUSY;
+    }
+    if (error != 0) {
+      if (i == 1) parents[0].fs->Release(parents[0].id);
+      return error;
+    }
+  }
+  const int error = parents[0].fs != parents[1].fs
+                        ? -EXDEV
+                        : parents[0].fs->Rename(process.who, parents[0].id, names[0].view(),
+                                                parents[1].id, names[1].view(), 0);
+  for (const vfs::Node& parent : parents) parent.fs->Release(parent.id);
+  return error;
+}
+
+int32_t ChangeMode(std::string_view path, uint32_t mode) {
+  const Found found(path, vfs::kFollow);
+  if (found.error != 0) return found.error;
+  vfs::Attributes change;
+  change.fields = vfs::Attributes::kMode;
+  change.mode = mode;
+  return found.node.fs->SetAttributes(Current().who, found.node.id, change);
+}
+
 struct FirstEntry {
   char name[vfs::kMaxName + 1];
   uint32_t size;
@@ -295,8 +388,9 @@ int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes) {
   char path[2][vfs::kMaxPath] = {};
   std::string_view paths[2];
   for (uint32_t i = 0; i < 2; ++i) {
+    const auto request = static_cast<control::Request>(mailbox.request.load());
     const bool wants_two =
-        mailbox.request.load() == static_cast<uint32_t>(control::Request::kSymlink);
+        request == control::Request::kSymlink || request == control::Request::kRename;
     if (i == 1 && !wants_two) break;
     const std::string_view text = NextString(at, end);
     if (text.empty()) return -EINVAL;
@@ -319,6 +413,12 @@ int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes) {
       return ReportStat(mailbox, paths[0]);
     case control::Request::kRemove:
       return RemoveTree(paths[0]);
+    case control::Request::kListStat:
+      return ListWithMetadata(mailbox, paths[0]);
+    case control::Request::kRename:
+      return Rename(paths[0], paths[1]);
+    case control::Request::kChangeMode:
+      return ChangeMode(paths[0], mailbox.arg[0].load() & 07777);
     default:
       return -ENOSYS;
   }

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstring>
 #include <new>
 
 #include "arena/platform.h"
@@ -24,6 +25,9 @@ struct Stream {
   Mutex lock;
   WaitQueue queue;
   control::Ring* ring = nullptr;
+  // Changes, under the lock, when the ring passes to another run. A description keeps in `offset`
+  // the one that it was opened in.
+  std::atomic<uint32_t> generation{0};
 };
 
 Stream* streams = nullptr;  // in the arena; the pointer is inherited by clones
@@ -32,10 +36,14 @@ Stream& StreamOf(const OpenFile& file) {
   return *static_cast<Stream*>(file.object);
 }
 
+bool IsCutOff(const OpenFile& file) {
+  return file.offset != StreamOf(file).generation.load();
+}
+
 void RingKeeper() {
   control::Control& control = *TheKernel().control;
   control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, 1);
+  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
 }
 
 bool Readable(void* argument) {
@@ -53,6 +61,21 @@ bool Writable(void* argument) {
   return ring.written.load() - ring.read.load() < kRingBytes || ring.reader_closed.load() != 0;
 }
 
+struct StreamWait {
+  Stream* stream;
+  const OpenFile* file;
+};
+
+bool MayRead(void* argument) {
+  const auto& wait = *static_cast<StreamWait*>(argument);
+  return IsCutOff(*wait.file) || Readable(wait.stream);
+}
+
+bool MayWrite(void* argument) {
+  const auto& wait = *static_cast<StreamWait*>(argument);
+  return IsCutOff(*wait.file) || Writable(wait.stream);
+}
+
 int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
   Stream& stream = StreamOf(file);
   control::Ring& ring = *stream.ring;
@@ -61,6 +84,7 @@ int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
     const bool ended = ring.writer_closed.load() != 0;
     {
       const MutexLock lock(stream.lock, LockRank::kInode);
+      if (IsCutOff(file)) return 0;
       const uint32_t start = ring.read.load();
       const auto count =
           static_cast<uint32_t>(std::min<uint64_t>(size, ring.written.load() - start));
@@ -72,13 +96,14 @@ int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
           return -EFAULT;
         }
         ring.read.store(start + count);
-        if (ring.writer_wants.exchange(0) != 0) platform::WakeWord(&ring.read, 1);
+        WakeKeeper(ring.writer_wants, ring.read);
         return count;
       }
     }
     if (ended || size == 0) return 0;
     if (!file.blocks()) return -EAGAIN;
-    const int32_t waited = WaitUntil(stream.queue, Readable, &stream, platform::kNever);
+    StreamWait wait = {&stream, &file};
+    const int32_t waited = WaitUntil(stream.queue, MayRead, &wait, platform::kNever);
     if (waited != 0) return waited;
   }
 }
@@ -91,6 +116,7 @@ int64_t WriteStream(OpenFile& file, const void* from, uint64_t size) {
   while (done < size) {
     {
       const MutexLock lock(stream.lock, LockRank::kInode);
+      if (IsCutOff(file)) return static_cast<int64_t>(size);
       if (ring.reader_closed.load() != 0) {
         if (done > 0) return static_cast<int64_t>(done);
         Post(Current(), SIGPIPE);
@@ -106,13 +132,14 @@ int64_t WriteStream(OpenFile& file, const void* from, uint64_t size) {
           return done > 0 ? static_cast<int64_t>(done) : -EFAULT;
         }
         ring.written.store(start + count);
-        if (ring.reader_wants.exchange(0) != 0) platform::WakeWord(&ring.written, 1);
+        WakeKeeper(ring.reader_wants, ring.written);
         done += count;
         continue;
       }
     }
     if (!file.blocks()) return done > 0 ? static_cast<int64_t>(done) : -EAGAIN;
-    const int32_t waited = WaitUntil(stream.queue, Writable, &stream, platform::kNever);
+    StreamWait wait = {&stream, &file};
+    const int32_t waited = WaitUntil(stream.queue, MayWrite, &wait, platform::kNever);
     if (waited != 0) return done > 0 ? static_cast<int64_t>(done) : waited;
   }
   return static_cast<int64_t>(done);
@@ -120,6 +147,7 @@ int64_t WriteStream(OpenFile& file, const void* from, uint64_t size) {
 
 uint32_t PollStream(OpenFile& file) {
   Stream& stream = StreamOf(file);
+  if (IsCutOff(file)) return file.writable() ? POLLOUT | POLLWRNORM : POLLIN | POLLRDNORM | POLLHUP;
   if (!file.writable()) {
     if (!Readable(&stream)) return 0;
     return POLLIN | POLLRDNORM |
@@ -135,7 +163,10 @@ void StreamQueues(OpenFile& file, WaitQueue* out[2]) {
 }
 
 void CloseStream(OpenFile& file) {
-  control::Ring& ring = *StreamOf(file).ring;
+  Stream& stream = StreamOf(file);
+  control::Ring& ring = *stream.ring;
+  const MutexLock lock(stream.lock, LockRank::kInode);
+  if (IsCutOff(file)) return;
   if (file.writable()) {
     ring.writer_closed.store(1);
     platform::WakeWord(&ring.written, 1);
@@ -176,7 +207,60 @@ void CreateStreams() {
 }
 
 OpenFile* OpenStream(uint32_t ring, uint32_t flags) {
-  return NewOpenFile(&kStreamOperations, flags, &streams[ring]);
+  OpenFile* file = NewOpenFile(&kStreamOperations, flags, &streams[ring]);
+  if (file != nullptr) file->offset = streams[ring].generation.load();
+  return file;
+}
+
+int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out) {
+  const int32_t job = Current().run_job;
+  if (index >= control::kRingsPerJob || job < 0) return -ENXIO;
+  const bool writes = index == 1 || index == 2;
+  if ((flags & O_ACCMODE) != (writes ? O_WRONLY : O_RDONLY)) return -EACCES;
+  *out = OpenStream(static_cast<uint32_t>(job) * control::kRingsPerJob + index, flags);
+  return *out == nullptr ? -ENFILE : 0;
+}
+
+void ResetStreams(uint32_t job) {
+  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
+    Stream& stream = streams[job * control::kRingsPerJob + i];
+    control::Ring& ring = *stream.ring;
+    {
+      const MutexLock lock(stream.lock, LockRank::kInode);
+      stream.generation.fetch_add(1);
+      for (auto* word : {&ring.written, &ring.read, &ring.writer_closed, &ring.reader_closed,
+                         &ring.writer_wants, &ring.reader_wants}) {
+        word->store(0);
+      }
+    }
+    stream.queue.WakeAll();
+  }
+}
+
+int32_t FeedStream(uint32_t job, uint32_t index, const void* bytes, uint32_t size) {
+  Stream& stream = streams[job * control::kRingsPerJob + index];
+  control::Ring& ring = *stream.ring;
+  {
+    const MutexLock lock(stream.lock, LockRank::kInode);
+    const uint32_t start = ring.written.load();
+    if (start - ring.read.load() > kRingBytes || size > kRingBytes - (start - ring.read.load()))
+      return -EAGAIN;
+    const uint32_t first = std::min(size, kRingBytes - start % kRingBytes);
+    memcpy(ring.data + start % kRingBytes, bytes, first);
+    memcpy(ring.data, static_cast<const std::byte*>(bytes) + first, size - first);
+    ring.written.store(start + size);
+  }
+  stream.queue.WakeAll();
+  return 0;
+}
+
+void WakeKeeper(std::atomic<uint32_t>& wants, std::atomic<uint32_t>& counter) {
+  const uint32_t how = wants.exchange(0);
+  if (how == control::kWantsBell) {
+    RingKeeper();
+  } else if (how != 0) {
+    platform::WakeWord(&counter, 1);
+  }
 }
 
 void WakeStreams() {

@@ -61,7 +61,7 @@ void Pump(Terminal& terminal) {
       Receive(terminal, ring->data[at++ % control::kRingBytes]);
     }
     ring->read.store(at);
-    if (ring->writer_wants.exchange(0) != 0) platform::WakeWord(&ring->read, 1);
+    WakeKeeper(ring->writer_wants, ring->read);
   }
   // Signal characters must be seen when nobody reads: the keeper always rings.
   ring->reader_wants.store(1);

@@ -2,14 +2,18 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
-
 #include "policy/test_world.h"
 
 namespace cordon::policy {
 namespace {
 
 using Texts = std::vector<std::string>;
+
+// Without what the machine that runs the test has.
+Texts OfWorld(const TestWorld& world, Texts files) {
+  std::erase_if(files, [&](const std::string& file) { return !file.starts_with(world.root()); });
+  return files;
+}
 
 Texts HostsFor(const TestWorld& world, const char* manager, const std::string& program = {}) {
   const Beneath workspace = Beneath::Open(world.project).value();
@@ -108,16 +112,16 @@ TEST(Hosts, ConfigurationWithASecretIsNotShown) {
   const Beneath workspace = Beneath::Open(world.project).value();
   const ManagerHosts npm =
       FindHosts(*FindManager("npm"), workspace, world.project, {}, world.around);
-  EXPECT_EQ(std::ranges::count(npm.files, world.around.home + "/.npmrc"), 0);
+  EXPECT_EQ(OfWorld(world, npm.files), Texts());
   EXPECT_EQ(npm.secret_files, Texts({world.around.home + "/.npmrc"}));
   const ManagerHosts pip =
       FindHosts(*FindManager("pip"), workspace, world.project, {}, world.around);
-  EXPECT_EQ(std::ranges::count(pip.files, world.around.home + "/.config/pip/pip.conf"), 1);
+  EXPECT_EQ(OfWorld(world, pip.files), Texts({world.around.home + "/.config/pip/pip.conf"}));
   // Settings without a host are the manager's too.
   world.InHome(".npmrc", "cafile=/etc/ssl/certs/ca-certificates.crt\n");
   const ManagerHosts settings =
       FindHosts(*FindManager("npm"), workspace, world.project, {}, world.around);
-  EXPECT_EQ(std::ranges::count(settings.files, world.around.home + "/.npmrc"), 1);
+  EXPECT_EQ(OfWorld(world, settings.files), Texts({world.around.home + "/.npmrc"}));
 }
 
 TEST(Hosts, WhatLiesInTheWorkspaceIsTheProjectsWord) {
@@ -132,7 +136,7 @@ TEST(Hosts, WhatLiesInTheWorkspaceIsTheProjectsWord) {
                                  world.project + "/.venv/bin/pip", world.around);
   ASSERT_EQ(found.hosts.size(), 1U);
   EXPECT_EQ(found.hosts[0].level, SourceLevel::kProject);
-  EXPECT_EQ(std::ranges::count(found.files, world.project + "/.venv/pip.conf"), 0);
+  EXPECT_EQ(OfWorld(world, found.files), Texts());
   world.around.environment.erase("VIRTUAL_ENV");
   found = FindHosts(*FindManager("pip"), workspace, world.project, world.project + "/.venv/bin/pip",
                     world.around);

@@ -106,6 +106,14 @@ int MemoryFs::PopulateDevices() {
       {"stdout", 0, 0, "/proc/self/fd/1"},
       {"stderr", 0, 0, "/proc/self/fd/2"},
       {"shm", S_IFDIR | 01777, 0, {}},
+      {"cordon", S_IFDIR | 0755, 0, {}},
+  };
+  // The streams of a session's run.
+  constexpr Row kRunRows[] = {
+      {"stdin", S_IFCHR | 0444, 240 << 8 | 0, {}},
+      {"stdout", S_IFCHR | 0222, 240 << 8 | 1, {}},
+      {"stderr", S_IFCHR | 0222, 240 << 8 | 2, {}},
+      {"script", S_IFCHR | 0444, 240 << 8 | 3, {}},
   };
   const Credentials root;
   Node dev;
@@ -116,6 +124,14 @@ int MemoryFs::PopulateDevices() {
     error = MakeDevice(root, dev.id, row.name, row.mode, row.rdev, row.target);
     if (error != 0 && error != -EEXIST) break;  // an image may bring its own
     error = 0;
+  }
+  Node runs;
+  if (error == 0) error = Lookup(root, dev.id, "cordon", &runs);
+  if (error == 0) {
+    for (const Row& row : kRunRows) {
+      if (error == 0) error = MakeDevice(root, runs.id, row.name, row.mode, row.rdev, row.target);
+    }
+    Release(runs.id);
   }
   Release(dev.id);
   return error;

@@ -97,6 +97,82 @@ TEST_P(EngineTest, HighestIndexWithHighestOffsetTraps) {
   EXPECT_EQ(Call(instance, "store", &slots), TrapCode::kOutOfBoundsMemory);
 }
 
+// What is done with the result of an atomic operation, for which processors have instructions:
+// `aN` by the operation, `pN` by a load and a store. TYPE, OP, RESULT, VALUE and the rest are
+// filled in.
+std::vector<std::string> TestsOfResults() {
+  std::vector<std::string> tests = {"(TYPE.and RESULT (TYPE.const 16))", "(TYPE.and RESULT VALUE)",
+                                    "(TYPE.and RESULT (TYPE.const -17))"};
+  for (const char* compare : {"eq", "ne", "lt_s", "gt_s", "le_s", "ge_s"}) {
+    for (const char* operands : {"(TYPE.OP RESULT VALUE) (TYPE.const 0)", "RESULT VALUE",
+                                 "(TYPE.and RESULT VALUE) (TYPE.const 0)"}) {
+      tests.push_back(std::string("EXTENDED(TYPE.") + compare + " " + operands + ")END");
+    }
+  }
+  return tests;
+}
+
+std::string Replaced(std::string text, const std::string& name, const std::string& value) {
+  for (size_t at = text.find(name); at != std::string::npos; at = text.find(name, at)) {
+    text.replace(at, name.size(), value);
+    at += value.size();
+  }
+  return text;
+}
+
+std::string AtomicAndPlain(const std::string& type, int* count) {
+  const std::string pair = R"(
+    (func (export "aN") (param TYPE TYPE) (result TYPE) (local TYPE)
+      (TYPE.store (i32.const 64) (local.get 0)) ATOMIC)
+    (func (export "pN") (param TYPE TYPE) (result TYPE) (local TYPE)
+      (TYPE.store (i32.const 64) (local.get 0))
+      (local.set 2 (TYPE.load (i32.const 64)))
+      (TYPE.store (i32.const 64) (TYPE.OP (local.get 2) VALUE)) PLAIN))";
+  const bool is_wide = type == "i64";
+  std::string module;
+  for (const char* op : {"add", "sub", "and", "or", "xor"}) {
+    for (const char* value : {"(local.get 1)", "(TYPE.const -1)", "(TYPE.const 16)",
+                              "(TYPE.const -17)", "(TYPE.shl (TYPE.const 1) (local.get 1))"}) {
+      for (const std::string& test : TestsOfResults()) {
+        const std::string atomic =
+            Replaced(test, "RESULT", "(TYPE.atomic.rmw.OP (i32.const 64) VALUE)");
+        const std::string plain = Replaced(test, "RESULT", "(local.get 2)");
+        std::string both = Replaced(Replaced(pair, "ATOMIC", atomic), "PLAIN", plain);
+        both = Replaced(Replaced(both, "VALUE", value), "OP", op);
+        both = Replaced(both, "EXTENDED", is_wide ? "(i64.extend_i32_u " : "");
+        both = Replaced(Replaced(both, "END", is_wide ? ")" : ""), "TYPE", type);
+        module += Replaced(both, "N\"", std::to_string((*count)++) + "\"");
+      }
+    }
+  }
+  return module;
+}
+
+TEST_P(EngineTest, ATestOfWhatAnAtomicOperationGivesIsOfTheMemory) {
+  for (const std::string type : {"i32", "i64"}) {
+    int count = 0;
+    LoadedInstance* instance =
+        Add(Replaced("(module (memory 1) (func (export \"memory\") (result TYPE) "
+                     "(TYPE.load (i32.const 64)))",
+                     "TYPE", type) +
+            AtomicAndPlain(type, &count) + ")");
+    for (int i = 0; i < count; ++i) {
+      for (const uint64_t before : {0U, 1U, 16U, 0xffffffffU}) {
+        std::vector<uint64_t> atomic = {before, 1};
+        std::vector<uint64_t> plain = {before, 1};
+        ASSERT_EQ(Call(instance, ("a" + std::to_string(i)).c_str(), &atomic), TrapCode::kNone);
+        std::vector<uint64_t> after_atomic;
+        ASSERT_EQ(Call(instance, "memory", &after_atomic), TrapCode::kNone);
+        ASSERT_EQ(Call(instance, ("p" + std::to_string(i)).c_str(), &plain), TrapCode::kNone);
+        std::vector<uint64_t> after_plain;
+        ASSERT_EQ(Call(instance, "memory", &after_plain), TrapCode::kNone);
+        ASSERT_EQ(atomic[0], plain[0]) << type << " function " << i << " of " << before;
+        ASSERT_EQ(after_atomic[0], after_plain[0]) << type << " function " << i;
+      }
+    }
+  }
+}
+
 TEST_P(EngineTest, BulkCopyOverProtectedPageTraps) {
   LoadedInstance* instance = Add(R"((module (memory 4)
     (func (export "fill") (param i32) local.get 0 i32.const 7 i32.const 131072 memory.fill)))");

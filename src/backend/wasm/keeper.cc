@@ -174,7 +174,7 @@ void Keeper::WaitForBell(uint32_t seen, Deadline deadline) const {
 
 void Keeper::WakeUp(control::Control& page) {
   page.keeper_bell.fetch_add(1);
-  platform::WakeWord(&page.keeper_bell, 1);
+  platform::WakeWord(&page.keeper_bell, control::kKeeperThreads);
 }
 
 Status Keeper::End(const std::string& reason) {

@@ -37,7 +37,7 @@ struct SandboxOptions {
 // One request to the service process.
 struct ServiceCall {
   control::Request request = control::Request::kNone;
-  std::array<uint32_t, 5> arguments = {};
+  std::array<uint32_t, 6> arguments = {};
   std::span<const std::byte> payload;
 };
 

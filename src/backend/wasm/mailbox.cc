@@ -48,10 +48,12 @@ Status Mailbox::Spawn(const JobStart& start) {
   for (const auto* strings : {&start.arguments, &start.environment}) {
     for (const std::string& text : *strings) payload += text + '\0';
   }
-  const Arguments arguments = {
-      start.job, start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
-      static_cast<uint32_t>(start.arguments.size()),
-      static_cast<uint32_t>(start.environment.size()), start.rows << 16 | start.columns};
+  const Arguments arguments = {start.job,
+                               start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
+                               static_cast<uint32_t>(start.arguments.size()),
+                               static_cast<uint32_t>(start.environment.size()),
+                               start.rows << 16 | start.columns,
+                               start.run};
   CORDON_TRY(Call(control::Request::kSpawn, arguments, payload, "start of the command"));
   return {};
 }
@@ -74,6 +76,26 @@ Status Mailbox::Resize(uint32_t job, uint32_t rows, uint32_t columns) {
 Status Mailbox::KillAll() {
   CORDON_TRY(Call(control::Request::kKillAll, {}, {}, "end of all processes"));
   return {};
+}
+
+Status Mailbox::BeginRun(uint32_t session_job, uint32_t job, uint32_t run, bool has_no_input,
+                         const std::string& script) {
+  CORDON_TRY(Call(control::Request::kBeginRun, {session_job, job, run, has_no_input ? 1U : 0U},
+                  script, "run in a session"));
+  return {};
+}
+
+Status Mailbox::Feed(uint32_t job, const std::string& bytes) {
+  CORDON_TRY(Call(control::Request::kFeed, {job}, bytes, "input of a shell"));
+  return {};
+}
+
+Result<uint32_t> Mailbox::SignalRun(uint32_t run, int number, Shell shell) {
+  const Result<ServiceAnswer> answer =
+      Call(control::Request::kSignalRun,
+           {run, static_cast<uint32_t>(number), static_cast<uint32_t>(shell)}, {}, "signal");
+  if (!answer) return std::unexpected(answer.error());
+  return static_cast<uint32_t>(answer->result);
 }
 
 Status Mailbox::CheckKernel() {
@@ -113,9 +135,11 @@ Status Mailbox::MakeSymlink(const std::string& target, const std::string& path) 
   return {};
 }
 
-Result<std::vector<std::byte>> Mailbox::ReadFile(const std::string& path, uint64_t offset) {
+Result<std::vector<std::byte>> Mailbox::ReadFile(const std::string& path, uint64_t offset,
+                                                 uint64_t most) {
   const Arguments arguments = {0, static_cast<uint32_t>(offset),
-                               static_cast<uint32_t>(offset >> 32), kMaxTransfer};
+                               static_cast<uint32_t>(offset >> 32),
+                               static_cast<uint32_t>(std::min<uint64_t>(most, kMaxTransfer))};
   Result<ServiceAnswer> got =
       Call(control::Request::kReadFile, arguments, path + '\0', "file in the sandbox: " + path);
   if (!got) return std::unexpected(got.error());
@@ -162,6 +186,24 @@ Result<std::vector<GuestEntry>> Mailbox::ListDirectory(const std::string& path) 
 Status Mailbox::Remove(const std::string& path) {
   CORDON_TRY(Call(control::Request::kRemove, {}, path + '\0', "removal in the sandbox: " + path));
   return {};
+}
+
+Status Mailbox::Rename(const std::string& from, const std::string& to) {
+  CORDON_TRY(
+      Call(control::Request::kRename, {}, from + '\0' + to + '\0', "file in the sandbox: " + from));
+  return {};
+}
+
+Status Mailbox::ChangeMode(const std::string& path, uint32_t mode) {
+  CORDON_TRY(
+      Call(control::Request::kChangeMode, {mode}, path + '\0', "file in the sandbox: " + path));
+  return {};
+}
+
+Result<ServiceAnswer> Mailbox::ListPage(const std::string& path, uint64_t cookie) {
+  return Call(control::Request::kListStat,
+              {0, static_cast<uint32_t>(cookie), static_cast<uint32_t>(cookie >> 32)}, path + '\0',
+              "directory in the sandbox: " + path);
 }
 
 Result<control::Usage> Mailbox::ReadUsage() {

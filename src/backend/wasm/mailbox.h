@@ -22,6 +22,7 @@ struct JobStart {
   bool has_terminal = false;
   uint32_t rows = 0;
   uint32_t columns = 0;
+  uint32_t run = 0;  // that the command and all that it starts bear; 0: the sandbox has one command
 };
 
 struct GuestStat {
@@ -46,6 +47,14 @@ class Mailbox {
   [[nodiscard]] Status Signal(uint32_t job, int number);
   [[nodiscard]] Status Resize(uint32_t job, uint32_t rows, uint32_t columns);
   [[nodiscard]] Status KillAll();
+  // The shell of a session gets the streams of `job` and is told to read the script from there.
+  [[nodiscard]] Status BeginRun(uint32_t session_job, uint32_t job, uint32_t run, bool has_no_input,
+                                const std::string& script);
+  [[nodiscard]] Status Feed(uint32_t job, const std::string& bytes);
+  // kSparedAndForced: what the others made of the signal is undone, so that they end by it.
+  enum class Shell : uint32_t { kToo = 0, kSpared = 1, kSparedAndForced = 3 };
+  // To everything that bears the number. The result is how many that were.
+  [[nodiscard]] Result<uint32_t> SignalRun(uint32_t run, int number, Shell shell);
   // The kernel verifies its own data; an error names what is wrong.
   [[nodiscard]] Status CheckKernel();
   [[nodiscard]] Result<control::Usage> ReadUsage();
@@ -56,16 +65,22 @@ class Mailbox {
                                  std::span<const char> bytes);
   [[nodiscard]] Status MakeSymlink(const std::string& target, const std::string& path);
   // At most kMaxTransfer bytes; none at the end.
-  [[nodiscard]] Result<std::vector<std::byte>> ReadFile(const std::string& path, uint64_t offset);
+  [[nodiscard]] Result<std::vector<std::byte>> ReadFile(const std::string& path, uint64_t offset,
+                                                        uint64_t most = kMaxTransfer);
   // Of the path itself, no link is followed.
   [[nodiscard]] Result<GuestStat> ReadStat(const std::string& path);
   [[nodiscard]] Result<std::vector<GuestEntry>> ListDirectory(const std::string& path);
   [[nodiscard]] Status Remove(const std::string& path);
+  [[nodiscard]] Status Rename(const std::string& from, const std::string& to);
+  [[nodiscard]] Status ChangeMode(const std::string& path, uint32_t mode);
+  // Entries as control::kListStat has them, a page of at most 48 after `cookie`, unparsed.
+  [[nodiscard]] Result<ServiceAnswer> ListPage(const std::string& path, uint64_t cookie);
+  static constexpr uint64_t kAppend = UINT64_MAX;  // an offset of WriteFile
 
   static constexpr size_t kMaxTransfer = 128 * 1024;
 
  private:
-  using Arguments = std::array<uint32_t, 5>;
+  using Arguments = std::array<uint32_t, 6>;
   // `what` is what the user reads if the guest's kernel says no.
   Result<ServiceAnswer> Call(control::Request request, const Arguments& arguments,
                              const std::string& payload, const std::string& what);

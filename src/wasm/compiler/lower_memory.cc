@@ -1,4 +1,5 @@
 #include <llvm/IR/Constants.h>
+#include <llvm/IR/InlineAsm.h>
 #include <llvm/IR/PatternMatch.h>
 
 #include <cstddef>
@@ -398,7 +399,15 @@ void FunctionLowering::OnAtomicRmw(const Instr& instr) {
   auto* rmw =
       b_.CreateAtomicRMW(op, AtomicAddress(instr.b, shape.bits / 8), operand, align, kOrder);
   rmw->setVolatile(true);
-  Push(b_.CreateZExt(rmw, result));
+  Push(Opaque(b_.CreateZExt(rmw, result)));
+}
+
+// LLVM 19 makes one instruction of an atomic operation and a test of its result, and forgets the
+// address space meanwhile, with it the memory's base (X86ISelLowering.cpp,
+// emitCmpArithAtomicRMWIntrinsic and emitBitTestAtomicRMWIntrinsic). It does not see through this.
+FunctionLowering::Value* FunctionLowering::Opaque(Value* value) {
+  auto* type = llvm::FunctionType::get(value->getType(), {value->getType()}, false);
+  return b_.CreateCall(llvm::InlineAsm::get(type, "", "=r,0", false), {value});
 }
 
 }  // namespace cordon::wasm

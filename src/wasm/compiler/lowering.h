@@ -145,6 +145,8 @@ class FunctionLowering {
   void StoreOp(const Instr& instr, llvm::Type* memory_type);
   Value* AtomicAddress(uint64_t offset, uint64_t size);
   void OnAtomicRmw(const Instr& instr);
+  // The same value, of which LLVM does not know where it comes from.
+  Value* Opaque(Value* value);
   void OnAtomicWait(const Instr& instr);
   void OnMemoryCopy();
   Value* GlobalPointer(uint32_t index, llvm::Type** type);

@@ -1,0 +1,172 @@
+"""The same for asyncio: every method that asks the sandbox is a coroutine."""
+
+import asyncio
+import itertools
+import json
+
+from . import _protocol as protocol
+
+# A line is one message; a result has as much as the limits of output allow.
+_MAX_LINE = 256 << 20
+
+
+class AsyncCommands:
+    def __init__(self, sandbox):
+        self._sandbox = sandbox
+
+    async def run(self, command, *, timeout_ms=None, stdin=None, on_stdout=None, on_stderr=None):
+        streams = bool(on_stdout or on_stderr)
+        params = protocol.run_params(command, timeout_ms, stdin, streams)
+        if not streams:
+            return protocol.CommandResult(await self._sandbox._call("run", params))
+        kept = {"stdout": bytearray(), "stderr": bytearray()}
+        callbacks = {"stdout": on_stdout, "stderr": on_stderr}
+
+        def take(message):
+            stream = message["stream"]
+            data = protocol.get_bytes(message, "data")
+            kept[stream] += data
+            if callbacks[stream] is not None:
+                callbacks[stream](data)
+
+        result = protocol.CommandResult(await self._sandbox._call("run", params, take))
+        result.stdout_bytes = bytes(kept["stdout"])
+        result.stderr_bytes = bytes(kept["stderr"]) + result.stderr_bytes
+        return result
+
+    async def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None):
+        params = protocol.run_params("", timeout_ms, stdin, False)
+        del params["command"]
+        params.update(argv=list(argv), **({"env": dict(env)} if env else {}), **({"cwd": cwd} if cwd else {}))
+        return protocol.CommandResult(await self._sandbox._call("exec", params))
+
+    async def cancel(self):
+        return (await self._sandbox._call("cancel", {}))["cancelled"]
+
+
+class AsyncFiles:
+    def __init__(self, sandbox):
+        self._sandbox = sandbox
+
+    async def read(self, path, *, offset=0, length=None):
+        data = bytearray()
+        while length is None or len(data) < length:
+            most = protocol.MAX_READ if length is None else min(protocol.MAX_READ, length - len(data))
+            piece = protocol.get_bytes(await self._sandbox._call(
+                "files.read", {"path": path, "offset": offset + len(data), "length": most}), "data")
+            data += piece
+            if len(piece) < most:
+                break
+        return bytes(data)
+
+    async def write(self, path, data, *, mode=None, append=False):
+        for method, params in protocol.write_requests(path, data, mode, append):
+            await self._sandbox._call(method, params)
+
+    async def list(self, path):
+        result = await self._sandbox._call("files.list", {"path": path})
+        return [protocol.FileInfo(entry) for entry in result["entries"]]
+
+    async def stat(self, path):
+        return protocol.FileInfo(await self._sandbox._call("files.stat", {"path": path}),
+                                 path.rstrip("/").rpartition("/")[2])
+
+    async def mkdir(self, path, *, mode=0o755):
+        await self._sandbox._call("files.mkdir", {"path": path, "mode": mode})
+
+    async def rm(self, path):
+        await self._sandbox._call("files.rm", {"path": path})
+
+    async def rename(self, old, new):
+        await self._sandbox._call("files.rename", {"from": old, "to": new})
+
+    async def copy(self, old, new):
+        await self._sandbox._call("files.copy", {"from": old, "to": new})
+
+
+class AsyncSandbox:
+    """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
+
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, program=None):
+        self._program = program
+        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits)
+        self._ids = itertools.count(1)
+        self._waiting = {}
+        self._process = None
+        self._reader = None
+        self.commands = AsyncCommands(self)
+        self.files = AsyncFiles(self)
+
+    @classmethod
+    async def create(cls, **options):
+        sandbox = cls(**options)
+        await sandbox._open()
+        return sandbox
+
+    async def _open(self):
+        self._process = await asyncio.create_subprocess_exec(
+            protocol.find_program(self._program), "serve", "--stdio",
+            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_MAX_LINE)
+        self._reader = asyncio.ensure_future(self._read())
+        try:
+            await self._call("create", self._params)
+        except BaseException:
+            await self.destroy()
+            raise
+
+    async def _read(self):
+        while True:
+            line = await self._process.stdout.readline()
+            if not line:
+                break
+            message = json.loads(line)
+            if "method" in message:
+                answer, take = self._waiting.get(message["params"].get("requestId"), (None, None))
+                if take is not None:
+                    take(message["params"])
+                continue
+            answer, _ = self._waiting.pop(message.get("id"), (None, None))
+            if answer is None or answer.done():
+                continue
+            if "error" in message:
+                answer.set_exception(protocol.error_of(message))
+            else:
+                answer.set_result(message["result"])
+        for answer, _ in self._waiting.values():
+            if not answer.done():
+                answer.set_exception(protocol.SandboxError("the daemon has ended"))
+        self._waiting.clear()
+
+    async def _call(self, method, params, take=None):
+        if self._process is None or self._reader.done():
+            raise protocol.SandboxError("Sandbox has been destroyed")
+        request_id = next(self._ids)
+        answer = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = (answer, take)
+        self._process.stdin.write(protocol.encode(request_id, method, params))
+        await self._process.stdin.drain()
+        try:
+            return await answer
+        except asyncio.CancelledError:
+            # Whoever gives up waiting does not want the command either.
+            if method in ("run", "exec") and not self._reader.done():
+                self._process.stdin.write(
+                    protocol.encode(next(self._ids), "cancel", {"requestId": request_id}))
+            raise
+
+    async def destroy(self):
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.stdin.close()
+        await process.wait()
+        await self._reader
+
+    kill = destroy
+
+    async def __aenter__(self):
+        await self._open()
+        return self
+
+    async def __aexit__(self, *_):
+        await self.destroy()

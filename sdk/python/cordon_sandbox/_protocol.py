@@ -1,0 +1,138 @@
+"""What both clients share: messages, results, errors, and where the daemon's program is."""
+
+import base64
+import json
+import os
+import shutil
+
+MAX_READ = 4 << 20
+MAX_WRITE = 4 << 20
+
+
+class SandboxError(RuntimeError):
+    """The sandbox or its daemon is gone, or never was there."""
+
+
+class RpcError(SandboxError):
+    """The daemon refused a request. `errno` is a name as "ENOENT", or None."""
+
+    def __init__(self, code, message, errno=None):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.errno = errno
+
+
+class CommandResult:
+    """What became of a command. A status that is not zero is a result and no exception."""
+
+    def __init__(self, result):
+        self.exit_code = result["exitCode"]
+        self.stdout_bytes = get_bytes(result, "stdout")
+        self.stderr_bytes = get_bytes(result, "stderr")
+        self.execution_time_ms = result.get("executionTimeMs", 0)
+        self.truncated = result.get("truncated", {"stdout": False, "stderr": False})
+        self.error_class = result.get("errorClass")
+        self.signal = result.get("signal")
+
+    @property
+    def stdout(self):
+        return self.stdout_bytes.decode("utf-8", "replace")
+
+    @property
+    def stderr(self):
+        return self.stderr_bytes.decode("utf-8", "replace")
+
+    def __repr__(self):
+        return "CommandResult(exit_code=%r, stdout=%r, stderr=%r)" % (
+            self.exit_code, self.stdout, self.stderr)
+
+
+class FileInfo:
+    """An entry of a directory, or what stat says."""
+
+    def __init__(self, entry, name=None):
+        self.name = name if name is not None else get_bytes(entry, "name").decode("utf-8", "surrogateescape")
+        self.type = entry["type"]
+        self.size = entry["size"]
+        self.mode = entry["mode"]
+        self.mtime = entry["mtimeMs"] / 1000
+        self.target = entry.get("target")
+
+    def __repr__(self):
+        return "FileInfo(name=%r, type=%r, size=%r)" % (self.name, self.type, self.size)
+
+
+def get_bytes(obj, name):
+    coded = obj.get(name + "Base64")
+    if coded is not None:
+        return base64.b64decode(coded)
+    return (obj.get(name) or "").encode("utf-8", "surrogatepass")
+
+
+def put_bytes(params, name, data):
+    if isinstance(data, str):
+        params[name] = data
+    else:
+        params[name + "Base64"] = base64.b64encode(bytes(data)).decode("ascii")
+
+
+def encode(request_id, method, params):
+    message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
+    return json.dumps(message).encode("utf-8") + b"\n"
+
+
+def error_of(message):
+    error = message["error"]
+    return RpcError(error["code"], error["message"], (error.get("data") or {}).get("errno"))
+
+
+def find_program(given=None):
+    """The `cordon` to start: named, in $CORDON, packed with this module, or on the PATH."""
+    packed = os.path.join(os.path.dirname(__file__), "bin", "cordon")
+    for path in (given, os.environ.get("CORDON"), packed):
+        if path and (path == given or os.path.exists(path)):
+            return path
+    found = shutil.which("cordon")
+    if found is None:
+        raise SandboxError("no program `cordon`: set CORDON to its path")
+    return found
+
+
+def create_params(timeout_ms, fs_limit_bytes, env, limits):
+    params = {"timeoutMs": timeout_ms, "fsLimitBytes": fs_limit_bytes}
+    if env:
+        params["env"] = dict(env)
+    if limits:
+        params["limits"] = dict(limits)
+    return params
+
+
+def run_params(command, timeout_ms, stdin, stream):
+    params = {"command": command}
+    if timeout_ms is not None:
+        params["timeoutMs"] = timeout_ms
+    if stdin is not None:
+        put_bytes(params, "stdin", stdin)
+    if stream:
+        params["stream"] = True
+    return params
+
+
+def write_requests(path, data, mode, append):
+    """A write as requests of a bounded size: a large file is built beside its place."""
+    raw = data.encode("utf-8") if isinstance(data, str) else bytes(data)
+    extra = {} if mode is None else {"mode": mode}
+    if append or len(raw) <= MAX_WRITE:
+        pieces = [raw[i:i + MAX_WRITE] for i in range(0, len(raw), MAX_WRITE)] or [b""]
+        for piece in pieces:
+            params = dict(extra, path=path, append=append)
+            put_bytes(params, "data", piece)
+            yield "files.write", params
+        return
+    place = path + ".cordon-part"
+    for at in range(0, len(raw), MAX_WRITE):
+        params = dict(extra, path=place, append=at > 0)
+        put_bytes(params, "data", raw[at:at + MAX_WRITE])
+        yield "files.write", params
+    yield "files.rename", {"from": place, "to": path}

@@ -1,0 +1,141 @@
+export interface CreateOptions {
+  /** The `cordon` to start; otherwise $CORDON, the one in this package, or the one on the PATH. */
+  program?: string;
+  /** Of each command. 0: none. */
+  timeoutMs?: number;
+  fsLimitBytes?: number;
+  env?: Record<string, string>;
+  security?: {
+    limits?: {
+      timeoutMs?: number;
+      stdoutBytes?: number;
+      stderrBytes?: number;
+      commandBytes?: number;
+      memoryBytes?: number;
+      fileCount?: number;
+      fsBytes?: number;
+      processes?: number;
+    };
+    packagePolicy?: { enabled?: boolean };
+  };
+  /** Taken for the sake of callers of other packages; not needed. */
+  adapter?: unknown;
+  /** The same. */
+  wasmDir?: string;
+}
+
+export type ErrorClass = 'TIMEOUT' | 'CANCELLED' | 'CAPABILITY_DENIED' | 'LIMIT_EXCEEDED';
+
+/** What became of a command. A status that is not zero is a result and no exception. */
+export interface RunResult {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+  stdoutBytes: Uint8Array;
+  stderrBytes: Uint8Array;
+  executionTimeMs: number;
+  truncated: { stdout: boolean; stderr: boolean };
+  errorClass?: ErrorClass;
+  signal?: number;
+}
+
+export interface RunOptions {
+  timeoutMs?: number;
+  stdin?: string | Uint8Array;
+  /** With a callback, output comes as it is written. */
+  onStdout?: (data: Uint8Array) => void;
+  onStderr?: (data: Uint8Array) => void;
+}
+
+export interface ExecOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+  timeoutMs?: number;
+  stdin?: string | Uint8Array;
+}
+
+export interface SpawnOptions extends Omit<ExecOptions, 'stdin'> {
+  terminal?: { rows: number; columns: number };
+}
+
+export interface FileInfo {
+  name: string;
+  type: 'file' | 'dir' | 'symlink' | 'other';
+  size: number;
+  mode: number;
+  mtimeMs: number;
+  target?: string;
+}
+
+export interface HistoryEntry {
+  index: number;
+  command: string;
+  timestamp: number;
+}
+
+export class SandboxError extends Error {}
+export class RpcError extends SandboxError {
+  readonly code: number;
+  readonly errno?: string;
+}
+
+export class SandboxProcess implements AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> {
+  readonly id: number;
+  readonly exitCode: number | null;
+  readonly errorClass?: ErrorClass;
+  [Symbol.asyncIterator](): AsyncIterator<{ stream: 'stdout' | 'stderr'; data: Uint8Array }>;
+  wait(): Promise<number>;
+  /** Resolves when the process has room for it. */
+  write(data: string | Uint8Array): Promise<void>;
+  closeStdin(): Promise<void>;
+  signal(signal: number): Promise<void>;
+  resize(rows: number, columns: number): Promise<void>;
+  kill(): Promise<void>;
+}
+
+export interface Commands {
+  /** In the session's shell. */
+  run(command: string, options?: RunOptions): Promise<RunResult>;
+  /** A process beside the session. */
+  exec(argv: string[], options?: ExecOptions): Promise<RunResult>;
+  spawn(argv: string[], options?: SpawnOptions): Promise<SandboxProcess>;
+  cancel(): Promise<number>;
+}
+
+export interface Files {
+  read(path: string, options?: { offset?: number; length?: number }): Promise<Uint8Array>;
+  write(path: string, data: string | Uint8Array, options?: { mode?: number; append?: boolean }): Promise<void>;
+  list(path: string): Promise<FileInfo[]>;
+  stat(path: string): Promise<FileInfo>;
+  exists(path: string): Promise<boolean>;
+  mkdir(path: string, options?: { mode?: number }): Promise<void>;
+  makeDir(path: string): Promise<void>;
+  rm(path: string): Promise<void>;
+  remove(path: string): Promise<void>;
+  rename(from: string, to: string): Promise<void>;
+  copy(from: string, to: string): Promise<void>;
+  symlink(target: string, path: string): Promise<void>;
+  chmod(path: string, mode: number): Promise<void>;
+}
+
+export class Sandbox {
+  static create(options?: CreateOptions): Promise<Sandbox>;
+  readonly sessionId: string;
+  readonly commands: Commands;
+  readonly files: Files;
+  run(command: string, options?: RunOptions): Promise<RunResult>;
+  /** Ends what runs; each is answered with errorClass CANCELLED. */
+  cancel(): Promise<number>;
+  readFile(path: string): Promise<Uint8Array>;
+  writeFile(path: string, data: string | Uint8Array): Promise<void>;
+  readDir(path: string): Promise<FileInfo[]>;
+  mkdir(path: string): Promise<void>;
+  stat(path: string): Promise<FileInfo>;
+  rm(path: string): Promise<void>;
+  setEnv(name: string, value: string): Promise<void>;
+  getEnv(name: string): Promise<string | undefined>;
+  getHistory(): Promise<HistoryEntry[]>;
+  clearHistory(): Promise<void>;
+  usage(): Promise<Record<string, number>>;
+  destroy(): Promise<void>;
+}

@@ -1,0 +1,54 @@
+#include "cli/serve_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <memory>
+#include <string>
+
+#include "backend/wasm/run.h"
+#include "cli/programs.h"
+#include "rpc/server.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Options {
+  bool is_stdio = false;
+  std::string path;
+  size_t max_sandboxes = 64;
+};
+
+Status Serve(const Options& options) {
+  const Result<Programs> programs = Programs::Find();
+  if (!programs) return std::unexpected(programs.error());
+  rpc::ServerOptions server_options;
+  server_options.template_path = programs->template_program;
+  server_options.userland_path = programs->userland;
+  server_options.max_sandboxes = options.max_sandboxes;
+  rpc::Server server(server_options);
+  return options.is_stdio ? server.ServeStdio() : server.ServeUnix(options.path);
+}
+
+}  // namespace
+
+void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      app.add_subcommand("serve", "sandboxes that live, for other programs (JSON-RPC 2.0)");
+  auto* where = command->add_option_group("where");
+  where->add_flag("--stdio", options->is_stdio, "one client, on standard input and output");
+  where->add_option("--unix", options->path, "a socket at this path, for this user alone");
+  where->require_option(1);
+  command->add_option("--max-sandboxes", options->max_sandboxes, "at the same time (64)")
+      ->check(CLI::Range(size_t{1}, size_t{100'000}));
+  command->callback([options, chosen] {
+    *chosen = [options] {
+      const Status served = Serve(*options);
+      if (served) return 0;
+      (void)fprintf(stderr, "cordon: %s\n", served.error().ToString().c_str());
+      return backend::kOwnFailure;
+    };
+  });
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,110 @@
+#ifndef CORDON_LIVE_FRAME_H_
+#define CORDON_LIVE_FRAME_H_
+
+// What a daemon and the keeper of one of its sandboxes say to each other over a stream socket.
+// Neither side is behind the wall; bytes of guests appear only as payloads. A frame that breaks
+// these rules ends the connection nevertheless, because a payload's length is in front of it.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/error.h"
+
+namespace cordon::live {
+
+enum class Kind : uint32_t {
+  // Requests. `id` is chosen by the daemon; each has exactly one kAnswer or one kEnd.
+  kRun = 1,  // in the session's shell. arg: time-out ms (0 none), limits of stdout and stderr,
+             // RunFlags; payload: the script
+  kSpawn,    // a process of its own. The same, then argc, envc, rows, columns; payload: directory,
+             // argv and environment, each ends with a zero
+  kInput,    // payload: bytes for standard input; answered by kTaken
+  kCloseInput,  // no answer
+  kCredit,      // arg: stream, so many more bytes of which are welcome; no answer
+  kSignal,      // arg: number; no answer
+  kCancel,      // ends as at a time-out; no answer
+  kResize,      // arg: rows, columns; no answer
+  kReadFile,    // arg: offset, at most; payload: path. kAnswer: the bytes
+  kWriteFile,   // arg: WriteMode, mode; payload: path, zero, bytes
+  kList,  // arg: the first entry wanted; payload: path. kAnswer: how many there are; name, zero and
+          // a
+          // stat of as many as fit
+  kStat,  // payload: path. kAnswer: u32 mode, u64 size, u64 mtime_ns, link target, zero
+  kMakeDir,     // arg: mode; payload: path
+  kRemove,      // payload: path
+  kRename,      // payload: from, to
+  kCopy,        // payload: from, to; a tree
+  kSymlink,     // payload: target, path
+  kChangeMode,  // arg: mode; payload: path
+  kUsage,       // kAnswer: control::Usage
+  kHistory,     // arg: 1 clears. kAnswer: index of the first; i64 seconds since the
+                // epoch, command, zero; repeated
+  // Events.
+  kReady = 100,  // the sandbox is there
+  kAnswer,       // arg: result or -errno; payload, or the text of an error
+  kTaken,        // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
+  kOutput,       // arg: stream; payload
+  kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
+  kDead,         // payload: why the sandbox ended. The last frame.
+};
+
+enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };
+enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
+enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit };
+
+inline constexpr size_t kArguments = 8;
+inline constexpr size_t kMaxPayload = 8 << 20;
+// What a keeper sends of each stream before the first kCredit.
+inline constexpr int64_t kFirstCredit = 1 << 20;
+
+struct Frame {
+  Kind kind = Kind::kRun;
+  uint32_t id = 0;
+  std::array<int64_t, kArguments> arg = {};
+  std::string payload;
+};
+
+[[nodiscard]] std::string Encode(const Frame& frame);
+
+// Sends everything, however long that takes. False: the other side is gone.
+[[nodiscard]] bool SendAll(int socket, std::string_view bytes);
+
+// Takes frames out of what arrived.
+class FrameReader {
+ public:
+  void Add(std::string_view bytes) { bytes_.append(bytes); }
+  // Nothing: more bytes are needed. An error: the other side breaks the rules.
+  [[nodiscard]] Result<std::optional<Frame>> Next();
+
+ private:
+  std::string bytes_;
+  size_t at_ = 0;
+};
+
+// A payload of strings and numbers.
+class PayloadReader {
+ public:
+  explicit PayloadReader(std::string_view bytes) : bytes_(bytes) {}
+  [[nodiscard]] bool TakeString(std::string* text);
+  template <typename T>
+  [[nodiscard]] bool Take(T* value) {
+    if (bytes_.size() < sizeof(T)) return false;
+    bytes_.copy(reinterpret_cast<char*>(value), sizeof(T));
+    bytes_.remove_prefix(sizeof(T));
+    return true;
+  }
+  [[nodiscard]] std::string_view rest() const { return bytes_; }
+
+ private:
+  std::string_view bytes_;
+};
+
+}  // namespace cordon::live
+
+#endif  // CORDON_LIVE_FRAME_H_

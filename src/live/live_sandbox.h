@@ -1,0 +1,29 @@
+#ifndef CORDON_LIVE_LIVE_SANDBOX_H_
+#define CORDON_LIVE_LIVE_SANDBOX_H_
+
+// A sandbox that lives: a session's shell, any number of runs in it one after the other and of
+// processes beside it, and files, on the request of whoever holds the other end of a socket. It
+// is a process of its own, so that what goes wrong in it ends one sandbox.
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+#include "backend/wasm/keeper.h"
+#include "base/owned_fd.h"
+
+namespace cordon::live {
+
+struct LiveOptions {
+  backend::SandboxOptions sandbox;
+  std::string directory = "/home/user";
+  std::vector<std::string> environment;
+};
+
+// Serves the socket until its other end is closed or the sandbox ends; then nothing of the sandbox
+// is left. For a process that has no other children.
+void RunLiveSandbox(const LiveOptions& options, OwnedFd socket);
+
+}  // namespace cordon::live
+
+#endif  // CORDON_LIVE_LIVE_SANDBOX_H_

@@ -1,0 +1,154 @@
+#include "rpc/call.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <string_view>
+
+#include "rpc/base64.h"
+
+namespace cordon::rpc {
+namespace {
+
+struct MethodRow {
+  std::string_view name;
+  void (*handler)(const CallPtr& call);
+};
+
+constexpr MethodRow kMethods[] = {
+#define METHOD(name, handler, parameters, result, summary) {name, handler},
+#include "rpc/methods.def"
+#undef METHOD
+};
+
+// A name that starts with ./ or nothing is below the session's home.
+constexpr const char* kHome = "/home/user/";
+constexpr size_t kMaxPath = 4095;
+
+const char* NameOfErrno(int number) {
+  const char* name = strerrorname_np(number);
+  return name == nullptr ? "EIO" : name;
+}
+
+}  // namespace
+
+Call::~Call() {
+  if (!answered_) Refuse({RpcError::kInternal, "The request was not answered", {}});
+}
+
+void Call::Reply(const Json& result) {
+  if (std::exchange(answered_, true)) return;
+  --client->requests;
+  if (!request.is_notification) client->Send(ResultLine(request.id, result));
+}
+
+void Call::Refuse(const RpcError& error) {
+  if (std::exchange(answered_, true)) return;
+  --client->requests;
+  if (!request.is_notification) client->Send(ErrorLine(request.id, error));
+}
+
+void Call::RefuseErrno(int error_number, const std::string& text) {
+  const std::string name = NameOfErrno(error_number);
+  Refuse({kSandboxError, name + ": " + text, name});
+}
+
+std::optional<std::string> Call::Text(const char* name) {
+  const auto found = request.params.find(name);
+  if (found == request.params.end()) {
+    Refuse({kInvalidParams, std::string("Missing required param: ") + name, {}});
+    return std::nullopt;
+  }
+  if (!found->is_string()) {
+    Refuse({kInvalidParams, std::string("Param must be a string: ") + name, {}});
+    return std::nullopt;
+  }
+  std::string text = found->get<std::string>();
+  if (text.find('\0') != std::string::npos) {
+    Refuse({kInvalidParams, std::string("Param contains a zero byte: ") + name, {}});
+    return std::nullopt;
+  }
+  return text;
+}
+
+std::optional<std::string> Call::Path(const char* name) {
+  std::optional<std::string> path = Text(name);
+  if (!path) return std::nullopt;
+  if (path->empty() || path->size() > kMaxPath) {
+    Refuse({kInvalidParams, std::string("Param is no path: ") + name, {}});
+    return std::nullopt;
+  }
+  if (path->front() != '/') path->insert(0, kHome);
+  // The end of a path that names a directory.
+  while (path->size() > 1 && path->back() == '/') path->pop_back();
+  return path;
+}
+
+std::optional<int64_t> Call::Number(const char* name, int64_t otherwise, int64_t least,
+                                    int64_t most) {
+  const auto found = request.params.find(name);
+  if (found == request.params.end() || found->is_null()) return otherwise;
+  const bool is_number =
+      found->is_number_integer() ||
+      (found->is_number_float() && found->get<double>() > -1e15 && found->get<double>() < 1e15);
+  const auto number = is_number ? static_cast<int64_t>(found->get<double>()) : least - 1;
+  if (!is_number || number < least || number > most) {
+    Refuse({kInvalidParams,
+            std::string("Param must be a number from ") + std::to_string(least) + " to " +
+                std::to_string(most) + ": " + name,
+            {}});
+    return std::nullopt;
+  }
+  return number;
+}
+
+std::optional<std::string> Call::Bytes(const std::string& name) {
+  const auto coded = request.params.find(name + "Base64");
+  const auto plain = request.params.find(name);
+  if (coded != request.params.end() && coded->is_string()) {
+    std::optional<std::string> bytes = DecodeBase64(coded->get<std::string>());
+    if (!bytes) Refuse({kInvalidParams, "Param is no base64: " + name + "Base64", {}});
+    return bytes;
+  }
+  if (plain == request.params.end() || plain->is_null()) return std::string();
+  if (!plain->is_string()) {
+    Refuse({kInvalidParams, "Param must be a string: " + name, {}});
+    return std::nullopt;
+  }
+  return plain->get<std::string>();
+}
+
+bool Call::Flag(const char* name) const {
+  const auto found = request.params.find(name);
+  return found != request.params.end() && found->is_boolean() && found->get<bool>();
+}
+
+std::shared_ptr<Sandbox> Call::TheSandbox() {
+  std::string id = client->first_sandbox;
+  if (Has("sandboxId")) {
+    const std::optional<std::string> given = Text("sandboxId");
+    if (!given) return nullptr;
+    id = *given;
+  } else if (id.empty()) {
+    Refuse({kInvalidParams, "No sandbox: call create first", {}});
+    return nullptr;
+  }
+  auto& all = client->server.sandboxes();
+  const auto found = all.find(id);
+  // One of another connection is none, unless it was made for all of the user's.
+  if (found == all.end() || (!found->second->detached && found->second->owner.lock() != client)) {
+    Refuse({kInvalidParams, "Unknown sandboxId: " + id, {}});
+    return nullptr;
+  }
+  return found->second;
+}
+
+void Dispatch(std::shared_ptr<Client> client, Request request) {
+  const auto call = std::make_shared<Call>(std::move(client), std::move(request));
+  for (const MethodRow& method : kMethods) {
+    if (method.name == call->request.method) return method.handler(call);
+  }
+  call->Refuse({kMethodNotFound, "Method not found: " + call->request.method, {}});
+}
+
+}  // namespace cordon::rpc

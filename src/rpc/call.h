@@ -1,0 +1,59 @@
+#ifndef CORDON_RPC_CALL_H_
+#define CORDON_RPC_CALL_H_
+
+// One request on its way to its answer.
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "rpc/client.h"
+#include "rpc/message.h"
+
+namespace cordon::rpc {
+
+class Call {
+ public:
+  Call(std::shared_ptr<Client> asking, Request what)
+      : client(std::move(asking)), request(std::move(what)) {
+    ++client->requests;
+  }
+  Call(const Call&) = delete;
+  Call& operator=(const Call&) = delete;
+  // Whatever became of it, nobody waits for ever.
+  ~Call();
+
+  void Reply(const Json& result);
+  void Refuse(const RpcError& error);
+  // A sandbox's answer to a request about files: an errno, or what `then` makes of it.
+  void RefuseErrno(int error_number, const std::string& text);
+
+  // Parameters. Each refuses the call itself when it gives nothing.
+  [[nodiscard]] std::optional<std::string> Text(const char* name);
+  [[nodiscard]] std::optional<std::string> Path(const char* name);
+  [[nodiscard]] std::optional<int64_t> Number(const char* name, int64_t otherwise, int64_t least,
+                                              int64_t most);
+  // "data" or "dataBase64"; empty when there is neither.
+  [[nodiscard]] std::optional<std::string> Bytes(const std::string& name);
+  [[nodiscard]] bool Has(const char* name) const { return request.params.contains(name); }
+  [[nodiscard]] bool Flag(const char* name) const;
+  [[nodiscard]] std::shared_ptr<Sandbox> TheSandbox();
+
+  const std::shared_ptr<Client> client;
+  const Request request;
+
+ private:
+  bool answered_ = false;
+};
+
+using CallPtr = std::shared_ptr<Call>;
+
+void Dispatch(std::shared_ptr<Client> client, Request request);
+
+#define METHOD(name, handler, parameters, result, summary) void handler(const CallPtr& call);
+#include "rpc/methods.def"
+#undef METHOD
+
+}  // namespace cordon::rpc
+
+#endif  // CORDON_RPC_CALL_H_

@@ -1,0 +1,63 @@
+#ifndef CORDON_RPC_CLIENT_H_
+#define CORDON_RPC_CLIENT_H_
+
+// One connection. It is read only as fast as it takes answers, so that a client that takes none
+// costs a bounded amount of memory.
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "rpc/server.h"
+
+namespace cordon::rpc {
+
+// A process of `spawn`.
+struct Process {
+  std::weak_ptr<Sandbox> sandbox;
+  uint32_t run = 0;
+  // Answers of process.write, in order, with the bytes that have to go on before.
+  struct Write {
+    int64_t left;
+    std::function<void(bool)> done;
+  };
+  std::vector<Write> writes;
+};
+
+class Client : public std::enable_shared_from_this<Client> {
+ public:
+  Client(Server& server, OwnedFd input, OwnedFd output);
+
+  void Start();
+  void Send(const std::string& line);
+  // Runs `then` as soon as the client has taken enough of what was sent to it.
+  void WhenTaken(std::function<void()> then);
+  void Close();
+  [[nodiscard]] bool closed() const { return closed_; }
+
+  Server& server;
+  std::string first_sandbox;
+  std::map<uint32_t, std::shared_ptr<Process>> processes;
+  uint32_t last_process = 0;
+  size_t requests = 0;  // that are not answered yet
+
+ private:
+  void Read();
+  void Write();
+  void TakeLines();
+
+  asio::posix::stream_descriptor input_, output_;
+  std::string buffer_;
+  LineReader lines_;
+  std::string outgoing_, writing_;
+  std::vector<std::function<void()>> waiting_;
+  bool reads_ = false;
+  bool closed_ = false;
+};
+
+}  // namespace cordon::rpc
+
+#endif  // CORDON_RPC_CLIENT_H_

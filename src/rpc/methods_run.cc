@@ -1,0 +1,459 @@
+// Methods that run commands.
+
+#include <algorithm>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "rpc/base64.h"
+#include "rpc/call.h"
+
+namespace cordon::rpc {
+namespace {
+
+using live::EndClass;
+using live::Frame;
+using live::Kind;
+
+constexpr int64_t kMaxMilliseconds = int64_t{1} << 40;
+constexpr int64_t kMaxOutput = int64_t{1} << 40;
+constexpr size_t kInputPiece = 256 * 1024;
+constexpr size_t kMaxArguments = 10'000;
+
+const char* StreamName(int64_t stream) {
+  return stream == 1 ? "stdout" : "stderr";
+}
+
+const char* ClassName(EndClass end_class) {
+  switch (end_class) {
+    case EndClass::kTimeout:
+      return "TIMEOUT";
+    case EndClass::kCancelled:
+      return "CANCELLED";
+    case EndClass::kLimit:
+      return "LIMIT_EXCEEDED";
+    case EndClass::kNone:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+// What is known of a command that goes on.
+struct Going {
+  CallPtr call;  // null for a process
+  std::weak_ptr<Client> client;
+  std::shared_ptr<Sandbox> sandbox;
+  Json name;  // of the request or process, in notifications
+  const char* name_key = "requestId";
+  bool streams = false;
+  std::string output[2];
+};
+
+Json EndOf(const Frame& end) {
+  Json result = {
+      {"exitCode", end.arg[0]},
+      {"executionTimeMs", static_cast<double>(end.arg[4]) / 1000.0},
+      {"truncated", {{"stdout", (end.arg[3] & 2) != 0}, {"stderr", (end.arg[3] & 4) != 0}}}};
+  if (end.arg[1] != 0) result["signal"] = end.arg[1];
+  auto end_class = static_cast<EndClass>(end.arg[2]);
+  if (end_class == EndClass::kNone && end.arg[3] != 0) end_class = EndClass::kLimit;
+  if (const char* name = ClassName(end_class)) result["errorClass"] = name;
+  return result;
+}
+
+void TakeOutput(const std::shared_ptr<Going>& going, const Frame& frame) {
+  const int64_t stream = frame.arg[0] == 2 ? 2 : 1;
+  const Frame credit = {
+      Kind::kCredit, frame.id, {stream, static_cast<int64_t>(frame.payload.size())}, {}};
+  if (!going->streams) {
+    going->output[stream - 1] += frame.payload;
+    return going->sandbox->link->Tell(credit);
+  }
+  const auto client = going->client.lock();
+  if (client == nullptr) return;
+  Json params = {{going->name_key, going->name}, {"stream", StreamName(stream)}};
+  PutBytes(params, "data", frame.payload);
+  client->Send(NotificationLine("output", params));
+  client->WhenTaken([going, credit] { going->sandbox->link->Tell(credit); });
+}
+
+void FinishCall(const Going& going, const Frame& end) {
+  Json result = EndOf(end);
+  std::string error = going.output[1];
+  const auto end_class = static_cast<EndClass>(end.arg[2]);
+  if (end_class == EndClass::kTimeout) error += "command timeout\n";
+  if (end_class == EndClass::kCancelled) error += "command cancelled\n";
+  PutBytes(result, "stdout", going.output[0]);
+  PutBytes(result, "stderr", error);
+  going.call->Reply(result);
+}
+
+void FinishProcess(const Going& going, const Frame& frame) {
+  const auto client = going.client.lock();
+  if (client == nullptr) return;
+  Json params =
+      frame.kind == Kind::kEnd ? EndOf(frame) : Json{{"exitCode", -1}, {"error", frame.payload}};
+  params["processId"] = going.name;
+  client->Send(NotificationLine("exit", params));
+  const auto found = client->processes.find(going.name.get<uint32_t>());
+  if (found == client->processes.end()) return;
+  for (auto& write : std::exchange(found->second->writes, {})) write.done(false);
+  client->processes.erase(found);
+}
+
+void TakeTaken(const Going& going, const Frame& frame) {
+  const auto client = going.client.lock();
+  if (client == nullptr || going.call) return;
+  const auto found = client->processes.find(going.name.get<uint32_t>());
+  if (found == client->processes.end()) return;
+  auto& writes = found->second->writes;
+  if (frame.arg[0] < 0) {
+    for (auto& write : std::exchange(writes, {})) write.done(false);
+    return;
+  }
+  int64_t taken = frame.arg[0];
+  while (taken > 0 && !writes.empty()) {
+    const int64_t part = std::min(taken, writes.front().left);
+    taken -= part;
+    writes.front().left -= part;
+    if (writes.front().left > 0) break;
+    const auto done = std::move(writes.front().done);
+    writes.erase(writes.begin());
+    done(true);
+  }
+}
+
+bool TakeFrame(const std::shared_ptr<Going>& going, const Frame& frame) {
+  switch (frame.kind) {
+    case Kind::kOutput:
+      TakeOutput(going, frame);
+      return false;
+    case Kind::kTaken:
+      TakeTaken(*going, frame);
+      return false;
+    case Kind::kEnd:
+      going->sandbox->running.erase(frame.id);
+      if (going->call) {
+        FinishCall(*going, frame);
+      } else {
+        FinishProcess(*going, frame);
+      }
+      return true;
+    default:
+      if (going->call) {
+        going->call->Refuse({kSandboxError, frame.payload, {}});
+      } else {
+        FinishProcess(*going, frame);
+      }
+      return true;
+  }
+}
+
+void SendInput(const std::shared_ptr<Sandbox>& sandbox, uint32_t run, const std::string& bytes) {
+  for (size_t done = 0; done < bytes.size(); done += kInputPiece) {
+    sandbox->link->Tell({Kind::kInput, run, {}, bytes.substr(done, kInputPiece)});
+  }
+}
+
+// Time-out and limits of output, the same for all.
+bool ReadLimits(const CallPtr& call, const Sandbox& sandbox, Frame* frame) {
+  const auto timeout = call->Number("timeoutMs", sandbox.limits.timeout_ms, 0, kMaxMilliseconds);
+  if (!timeout) return false;
+  const auto out = call->Number("stdoutBytes", sandbox.limits.stdout_bytes, 0, kMaxOutput);
+  if (!out) return false;
+  const auto error = call->Number("stderrBytes", sandbox.limits.stderr_bytes, 0, kMaxOutput);
+  if (!error) return false;
+  frame->arg[0] = *timeout;
+  frame->arg[1] = *out;
+  frame->arg[2] = *error;
+  return true;
+}
+
+bool ReadCommand(const CallPtr& call, Frame* frame) {
+  const Json& params = call->request.params;
+  std::string directory;
+  if (call->Has("cwd")) {
+    const auto given = call->Path("cwd");
+    if (!given) return false;
+    directory = *given;
+  }
+  frame->payload = directory + '\0';
+  const auto add = [&](const std::string& text) {
+    frame->payload += text + '\0';
+    return text.find('\0') == std::string::npos;
+  };
+  const auto argv = params.find("argv");
+  bool fits =
+      argv != params.end() && argv->is_array() && !argv->empty() && argv->size() <= kMaxArguments;
+  for (size_t i = 0; fits && i < argv->size(); ++i) {
+    fits = (*argv)[i].is_string() && add((*argv)[i].get<std::string>());
+  }
+  if (!fits) {
+    call->Refuse({kInvalidParams, "Param must be an array of strings: argv", {}});
+    return false;
+  }
+  frame->arg[4] = static_cast<int64_t>(argv->size());
+  const Json variables = params.value("env", Json::object());
+  fits = variables.is_object();
+  if (fits) {
+    for (const auto& [name, value] : variables.items()) {
+      fits = fits && value.is_string() && !name.empty() && name.find('=') == std::string::npos &&
+             add(name + "=" + value.get<std::string>());
+    }
+    frame->arg[5] = static_cast<int64_t>(variables.size());
+  }
+  if (!fits) call->Refuse({kInvalidParams, "Param must be an object of strings: env", {}});
+  return fits;
+}
+
+// A buffered command, or one whose output streams.
+void StartCall(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Frame frame) {
+  const auto input = call->Bytes("stdin");
+  if (!input) return;
+  auto going = std::make_shared<Going>();
+  going->call = call;
+  going->client = call->client;
+  going->sandbox = sandbox;
+  going->name = call->request.id;
+  going->streams = call->Flag("stream");
+  if (!input->empty()) frame.arg[3] |= live::kHasInput;
+  const uint32_t run = sandbox->link->Ask(
+      std::move(frame), [going](const Frame& answer) { return TakeFrame(going, answer); });
+  sandbox->running[run] = {call->client.get(), call->request.id};
+  if (input->empty()) return;
+  SendInput(sandbox, run, *input);
+  sandbox->link->Tell({Kind::kCloseInput, run, {}, {}});
+}
+
+std::string Quoted(const std::string& text) {
+  std::string quoted = "'";
+  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
+  return quoted + "'";
+}
+
+// A variable of the session is set and read by its shell.
+void AskShell(const CallPtr& call, const std::string& script,
+              std::function<void(int64_t, const std::string&)> then) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  constexpr int64_t kPatienceMs = 30'000;
+  constexpr int64_t kMost = 1 << 20;
+  auto output = std::make_shared<std::string>();
+  sandbox->link->Ask({Kind::kRun, 0, {kPatienceMs, kMost, kMost, live::kUnrecorded}, script},
+                     [call, output, then = std::move(then)](const Frame& frame) {
+                       if (frame.kind == Kind::kOutput && frame.arg[0] == 1)
+                         *output += frame.payload;
+                       if (frame.kind == Kind::kOutput) return false;
+                       if (frame.kind == Kind::kEnd) {
+                         then(frame.arg[0], *output);
+                       } else {
+                         call->Refuse({kSandboxError, frame.payload, {}});
+                       }
+                       return true;
+                     });
+}
+
+std::optional<std::string> ReadName(const CallPtr& call) {
+  auto name = call->Text("name");
+  if (!name) return name;
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  const bool fits =
+      !name->empty() && is_letter((*name)[0]) &&
+      std::ranges::all_of(*name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+  if (fits) return name;
+  call->Refuse({kInvalidParams, "Invalid environment variable name: '" + *name + "'", {}});
+  return std::nullopt;
+}
+
+struct Target {
+  std::shared_ptr<Process> process;
+  std::shared_ptr<Sandbox> sandbox;
+};
+
+std::optional<Target> TheProcess(const CallPtr& call) {
+  const auto id = call->Number("processId", 0, 0, UINT32_MAX);
+  if (!id) return std::nullopt;
+  const auto found = call->client->processes.find(static_cast<uint32_t>(*id));
+  std::shared_ptr<Sandbox> sandbox;
+  if (found != call->client->processes.end()) sandbox = found->second->sandbox.lock();
+  if (!sandbox) {
+    call->Refuse({kInvalidParams, "Unknown processId: " + std::to_string(*id), {}});
+    return std::nullopt;
+  }
+  return Target{found->second, std::move(sandbox)};
+}
+
+void TellProcess(const CallPtr& call, Kind kind, std::array<int64_t, live::kArguments> arguments) {
+  const auto target = TheProcess(call);
+  if (!target) return;
+  target->sandbox->link->Tell({kind, target->process->run, arguments, {}});
+  call->Reply(Json::object());
+}
+
+}  // namespace
+
+void Run(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  const auto command = call->Text("command");
+  if (!command) return;
+  if (static_cast<int64_t>(command->size()) > sandbox->limits.command_bytes) {
+    return call->Reply({{"exitCode", 1},
+                        {"stdout", ""},
+                        {"stderr", "command too large\n"},
+                        {"executionTimeMs", 0},
+                        {"truncated", {{"stdout", false}, {"stderr", false}}},
+                        {"errorClass", "LIMIT_EXCEEDED"}});
+  }
+  Frame frame = {Kind::kRun, 0, {}, *command};
+  if (ReadLimits(call, *sandbox, &frame)) StartCall(call, sandbox, std::move(frame));
+}
+
+void Exec(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  Frame frame = {Kind::kSpawn, 0, {}, {}};
+  if (sandbox && ReadLimits(call, *sandbox, &frame) && ReadCommand(call, &frame)) {
+    StartCall(call, sandbox, std::move(frame));
+  }
+}
+
+void Spawn(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  Frame frame = {Kind::kSpawn, 0, {}, {}};
+  if (!sandbox || !ReadCommand(call, &frame)) return;
+  const auto timeout = call->Number("timeoutMs", 0, 0, kMaxMilliseconds);
+  if (!timeout) return;
+  frame.arg[0] = *timeout;
+  frame.arg[1] = frame.arg[2] = INT64_MAX;  // streams are taken as they come
+  frame.arg[3] = live::kHasInput;
+  const Json terminal = call->request.params.value("terminal", Json());
+  if (terminal.is_object()) {
+    frame.arg[3] |= live::kHasTerminal;
+    frame.arg[6] = terminal.value("rows", 24);
+    frame.arg[7] = terminal.value("columns", 80);
+  }
+  const auto& client = call->client;
+  auto going = std::make_shared<Going>();
+  going->client = client;
+  going->sandbox = sandbox;
+  going->name = ++client->last_process;
+  going->name_key = "processId";
+  going->streams = true;
+  auto process = std::make_shared<Process>();
+  process->sandbox = sandbox;
+  client->processes[client->last_process] = process;
+  process->run = sandbox->link->Ask(
+      std::move(frame), [going](const Frame& answer) { return TakeFrame(going, answer); });
+  sandbox->running[process->run] = {client.get(), Json()};
+  call->Reply({{"processId", client->last_process}});
+}
+
+void ProcessWrite(const CallPtr& call) {
+  const auto target = TheProcess(call);
+  if (!target) return;
+  const auto bytes = call->Bytes("data");
+  if (!bytes) return;
+  if (bytes->empty()) return call->Reply(Json::object());
+  target->process->writes.push_back({static_cast<int64_t>(bytes->size()), [call](bool went_on) {
+                                       if (went_on) return call->Reply(Json::object());
+                                       call->RefuseErrno(EPIPE, "nobody reads standard input");
+                                     }});
+  SendInput(target->sandbox, target->process->run, *bytes);
+}
+
+void ProcessClose(const CallPtr& call) {
+  TellProcess(call, Kind::kCloseInput, {});
+}
+
+void ProcessSignal(const CallPtr& call) {
+  const auto number = call->Number("signal", SIGTERM, 1, 64);
+  if (number) TellProcess(call, Kind::kSignal, {*number});
+}
+
+void ProcessResize(const CallPtr& call) {
+  const auto rows = call->Number("rows", 24, 1, 65535);
+  if (!rows) return;
+  const auto columns = call->Number("columns", 80, 1, 65535);
+  if (columns) TellProcess(call, Kind::kResize, {*rows, *columns});
+}
+
+void ProcessKill(const CallPtr& call) {
+  TellProcess(call, Kind::kCancel, {});
+}
+
+void Cancel(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  const Json wanted = call->request.params.value("requestId", Json());
+  int64_t count = 0;
+  for (const auto& [run, running] : sandbox->running) {
+    if (running.client != call->client.get() || running.request.is_null()) continue;
+    if (!wanted.is_null() && wanted != running.request) continue;
+    sandbox->link->Tell({Kind::kCancel, run, {}, {}});
+    ++count;
+  }
+  call->Reply({{"cancelled", count}});
+}
+
+void EnvSet(const CallPtr& call) {
+  const auto name = ReadName(call);
+  if (!name) return;
+  const auto value = call->Text("value");
+  if (!value) return;
+  AskShell(call, "export " + *name + "=" + Quoted(*value),
+           [call, name](int64_t status, const std::string&) {
+             if (status == 0) return call->Reply(Json::object());
+             call->Refuse({kSandboxError, "The shell refused to set " + *name, {}});
+           });
+}
+
+void EnvGet(const CallPtr& call) {
+  const auto name = ReadName(call);
+  if (!name) return;
+  AskShell(call, "[[ -v " + *name + " ]] && builtin printf %s \"$" + *name + "\"",
+           [call](int64_t status, const std::string& output) {
+             Json result = {{"value", nullptr}};
+             if (status == 0) PutBytes(result, "value", output);
+             call->Reply(result);
+           });
+}
+
+void HistoryList(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  sandbox->link->Ask({Kind::kHistory, 0, {0}, {}}, [call](const Frame& frame) {
+    if (frame.kind != Kind::kAnswer) {
+      call->Refuse({kSandboxError, frame.payload, {}});
+      return true;
+    }
+    live::PayloadReader reader(frame.payload);
+    Json entries = Json::array();
+    int64_t seconds = 0;
+    std::string command;
+    for (auto index = frame.arg[0]; reader.Take(&seconds) && reader.TakeString(&command); ++index) {
+      Json entry = {{"index", index}, {"timestamp", seconds * 1000}};
+      PutBytes(entry, "command", command);
+      entries.push_back(std::move(entry));
+    }
+    call->Reply({{"entries", entries}});
+    return true;
+  });
+}
+
+void HistoryClear(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  sandbox->link->Ask({Kind::kHistory, 0, {1}, {}}, [call](const Frame& frame) {
+    if (frame.kind == Kind::kAnswer) {
+      call->Reply(Json::object());
+    } else {
+      call->Refuse({kSandboxError, frame.payload, {}});
+    }
+    return true;
+  });
+}
+
+}  // namespace cordon::rpc

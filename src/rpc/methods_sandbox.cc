@@ -1,0 +1,202 @@
+// Methods about sandboxes as a whole.
+
+#include <algorithm>
+#include <string>
+#include <vector>
+
+#include "rpc/call.h"
+
+namespace cordon::rpc {
+namespace {
+
+constexpr const char* kVersion = "0.1";
+constexpr int kProtocol = 1;
+constexpr int64_t kMaxBytes = int64_t{1} << 40;
+constexpr int64_t kMaxMilliseconds = int64_t{1} << 40;
+
+// Where create finds a number: at the top or in `limits`.
+struct Limits {
+  const CallPtr& call;
+  Json limits;
+  bool refused = false;
+
+  int64_t Get(const char* name, int64_t otherwise, int64_t least, int64_t most) {
+    if (refused) return otherwise;
+    const auto found = limits.find(name);
+    if (found == limits.end() || found->is_null()) return otherwise;
+    const bool fits = found->is_number() && found->get<double>() >= static_cast<double>(least) &&
+                      found->get<double>() <= static_cast<double>(most);
+    if (fits) return static_cast<int64_t>(found->get<double>());
+    refused = true;
+    call->Refuse({kInvalidParams,
+                  std::string("Limit must be a number from ") + std::to_string(least) + " to " +
+                      std::to_string(most) + ": " + name,
+                  {}});
+    return otherwise;
+  }
+};
+
+bool IsName(const std::string& name) {
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  return !name.empty() && is_letter(name[0]) &&
+         std::ranges::all_of(name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
+}
+
+std::vector<std::string> DefaultEnvironment(const std::string& directory) {
+  return {"PATH=/usr/local/bin:/usr/bin:/bin",
+          "HOME=/home/user",
+          "USER=user",
+          "LOGNAME=user",
+          "SHELL=/bin/bash",
+          "LANG=C.UTF-8",
+          "PWD=" + directory};
+}
+
+bool ReadEnvironment(const CallPtr& call, std::vector<std::string>* variables) {
+  const auto given = call->request.params.find("env");
+  if (given == call->request.params.end() || given->is_null()) return true;
+  if (!given->is_object()) {
+    call->Refuse({kInvalidParams, "Param must be an object of strings: env", {}});
+    return false;
+  }
+  for (const auto& [name, value] : given->items()) {
+    if (!IsName(name)) {
+      call->Refuse({kInvalidParams, "Invalid environment variable name: '" + name + "'", {}});
+      return false;
+    }
+    if (!value.is_string() || value.get<std::string>().find('\0') != std::string::npos) {
+      call->Refuse({kInvalidParams, "Param must be an object of strings: env", {}});
+      return false;
+    }
+    std::erase_if(*variables, [&](const std::string& old) { return old.starts_with(name + "="); });
+    variables->push_back(name + "=" + value.get<std::string>());
+  }
+  return true;
+}
+
+bool ReadLimits(const CallPtr& call, live::LiveOptions* options, RunLimits* runs) {
+  const Json& params = call->request.params;
+  Json merged = params.value("limits", Json::object());
+  if (!merged.is_object()) {
+    call->Refuse({kInvalidParams, "Param must be an object: limits", {}});
+    return false;
+  }
+  if (params.contains("timeoutMs")) merged["timeoutMs"] = params["timeoutMs"];
+  if (params.contains("fsLimitBytes")) merged["fsBytes"] = params["fsLimitBytes"];
+  Limits limits{call, std::move(merged)};
+  auto& sizes = options->sandbox.sizes;
+  const auto get = [&](const char* name, uint64_t otherwise, int64_t least, int64_t most) {
+    return static_cast<uint64_t>(limits.Get(name, static_cast<int64_t>(otherwise), least, most));
+  };
+  constexpr int64_t kMiB = 1 << 20;
+  sizes.memory_bytes = get("memoryBytes", sizes.memory_bytes, 16 * kMiB, kMaxBytes);
+  sizes.max_processes = get("processes", sizes.max_processes, 2, 1000);
+  sizes.max_files = get("fileCount", sizes.max_files, 16, 10'000'000);
+  sizes.file_bytes = get("fsBytes", sizes.file_bytes, kMiB, kMaxBytes);
+  runs->timeout_ms = limits.Get("timeoutMs", runs->timeout_ms, 0, kMaxMilliseconds);
+  runs->stdout_bytes = limits.Get("stdoutBytes", runs->stdout_bytes, 0, kMaxBytes);
+  runs->stderr_bytes = limits.Get("stderrBytes", runs->stderr_bytes, 0, kMaxBytes);
+  runs->command_bytes = limits.Get("commandBytes", runs->command_bytes, 1, 250 * 1024);
+  return !limits.refused;
+}
+
+}  // namespace
+
+void Create(const CallPtr& call) {
+  Server& server = call->client->server;
+  if (server.sandboxes().size() >= server.options().max_sandboxes) {
+    return call->Refuse({kInvalidParams,
+                         "Maximum of " + std::to_string(server.options().max_sandboxes) +
+                             " concurrent sandboxes reached",
+                         {}});
+  }
+  live::LiveOptions options;
+  options.sandbox.template_path = server.options().template_path;
+  options.sandbox.userland_path = server.options().userland_path;
+  if (call->Has("directory")) {
+    const std::optional<std::string> directory = call->Path("directory");
+    if (!directory) return;
+    options.directory = *directory;
+  }
+  options.environment = DefaultEnvironment(options.directory);
+  const auto sandbox = std::make_shared<Sandbox>();
+  if (!ReadEnvironment(call, &options.environment) ||
+      !ReadLimits(call, &options, &sandbox->limits)) {
+    return;
+  }
+  sandbox->id = server.NewSandboxId();
+  sandbox->owner = call->client;
+  sandbox->detached = call->Flag("detached");
+  const std::weak_ptr<Sandbox> known = sandbox;
+  auto started =
+      SandboxLink::Start(server.loop(), options, [call, known](const live::Frame& frame) {
+        const std::shared_ptr<Sandbox> it = known.lock();
+        if (frame.kind == live::Kind::kReady && it) {
+          call->Reply({{"sandboxId", it->id}});
+          // Not the last word: an end that nobody asked about is heard here.
+          return false;
+        }
+        call->Refuse({kSandboxError, frame.payload, {}});
+        if (it) call->client->server.Forget(it);
+        return true;
+      });
+  if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
+  sandbox->link = std::move(*started);
+  server.sandboxes()[sandbox->id] = sandbox;
+  if (call->client->first_sandbox.empty()) call->client->first_sandbox = sandbox->id;
+}
+
+void ListSandboxes(const CallPtr& call) {
+  Json list = Json::array();
+  for (const auto& [id, sandbox] : call->client->server.sandboxes()) {
+    if (!sandbox->detached && sandbox->owner.lock() != call->client) continue;
+    list.push_back(
+        {{"sandboxId", id}, {"detached", sandbox->detached}, {"running", sandbox->running.size()}});
+  }
+  call->Reply({{"sandboxes", list}});
+}
+
+void Destroy(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  if (call->client->first_sandbox == sandbox->id) call->client->first_sandbox.clear();
+  call->client->server.Forget(sandbox);
+  call->Reply(Json::object());
+}
+
+void Kill(const CallPtr& call) {
+  Server& server = call->client->server;
+  for (const auto& [id, sandbox] : std::map(server.sandboxes())) {
+    if (!sandbox->detached && sandbox->owner.lock() == call->client) server.Forget(sandbox);
+  }
+  call->client->first_sandbox.clear();
+  call->Reply(Json::object());
+}
+
+void Version(const CallPtr& call) {
+  call->Reply({{"version", kVersion}, {"protocol", kProtocol}});
+}
+
+void Usage(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  sandbox->link->Ask({live::Kind::kUsage, 0, {}, {}}, [call](const live::Frame& frame) {
+    live::PayloadReader reader(frame.payload);
+    control::Usage usage = {};
+    if (frame.kind != live::Kind::kAnswer || frame.arg[0] < 0 || !reader.Take(&usage)) {
+      call->Refuse({kSandboxError, frame.payload, {}});
+      return true;
+    }
+    call->Reply({{"processes", usage.processes_now},
+                 {"processesStarted", usage.processes_started},
+                 {"memoryBytes", usage.memory_bytes_now},
+                 {"memoryPeakBytes", usage.memory_bytes_peak},
+                 {"fileBytes", usage.file_bytes},
+                 {"fileCount", usage.file_count}});
+    return true;
+  });
+}
+
+}  // namespace cordon::rpc

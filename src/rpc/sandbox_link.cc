@@ -1,0 +1,151 @@
+#include "rpc/sandbox_link.h"
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <boost/asio/buffer.hpp>
+#include <boost/asio/write.hpp>
+#include <csignal>
+#include <cstdlib>
+#include <utility>
+#include <vector>
+
+namespace cordon::rpc {
+namespace {
+
+constexpr size_t kReadBytes = 256 * 1024;
+constexpr int kSocket = 3;
+
+// In the new process, which has the daemon's memory and nothing else of it: none of its
+// descriptors, none of its signal handlers. It ends with the daemon.
+[[noreturn]] void BecomeKeeper(const live::LiveOptions& options, int socket, pid_t daemon) {
+  for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
+    (void)signal(number, SIG_DFL);
+  }
+  sigset_t none;
+  sigemptyset(&none);
+  (void)sigprocmask(SIG_SETMASK, &none, nullptr);
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != daemon) _exit(125);
+  const int null = open("/dev/null", O_RDWR);
+  if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(socket, kSocket) < 0 ||
+      fcntl(kSocket, F_SETFD, FD_CLOEXEC) != 0 ||
+      syscall(SYS_close_range, kSocket + 1, ~0U, 0) != 0) {
+    _exit(125);
+  }
+  live::RunLiveSandbox(options, OwnedFd(kSocket));
+  _exit(0);
+}
+
+}  // namespace
+
+SandboxLink::SandboxLink(asio::io_context& loop, OwnedFd socket, pid_t pid)
+    : socket_(loop, socket.release()), pid_(pid), buffer_(kReadBytes, '\0') {
+  socket_.non_blocking(true);
+}
+
+Result<std::shared_ptr<SandboxLink>> SandboxLink::Start(asio::io_context& loop,
+                                                        const live::LiveOptions& options,
+                                                        Handler on_ready) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return SystemError("socketpair");
+  }
+  OwnedFd own(ends[0]);
+  const OwnedFd other(ends[1]);
+  const pid_t daemon = getpid();
+  // Not through a program of its own: the keeper is this program, and has nothing to be kept from.
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError("fork");
+  if (pid == 0) BecomeKeeper(options, other.get(), daemon);
+  // Reaped by whoever waits for children; its number may be somebody else's then.
+  OwnedFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  std::shared_ptr<SandboxLink> link(new SandboxLink(loop, std::move(own), pid));
+  link->pidfd_ = std::move(pidfd);
+  link->handlers_[0] = std::move(on_ready);
+  link->Read();
+  return link;
+}
+
+SandboxLink::~SandboxLink() {
+  Close();
+}
+
+uint32_t SandboxLink::Ask(live::Frame frame, Handler handler) {
+  if (++last_id_ == 0) ++last_id_;
+  frame.id = last_id_;
+  handlers_[frame.id] = std::move(handler);
+  const uint32_t id = frame.id;
+  Tell(std::move(frame));
+  return id;
+}
+
+void SandboxLink::Tell(live::Frame frame) {
+  if (closed_) return;
+  outgoing_ += live::Encode(frame);
+  if (writing_.empty()) Write();
+}
+
+void SandboxLink::Write() {
+  // At once, if there is room: the usual request is one small frame.
+  const ssize_t done = send(socket_.native_handle(), outgoing_.data(), outgoing_.size(),
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (done > 0) outgoing_.erase(0, static_cast<size_t>(done));
+  if (outgoing_.empty()) return;
+  writing_ = std::exchange(outgoing_, {});
+  asio::async_write(socket_, asio::buffer(writing_),
+                    [self = shared_from_this()](const boost::system::error_code& error, size_t) {
+                      self->writing_.clear();
+                      if (error || self->closed_) return;
+                      if (!self->outgoing_.empty()) self->Write();
+                    });
+}
+
+void SandboxLink::Read() {
+  socket_.async_read_some(
+      asio::buffer(buffer_),
+      [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
+        if (self->closed_) return;
+        if (error) return self->End("the sandbox's keeper ended");
+        self->frames_.Add({self->buffer_.data(), count});
+        self->TakeFrames();
+        if (!self->closed_) self->Read();
+      });
+}
+
+void SandboxLink::TakeFrames() {
+  for (;;) {
+    const Result<std::optional<live::Frame>> frame = frames_.Next();
+    if (!frame) return End(frame.error().ToString());
+    if (!*frame) return;
+    if ((*frame)->kind == live::Kind::kReady) has_namespace_ = (*frame)->arg[0] != 0;
+    if ((*frame)->kind == live::Kind::kDead) return End((*frame)->payload);
+    const auto found = handlers_.find((*frame)->id);
+    if (found == handlers_.end()) continue;
+    // It may ask for something else, or close this link.
+    const Handler handler = found->second;
+    if (handler(**frame)) handlers_.erase((*frame)->id);
+    if (closed_) return;
+  }
+}
+
+void SandboxLink::End(const std::string& reason) {
+  if (std::exchange(closed_, true)) return;
+  end_reason_ = reason;
+  boost::system::error_code ignored;
+  socket_.close(ignored);
+  const live::Frame dead = {live::Kind::kDead, 0, {}, reason};
+  for (const auto& [id, handler] : std::exchange(handlers_, {})) (void)handler(dead);
+}
+
+void SandboxLink::Close() {
+  if (closed_) return;
+  // With a PID namespace nothing outlives the keeper. Without one it ends everything itself when it
+  // sees the end of the socket.
+  if (has_namespace_) (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  End("Sandbox has been destroyed");
+}
+
+}  // namespace cordon::rpc

@@ -1,0 +1,67 @@
+#ifndef CORDON_RPC_SANDBOX_LINK_H_
+#define CORDON_RPC_SANDBOX_LINK_H_
+
+// The daemon's end of one sandbox: the process of its keeper and the socket to it.
+
+#include <sys/types.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "live/frame.h"
+#include "live/live_sandbox.h"
+
+namespace cordon::rpc {
+
+namespace asio = boost::asio;
+
+class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
+ public:
+  // Called with every frame that bears the request's id, and with kDead when the sandbox ends
+  // before the last of them. True: it was the last.
+  using Handler = std::function<bool(const live::Frame&)>;
+
+  // Forks the keeper. `on_ready` hears kReady or kDead.
+  [[nodiscard]] static Result<std::shared_ptr<SandboxLink>> Start(asio::io_context& loop,
+                                                                  const live::LiveOptions& options,
+                                                                  Handler on_ready);
+  ~SandboxLink();
+
+  // The id of the request.
+  uint32_t Ask(live::Frame frame, Handler handler);
+  // About an earlier request.
+  void Tell(live::Frame frame);
+  // Everything in the sandbox ends.
+  void Close();
+  [[nodiscard]] bool closed() const { return closed_; }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] const std::string& end_reason() const { return end_reason_; }
+
+ private:
+  SandboxLink(asio::io_context& loop, OwnedFd socket, pid_t pid);
+  void Read();
+  void Write();
+  void TakeFrames();
+  void End(const std::string& reason);
+
+  asio::posix::stream_descriptor socket_;
+  pid_t pid_;
+  OwnedFd pidfd_;
+  bool has_namespace_ = false;
+  std::string buffer_;
+  live::FrameReader frames_;
+  std::string outgoing_, writing_;
+  std::map<uint32_t, Handler> handlers_;
+  uint32_t last_id_ = 0;
+  bool closed_ = false;
+  std::string end_reason_;
+};
+
+}  // namespace cordon::rpc
+
+#endif  // CORDON_RPC_SANDBOX_LINK_H_

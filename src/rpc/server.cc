@@ -1,0 +1,181 @@
+#include "rpc/server.h"
+
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstring>
+#include <random>
+#include <utility>
+#include <vector>
+
+#include "rpc/client.h"
+
+namespace cordon::rpc {
+namespace {
+
+constexpr int kBacklog = 64;
+
+// Only this user may connect; root may use everybody's things anyway.
+bool IsOwnUser(int socket) {
+  ucred peer = {};
+  socklen_t size = sizeof peer;
+  if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
+  return peer.uid == geteuid() || peer.uid == 0;
+}
+
+Result<sockaddr_un> AddressOf(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return Fail(ErrorCode::kInvalid, "a path of 1 to 107 bytes is needed", "--unix");
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  return address;
+}
+
+// A socket that a daemon left behind goes; one that somebody answers at stays, as does any other
+// file.
+Status RemoveStale(const std::string& path, const sockaddr_un& address) {
+  struct stat stat = {};
+  if (lstat(path.c_str(), &stat) != 0) return {};
+  if (!S_ISSOCK(stat.st_mode)) return Fail(ErrorCode::kInvalid, "is there and is no socket", path);
+  const OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
+    return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
+  }
+  if (errno != ECONNREFUSED) return SystemError("connect(" + path + ")");
+  if (unlink(path.c_str()) != 0) return SystemError("unlink(" + path + ")");
+  return {};
+}
+
+Result<OwnedFd> Listen(const std::string& path) {
+  const Result<sockaddr_un> address = AddressOf(path);
+  if (!address) return std::unexpected(address.error());
+  CORDON_TRY(RemoveStale(path, *address));
+  OwnedFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!listener.valid()) return SystemError("socket(AF_UNIX)");
+  // Never open to others, not even for a moment.
+  constexpr mode_t kOwnerOnly = 0177;
+  const mode_t before = umask(kOwnerOnly);
+  const int bound =
+      bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
+  umask(before);
+  if (bound != 0) return SystemError("bind(" + path + ")");
+  if (listen(listener.get(), kBacklog) != 0) return SystemError("listen");
+  return listener;
+}
+
+}  // namespace
+
+Server::Server(ServerOptions options) : options_(std::move(options)), signals_(loop_) {}
+
+std::string Server::NewSandboxId() {
+  // Not to be guessed: it is all that a connection needs to name a detached sandbox.
+  std::random_device source;
+  std::array<char, 33> text = {};
+  for (size_t i = 0; i < 32; i += 8) {
+    (void)snprintf(text.data() + i, 9, "%08x", static_cast<unsigned>(source()));
+  }
+  return text.data();
+}
+
+void Server::WatchSignals() {
+  for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGHUP}) signals_.add(number);
+  signals_.async_wait([this](const boost::system::error_code& error, int number) {
+    if (error) return;
+    if (number != SIGCHLD) return loop_.stop();
+    ReapKeepers();
+    WatchSignals();
+  });
+}
+
+void Server::ReapKeepers() {
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+}
+
+void Server::Run() {
+  (void)signal(SIGPIPE, SIG_IGN);
+  WatchSignals();
+  loop_.run();
+  for (const auto& client : std::exchange(clients_, {})) client->Close();
+  for (const auto& [id, sandbox] : std::exchange(sandboxes_, {})) sandbox->link->Close();
+  // Every keeper has seen the end of its socket.
+  while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  }
+}
+
+Status Server::ServeStdio() try {
+  is_stdio_ = true;
+  OwnedFd input(dup(STDIN_FILENO));
+  OwnedFd output(dup(STDOUT_FILENO));
+  if (!input.valid() || !output.valid()) return SystemError("dup");
+  const auto client = std::make_shared<Client>(*this, std::move(input), std::move(output));
+  clients_.insert(client);
+  client->Start();
+  Run();
+  return {};
+} catch (const boost::system::system_error& error) {
+  return Fail(ErrorCode::kInvalid,
+              std::string("standard input and output must be pipes or sockets: ") + error.what());
+}
+
+Status Server::ServeUnix(const std::string& path) try {
+  Result<OwnedFd> listener = Listen(path);
+  if (!listener) return std::unexpected(listener.error());
+  acceptor_ = std::make_unique<asio::local::stream_protocol::acceptor>(
+      loop_, asio::local::stream_protocol(), listener->release());
+  Accept();
+  Run();
+  (void)unlink(path.c_str());
+  return {};
+} catch (const boost::system::system_error& error) {
+  return Fail(ErrorCode::kSystem, error.what(), path);
+}
+
+void Server::Accept() {
+  acceptor_->async_accept([this](const boost::system::error_code& error,
+                                 asio::local::stream_protocol::socket socket) {
+    // Without descriptors left, the next client waits until somebody goes.
+    if (error == boost::system::errc::operation_canceled) return;
+    if (!error) {
+      OwnedFd input(socket.release());
+      OwnedFd output(IsOwnUser(input.get()) ? dup(input.get()) : -1);
+      if (output.valid()) {
+        const auto client = std::make_shared<Client>(*this, std::move(input), std::move(output));
+        clients_.insert(client);
+        client->Start();
+      }
+    }
+    Accept();
+  });
+}
+
+void Server::Forget(const std::shared_ptr<Sandbox>& sandbox) {
+  sandbox->link->Close();
+  sandboxes_.erase(sandbox->id);
+}
+
+void Server::Leave(Client& client) {
+  const auto held = client.shared_from_this();
+  clients_.erase(held);
+  client.Close();
+  for (const auto& [id, sandbox] : std::map(sandboxes_)) {
+    if (!sandbox->detached && sandbox->owner.lock() == held) {
+      Forget(sandbox);
+      continue;
+    }
+    for (const auto& [run, running] : sandbox->running) {
+      if (running.client == &client) sandbox->link->Tell({live::Kind::kCancel, run, {}, {}});
+    }
+  }
+  if (is_stdio_) loop_.stop();
+}
+
+}  // namespace cordon::rpc

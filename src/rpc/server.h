@@ -1,0 +1,86 @@
+#ifndef CORDON_RPC_SERVER_H_
+#define CORDON_RPC_SERVER_H_
+
+// The daemon: clients, sandboxes and who owns which. One thread.
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/local/stream_protocol.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+
+#include "base/error.h"
+#include "rpc/message.h"
+#include "rpc/sandbox_link.h"
+
+namespace cordon::rpc {
+
+class Client;
+
+struct ServerOptions {
+  std::string template_path;
+  std::string userland_path;
+  size_t max_sandboxes = 64;
+  size_t max_request_bytes = size_t{8} << 20;
+};
+
+struct RunLimits {
+  int64_t timeout_ms = 30'000;
+  int64_t stdout_bytes = int64_t{16} << 20;
+  int64_t stderr_bytes = int64_t{16} << 20;
+  int64_t command_bytes = 64 * 1024;
+};
+
+// A sandbox as clients see it.
+struct Sandbox {
+  std::string id;
+  std::shared_ptr<SandboxLink> link;
+  RunLimits limits;
+  std::weak_ptr<Client> owner;
+  bool detached = false;
+  // What cancel may name, by the id at the keeper.
+  struct Running {
+    const Client* client;
+    Json request;
+  };
+  std::map<uint32_t, Running> running;
+};
+
+class Server {
+ public:
+  explicit Server(ServerOptions options);
+
+  // Until standard input ends or somebody ends the daemon. Nothing of a sandbox is left then.
+  [[nodiscard]] Status ServeStdio();
+  // A socket for this user alone.
+  [[nodiscard]] Status ServeUnix(const std::string& path);
+
+  [[nodiscard]] asio::io_context& loop() { return loop_; }
+  [[nodiscard]] const ServerOptions& options() const { return options_; }
+  [[nodiscard]] std::map<std::string, std::shared_ptr<Sandbox>>& sandboxes() { return sandboxes_; }
+  void Forget(const std::shared_ptr<Sandbox>& sandbox);
+  // The connection is gone: its sandboxes end.
+  void Leave(Client& client);
+  [[nodiscard]] std::string NewSandboxId();
+
+ private:
+  void Accept();
+  void WatchSignals();
+  void ReapKeepers();
+  void Run();
+
+  ServerOptions options_;
+  asio::io_context loop_;
+  asio::signal_set signals_;
+  std::unique_ptr<asio::local::stream_protocol::acceptor> acceptor_;
+  std::set<std::shared_ptr<Client>> clients_;
+  std::map<std::string, std::shared_ptr<Sandbox>> sandboxes_;
+  bool is_stdio_ = false;
+};
+
+}  // namespace cordon::rpc
+
+#endif  // CORDON_RPC_SERVER_H_
