@@ -61,7 +61,7 @@ stage() {
   link python3.11 python3 python
   install -d "$library/lib-dynload"
   cp -r "$SOURCE/Lib/." "$library/"
-  for absent in test idlelib tkinter turtledemo turtle.py lib2to3/tests ctypes/test distutils/tests unittest/test ensurepip; do
+  for absent in test idlelib tkinter turtledemo turtle.py lib2to3/tests ctypes/test distutils/tests unittest/test; do
     rm -r "${library:?}/$absent"
   done
   find "$library" -name __pycache__ -prune -exec rm -r {} +
