@@ -69,8 +69,10 @@ int32_t SignalRun(uint32_t run, uint32_t number, uint32_t how) {
     if ((how & kForced) != 0) {
       // It ends as if it had never heard of the signal, and its parent is told of this one.
       process->disposition[number] = {};
-      process->mask &= ~SignalBit(number);
-      UpdateAttention(*process);
+      for (Thread* thread = process->threads; thread != nullptr; thread = thread->next) {
+        thread->mask &= ~SignalBit(number);
+        UpdateAttention(*thread);
+      }
     }
     PostLocked(*process, {static_cast<int32_t>(number), SI_USER, 0, 0, 0});
     ++count;
