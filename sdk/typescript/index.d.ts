@@ -116,6 +116,17 @@ export interface Files {
   copy(from: string, to: string): Promise<void>;
   symlink(target: string, path: string): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
+  /** The directory's contents as a tar. */
+  pack(path: string): Promise<Uint8Array>;
+  /** A tar, plain or compressed by gzip or zstd, into the directory. */
+  unpack(path: string, data: Uint8Array): Promise<ImportReport>;
+}
+
+/** What became of an archive. `skipped` names what was left out, with reasons, at most 100 of them. */
+export interface ImportReport {
+  entries: number;
+  skipped: string[];
+  skippedCount: number;
 }
 
 export class Sandbox {
@@ -137,5 +148,9 @@ export class Sandbox {
   getHistory(): Promise<HistoryEntry[]>;
   clearHistory(): Promise<void>;
   usage(): Promise<Record<string, number>>;
+  /** Files, variables, functions, aliases, directory and history, as an OCI image in a tar. */
+  exportState(): Promise<Uint8Array>;
+  /** `replace` (the default): what the sandbox has of its own goes first. A promise of exportState may be given. */
+  importState(data: Uint8Array | Promise<Uint8Array>, options?: { mode?: 'replace' | 'merge' }): Promise<ImportReport>;
   destroy(): Promise<void>;
 }

@@ -120,11 +120,46 @@ class Commands {
   }
 }
 
+function reportOf({ entries, skipped, skippedCount }) {
+  return { entries, skipped, skippedCount };
+}
+
+async function takeBlob(call, { blobId, size }) {
+  const pieces = [];
+  for (let done = 0; done < size;) {
+    const piece = bytesOf(await call('blob.read', { blobId, offset: done }), 'data');
+    if (piece.length === 0) throw new SandboxError('an archive was cut');
+    pieces.push(piece);
+    done += piece.length;
+  }
+  await call('blob.free', { blobId });
+  return Buffer.concat(pieces);
+}
+
+async function giveBlob(call, data) {
+  const bytes = Buffer.from(data);
+  let blobId = 0;
+  let at = 0;
+  do {
+    ({ blobId } = await call('blob.write', putBytes({ blobId }, 'data', bytes.subarray(at, at + MAX_PIECE))));
+    at += MAX_PIECE;
+  } while (at < bytes.length);
+  return blobId;
+}
+
 class Files {
   #call;
 
   constructor(call) {
     this.#call = call;
+  }
+
+  async pack(path) {
+    return takeBlob(this.#call, await this.#call('files.pack', { path }));
+  }
+
+  async unpack(path, data) {
+    return reportOf(await this.#call('files.unpack', { path, blobId: await giveBlob(this.#call, data) }));
   }
 
   async read(path, { offset = 0, length = Infinity } = {}) {
@@ -231,6 +266,14 @@ export class Sandbox {
   async getHistory() { return (await this.#call('shell.history.list', {})).entries; }
   async clearHistory() { await this.#call('shell.history.clear', {}); }
   usage() { return this.#call('usage', {}); }
+  async exportState() {
+    const call = (method, params) => this.#call(method, params);
+    return takeBlob(call, await call('persistence.export', {}));
+  }
+  async importState(data, { mode = 'replace' } = {}) {
+    const call = (method, params) => this.#call(method, params);
+    return reportOf(await call('persistence.import', { blobId: await giveBlob(call, await data), mode }));
+  }
 
   destroy() { return this.#daemon.close(); }
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() { return this.destroy(); }

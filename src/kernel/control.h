@@ -112,7 +112,39 @@ enum class Request : uint32_t {
   kListStat,    // as kListDir, up to 48 entries, links followed: {u64 cookie, name\0, u32 mode, u64
                 // size, u64 mtime_ns, link target\0}…; mode 0: gone in the meantime
   kCheck,       // verifies the kernel's invariants; result: number of violations, payload: text
+  // Whole trees, for export and import: paths are absolute and no component of them is a link;
+  // mounts are not crossed; errors are as above.
+  kTreeList = 64,   // arg0 1: all, not only what the image has not; arg1/2 cookie; payload: path.
+                    // result: entries; payload: TreeEntry, name\0, link target\0; repeated
+  kTreeRead,        // as kReadFile
+  kTreeMake,        // arg0 mode with its type, arg1 uid, arg2 gid; payload: path, and a link's
+                    // target. What is not a directory gives way; a directory stays one.
+  kTreeWrite,       // arg1/2 offset, arg3 byte count; payload: path, then bytes. result: count
+  kTreeAttributes,  // arg0 mode, arg1 uid, arg2 gid, arg3/4 mtime in ns; payload: path
+  kTreeLink,        // payload: existing path, new path
+  kTreeRemove,      // payload: path; recursive
 };
+
+// What kTreeList says of an entry.
+struct TreeEntry {
+  uint64_t cookie;
+  uint32_t changes;  // TreeChange
+  uint32_t mode;     // 0: gone in the meantime, or removed
+  uint32_t uid, gid;
+  uint32_t links;
+  uint32_t reserved;
+  uint64_t inode;
+  uint64_t size;
+  int64_t mtime_ns;
+};
+enum TreeChange : uint32_t {
+  kTreeNew = 1,
+  kTreeContents = 2,
+  kTreeAttributesDiffer = 4,
+  kTreeRemoved = 8,
+  kTreeHides = 16
+};
+
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };
 

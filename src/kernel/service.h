@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "kernel/control.h"
+#include "vfs/filesystem.h"
 
 namespace cordon::kernel {
 
@@ -16,8 +17,14 @@ inline constexpr uint32_t kUserId = 1000;  // and group; whom files that come fr
 // Takes the next string of a payload; an empty view at its end.
 std::string_view NextString(const char*& at, const char* end);
 
-// Requests about files; -ENOSYS for every other.
+// Removes what is in a directory, from the leaves.
+int32_t EmptyDirectory(const vfs::Node& top);
+
+// Requests about files; others go on to AnswerAboutTrees.
 int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes);
+
+// Requests about whole trees; -ENOSYS for every other.
+int32_t AnswerAboutTrees(control::Mailbox& mailbox, uint32_t payload_bytes);
 
 // Requests about runs.
 int32_t AnswerAboutRuns(control::Mailbox& mailbox, uint32_t payload_bytes);

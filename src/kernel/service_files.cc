@@ -10,8 +10,61 @@
 
 #include "kernel/process.h"
 #include "kernel/service.h"
+#include "kernel/service_payload.h"
 
 namespace cordon::kernel {
+namespace {
+
+struct FirstEntry {
+  char name[vfs::kMaxName + 1];
+  uint32_t size;
+  uint32_t type;
+};
+
+bool TakeFirst(void* cookie, std::string_view name, uint64_t /*inode*/, uint32_t type,
+               uint64_t /*next*/) {
+  auto& entry = *static_cast<FirstEntry*>(cookie);
+  if (entry.size > 0) return false;
+  memcpy(entry.name, name.data(), name.size());
+  entry.size = static_cast<uint32_t>(name.size());
+  entry.type = type;
+  return true;
+}
+
+}  // namespace
+
+// No recursion, because a guest chose the depth.
+int32_t EmptyDirectory(const vfs::Node& top) {
+  const vfs::Credentials& who = Current().who;
+  vfs::Node at = top;
+  at.fs->Reference(at.id);
+  for (;;) {
+    FirstEntry entry = {};
+    int error = at.fs->List(at.id, 0, {&entry, TakeFirst});
+    vfs::Node next;
+    if (error == 0 && entry.size == 0 && at == top) break;
+    if (error == 0 && entry.size == 0) {
+      error = at.fs->Parent(at.id, &next);
+    } else if (error == 0) {
+      const std::string_view name(entry.name, entry.size);
+      const bool directory = entry.type == S_IFDIR;
+      error = at.fs->Remove(
+          who, at.id, name,
+          directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
+      if (error == 0 || error == -ENOENT) continue;
+      if (error == -ENOTEMPTY && directory) error = at.fs->Lookup(who, at.id, name, &next);
+    }
+    if (error != 0) {
+      at.fs->Release(at.id);
+      return error;
+    }
+    at.fs->Release(at.id);
+    at = next;
+  }
+  at.fs->Release(at.id);
+  return 0;
+}
+
 namespace {
 
 // A node that was walked to, released when it goes.
@@ -29,40 +82,6 @@ struct Found {
   ~Found() {
     if (error == 0) node.fs->Release(node.id);
   }
-};
-
-// Appends values and strings to the answer's payload.
-class PayloadWriter {
- public:
-  explicit PayloadWriter(control::Mailbox& mailbox)
-      : mailbox_(mailbox), at_(reinterpret_cast<char*>(mailbox.payload)), left_(kBytes) {}
-  ~PayloadWriter() { mailbox_.payload_bytes.store(kBytes - left_); }
-  PayloadWriter(const PayloadWriter&) = delete;
-  PayloadWriter& operator=(const PayloadWriter&) = delete;
-
-  [[nodiscard]] uint32_t left() const { return left_; }
-  template <typename T>
-  void Add(const T& value) {
-    AddBytes(&value, sizeof value);
-  }
-  void AddString(std::string_view text) {
-    AddBytes(text.data(), text.size());
-    AddBytes("", 1);
-  }
-
- private:
-  static constexpr uint32_t kBytes = control::kMailboxBytes;
-
-  void AddBytes(const void* bytes, size_t size) {
-    if (size > left_) return;
-    memcpy(at_, bytes, size);
-    at_ += size;
-    left_ -= static_cast<uint32_t>(size);
-  }
-
-  control::Mailbox& mailbox_;
-  char* at_;
-  uint32_t left_;
 };
 
 int32_t MakeDirectories(std::string_view path, uint32_t mode) {
@@ -297,61 +316,13 @@ int32_t ChangeMode(std::string_view path, uint32_t mode) {
   return found.node.fs->SetAttributes(Current().who, found.node.id, change);
 }
 
-struct FirstEntry {
-  char name[vfs::kMaxName + 1];
-  uint32_t size;
-  uint32_t type;
-};
-
-bool TakeFirst(void* cookie, std::string_view name, uint64_t /*inode*/, uint32_t type,
-               uint64_t /*next*/) {
-  auto& entry = *static_cast<FirstEntry*>(cookie);
-  if (entry.size > 0) return false;
-  memcpy(entry.name, name.data(), name.size());
-  entry.size = static_cast<uint32_t>(name.size());
-  entry.type = type;
-  return true;
-}
-
-// Removes what is in a directory, from the leaves: no recursion, because a guest chose the depth.
-int32_t Empty(const vfs::Node& top) {
-  const vfs::Credentials& who = Current().who;
-  vfs::Node at = top;
-  at.fs->Reference(at.id);
-  for (;;) {
-    FirstEntry entry = {};
-    int error = at.fs->List(at.id, 0, {&entry, TakeFirst});
-    vfs::Node next;
-    if (error == 0 && entry.size == 0 && at == top) break;
-    if (error == 0 && entry.size == 0) {
-      error = at.fs->Parent(at.id, &next);
-    } else if (error == 0) {
-      const std::string_view name(entry.name, entry.size);
-      const bool directory = entry.type == S_IFDIR;
-      error = at.fs->Remove(
-          who, at.id, name,
-          directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
-      if (error == 0 || error == -ENOENT) continue;
-      if (error == -ENOTEMPTY && directory) error = at.fs->Lookup(who, at.id, name, &next);
-    }
-    if (error != 0) {
-      at.fs->Release(at.id);
-      return error;
-    }
-    at.fs->Release(at.id);
-    at = next;
-  }
-  at.fs->Release(at.id);
-  return 0;
-}
-
 int32_t RemoveTree(std::string_view path) {
   const Process& process = Current();
   {
     const Found found(path);
     if (found.error != 0) return found.error;
     if (S_ISDIR(found.node.fs->ModeOf(found.node.id))) {
-      const int32_t error = Empty(found.node);
+      const int32_t error = EmptyDirectory(found.node);
       if (error != 0) return error;
     }
   }
@@ -420,7 +391,7 @@ int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes) {
     case control::Request::kChangeMode:
       return ChangeMode(paths[0], mailbox.arg[0].load() & 07777);
     default:
-      return -ENOSYS;
+      return AnswerAboutTrees(mailbox, payload_bytes);
   }
 }
 

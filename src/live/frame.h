@@ -45,6 +45,15 @@ enum class Kind : uint32_t {
   kUsage,       // kAnswer: control::Usage
   kHistory,     // arg: 1 clears. kAnswer: index of the first; i64 seconds since the
                 // epoch, command, zero; repeated
+  // Archives wait in the keeper as blobs, because they are larger than a frame.
+  kBlobWrite = 40,  // arg: id, 0 for a new one; payload goes to its end. kAnswer: id
+  kBlobRead,        // arg: id, offset, at most. kAnswer: how many; the bytes
+  kBlobFree,        // arg: id
+  kPackTree,        // payload: path. kAnswer: id of a tar; a report as JSON
+  kUnpackTree,      // arg: id; payload: path. kAnswer: a report
+  kExportImage,     // payload: JSON, environment, directory and session. kAnswer: id; a report
+  kImportImage,     // arg: id, ImportMode. kAnswer: a report, with what kExportImage was given
+  kSetHistory,      // payload: as kHistory answers
   // Events.
   kReady = 100,  // the sandbox is there
   kAnswer,       // arg: result or -errno; payload, or the text of an error

@@ -62,6 +62,18 @@ void History::Clear(backend::Mailbox& mailbox) {
   if (has_file_) (void)WriteFile(mailbox);
 }
 
+Status History::Restore(backend::Mailbox& mailbox, std::string_view payload) {
+  Clear(mailbox);
+  PayloadReader reader(payload);
+  Entry entry = {};
+  while (reader.Take(&entry.seconds) && reader.TakeString(&entry.command)) {
+    const int64_t seconds = entry.seconds;
+    CORDON_TRY(Add(mailbox, entry.command));
+    entries_.back().seconds = seconds;
+  }
+  return {};
+}
+
 std::string History::List(backend::Mailbox& mailbox) {
   TakeClearing(mailbox);
   std::string payload;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <string>
+#include <string_view>
 
 #include "backend/wasm/mailbox.h"
 
@@ -22,6 +23,8 @@ class History {
   // Entries as Kind::kHistory answers.
   [[nodiscard]] std::string List(backend::Mailbox& mailbox);
   void Clear(backend::Mailbox& mailbox);
+  // What List gave, of another sandbox.
+  [[nodiscard]] Status Restore(backend::Mailbox& mailbox, std::string_view payload);
   [[nodiscard]] int64_t first_index() const { return first_index_; }
 
  private:

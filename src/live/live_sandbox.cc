@@ -20,6 +20,7 @@
 #include "live/history.h"
 #include "live/run.h"
 #include "live/shell.h"
+#include "live/state_calls.h"
 
 namespace cordon::live {
 namespace {
@@ -147,8 +148,13 @@ class LiveSandbox {
       case Kind::kHistory:
         if (frame.arg[0] != 0) history_.Clear(mailbox_);
         return Answer(frame.id, history_.first_index(), history_.List(mailbox_));
+      case Kind::kSetHistory: {
+        const Status restored = history_.Restore(mailbox_, frame.payload);
+        return Answer(frame.id, restored ? 0 : -EIO, {});
+      }
       default: {
-        FileAnswer answer = AnswerFileCall(mailbox_, frame);
+        FileAnswer answer = IsStateCall(frame.kind) ? state_calls_.Answer(frame)
+                                                    : AnswerFileCall(mailbox_, frame);
         return Answer(frame.id, answer.result, std::move(answer.payload));
       }
     }
@@ -568,6 +574,7 @@ class LiveSandbox {
   uint32_t last_number_ = 0;
   Session session_;
   History history_;
+  StateCalls state_calls_{*keeper_, options_.sandbox};
   bool damaged_ = false;
   bool is_busy_ = false;
 };

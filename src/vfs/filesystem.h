@@ -71,6 +71,19 @@ struct DirectorySink {
   bool (*emit)(void* cookie, std::string_view name, uint64_t inode, uint32_t type, uint64_t next);
 };
 
+// How an entry of a directory differs from what the file system was made from.
+enum Change : uint32_t {
+  kChangeNew = 1,       // another file or directory, or one that was not there
+  kChangeContents = 2,  // of the same file
+  kChangeAttributes = 4,
+  kChangeRemoved = 8,
+  kChangeHides = 16,  // a new directory in the place of another: nothing of that one shows
+};
+struct ChangeSink {
+  void* cookie;
+  bool (*emit)(void* cookie, std::string_view name, uint32_t changes, uint64_t next);
+};
+
 // A program of the userland image: its compiled object, mapped (wasm/object.h).
 struct Program {
   const std::byte* metadata = nullptr;
@@ -144,6 +157,13 @@ class FileSystem {
   virtual int FollowTo(uint64_t /*id*/, Node* /*out*/) { return 0; }
   // Lists without "." and ".."; cookie 0 is the beginning. Entries that stay are seen exactly once.
   virtual int List(uint64_t directory, uint64_t cookie, DirectorySink sink) = 0;
+  // The same for entries that differ from the userland image, names that are gone and directories
+  // with something of their own in them; kAll: everything, as new.
+  enum class Extent { kChanges, kAll };
+  virtual int ListChanges(uint64_t /*directory*/, Extent /*extent*/, uint64_t /*cookie*/,
+                          const ChangeSink& /*sink*/) {
+    return -EOPNOTSUPP;
+  }
   virtual int StatFileSystem(FileSystemStat* out) = 0;
 
   // Null where there is nothing: not in memory, or not a program.

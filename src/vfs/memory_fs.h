@@ -59,6 +59,8 @@ class MemoryFs final : public FileSystem {
   int64_t SeekHole(uint64_t id, uint64_t offset, int whence) override;
   int64_t ReadLink(uint64_t id, char* to, uint64_t size) override;
   int List(uint64_t directory, uint64_t cookie, DirectorySink sink) override;
+  int ListChanges(uint64_t directory, Extent extent, uint64_t cookie,
+                  const ChangeSink& sink) override;
   int StatFileSystem(FileSystemStat* out) override;
   Attachment* AttachmentOf(uint64_t id) override;
   bool ProgramOf(uint64_t id, Program* out) override;

@@ -83,6 +83,13 @@ class AsyncFiles:
     async def copy(self, old, new):
         await self._sandbox._call("files.copy", {"from": old, "to": new})
 
+    async def pack(self, path):
+        return await self._sandbox._take_blob(await self._sandbox._call("files.pack", {"path": path}))
+
+    async def unpack(self, path, data):
+        blob = await self._sandbox._give_blob(data)
+        return protocol.ImportReport(await self._sandbox._call("files.unpack", {"path": path, "blobId": blob}))
+
 
 class AsyncSandbox:
     """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
@@ -153,6 +160,30 @@ class AsyncSandbox:
                 self._process.stdin.write(
                     protocol.encode(next(self._ids), "cancel", {"requestId": request_id}))
             raise
+
+    async def _take_blob(self, report):
+        data = bytearray()
+        while len(data) < report["size"]:
+            piece = protocol.get_bytes(await self._call(
+                "blob.read", {"blobId": report["blobId"], "offset": len(data)}), "data")
+            if not piece:
+                raise protocol.SandboxError("an archive was cut")
+            data += piece
+        await self._call("blob.free", {"blobId": report["blobId"]})
+        return bytes(data)
+
+    async def _give_blob(self, data):
+        blob = 0
+        for piece in protocol.blob_pieces(data):
+            blob = (await self._call("blob.write", {"blobId": blob, "dataBase64": piece}))["blobId"]
+        return blob
+
+    async def export_state(self):
+        return await self._take_blob(await self._call("persistence.export", {}))
+
+    async def import_state(self, data, *, mode="replace"):
+        blob = await self._give_blob(data)
+        return protocol.ImportReport(await self._call("persistence.import", {"blobId": blob, "mode": mode}))
 
     async def destroy(self):
         process, self._process = self._process, None

@@ -136,3 +136,21 @@ def write_requests(path, data, mode, append):
         put_bytes(params, "data", raw[at:at + MAX_WRITE])
         yield "files.write", params
     yield "files.rename", {"from": place, "to": path}
+
+
+def blob_pieces(data):
+    """An archive as parameters of blob.write, in order."""
+    raw = bytes(data)
+    return [base64.b64encode(raw[at:at + MAX_WRITE]).decode("ascii") for at in range(0, len(raw), MAX_WRITE)] or [""]
+
+
+class ImportReport:
+    """What became of an archive: how many entries were taken over, and the names of what was left out, with reasons."""
+
+    def __init__(self, result):
+        self.entries = result.get("entries", 0)
+        self.skipped = result.get("skipped", [])
+        self.skipped_count = result.get("skippedCount", 0)
+
+    def __repr__(self):
+        return "ImportReport(entries=%r, skipped=%r)" % (self.entries, self.skipped)

@@ -268,6 +268,15 @@ class Files:
     def chmod(self, path, mode):
         self._sandbox._call("files.chmod", {"path": path, "mode": mode})
 
+    def pack(self, path):
+        """The directory's contents as a tar."""
+        return self._sandbox._take_blob(self._sandbox._call("files.pack", {"path": path}))
+
+    def unpack(self, path, data):
+        """A tar, plain or compressed by gzip or zstd, into the directory."""
+        blob = self._sandbox._give_blob(data)
+        return protocol.ImportReport(self._sandbox._call("files.unpack", {"path": path, "blobId": blob}))
+
 
 class Sandbox:
     """A sandbox with a shell that lives. Use it as a context manager, or destroy it."""
@@ -311,6 +320,32 @@ class Sandbox:
 
     def usage(self):
         return self._call("usage", {})
+
+    def _take_blob(self, report):
+        data = bytearray()
+        while len(data) < report["size"]:
+            piece = protocol.get_bytes(self._call(
+                "blob.read", {"blobId": report["blobId"], "offset": len(data)}), "data")
+            if not piece:
+                raise protocol.SandboxError("an archive was cut")
+            data += piece
+        self._call("blob.free", {"blobId": report["blobId"]})
+        return bytes(data)
+
+    def _give_blob(self, data):
+        blob = 0
+        for piece in protocol.blob_pieces(data):
+            blob = self._call("blob.write", {"blobId": blob, "dataBase64": piece})["blobId"]
+        return blob
+
+    def export_state(self):
+        """Files, variables, functions, aliases, directory and history, as an OCI image in a tar."""
+        return self._take_blob(self._call("persistence.export", {}))
+
+    def import_state(self, data, *, mode="replace"):
+        """`mode`: "replace" or "merge". The report names what was left out."""
+        blob = self._give_blob(data)
+        return protocol.ImportReport(self._call("persistence.import", {"blobId": blob, "mode": mode}))
 
     def destroy(self):
         daemon, self._daemon = self._daemon, None

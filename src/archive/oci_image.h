@@ -1,0 +1,74 @@
+#ifndef CORDON_ARCHIVE_OCI_IMAGE_H_
+#define CORDON_ARCHIVE_OCI_IMAGE_H_
+
+// An OCI image layout (image-spec 1.0) in one tar: what podman and others call an oci-archive. One
+// layer, tar and zstd; what a session knows is a member of the configuration that others ignore.
+// Equal contents give equal bytes.
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "archive/entry.h"
+#include "archive/tar.h"
+#include "base/error.h"
+#include "base/owned_fd.h"
+
+namespace cordon::archive {
+
+struct ImageConfig {
+  std::vector<std::string> environment;  // "NAME=value", UTF-8
+  std::string directory;
+  std::string session;  // JSON; empty: none
+};
+
+// Of a configuration, which others refuse to read beyond it.
+inline constexpr size_t kMaxConfigBytes = size_t{4} << 20;
+
+struct WrittenImage {
+  uint64_t size = 0;
+  std::string digest;  // of the manifest
+};
+
+// Writes into an empty file; `fill` writes the layer.
+[[nodiscard]] Result<WrittenImage> WriteImage(int fd, uint64_t most_bytes,
+                                              const ImageConfig& config,
+                                              const std::function<Status(TarWriter&)>& fill);
+
+class ImageReader {
+ public:
+  // Reads and verifies everything but the trees: each blob against its name, each descriptor against
+  // its blob. Several images in one layout, or one of another kind, are refused.
+  [[nodiscard]] static Result<ImageReader> Open(int fd, uint64_t size, uint64_t most_bytes);
+
+  [[nodiscard]] const ImageConfig& config() const { return config_; }
+  // All layers in order, each against its hash; names of whiteouts are as they are.
+  [[nodiscard]] Status Read(const TreeLimits& limits, EntryVisitor& visitor,
+                            Skipped* skipped) const;
+
+ private:
+  struct Blob {
+    OwnedFd fd;
+    uint64_t size = 0;
+  };
+  struct Layer {
+    std::string digest;
+    std::string diff_id;
+    enum class Form { kPlain, kGzip, kZstd } form;
+  };
+  class Collector;
+  ImageReader() = default;
+  [[nodiscard]] Result<std::string> BlobText(const std::string& digest, uint64_t size) const;
+  [[nodiscard]] Status ReadManifest(const std::string& index);
+  [[nodiscard]] Status ReadConfig(const std::string& text);
+
+  std::map<std::string, Blob> blobs_;
+  std::vector<Layer> layers_;
+  ImageConfig config_;
+};
+
+}  // namespace cordon::archive
+
+#endif  // CORDON_ARCHIVE_OCI_IMAGE_H_

@@ -1,0 +1,188 @@
+#include "live/state_calls.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "archive/stream.h"
+#include "live/tree_transfer.h"
+
+namespace cordon::live {
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr size_t kMostBlobs = 8;
+constexpr uint64_t kHeadroom = uint64_t{64} << 20;  // headers, padding, blocks
+
+std::string Dump(const Json& value) {
+  return value.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+FileAnswer Refused(const Error& error) {
+  if (error.system_errno != 0) return {-error.system_errno, error.ToString()};
+  return {error.code == ErrorCode::kLimit ? -EFBIG : -EINVAL, error.ToString()};
+}
+
+Json ReportOf(const TransferReport& report) {
+  Json json = {{"size", report.size},
+               {"entries", report.entries},
+               {"skipped", report.skipped.names()},
+               {"skippedCount", report.skipped.count()}};
+  if (!report.digest.empty()) json["digest"] = report.digest;
+  return json;
+}
+
+archive::ImageConfig ConfigOf(const std::string& payload) {
+  archive::ImageConfig config;
+  const Json json = Json::parse(payload, nullptr, /*allow_exceptions=*/false);
+  if (!json.is_object()) return config;
+  config.directory = json.value("directory", "");
+  config.environment = json.value("environment", std::vector<std::string>());
+  const auto session = json.find("session");
+  if (session != json.end() && session->is_object()) config.session = Dump(*session);
+  return config;
+}
+
+bool IsPath(const std::string& path) {
+  return path.starts_with('/') && path.find('\0') == std::string::npos;
+}
+
+}  // namespace
+
+uint64_t StateCalls::BytesLeft() const {
+  uint64_t taken = 0;
+  for (const auto& [id, blob] : blobs_) taken += blob.size;
+  const uint64_t most = 2 * options_.sizes.file_bytes + kHeadroom;
+  return most - std::min(taken, most);
+}
+
+Result<int64_t> StateCalls::NewBlob() {
+  if (blobs_.size() >= kMostBlobs) {
+    return Fail(ErrorCode::kLimit, "more than 8 archives wait to be read or freed");
+  }
+  OwnedFd fd(memfd_create("cordon-archive", MFD_CLOEXEC));
+  if (!fd.valid()) return SystemError("memfd_create()");
+  blobs_[++last_id_] = {std::move(fd), 0};
+  return last_id_;
+}
+
+Result<StateCalls::Blob*> StateCalls::Find(int64_t id) {
+  const auto found = blobs_.find(id);
+  if (found == blobs_.end()) {
+    return Fail(ErrorCode::kInvalid, "unknown blob " + std::to_string(id));
+  }
+  return &found->second;
+}
+
+FileAnswer StateCalls::Write(const Frame& frame) {
+  const bool is_new = frame.arg[0] == 0;
+  const Result<int64_t> id = is_new ? NewBlob() : Result<int64_t>(frame.arg[0]);
+  if (!id) return Refused(id.error());
+  const Result<Blob*> blob = Find(*id);
+  if (!blob) return Refused(blob.error());
+  const uint64_t offset = (*blob)->size;
+  archive::FileSink sink((*blob)->fd.get(), offset, offset + BytesLeft());
+  const Status put = sink.Write(std::as_bytes(std::span(frame.payload)));
+  if (!put) {
+    blobs_.erase(*id);
+    return Refused(put.error());
+  }
+  (*blob)->size = sink.offset();
+  return {*id, {}};
+}
+
+FileAnswer StateCalls::Read(const Frame& frame) {
+  const Result<Blob*> blob = Find(frame.arg[0]);
+  if (!blob) return Refused(blob.error());
+  const uint64_t size = (*blob)->size;
+  const uint64_t offset =
+      std::min(size, static_cast<uint64_t>(std::max<int64_t>(frame.arg[1], 0)));
+  const auto most = static_cast<uint64_t>(std::clamp<int64_t>(frame.arg[2], 0, kMaxPayload));
+  std::string bytes(std::min(most, size - offset), '\0');
+  archive::FileSource source((*blob)->fd.get(), offset, bytes.size());
+  for (size_t done = 0; done < bytes.size();) {
+    const Result<size_t> got =
+        source.Read(std::as_writable_bytes(std::span(bytes)).subspan(done));
+    if (!got) return Refused(got.error());
+    if (*got == 0) return {-EIO, "an archive was cut"};
+    done += *got;
+  }
+  return {static_cast<int64_t>(bytes.size()), std::move(bytes)};
+}
+
+// A directory as a tar, or all that is the sandbox's own as an image.
+FileAnswer StateCalls::Pack(const Frame& frame) {
+  const uint64_t most = BytesLeft();
+  const Result<int64_t> id = NewBlob();
+  if (!id) return Refused(id.error());
+  Blob& blob = blobs_[*id];
+  Result<TransferReport> report = Fail(ErrorCode::kInvalid, "no path");
+  if (frame.kind == Kind::kExportImage) {
+    report = ExportImage(keeper_, ConfigOf(frame.payload), blob.fd.get(), most);
+  } else if (IsPath(frame.payload)) {
+    report = PackDirectory(keeper_, frame.payload, blob.fd.get(), most);
+  }
+  if (!report) {
+    blobs_.erase(*id);
+    return Refused(report.error());
+  }
+  blob.size = report->size;
+  return {*id, Dump(ReportOf(*report))};
+}
+
+FileAnswer StateCalls::Unpack(const Frame& frame) {
+  const Result<Blob*> blob = Find(frame.arg[0]);
+  if (!blob) return Refused(blob.error());
+  if (!IsPath(frame.payload)) return {-EINVAL, "no path"};
+  const Result<TransferReport> report = UnpackDirectory(
+      keeper_, frame.payload, (*blob)->fd.get(), (*blob)->size, LimitsOf(options_));
+  if (!report) return Refused(report.error());
+  return {0, Dump(ReportOf(*report))};
+}
+
+FileAnswer StateCalls::Import(const Frame& frame) {
+  const Result<Blob*> blob = Find(frame.arg[0]);
+  if (!blob) return Refused(blob.error());
+  const Result<archive::ImageReader> image = archive::ImageReader::Open(
+      (*blob)->fd.get(), (*blob)->size, 2 * options_.sizes.file_bytes + kHeadroom);
+  if (!image) return Refused(image.error());
+  const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
+  const Result<TransferReport> report =
+      ImportImage(keeper_, *image, mode, LimitsOf(options_));
+  if (!report) return Refused(report.error());
+  Json json = ReportOf(*report);
+  const archive::ImageConfig& config = image->config();
+  json["environment"] = config.environment;
+  json["directory"] = config.directory;
+  if (!config.session.empty()) {
+    json["session"] = Json::parse(config.session, nullptr, /*allow_exceptions=*/false);
+  }
+  return {0, Dump(json)};
+}
+
+FileAnswer StateCalls::Answer(const Frame& frame) {
+  switch (frame.kind) {
+    case Kind::kBlobWrite:
+      return Write(frame);
+    case Kind::kBlobRead:
+      return Read(frame);
+    case Kind::kBlobFree:
+      blobs_.erase(frame.arg[0]);
+      return {};
+    case Kind::kPackTree:
+    case Kind::kExportImage:
+      return Pack(frame);
+    case Kind::kUnpackTree:
+      return Unpack(frame);
+    case Kind::kImportImage:
+      return Import(frame);
+    default:
+      return {-ENOSYS, "request"};
+  }
+}
+
+}  // namespace cordon::live
