@@ -10,6 +10,7 @@
 #include "cli/init_command.h"
 #include "cli/install_command.h"
 #include "cli/log_command.h"
+#include "cli/mcp_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
 #include "cli/serve_command.h"
@@ -39,6 +40,7 @@ const Command kCommands[] = {
     {{"init"}, AddInitCommand},
     {{"shadow", "diff", "commit", "discard"}, AddShadowCommands},
     {{"serve"}, AddServeCommand},
+    {{"mcp"}, AddMcpCommand},
     {{"log"}, AddLogCommand},
     {{"clean"}, AddCleanCommand},
     {{"shim"}, AddShimCommand},

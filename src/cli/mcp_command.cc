@@ -1,0 +1,62 @@
+#include "cli/mcp_command.h"
+
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+
+#include "backend/wasm/run.h"
+#include "cli/programs.h"
+#include "mcp/session.h"
+
+namespace cordon::cli {
+namespace {
+
+const char* VariableOf(const char* name) {
+  return getenv(name);
+}
+
+Status Serve(const mcp::GivenSettings& given) {
+  const Result<mcp::Settings> settings = mcp::ReadSettings(given, VariableOf);
+  if (!settings) return std::unexpected(settings.error());
+  const Result<Programs> programs = Programs::Find();
+  if (!programs) return std::unexpected(programs.error());
+  rpc::ServerOptions options;
+  options.template_path = programs->template_program;
+  options.userland_path = programs->userland;
+  options.max_sandboxes = static_cast<size_t>(settings->max_sandboxes);
+  // A file or a piece of a state, as base64.
+  options.max_request_bytes = size_t{64} << 20;
+  boost::asio::io_context loop;
+  mcp::Session session(loop, *settings);
+  OwnedFd input(dup(STDIN_FILENO));
+  OwnedFd output(dup(STDOUT_FILENO));
+  if (!input.valid() || !output.valid()) return SystemError("dup()");
+  return session.Serve(options, std::move(input), std::move(output));
+}
+
+}  // namespace
+
+void AddMcpCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto given = std::make_shared<mcp::GivenSettings>();
+  CLI::App* command = app.add_subcommand(
+      "mcp", "sandboxes as tools of the Model Context Protocol, on standard input and output");
+#define SETTING(member, flag, variable, name, least, most, otherwise, text) \
+  command->add_option(flag, given->member, text);
+#include "mcp/settings.def"
+#undef SETTING
+  command->add_option("--state-dir", given->state_folder, "where exported states are kept");
+  command->add_option("--config", given->file, "a file of settings (JSON)");
+  command->callback([given, chosen] {
+    *chosen = [given] {
+      const Status served = Serve(*given);
+      if (served) return 0;
+      (void)fprintf(stderr, "cordon: %s\n", served.error().ToString().c_str());
+      return backend::kOwnFailure;
+    };
+  });
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,55 @@
+#include "mcp/schema_check.h"
+
+#include <algorithm>
+
+namespace cordon::mcp {
+namespace {
+
+using rpc::Json;
+
+bool IsOfType(const std::string& type, const Json& value) {
+  if (type == "object") return value.is_object();
+  if (type == "string") return value.is_string();
+  if (type == "boolean") return value.is_boolean();
+  if (type == "array") return value.is_array();
+  if (type == "number") return value.is_number();
+  if (type != "integer") return false;
+  return value.is_number_integer() ||
+         (value.is_number_float() &&
+          value.get<double>() == static_cast<double>(static_cast<int64_t>(value.get<double>())));
+}
+
+std::string CheckProperties(const Json& schema, const Json& value) {
+  const Json known = schema.value("properties", Json::object());
+  for (const Json& name : schema.value("required", Json::array())) {
+    if (!value.contains(name.get<std::string>())) return name.get<std::string>() + " is required";
+  }
+  const Json others = schema.value("additionalProperties", Json(true));
+  for (const auto& [name, member] : value.items()) {
+    const auto found = known.find(name);
+    if (found == known.end() && others == false) return "there is no " + name.substr(0, 100);
+    const Json* below = found != known.end() ? &*found : others.is_object() ? &others : nullptr;
+    const std::string wrong = below == nullptr ? "" : CheckAgainst(*below, member);
+    if (!wrong.empty()) return name.substr(0, 100) + " " + wrong;
+  }
+  return {};
+}
+
+}  // namespace
+
+std::string CheckAgainst(const Json& schema, const Json& value) {
+  const std::string type = schema.value("type", "object");
+  if (!IsOfType(type, value)) return "must be of type " + type;
+  if (schema.contains("enum") && std::ranges::find(schema["enum"], value) == schema["enum"].end()) {
+    return "must be one of " + schema["enum"].dump();
+  }
+  if (schema.contains("minimum") && value < schema["minimum"]) {
+    return "must be at least " + schema["minimum"].dump();
+  }
+  if (schema.contains("maximum") && value > schema["maximum"]) {
+    return "must be at most " + schema["maximum"].dump();
+  }
+  return value.is_object() ? CheckProperties(schema, value) : std::string();
+}
+
+}  // namespace cordon::mcp

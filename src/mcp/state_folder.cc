@@ -1,0 +1,73 @@
+#include "mcp/state_folder.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+
+namespace cordon::mcp {
+namespace {
+
+constexpr off_t kMostBytes = off_t{4} << 30;
+constexpr const char* kSuffix = ".oci.tar";
+
+}  // namespace
+
+bool StateFolder::IsName(const std::string& name) {
+  constexpr size_t kMost = 100;
+  const auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '-' || c == '_';
+  };
+  return !name.empty() && name.size() <= kMost && name[0] != '.' && std::ranges::all_of(name, fits);
+}
+
+Result<StateFolder> StateFolder::Open(const std::string& path) {
+  if (mkdir(path.c_str(), 0700) != 0 && errno != EEXIST) return SystemError("mkdir(" + path + ")");
+  OwnedFd folder(open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return SystemError("open(" + path + ")");
+  return StateFolder(std::move(folder));
+}
+
+Status StateFolder::Write(const std::string& name, const std::string& bytes) const {
+  const std::string place = name + kSuffix;
+  const std::string temporary = ".new-" + place;
+  const OwnedFd fd(openat(folder_.get(), temporary.c_str(),
+                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
+  if (!fd.valid()) return SystemError("openat(" + temporary + ")");
+  Status written;
+  for (size_t done = 0; written && done < bytes.size();) {
+    const ssize_t put = write(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (put < 0 && errno != EINTR) written = SystemError("write(" + temporary + ")");
+    if (put > 0) done += static_cast<size_t>(put);
+  }
+  if (written && fsync(fd.get()) != 0) written = SystemError("fsync(" + temporary + ")");
+  if (written &&
+      renameat(folder_.get(), temporary.c_str(), folder_.get(), place.c_str()) != 0) {
+    written = SystemError("renameat(" + place + ")");
+  }
+  if (!written) (void)unlinkat(folder_.get(), temporary.c_str(), 0);
+  return written;
+}
+
+Result<std::string> StateFolder::Read(const std::string& name) const {
+  const std::string place = name + kSuffix;
+  const OwnedFd fd(openat(folder_.get(), place.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.valid()) return Fail(ErrorCode::kInvalid, "there is no state " + name);
+  struct stat stat = {};
+  if (fstat(fd.get(), &stat) != 0 || !S_ISREG(stat.st_mode) || stat.st_size > kMostBytes) {
+    return Fail(ErrorCode::kInvalid, "no state: " + name);
+  }
+  std::string bytes(static_cast<size_t>(stat.st_size), '\0');
+  for (size_t done = 0; done < bytes.size();) {
+    const ssize_t got = read(fd.get(), bytes.data() + done, bytes.size() - done);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return SystemError("read(" + place + ")", got == 0 ? EIO : errno);
+    done += static_cast<size_t>(got);
+  }
+  return bytes;
+}
+
+}  // namespace cordon::mcp

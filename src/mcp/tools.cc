@@ -1,0 +1,331 @@
+// What each tool does: requests to the daemon, one after the other.
+
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "mcp/clean_text.h"
+#include "mcp/session.h"
+#include "rpc/base64.h"
+
+namespace cordon::mcp {
+namespace {
+
+using rpc::Json;
+
+constexpr int64_t kMostRead = 1 << 20;
+constexpr size_t kPiece = size_t{4} << 20;
+// A state that is part of an answer, and not kept in a folder.
+constexpr int64_t kMostInline = int64_t{8} << 20;
+
+// The daemon's answer, or the call fails with its reason.
+void Ask(const ToolCallPtr& call, const char* method, const Json& params,
+         std::function<void(const Json&)> then) {
+  call->session.daemon().Ask(method, params, [call, then = std::move(then)](const auto& answer) {
+    if (!answer.error.empty()) return call->Fail(CleanText(answer.error));
+    then(answer.result);
+  });
+}
+
+Json CreateParams(const Session& session, const Json& arguments) {
+  const Settings& settings = session.settings();
+  return {{"env", arguments.value("env", Json::object())},
+          {"timeoutMs", settings.timeout_ms},
+          {"fsLimitBytes", settings.file_bytes},
+          {"limits",
+           {{"memoryBytes", settings.memory_bytes},
+            {"stdoutBytes", settings.output_bytes},
+            {"stderrBytes", settings.output_bytes}}}};
+}
+
+// Makes the sandbox of those who name none; they all get the same.
+void MakeDefault(const ToolCallPtr& call, std::function<void(const std::string& error)> then) {
+  Session& session = call->session;
+  session.waiting_for_default.push_back(std::move(then));
+  if (session.waiting_for_default.size() > 1) return;
+  session.daemon().Ask("create", CreateParams(session, Json::object()),
+                       [&session](const DaemonLink::Answer& answer) {
+                         if (answer.error.empty()) {
+                           session.default_sandbox = answer.result.value("sandboxId", "");
+                         }
+                         for (const auto& one : std::exchange(session.waiting_for_default, {})) {
+                           one(answer.error);
+                         }
+                       });
+}
+
+// The sandbox that is named, the one that was used without a name before, any, or a new one.
+void WithSandbox(const ToolCallPtr& call, std::function<void(const std::string&)> then) {
+  const auto use = [call, then = std::move(then)](const std::string& id) {
+    call->sandbox_id = id;
+    then(id);
+  };
+  if (call->arguments.contains("sandbox_id")) {
+    return use(call->arguments["sandbox_id"].get<std::string>());
+  }
+  Ask(call, "sandbox.list", Json::object(), [call, use](const Json& list) {
+    std::string& known = call->session.default_sandbox;
+    std::string any;
+    for (const Json& one : list["sandboxes"]) {
+      const std::string id = one.value("sandboxId", "");
+      if (any.empty() || id == known) any = id;
+    }
+    if (!any.empty() && call->session.waiting_for_default.empty()) {
+      known = any;
+      return use(any);
+    }
+    MakeDefault(call, [call, use](const std::string& error) {
+      if (!error.empty()) return call->Fail(CleanText(error));
+      use(call->session.default_sandbox);
+    });
+  });
+}
+
+Json In(const std::string& sandbox, Json params) {
+  params["sandboxId"] = sandbox;
+  return params;
+}
+
+// As the daemon puts bytes: a member, or one with "Base64" behind its name, which is exact.
+std::string BytesOf(const Json& object, const std::string& name) {
+  const std::string coded = object.value(name + "Base64", "");
+  if (!coded.empty()) return rpc::DecodeBase64(coded).value_or("");
+  return object.value(name, "");
+}
+
+Json NamesOf(const Json& skipped) {
+  Json names = Json::array();
+  for (const Json& name : skipped) {
+    if (name.is_string()) names.push_back(CleanText(name.get<std::string>()));
+  }
+  return names;
+}
+
+// What a command that streams has written.
+struct Kept {
+  std::string out;
+  std::string error;
+};
+
+void ReportOutput(const ToolCallPtr& call, Kept* kept, const Json& params) {
+  const std::string bytes = BytesOf(params, "data");
+  (params.value("stream", "stdout") == "stderr" ? kept->error : kept->out) += bytes;
+  call->Progress(CleanText(bytes));
+}
+
+Json ResultOfCommand(const Json& result, const std::string& out, const std::string& error) {
+  const Json truncated = result.value("truncated", Json::object());
+  Json told = {{"exit_code", result.value("exitCode", -1)},
+               {"stdout", CleanText(out)},
+               {"stderr", CleanText(error)},
+               {"execution_time_ms", result.value("executionTimeMs", 0.0)},
+               {"truncated", truncated.value("stdout", false) || truncated.value("stderr", false)}};
+  if (result.contains("errorClass")) told["error_class"] = result["errorClass"];
+  return told;
+}
+
+// A state in pieces, then `then` with all of it.
+void TakeBlob(const ToolCallPtr& call, const std::string& sandbox, const Json& blob,
+              const std::shared_ptr<std::string>& bytes,
+              const std::function<void()>& then) {
+  Ask(call, "blob.read",
+      In(sandbox, {{"blobId", blob["blobId"]}, {"offset", bytes->size()}}),
+      [call, sandbox, blob, bytes, then](const Json& piece) {
+        const std::string more = BytesOf(piece, "data");
+        *bytes += more;
+        call->Progress(std::to_string(bytes->size()) + " bytes");
+        if (!more.empty() && bytes->size() < blob["size"].get<uint64_t>()) {
+          return TakeBlob(call, sandbox, blob, bytes, then);
+        }
+        Ask(call, "blob.free", In(sandbox, {{"blobId", blob["blobId"]}}),
+            [then](const Json&) { then(); });
+      });
+}
+
+void GiveBlob(const ToolCallPtr& call, const std::string& sandbox,
+              const std::shared_ptr<const std::string>& bytes, size_t done, int64_t blob,
+              const std::function<void(int64_t)>& then) {
+  Ask(call, "blob.write",
+      In(sandbox, {{"blobId", blob},
+                   {"dataBase64", rpc::EncodeBase64(bytes->substr(done, kPiece))}}),
+      [call, sandbox, bytes, done, then](const Json& answer) {
+        const auto id = answer["blobId"].get<int64_t>();
+        const size_t next = done + kPiece;
+        call->Progress(std::to_string(std::min(next, bytes->size())) + " bytes");
+        if (next >= bytes->size()) return then(id);
+        GiveBlob(call, sandbox, bytes, next, id, then);
+      });
+}
+
+#define TOOL(name, handler, title, description, annotations, input, output) \
+  void handler(const ToolCallPtr& call);
+#include "mcp/tools.def"
+#undef TOOL
+
+void CreateSandbox(const ToolCallPtr& call) {
+  Ask(call, "create", CreateParams(call->session, call->arguments), [call](const Json& made) {
+    call->Reply({{"sandbox_id", made["sandboxId"]}});
+  });
+}
+
+void DestroySandbox(const ToolCallPtr& call) {
+  const Json id = call->arguments["sandbox_id"];
+  Ask(call, "sandbox.destroy", {{"sandboxId", id}},
+      [call, id](const Json&) { call->Reply({{"destroyed", id}}); });
+}
+
+void ListSandboxes(const ToolCallPtr& call) {
+  Ask(call, "sandbox.list", Json::object(), [call](const Json& list) {
+    Json sandboxes = Json::array();
+    for (const Json& one : list["sandboxes"]) {
+      sandboxes.push_back({{"sandbox_id", one["sandboxId"]}, {"running", one["running"]}});
+    }
+    call->Reply({{"sandboxes", std::move(sandboxes)}});
+  });
+}
+
+void RunCommand(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Json params = In(sandbox, {{"command", call->arguments["command"]}});
+    if (call->arguments.contains("stdin")) params["stdin"] = call->arguments["stdin"];
+    if (call->arguments.contains("timeout_ms")) params["timeoutMs"] = call->arguments["timeout_ms"];
+    // Output streams for whoever wants to hear of it.
+    if (call->wants_progress()) params["stream"] = true;
+    const auto kept = std::make_shared<Kept>();
+    const auto finish = [call, kept](const DaemonLink::Answer& answer) {
+      call->running = 0;
+      if (!answer.error.empty()) return call->Fail(CleanText(answer.error));
+      call->Reply(ResultOfCommand(answer.result, kept->out + BytesOf(answer.result, "stdout"),
+                                  kept->error + BytesOf(answer.result, "stderr")));
+    };
+    call->running = call->session.daemon().Ask(
+        "run", params, finish, [call, kept](const Json& output) { ReportOutput(call, kept.get(), output); });
+  });
+}
+
+void ReadFile(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    const Json& arguments = call->arguments;
+    Ask(call, "files.read",
+        In(sandbox, {{"path", arguments["path"]},
+                     {"offset", arguments.value("offset", 0)},
+                     {"length", arguments.value("length", kMostRead)}}),
+        [call](const Json& answer) {
+          const std::string bytes = BytesOf(answer, "data");
+          const bool is_exact = call->arguments.value("encoding", "utf-8") == "base64";
+          call->Reply({{"content", is_exact ? rpc::EncodeBase64(bytes) : CleanText(bytes)},
+                       {"encoding", is_exact ? "base64" : "utf-8"},
+                       {"size", bytes.size()}});
+        });
+  });
+}
+
+void WriteFile(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    const Json& arguments = call->arguments;
+    const bool is_coded = arguments.value("encoding", "utf-8") == "base64";
+    Ask(call, "files.write",
+        In(sandbox, {{"path", arguments["path"]},
+                     {is_coded ? "dataBase64" : "data", arguments["content"]},
+                     {"append", arguments.value("append", false)}}),
+        [call](const Json&) { call->Reply({{"path", call->arguments["path"]}}); });
+  });
+}
+
+void ListDirectory(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Ask(call, "files.list", In(sandbox, {{"path", call->arguments["path"]}}),
+        [call](const Json& list) {
+          Json entries = Json::array();
+          for (const Json& entry : list["entries"]) {
+            Json told = {{"name", CleanText(BytesOf(entry, "name"))},
+                         {"type", entry["type"]},
+                         {"size", entry["size"]},
+                         {"mtime_ms", entry["mtimeMs"]}};
+            if (entry.contains("target")) told["target"] = CleanText(BytesOf(entry, "target"));
+            entries.push_back(std::move(told));
+          }
+          call->Reply({{"entries", std::move(entries)}});
+        });
+  });
+}
+
+void FinishExport(const ToolCallPtr& call, const std::string& bytes, const Json& report) {
+  Json told = {{"size", report["size"]},
+               {"digest", report["digest"]},
+               {"skipped", NamesOf(report["skipped"])}};
+  const auto& states = call->session.states();
+  if (states) {
+    const auto name = call->arguments["name"].get<std::string>();
+    const Status written = states->Write(name, bytes);
+    if (!written) return call->Fail(written.error().ToString());
+    told["name"] = name;
+  } else {
+    told["data"] = rpc::EncodeBase64(bytes);
+  }
+  call->Reply(told);
+}
+
+void ExportState(const ToolCallPtr& call) {
+  const bool is_kept = call->session.states().has_value();
+  const std::string name = call->arguments.value("name", "");
+  if (is_kept && !StateFolder::IsName(name)) {
+    return call->Fail("a name of letters, digits, dot, dash and underscore is needed");
+  }
+  if (!is_kept && !name.empty()) {
+    return call->Fail("this server keeps no states: leave the name out");
+  }
+  WithSandbox(call, [call, is_kept](const std::string& sandbox) {
+    Ask(call, "persistence.export", In(sandbox, Json::object()),
+        [call, sandbox, is_kept](const Json& report) {
+          if (!is_kept && report["size"].get<int64_t>() > kMostInline) {
+            Ask(call, "blob.free", In(sandbox, {{"blobId", report["blobId"]}}), [](const Json&) {});
+            return call->Fail("the state is larger than 8 MiB, and this server keeps none");
+          }
+          const auto bytes = std::make_shared<std::string>();
+          TakeBlob(call, sandbox, report, bytes,
+                   [call, bytes, report] { FinishExport(call, *bytes, report); });
+        });
+  });
+}
+
+void ImportState(const ToolCallPtr& call) {
+  const std::string name = call->arguments.value("name", "");
+  std::shared_ptr<const std::string> bytes;
+  if (!name.empty()) {
+    if (!call->session.states()) return call->Fail("this server keeps no states");
+    if (!StateFolder::IsName(name)) return call->Fail("no name of a state: " + CleanText(name));
+    Result<std::string> read = call->session.states()->Read(name);
+    if (!read) return call->Fail(read.error().ToString());
+    bytes = std::make_shared<const std::string>(std::move(*read));
+  } else {
+    auto given = rpc::DecodeBase64(call->arguments.value("data", ""));
+    if (!given || given->empty()) return call->Fail("a name or data (base64) is needed");
+    bytes = std::make_shared<const std::string>(std::move(*given));
+  }
+  WithSandbox(call, [call, bytes](const std::string& sandbox) {
+    GiveBlob(call, sandbox, bytes, 0, 0, [call, sandbox](int64_t blob) {
+      Ask(call, "persistence.import",
+          In(sandbox, {{"blobId", blob}, {"mode", call->arguments.value("mode", "replace")}}),
+          [call](const Json& report) {
+            call->Reply({{"entries", report["entries"]}, {"skipped", NamesOf(report["skipped"])}});
+          });
+    });
+  });
+}
+
+constexpr Tool kTools[] = {
+#define TOOL(name, handler, title, description, annotations, input, output) \
+  {#name, handler, title, description, annotations, input, output},
+#include "mcp/tools.def"
+#undef TOOL
+};
+
+}  // namespace
+
+std::span<const Tool> Tools() {
+  return kTools;
+}
+
+}  // namespace cordon::mcp

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""`cordon mcp` with the protocol's own TypeScript client, which npm brings: run_mcp.py
+
+Its packages are in tests/mcp/package-lock.json with their hashes, and are kept in the user's cache under the hash of that file. Where npm
+reaches no index, that part is skipped with the reason.
+"""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CORDON = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build")) / "cordon"
+HERE = ROOT / "tests/mcp"
+
+
+class Skipped(Exception):
+    pass
+
+
+def packages():
+    if not shutil.which("npm") or not shutil.which("node"):
+        raise Skipped("no Node on this machine")
+    cache = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "cordon/tests"
+    lock = hashlib.sha256((HERE / "package-lock.json").read_bytes()).hexdigest()
+    place = cache / f"mcp-{lock[:32]}"
+    if place.exists():
+        return place
+    cache.mkdir(parents=True, exist_ok=True)
+    folder = pathlib.Path(tempfile.mkdtemp(dir=cache))
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(HERE / name, folder)
+    # Every package is held against its hash.
+    done = subprocess.run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        shutil.rmtree(folder)
+        raise Skipped("npm brings no client: " + (done.stderr.strip() or "no reason").splitlines()[-1])
+    folder.rename(place)
+    return place
+
+
+def client():
+    modules = packages() / "node_modules"
+    with tempfile.TemporaryDirectory() as folder:
+        os.symlink(modules, f"{folder}/node_modules")
+        shutil.copy(HERE / "client.mjs", folder)
+        done = subprocess.run(["node", "--preserve-symlinks-main", "client.mjs", CORDON, folder], cwd=folder, capture_output=True, text=True,
+                              timeout=180, check=False)
+        assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
+
+
+def exchange(lines, *arguments):
+    """What the server says to these lines, until its input ends."""
+    done = subprocess.run([CORDON, "mcp", *arguments], input=b"".join(lines), capture_output=True, timeout=60, check=False)
+    return done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr.decode()
+
+
+def request(number, method, **params):
+    return json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\n"
+
+
+def hostile_lines():
+    with subprocess.Popen([CORDON, "mcp"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        def ask(line):
+            process.stdin.write(line)
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+        assert ask(b"nonsense\n")["error"]["code"] == -32700
+        assert ask(b"[" * 50_000 + b"\n")["error"]["code"] == -32600
+        assert ask(b"[]\n")["error"]["code"] == -32600
+        assert ask(request(1, "tools/call"))["error"]["message"] == "Unknown tool: "
+        assert ask(request(2, "tools/call", name="run_command", arguments=[]))["error"]["code"] == -32602
+        assert ask(request(3, "tools/call", name="run_command", arguments={"command": "echo hi"}, _meta=5))["result"]["structuredContent"]["stdout"] == "hi\n"
+        # Unknown versions get the newest one.
+        assert ask(request(4, "initialize", protocolVersion="1999"))["result"]["protocolVersion"] == "2025-06-18"
+        assert ask(request(5, "initialize", protocolVersion="2024-11-05"))["result"]["protocolVersion"] == "2024-11-05"
+        process.stdin.write(b'{"jsonrpc":"2.0","method":"notifications/cancelled","params":{"requestId":{}}}\n')
+        assert ask(request(6, "ping"))["result"] == {}
+        process.stdin.close()
+        assert process.wait(20) == 0
+
+
+def settings():
+    for arguments, words in ((["--timeout-ms", "0"], "--timeout-ms: must be a number"), (["--config", "/nope"], "open(/nope)"),
+                             (["--config", "/etc/passwd"], "no JSON object")):
+        status, _, error = exchange([], *arguments)
+        assert (status, words in error) == (125, True), error
+    with tempfile.NamedTemporaryFile("w") as file:
+        file.write('{"timeoutMS": 5}')
+        file.flush()
+        status, _, error = exchange([], "--config", file.name)
+        assert (status, "timeoutMS" in error) == (125, True), error
+
+
+def main():
+    passed = failed = 0
+    for test in (client, hostile_lines, settings):
+        try:
+            test()
+            passed += 1
+        except Skipped as reason:
+            print(f"skipped {test.__name__}: {reason}")
+        except Exception as error:  # one that fails is told of, and the others run
+            failed += 1
+            print(f"FAILED {test.__name__}: {type(error).__name__}: {error}")
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
