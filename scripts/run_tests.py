@@ -41,7 +41,10 @@ FAST = [
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall", ["tests/run_native.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
+    ("archives and states", ["tests/run_state.py"]),
+    ("model context protocol", ["tests/run_mcp.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
+    ("tools document", ["scripts/document_mcp.py", "check"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -251,6 +252,33 @@ class States(unittest.TestCase):
         self.sandbox.import_state(self.hostile(tar_of(("tmp/.wh.gone", tarfile.REGTYPE, b""), ("tmp/o/.wh..wh..opq", tarfile.REGTYPE, b""),
                                                       ("tmp/o/new", tarfile.REGTYPE, b"1"))), mode="merge")
         self.assertEqual(self.sandbox.commands.run("ls /tmp /tmp/o").stdout, "/tmp:\no\n\n/tmp/o:\nnew\n")
+
+    def test_command_line(self):
+        with tempfile.TemporaryDirectory() as folder:
+            path = folder + "/s"
+            daemon = subprocess.Popen([CORDON, "serve", "--unix", path])
+            self.addCleanup(daemon.wait)
+            self.addCleanup(daemon.terminate)
+            for _ in range(500):
+                if os.path.exists(path):
+                    break
+                time.sleep(0.01)
+            cordon = lambda command, *words: subprocess.run([CORDON, command, "--socket", path, *words], capture_output=True, text=True, check=False)
+            self.sandbox.commands.run("echo kept > ~/kept; x=5")
+            pathlib.Path(folder, "state").write_bytes(self.sandbox.export_state())
+            made = cordon("import", folder + "/state")
+            self.assertEqual((made.returncode, made.stderr), (0, ""))
+            done = cordon("export", made.stdout.strip(), folder + "/again")
+            self.assertRegex(done.stdout, "^sha256:[0-9a-f]{64}\n$")
+            other = self.other()
+            other.import_state(pathlib.Path(folder, "again").read_bytes())
+            self.assertEqual(other.commands.run("cat ~/kept; echo $x").stdout, "kept\n5\n")
+            self.assertEqual(os.stat(folder + "/again").st_mode & 0o777, 0o600)
+            for words, reason in (((made.stdout.strip(), "/nope/x"), "open(/nope/x"), (("unknown", folder + "/b"), "Unknown sandboxId")):
+                failed = cordon("export", *words)
+                self.assertEqual((failed.returncode, reason in failed.stderr), (125, True), failed.stderr)
+            failed = cordon("import", "/etc/passwd")
+            self.assertEqual((failed.returncode, "archive" in failed.stderr), (125, True), failed.stderr)
 
     @unittest.skipUnless(shutil.which("podman"), "no podman on this machine")
     def test_podman(self):

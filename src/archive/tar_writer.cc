@@ -2,6 +2,7 @@
 #include <archive_entry.h>
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <optional>
 
 #include "archive/libarchive_locale.h"
@@ -11,7 +12,7 @@
 // lzma and XML. The pax writer calls it for entries that a tar cannot hold.
 extern "C" void __archive_write_entry_filetype_unsupported(  // NOLINT(bugprone-reserved-identifier)
     struct archive* archive, struct archive_entry* /*entry*/, const char* /*format*/) {
-  archive_set_error(archive, ARCHIVE_ERRNO_FILE_FORMAT, "a file of a kind that tar does not hold");
+  archive_set_error(archive, EINVAL, "a file of a kind that tar does not hold");
 }
 
 namespace cordon::archive {

@@ -17,6 +17,7 @@
 #include "cli/shadow_command.h"
 #include "cli/shell_command.h"
 #include "cli/shim_command.h"
+#include "cli/state_command.h"
 #include "cli/trust_command.h"
 
 namespace cordon::cli {
@@ -41,6 +42,8 @@ const Command kCommands[] = {
     {{"shadow", "diff", "commit", "discard"}, AddShadowCommands},
     {{"serve"}, AddServeCommand},
     {{"mcp"}, AddMcpCommand},
+    {{"export"}, AddExportCommand},
+    {{"import"}, AddImportCommand},
     {{"log"}, AddLogCommand},
     {{"clean"}, AddCleanCommand},
     {{"shim"}, AddShimCommand},

@@ -118,7 +118,8 @@ enum class Request : uint32_t {
                     // result: entries; payload: TreeEntry, name\0, link target\0; repeated
   kTreeRead,        // as kReadFile
   kTreeMake,        // arg0 mode with its type, arg1 uid, arg2 gid; payload: path, and a link's
-                    // target. What is not a directory gives way; a directory stays one.
+                    // target. A file gives way to another; a directory that is there stays.
+                    // -EISDIR, -ENOTDIR, -ELOOP: something else is there
   kTreeWrite,       // arg1/2 offset, arg3 byte count; payload: path, then bytes. result: count
   kTreeAttributes,  // arg0 mode, arg1 uid, arg2 gid, arg3/4 mtime in ns; payload: path
   kTreeLink,        // payload: existing path, new path

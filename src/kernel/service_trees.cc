@@ -217,8 +217,8 @@ int32_t Make(const control::Mailbox& mailbox, std::string_view path, std::string
   vfs::Node found;
   if (parent->Lookup(Superuser(), parent.get().id, name, &found) == 0) {
     const Held there(found);
-    if (type == S_IFDIR && S_ISDIR(there.mode())) return 0;
-    // A tree is not lost to a file.
+    // A directory takes no place that is taken, and gives up none: a tree is not lost to a file.
+    if (type == S_IFDIR) return CheckDirectory(there);
     if (S_ISDIR(there.mode())) return -EISDIR;
     error = parent->Remove(Superuser(), parent.get().id, name, vfs::FileSystem::Removal::kFile);
     if (error != 0) return error;

@@ -69,8 +69,9 @@ class Importer final : public archive::EntryVisitor {
     if (entry.path.empty()) return {};
     CORDON_TRY(MakeParents());
     Status made = Make();
-    // What is in its way: a directory gives way to nothing by itself.
-    if (!made && (made.error().system_errno == EISDIR || made.error().system_errno == ENOTDIR)) {
+    // The parents are there: what is in the way has the entry's own name.
+    const int error = made ? 0 : made.error().system_errno;
+    if (error == EISDIR || error == ENOTDIR || error == ELOOP) {
       CORDON_TRY(calls_.Remove(place_));
       made = Make();
     }

@@ -1,6 +1,7 @@
 #include "mcp/clean_text.h"
 
 #include <cstdint>
+#include <utility>
 
 namespace cordon::mcp {
 namespace {
@@ -102,6 +103,11 @@ class Cleaner {
       case State::kString:
         if (c == kBell || c == kStringEnd || c == 0x18 || c == 0x1a) state_ = State::kText;
         if (c == kEscape) state_ = State::kStringEscape;
+        // A terminal would go on to wait for the end; nothing is hidden from a reader so.
+        if (c == '\n') {
+          state_ = State::kText;
+          Take(c);
+        }
         return;
       case State::kStringEscape:
         if (c == '\\') {

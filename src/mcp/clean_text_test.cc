@@ -38,6 +38,7 @@ TEST(CleanTextTest, MakesUtf8) {
 TEST(CleanTextTest, SwallowsNoTextAfterAnUnfinishedSequence) {
   EXPECT_EQ(CleanText("\x1b[31\ntext"), "\ntext");
   EXPECT_EQ(CleanText("\x1b\ntext"), "\ntext");
+  EXPECT_EQ(CleanText("\x1b]0;never ended\ntext"), "\ntext");
 }
 
 }  // namespace

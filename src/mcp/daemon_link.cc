@@ -2,6 +2,7 @@
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,11 +22,11 @@ constexpr size_t kMostLine = size_t{256} << 20;
 // A Ctrl-C is for the server, which closes the socket.
 [[noreturn]] void BecomeDaemon(const rpc::ServerOptions& options, int socket, pid_t parent) {
   (void)setpgid(0, 0);
+  // Of the client's descriptors it has none.
   if (prctl(PR_SET_PDEATHSIG, SIGTERM) != 0 || getppid() != parent || dup2(socket, 0) < 0 ||
-      dup2(socket, 1) < 0) {
+      dup2(socket, 1) < 0 || syscall(SYS_close_range, 3, ~0U, 0) != 0) {
     _exit(125);
   }
-  close(socket);
   rpc::Server server(options);
   _exit(server.ServeStdio() ? 0 : 125);
 }

@@ -1,6 +1,6 @@
 #include "mcp/schema_check.h"
 
-#include <algorithm>
+#include <cmath>
 
 namespace cordon::mcp {
 namespace {
@@ -14,9 +14,11 @@ bool IsOfType(const std::string& type, const Json& value) {
   if (type == "array") return value.is_array();
   if (type == "number") return value.is_number();
   if (type != "integer") return false;
+  // 3.0 is an integer; so large a number is none of ours.
+  constexpr double kLargest = 1e15;
   return value.is_number_integer() ||
-         (value.is_number_float() &&
-          value.get<double>() == static_cast<double>(static_cast<int64_t>(value.get<double>())));
+         (value.is_number_float() && std::abs(value.get<double>()) < kLargest &&
+          value.get<double>() == std::floor(value.get<double>()));
 }
 
 std::string CheckProperties(const Json& schema, const Json& value) {
@@ -40,8 +42,10 @@ std::string CheckProperties(const Json& schema, const Json& value) {
 std::string CheckAgainst(const Json& schema, const Json& value) {
   const std::string type = schema.value("type", "object");
   if (!IsOfType(type, value)) return "must be of type " + type;
-  if (schema.contains("enum") && std::ranges::find(schema["enum"], value) == schema["enum"].end()) {
-    return "must be one of " + schema["enum"].dump();
+  if (schema.contains("enum")) {
+    bool is_known = false;
+    for (const Json& one : schema["enum"]) is_known |= one == value;
+    if (!is_known) return "must be one of " + schema["enum"].dump();
   }
   if (schema.contains("minimum") && value < schema["minimum"]) {
     return "must be at least " + schema["minimum"].dump();

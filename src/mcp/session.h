@@ -26,9 +26,9 @@ class Session;
 // A call of a tool on its way to its answer. Answered once; whatever becomes of it.
 class ToolCall {
  public:
-  ToolCall(Session& session, rpc::Json id, rpc::Json arguments, rpc::Json progress_token)
-      : session(session),
-        arguments(std::move(arguments)),
+  ToolCall(Session& asked, rpc::Json id, rpc::Json given, rpc::Json progress_token)
+      : session(asked),
+        arguments(std::move(given)),
         id_(std::move(id)),
         progress_token_(std::move(progress_token)) {}
   ToolCall(const ToolCall&) = delete;

@@ -1,5 +1,6 @@
 // What each tool does: requests to the daemon, one after the other.
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <utility>

@@ -1,6 +1,7 @@
 // Methods about trees and whole sandboxes: archives in and out, export and import. Archives are
 // kept and read by the sandbox's keeper; only pieces of them pass here.
 
+#include <algorithm>
 #include <functional>
 #include <string>
 #include <vector>

@@ -71,7 +71,7 @@ std::string CaptureScript() {
          "\"$__cordon_name\";; esac; done; builtin printf '\\0'; "
          "builtin alias -p; builtin printf '\\0'; builtin umask -p; builtin printf '\\0'; ) "
          "2>/dev/null; "
-         "builtin trap -p; builtin printf '\\0'; builtin shopt -p; builtin set +o; "
+         "builtin trap -p; builtin printf '\\0'; builtin shopt -p || builtin true; builtin set +o; "
          "builtin printf '\\0'; "
          "( builtin set +eux; builtin compgen -e | while IFS= builtin read -r __cordon_name; do "
          "builtin printf '%s=%s\\0' \"$__cordon_name\" \"${!__cordon_name}\"; done ) 2>/dev/null";
