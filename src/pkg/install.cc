@@ -110,6 +110,27 @@ PackageResult<std::vector<std::byte>> Bring(const Tools& tools, const Policy& po
 
 }  // namespace
 
+PackageResult<Installed> CompileStored(const Tools& tools, const Policy& policy,
+                                       const std::string& name, const std::string& hash,
+                                       const Progress& progress) {
+  const auto parent = wasm::CompileCache::DefaultParent();
+  if (!parent) return Refuse("E_PKG_FETCH", parent.error().ToString());
+  const auto store = Store::Open(*parent);
+  if (!store) return Refuse("E_PKG_FETCH", store.error().ToString());
+  const auto bytes = store->Load(hash);
+  if (!bytes) return Refuse("E_PKG_FETCH", bytes.error().ToString());
+  if (bytes->size() > policy.max_package_bytes) {
+    return Refuse("E_PKG_TOO_LARGE", "Package size " + std::to_string(bytes->size()) +
+                                         " exceeds limit of " +
+                                         std::to_string(policy.max_package_bytes) + " bytes");
+  }
+  const PackageStatus checked = CheckModule(*bytes);
+  if (!checked) return std::unexpected(checked.error());
+  const PackageStatus compiled = Compile(tools, *bytes, name, progress);
+  if (!compiled) return std::unexpected(compiled.error());
+  return Installed{name, hash, bytes->size(), {}};
+}
+
 PackageResult<Index> FetchIndex(const Tools& tools, const Policy& policy) {
   if (!policy.enabled) return Refuse("E_PKG_DISABLED", "Package installation is disabled");
   if (policy.index.empty()) return Refuse("E_PKG_NOT_FOUND", "no package index is configured");

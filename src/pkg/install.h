@@ -39,6 +39,12 @@ using Progress = std::function<void(const std::string&)>;
                                                const InstallRequest& request,
                                                const Progress& progress);
 
+// A module that is in the store already, of an import.
+[[nodiscard]] PackageResult<Installed> CompileStored(const Tools& tools, const Policy& policy,
+                                                     const std::string& name,
+                                                     const std::string& hash,
+                                                     const Progress& progress);
+
 }  // namespace cordon::pkg
 
 #endif  // CORDON_PKG_INSTALL_H_
