@@ -231,7 +231,8 @@ void Packages::Search(Then then) {
       {},
       [then](const Json& answer) {
         Outcome outcome = OutcomeOf(answer);
-        for (const auto& [name, entry] : answer.value("index", Json::object()).items()) {
+        const Json list = answer.value("index", Json::object());
+        for (const auto& [name, entry] : list.items()) {
           const auto url = pkg::ParseUrl(entry.value("url", ""));
           if (!url) continue;
           outcome.index[name] = {*url, entry.value("sha256", ""), entry.value("size", uint64_t{0}),

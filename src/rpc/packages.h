@@ -7,6 +7,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,8 +53,9 @@ class Packages : public std::enable_shared_from_this<Packages> {
     return installed_;
   }
 
+  struct Job;  // a worker process
+
  private:
-  struct Job;
   void RunWorker(std::function<Json(const Line&)> work, Line progress,
                  std::function<void(const Json&)> then);
   void Add(const std::shared_ptr<Sandbox>& sandbox, const std::string& name,
