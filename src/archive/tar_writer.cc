@@ -54,7 +54,8 @@ struct TarWriter::Output {
 
 TarWriter::TarWriter(ByteSink& sink)
     : output_(new Output{sink, std::nullopt, {}}), archive_(archive_write_new()) {
-  (void)archive_write_set_format_pax_restricted(archive_);
+  // Not restricted: that one has fractions of a second only where something else needs a header.
+  (void)archive_write_set_format_pax(archive_);
   (void)archive_write_set_bytes_in_last_block(archive_, 1);
   (void)archive_write_open(archive_, output_.get(), nullptr, Output::Write, nullptr);
 }

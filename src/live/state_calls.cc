@@ -78,6 +78,12 @@ Result<StateCalls::Blob*> StateCalls::Find(int64_t id) {
   return &found->second;
 }
 
+Result<StateCalls::Blob> StateCalls::Take(int64_t id) {
+  auto node = blobs_.extract(id);
+  if (node.empty()) return Fail(ErrorCode::kInvalid, "unknown blob " + std::to_string(id));
+  return std::move(node.mapped());
+}
+
 FileAnswer StateCalls::Write(const Frame& frame) {
   const bool is_new = frame.arg[0] == 0;
   const Result<int64_t> id = is_new ? NewBlob() : Result<int64_t>(frame.arg[0]);
@@ -135,20 +141,20 @@ FileAnswer StateCalls::Pack(const Frame& frame) {
 }
 
 FileAnswer StateCalls::Unpack(const Frame& frame) {
-  const Result<Blob*> blob = Find(frame.arg[0]);
+  const Result<Blob> blob = Take(frame.arg[0]);
   if (!blob) return Refused(blob.error());
   if (!IsPath(frame.payload)) return {-EINVAL, "no path"};
-  const Result<TransferReport> report = UnpackDirectory(
-      keeper_, frame.payload, (*blob)->fd.get(), (*blob)->size, LimitsOf(options_));
+  const Result<TransferReport> report =
+      UnpackDirectory(keeper_, frame.payload, blob->fd.get(), blob->size, LimitsOf(options_));
   if (!report) return Refused(report.error());
   return {0, Dump(ReportOf(*report))};
 }
 
 FileAnswer StateCalls::Import(const Frame& frame) {
-  const Result<Blob*> blob = Find(frame.arg[0]);
+  const Result<Blob> blob = Take(frame.arg[0]);
   if (!blob) return Refused(blob.error());
   const Result<archive::ImageReader> image = archive::ImageReader::Open(
-      (*blob)->fd.get(), (*blob)->size, 2 * options_.sizes.file_bytes + kHeadroom);
+      blob->fd.get(), blob->size, 2 * options_.sizes.file_bytes + kHeadroom);
   if (!image) return Refused(image.error());
   const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
   const Result<TransferReport> report =

@@ -34,6 +34,8 @@ class StateCalls {
   [[nodiscard]] uint64_t BytesLeft() const;
   [[nodiscard]] Result<int64_t> NewBlob();
   [[nodiscard]] Result<Blob*> Find(int64_t id);
+  // Whatever becomes of what is in it, it is gone.
+  [[nodiscard]] Result<Blob> Take(int64_t id);
 
   [[nodiscard]] FileAnswer Write(const Frame& frame);
   [[nodiscard]] FileAnswer Read(const Frame& frame);

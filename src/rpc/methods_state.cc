@@ -92,10 +92,6 @@ void WithBlob(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
             [then = std::move(then)](const Frame& answer) { then(answer.arg[0]); });
 }
 
-void FreeBlob(const std::shared_ptr<Sandbox>& sandbox, int64_t id) {
-  sandbox->link->Ask({Kind::kBlobFree, 0, {id}, {}}, [](const Frame&) { return true; });
-}
-
 std::string HistoryPayload(const Json& history) {
   std::string payload;
   if (!history.is_array()) return payload;
@@ -245,8 +241,7 @@ void FilesUnpack(const CallPtr& call) {
   if (!path) return;
   WithBlob(call, sandbox, [call, sandbox, path](int64_t id) {
     AskKeeper(call, sandbox, {Kind::kUnpackTree, 0, {id}, *path},
-              [call, sandbox, id](const Frame& answer) {
-                FreeBlob(sandbox, id);
+              [call](const Frame& answer) {
                 Json report = ParseReport(answer.payload);
                 report.erase("size");
                 call->Reply(report);
@@ -281,8 +276,7 @@ void PersistenceImport(const CallPtr& call) {
   const bool replaces = mode == "replace";
   WithBlob(call, sandbox, [call, sandbox, replaces](int64_t id) {
     AskKeeper(call, sandbox, {Kind::kImportImage, 0, {id, replaces ? 0 : 1}, {}},
-              [call, sandbox, replaces, id](const Frame& answer) {
-                FreeBlob(sandbox, id);
+              [call, sandbox, replaces](const Frame& answer) {
                 RestoreSession(call, sandbox, ParseReport(answer.payload), replaces);
               });
   });
