@@ -1,6 +1,6 @@
-// What a client brings as an archive: a tar of any kind, or an image; its first byte says which. What
-// is taken has names that lead nowhere else, no more bytes and entries than the limits, and can be
-// written and read again.
+// What a client brings as an archive: a tar of any kind, or an image; its first byte says which.
+// What is taken has names that lead nowhere else, no more bytes and entries than the limits, and
+// can be written and read again.
 
 #include <sys/mman.h>
 

@@ -77,7 +77,9 @@ Entry Link(Kind kind, const std::string& path, const std::string& target) {
 
 TEST(TarTest, KeepsWhatAnEntryIs) {
   const std::string odd = "a\xff\xfe z";  // no UTF-8
-  const std::string german = "stra\xc3\x9f" "e";
+  const std::string german =
+      "stra\xc3\x9f"
+      "e";
   const std::string tar = TarOf({
       {{Kind::kDirectory, "d", 01755, 7, 8, 0, 5'000'000'000, {}}, {}},
       {FileEntry("d/f", 5), "hello"},
@@ -179,11 +181,10 @@ struct Image {
 Image MakeImage(const std::string& contents) {
   Image image;
   const ImageConfig config = {{"A=b"}, "/home/user", R"({"version":1})"};
-  const auto written =
-      WriteImage(image.fd.get(), 1 << 24, config, [&](TarWriter& tar) -> Status {
-        CORDON_TRY(tar.Add(FileEntry("f", contents.size())));
-        return tar.Data(std::as_bytes(std::span(contents)));
-      });
+  const auto written = WriteImage(image.fd.get(), 1 << 24, config, [&](TarWriter& tar) -> Status {
+    CORDON_TRY(tar.Add(FileEntry("f", contents.size())));
+    return tar.Data(std::as_bytes(std::span(contents)));
+  });
   EXPECT_TRUE(written);
   if (written) image.written = *written;
   return image;
@@ -219,7 +220,7 @@ TEST(ImageTest, RefusesDamage) {
   const std::string bytes = MakeImage("hello").Bytes();
   int refused = 0;
   int tried = 0;
-  for (size_t at = 2048; at + 1 < bytes.size(); at += 97) {
+  for (size_t at = 2048; at + 1 < bytes.size(); at += 29) {
     if (bytes[at] == '\0') continue;
     std::string damaged = bytes;
     damaged[at] ^= 1;

@@ -18,7 +18,8 @@ void Skipped::Add(const std::string& name, std::string_view reason) {
 
 Result<std::string> CleanPath(std::string_view path) {
   const auto refuse = [&](const char* why) {
-    return Fail(ErrorCode::kInvalid, std::string("archive: ") + why, std::string(path.substr(0, 200)));
+    return Fail(ErrorCode::kInvalid, std::string("archive: ") + why,
+                std::string(path.substr(0, 200)));
   };
   if (path.starts_with('/')) return refuse("an absolute path");
   if (path.find('\0') != std::string_view::npos) return refuse("a path with a zero byte");

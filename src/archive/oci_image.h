@@ -39,8 +39,8 @@ struct WrittenImage {
 
 class ImageReader {
  public:
-  // Reads and verifies everything but the trees: each blob against its name, each descriptor against
-  // its blob. Several images in one layout, or one of another kind, are refused.
+  // Reads and verifies everything but the trees: each blob against its name, each descriptor
+  // against its blob. Several images in one layout, or one of another kind, are refused.
   [[nodiscard]] static Result<ImageReader> Open(int fd, uint64_t size, uint64_t most_bytes);
 
   [[nodiscard]] const ImageConfig& config() const { return config_; }

@@ -64,7 +64,8 @@ class LimitedSource final : public ByteSource {
   Result<size_t> Read(std::span<std::byte> to) override {
     Result<size_t> got = from_.Read(to);
     if (!got) return got;
-    if (*got > left_) return Fail(ErrorCode::kLimit, "image: a layer is larger than its tree may be");
+    if (*got > left_)
+      return Fail(ErrorCode::kLimit, "image: a layer is larger than its tree may be");
     left_ -= *got;
     return got;
   }
@@ -138,12 +139,12 @@ Result<std::string> ImageReader::BlobText(const std::string& digest, uint64_t si
   if (size != blob.size && size != UINT64_MAX) {
     return Fail(ErrorCode::kCorrupt, "image: " + digest + " has another size");
   }
-  if (blob.size > kMaxTextBytes) return Fail(ErrorCode::kLimit, "image: a description of more than 4 MiB");
+  if (blob.size > kMaxTextBytes)
+    return Fail(ErrorCode::kLimit, "image: a description of more than 4 MiB");
   std::string text(blob.size, '\0');
   FileSource source(blob.fd.get(), 0, blob.size);
   for (size_t done = 0; done < text.size();) {
-    const Result<size_t> got =
-        source.Read(std::as_writable_bytes(std::span(text)).subspan(done));
+    const Result<size_t> got = source.Read(std::as_writable_bytes(std::span(text)).subspan(done));
     if (!got) return std::unexpected(got.error());
     if (*got == 0) return Fail(ErrorCode::kCorrupt, "image: a blob was cut");
     done += *got;
@@ -154,9 +155,11 @@ Result<std::string> ImageReader::BlobText(const std::string& digest, uint64_t si
 Status ImageReader::ReadManifest(const std::string& index) {
   const Json root = Json::parse(index, nullptr, /*allow_exceptions=*/false);
   const Json manifests = MemberOf(root, "manifests");
-  if (!manifests.is_array() || manifests.size() != 1) return Refuse("index.json names no image, or several");
+  if (!manifests.is_array() || manifests.size() != 1)
+    return Refuse("index.json names no image, or several");
   const std::optional<Descriptor> described = ReadDescriptor(manifests[0]);
-  if (!described || described->type != oci::kManifestType) return Refuse("index.json names no image manifest");
+  if (!described || described->type != oci::kManifestType)
+    return Refuse("index.json names no image manifest");
   const Result<std::string> text = BlobText(described->digest, described->size);
   if (!text) return std::unexpected(text.error());
   const Json manifest = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
@@ -203,7 +206,8 @@ Status ImageReader::ReadConfig(const std::string& text) {
     if (variable.is_string()) config_.environment.push_back(variable.get<std::string>());
   }
   const Json session = MemberOf(root, oci::kSession);
-  if (session.is_object()) config_.session = session.dump(-1, ' ', false, Json::error_handler_t::replace);
+  if (session.is_object())
+    config_.session = session.dump(-1, ' ', false, Json::error_handler_t::replace);
   return {};
 }
 
@@ -235,14 +239,16 @@ Status ImageReader::Read(const TreeLimits& limits, EntryVisitor& visitor, Skippe
       continue;
     }
     ZstdSource expanded(file);
-    ByteSource& plain = layer.form == Layer::Form::kZstd ? static_cast<ByteSource&>(expanded) : file;
+    ByteSource& plain =
+        layer.form == Layer::Form::kZstd ? static_cast<ByteSource&>(expanded) : file;
     constexpr uint64_t kHeaderBytes = 16 * 1024;  // of an entry, with its names
     LimitedSource limited(plain, limits.max_bytes + limits.max_entries * kHeaderBytes);
     HashingSource hashed(limited);
     CORDON_TRY(ReadTar(hashed, Compression::kNone, limits, visitor, skipped));
     CORDON_TRY(Drain(hashed));
     if (hashed.TakeDigest() != layer.diff_id) {
-      return Fail(ErrorCode::kCorrupt, "image: a layer has another hash than its configuration says");
+      return Fail(ErrorCode::kCorrupt,
+                  "image: a layer has another hash than its configuration says");
     }
   }
   return {};

@@ -65,8 +65,8 @@ Status AddText(TarWriter& tar, const std::string& path, const std::string& text)
 }
 
 Status AddLayer(TarWriter& tar, const Layer& layer) {
-  CORDON_TRY(tar.Add({Kind::kFile, oci::kBlobFolder + HexOf(layer.digest), kFileMode, 0, 0,
-                      layer.size, 0, {}}));
+  CORDON_TRY(tar.Add(
+      {Kind::kFile, oci::kBlobFolder + HexOf(layer.digest), kFileMode, 0, 0, layer.size, 0, {}}));
   FileSource source(layer.fd.get(), 0, layer.size);
   std::vector<std::byte> piece(kPiece);
   for (;;) {
@@ -107,11 +107,11 @@ Result<WrittenImage> WriteImage(int fd, uint64_t most_bytes, const ImageConfig& 
     return Fail(ErrorCode::kLimit, "the session's state is larger than 4 MiB");
   }
   const std::string config_digest = DigestOf(config_text);
-  const std::string manifest = Dump(
-      {{"schemaVersion", 2},
-       {"mediaType", oci::kManifestType},
-       {"config", Descriptor(oci::kConfigType, config_digest, config_text.size())},
-       {"layers", {Descriptor(oci::kZstdLayerType, layer->digest, layer->size)}}});
+  const std::string manifest =
+      Dump({{"schemaVersion", 2},
+            {"mediaType", oci::kManifestType},
+            {"config", Descriptor(oci::kConfigType, config_digest, config_text.size())},
+            {"layers", {Descriptor(oci::kZstdLayerType, layer->digest, layer->size)}}});
   WrittenImage image;
   image.digest = DigestOf(manifest);
   Json described = Descriptor(oci::kManifestType, image.digest, manifest.size());

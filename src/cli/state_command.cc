@@ -54,8 +54,9 @@ Status WriteState(DaemonClient& daemon, const Options& options, const Json& repo
   const auto size = report["size"].get<uint64_t>();
   Status written;
   for (uint64_t done = 0; written && done < size;) {
-    const Result<Json> piece =
-        daemon.Ask("blob.read", {{"sandboxId", options.sandbox}, {"blobId", report["blobId"]}, {"offset", done}});
+    const Result<Json> piece = daemon.Ask(
+        "blob.read",
+        {{"sandboxId", options.sandbox}, {"blobId", report["blobId"]}, {"offset", done}});
     if (!piece) {
       written = std::unexpected(piece.error());
       break;
@@ -98,10 +99,11 @@ Result<int64_t> SendState(DaemonClient& daemon, const Options& options) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return SystemError("read(" + options.file + ")");
     if (got == 0 && blob != 0) return blob;
-    const Result<Json> sent = daemon.Ask(
-        "blob.write", {{"sandboxId", options.sandbox},
-                       {"blobId", blob},
-                       {"dataBase64", rpc::EncodeBase64(bytes.substr(0, static_cast<size_t>(got)))}});
+    const Result<Json> sent =
+        daemon.Ask("blob.write",
+                   {{"sandboxId", options.sandbox},
+                    {"blobId", blob},
+                    {"dataBase64", rpc::EncodeBase64(bytes.substr(0, static_cast<size_t>(got)))}});
     if (!sent) return std::unexpected(sent.error());
     blob = sent->value("blobId", int64_t{0});
     if (got == 0) return blob;
@@ -148,7 +150,8 @@ void AddExportCommand(CLI::App& app, std::function<int()>* chosen) {
   command->add_option("--socket", options->socket, "of `cordon serve --unix`")->required();
   command->add_option("sandbox", options->sandbox, "its id")->required();
   command->add_option("file", options->file, "where it goes")->required();
-  command->callback([options, chosen] { *chosen = [options] { return Finish(Export(*options)); }; });
+  command->callback(
+      [options, chosen] { *chosen = [options] { return Finish(Export(*options)); }; });
 }
 
 void AddImportCommand(CLI::App& app, std::function<int()>* chosen) {
@@ -158,7 +161,8 @@ void AddImportCommand(CLI::App& app, std::function<int()>* chosen) {
   command->add_flag("--merge", options->merges, "what the sandbox has of its own stays");
   command->add_option("file", options->file, "an OCI image in a tar")->required();
   command->add_option("sandbox", options->sandbox, "its id; otherwise a new one, detached");
-  command->callback([options, chosen] { *chosen = [options] { return Finish(Import(*options)); }; });
+  command->callback(
+      [options, chosen] { *chosen = [options] { return Finish(Import(*options)); }; });
 }
 
 }  // namespace cordon::cli

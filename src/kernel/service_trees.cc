@@ -190,9 +190,9 @@ int RemoveEntry(const Held& parent, std::string_view name) {
     const int32_t emptied = EmptyDirectory(found);
     if (emptied != 0) return emptied;
   }
-  return parent->Remove(Superuser(), parent.get().id, name,
-                        is_directory ? vfs::FileSystem::Removal::kDirectory
-                                     : vfs::FileSystem::Removal::kFile);
+  return parent->Remove(
+      Superuser(), parent.get().id, name,
+      is_directory ? vfs::FileSystem::Removal::kDirectory : vfs::FileSystem::Removal::kFile);
 }
 
 int SetOwner(const Held& node, uint32_t uid, uint32_t gid) {

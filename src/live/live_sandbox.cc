@@ -153,8 +153,8 @@ class LiveSandbox {
         return Answer(frame.id, restored ? 0 : -EIO, {});
       }
       default: {
-        FileAnswer answer = IsStateCall(frame.kind) ? state_calls_.Answer(frame)
-                                                    : AnswerFileCall(mailbox_, frame);
+        FileAnswer answer =
+            IsStateCall(frame.kind) ? state_calls_.Answer(frame) : AnswerFileCall(mailbox_, frame);
         return Answer(frame.id, answer.result, std::move(answer.payload));
       }
     }

@@ -105,14 +105,12 @@ FileAnswer StateCalls::Read(const Frame& frame) {
   const Result<Blob*> blob = Find(frame.arg[0]);
   if (!blob) return Refused(blob.error());
   const uint64_t size = (*blob)->size;
-  const uint64_t offset =
-      std::min(size, static_cast<uint64_t>(std::max<int64_t>(frame.arg[1], 0)));
+  const uint64_t offset = std::min(size, static_cast<uint64_t>(std::max<int64_t>(frame.arg[1], 0)));
   const auto most = static_cast<uint64_t>(std::clamp<int64_t>(frame.arg[2], 0, kMaxPayload));
   std::string bytes(std::min(most, size - offset), '\0');
   archive::FileSource source((*blob)->fd.get(), offset, bytes.size());
   for (size_t done = 0; done < bytes.size();) {
-    const Result<size_t> got =
-        source.Read(std::as_writable_bytes(std::span(bytes)).subspan(done));
+    const Result<size_t> got = source.Read(std::as_writable_bytes(std::span(bytes)).subspan(done));
     if (!got) return Refused(got.error());
     if (*got == 0) return {-EIO, "an archive was cut"};
     done += *got;
@@ -157,8 +155,7 @@ FileAnswer StateCalls::Import(const Frame& frame) {
       blob->fd.get(), blob->size, 2 * options_.sizes.file_bytes + kHeadroom);
   if (!image) return Refused(image.error());
   const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
-  const Result<TransferReport> report =
-      ImportImage(keeper_, *image, mode, LimitsOf(options_));
+  const Result<TransferReport> report = ImportImage(keeper_, *image, mode, LimitsOf(options_));
   if (!report) return Refused(report.error());
   Json json = ReportOf(*report);
   const archive::ImageConfig& config = image->config();

@@ -45,9 +45,9 @@ class Exporter {
     const Result<std::vector<TreeNode>> nodes = calls_.List(PlaceOf(path), extent);
     if (!nodes) return std::unexpected(nodes.error());
     for (const TreeNode& node : *nodes) {
-      const bool is_own = extent == TreeCalls::Extent::kChanges && path.empty() &&
-                          std::ranges::find(kOwnDirectories, node.name) !=
-                              std::ranges::end(kOwnDirectories);
+      const bool is_own =
+          extent == TreeCalls::Extent::kChanges && path.empty() &&
+          std::ranges::find(kOwnDirectories, node.name) != std::ranges::end(kOwnDirectories);
       if (is_own) continue;
       CORDON_TRY(AddNode(path.empty() ? node.name : path + "/" + node.name, node, extent, depth));
     }

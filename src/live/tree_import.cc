@@ -150,12 +150,12 @@ class Importer final : public archive::EntryVisitor {
   // True: the entry was one.
   bool TakeWhiteout() {
     const size_t slash = entry_.path.rfind('/');
-    const std::string folder =
-        slash == std::string::npos ? "" : entry_.path.substr(0, slash + 1);
+    const std::string folder = slash == std::string::npos ? "" : entry_.path.substr(0, slash + 1);
     const std::string name = entry_.path.substr(folder.size());
     if (!name.starts_with(kWhiteout)) return false;
     if (name == kOpaque) {
-      const std::string directory = top_ + "/" + folder.substr(0, folder.empty() ? 0 : folder.size() - 1);
+      const std::string directory =
+          top_ + "/" + folder.substr(0, folder.empty() ? 0 : folder.size() - 1);
       const auto nodes = calls_.List(directory, TreeCalls::Extent::kAll);
       if (!nodes) return true;
       for (const TreeNode& node : *nodes) (void)calls_.Remove(directory + "/" + node.name);

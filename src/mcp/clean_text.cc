@@ -15,9 +15,11 @@ constexpr uint32_t kStringEnd = 0x9c;
 uint32_t TakeCharacter(std::string_view* bytes) {
   const auto at = [&](size_t i) { return static_cast<uint8_t>((*bytes)[i]); };
   const uint8_t first = at(0);
-  size_t length = first < 0x80 ? 1 : first >= 0xc2 && first < 0xe0 ? 2 : (first & 0xf0) == 0xe0 ? 3
-                  : first >= 0xf0 && first < 0xf5                  ? 4
-                                                                   : 0;
+  size_t length = first < 0x80                    ? 1
+                  : first >= 0xc2 && first < 0xe0 ? 2
+                  : (first & 0xf0) == 0xe0        ? 3
+                  : first >= 0xf0 && first < 0xf5 ? 4
+                                                  : 0;
   uint32_t value = length <= 1 ? first : first & (0x7f >> length);
   for (size_t i = 1; i < length; ++i) {
     if (i >= bytes->size() || (at(i) & 0xc0) != 0x80) {

@@ -7,7 +7,8 @@ namespace {
 
 using rpc::Json;
 
-const char* const kSchema = R"({"type": "object", "required": ["a"], "additionalProperties": false, "properties": {
+const char* const kSchema =
+    R"({"type": "object", "required": ["a"], "additionalProperties": false, "properties": {
   "a": {"type": "string"}, "n": {"type": "integer", "minimum": 1, "maximum": 9}, "b": {"type": "boolean"},
   "m": {"type": "object", "additionalProperties": {"type": "string"}}, "e": {"type": "string", "enum": ["x", "y"]}}})";
 

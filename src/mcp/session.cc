@@ -19,7 +19,8 @@ constexpr size_t kMostLine = size_t{64} << 20;  // a state may be in it
 constexpr size_t kMostWaiting = 1 << 20;
 constexpr const char* kVersions[] = {"2025-06-18", "2025-03-26", "2024-11-05"};
 constexpr const char* kInstructions =
-    "Sandboxes for shell commands. run_command runs bash in a sandbox that keeps its state from one "
+    "Sandboxes for shell commands. run_command runs bash in a sandbox that keeps its state from "
+    "one "
     "command to the next; files live in the sandbox only. There is no network in it.";
 
 Json ParseText(const char* text) {
@@ -59,8 +60,8 @@ void ToolCall::Reply(const Json& structured) {
 void ToolCall::Fail(const std::string& why) {
   if (std::exchange(answered_, true)) return;
   session.calls_.erase(id_);
-  session.Send(rpc::ResultLine(
-      id_, {{"content", {{{"type", "text"}, {"text", why}}}}, {"isError", true}}));
+  session.Send(
+      rpc::ResultLine(id_, {{"content", {{{"type", "text"}, {"text", why}}}}, {"isError", true}}));
 }
 
 void ToolCall::Progress(const std::string& message) {
@@ -100,19 +101,19 @@ Status Session::Serve(const rpc::ServerOptions& options, OwnedFd input, OwnedFd 
 }
 
 void Session::Read() {
-  input_->async_read_some(asio::buffer(buffer_),
-                          [this](const boost::system::error_code& error, size_t count) {
-                            if (error) return loop_.stop();
-                            lines_->Add({buffer_.data(), count});
-                            while (const auto line = lines_->Next()) {
-                              if (line->is_too_long) {
-                                Send(rpc::ErrorLine(nullptr, {rpc::kParseError, "Request too large", {}}));
-                              } else {
-                                Take(line->text);
-                              }
-                            }
-                            Read();
-                          });
+  input_->async_read_some(
+      asio::buffer(buffer_), [this](const boost::system::error_code& error, size_t count) {
+        if (error) return loop_.stop();
+        lines_->Add({buffer_.data(), count});
+        while (const auto line = lines_->Next()) {
+          if (line->is_too_long) {
+            Send(rpc::ErrorLine(nullptr, {rpc::kParseError, "Request too large", {}}));
+          } else {
+            Take(line->text);
+          }
+        }
+        Read();
+      });
 }
 
 void Session::Send(const std::string& line) {
@@ -157,11 +158,10 @@ void Session::Initialize(const rpc::Request& request) {
   for (const char* known : kVersions) {
     if (wanted == known) version = known;
   }
-  Send(rpc::ResultLine(request.id,
-                       {{"protocolVersion", version},
-                        {"capabilities", {{"tools", {{"listChanged", false}}}}},
-                        {"serverInfo", {{"name", "cordon"}, {"version", "0.1"}}},
-                        {"instructions", kInstructions}}));
+  Send(rpc::ResultLine(request.id, {{"protocolVersion", version},
+                                    {"capabilities", {{"tools", {{"listChanged", false}}}}},
+                                    {"serverInfo", {{"name", "cordon"}, {"version", "0.1"}}},
+                                    {"instructions", kInstructions}}));
 }
 
 void Session::CallTool(const rpc::Request& request) {
@@ -172,11 +172,13 @@ void Session::CallTool(const rpc::Request& request) {
   const auto tool =
       std::ranges::find_if(Tools(), [&](const Tool& known) { return name == known.name; });
   if (tool == Tools().end()) {
-    return refuse("Unknown tool: " + (name.is_string() ? name.get<std::string>().substr(0, 100) : ""));
+    return refuse("Unknown tool: " +
+                  (name.is_string() ? name.get<std::string>().substr(0, 100) : ""));
   }
   Json arguments = request.params.value("arguments", Json::object());
   const std::string wrong = CheckAgainst(ParseText(tool->input), arguments);
-  if (!wrong.empty()) return refuse(std::string("Invalid arguments for tool ") + tool->name + ": " + wrong);
+  if (!wrong.empty())
+    return refuse(std::string("Invalid arguments for tool ") + tool->name + ": " + wrong);
   if (calls_.contains(request.id)) return refuse("a request with this id is going on");
   const Json meta = request.params.value("_meta", Json::object());
   Json token = meta.is_object() ? meta.value("progressToken", Json()) : Json();

@@ -59,7 +59,8 @@ using ToolCallPtr = std::shared_ptr<ToolCall>;
 
 class Session {
  public:
-  Session(asio::io_context& loop, Settings settings) : settings_(std::move(settings)), loop_(loop) {}
+  Session(asio::io_context& loop, Settings settings)
+      : settings_(std::move(settings)), loop_(loop) {}
 
   // Until the client's end of `input` is closed.
   [[nodiscard]] Status Serve(const rpc::ServerOptions& options, OwnedFd input, OwnedFd output);

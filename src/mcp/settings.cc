@@ -12,8 +12,8 @@ namespace {
 using rpc::Json;
 
 struct Row {
-  int64_t Settings::*member;
-  std::optional<int64_t> GivenSettings::*given;
+  int64_t Settings::* member;
+  std::optional<int64_t> GivenSettings::* given;
   const char* flag;
   const char* variable;
   const char* name;
@@ -44,10 +44,10 @@ Result<Json> ReadFile(const std::string& path) {
 
 Status Set(Settings* settings, const Row& row, int64_t value, const std::string& place) {
   if (value < row.least || value > row.most) {
-    return Fail(ErrorCode::kInvalid,
-                "must be a number from " + std::to_string(row.least) + " to " +
-                    std::to_string(row.most),
-                place);
+    return Fail(
+        ErrorCode::kInvalid,
+        "must be a number from " + std::to_string(row.least) + " to " + std::to_string(row.most),
+        place);
   }
   settings->*row.member = value;
   return {};

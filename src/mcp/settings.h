@@ -14,7 +14,8 @@
 namespace cordon::mcp {
 
 struct Settings {
-#define SETTING(member, flag, variable, name, least, most, otherwise, text) int64_t member = otherwise;
+#define SETTING(member, flag, variable, name, least, most, otherwise, text) \
+  int64_t member = otherwise;
 #include "mcp/settings.def"
 #undef SETTING
   std::string state_folder;  // empty: states are not kept

@@ -44,8 +44,7 @@ Status StateFolder::Write(const std::string& name, const std::string& bytes) con
     if (put > 0) done += static_cast<size_t>(put);
   }
   if (written && fsync(fd.get()) != 0) written = SystemError("fsync(" + temporary + ")");
-  if (written &&
-      renameat(folder_.get(), temporary.c_str(), folder_.get(), place.c_str()) != 0) {
+  if (written && renameat(folder_.get(), temporary.c_str(), folder_.get(), place.c_str()) != 0) {
     written = SystemError("renameat(" + place + ")");
   }
   if (!written) (void)unlinkat(folder_.get(), temporary.c_str(), 0);

@@ -128,10 +128,8 @@ Json ResultOfCommand(const Json& result, const std::string& out, const std::stri
 
 // A state in pieces, then `then` with all of it.
 void TakeBlob(const ToolCallPtr& call, const std::string& sandbox, const Json& blob,
-              const std::shared_ptr<std::string>& bytes,
-              const std::function<void()>& then) {
-  Ask(call, "blob.read",
-      In(sandbox, {{"blobId", blob["blobId"]}, {"offset", bytes->size()}}),
+              const std::shared_ptr<std::string>& bytes, const std::function<void()>& then) {
+  Ask(call, "blob.read", In(sandbox, {{"blobId", blob["blobId"]}, {"offset", bytes->size()}}),
       [call, sandbox, blob, bytes, then](const Json& piece) {
         const std::string more = BytesOf(piece, "data");
         *bytes += more;
@@ -148,8 +146,8 @@ void GiveBlob(const ToolCallPtr& call, const std::string& sandbox,
               const std::shared_ptr<const std::string>& bytes, size_t done, int64_t blob,
               const std::function<void(int64_t)>& then) {
   Ask(call, "blob.write",
-      In(sandbox, {{"blobId", blob},
-                   {"dataBase64", rpc::EncodeBase64(bytes->substr(done, kPiece))}}),
+      In(sandbox,
+         {{"blobId", blob}, {"dataBase64", rpc::EncodeBase64(bytes->substr(done, kPiece))}}),
       [call, sandbox, bytes, done, then](const Json& answer) {
         const auto id = answer["blobId"].get<int64_t>();
         const size_t next = done + kPiece;
@@ -165,9 +163,8 @@ void GiveBlob(const ToolCallPtr& call, const std::string& sandbox,
 #undef TOOL
 
 void CreateSandbox(const ToolCallPtr& call) {
-  Ask(call, "create", CreateParams(call->session, call->arguments), [call](const Json& made) {
-    call->Reply({{"sandbox_id", made["sandboxId"]}});
-  });
+  Ask(call, "create", CreateParams(call->session, call->arguments),
+      [call](const Json& made) { call->Reply({{"sandbox_id", made["sandboxId"]}}); });
 }
 
 void DestroySandbox(const ToolCallPtr& call) {
@@ -201,7 +198,8 @@ void RunCommand(const ToolCallPtr& call) {
                                   kept->error + BytesOf(answer.result, "stderr")));
     };
     call->running = call->session.daemon().Ask(
-        "run", params, finish, [call, kept](const Json& output) { ReportOutput(call, kept.get(), output); });
+        "run", params, finish,
+        [call, kept](const Json& output) { ReportOutput(call, kept.get(), output); });
   });
 }
 

@@ -136,10 +136,10 @@ void Export(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Sessio
   const Json config = {{"environment", std::move(environment)},
                        {"directory", directory["v"]},
                        {"session", std::move(state.session)}};
-  AskKeeper(call, sandbox,
-            {Kind::kExportImage, 0, {},
-             config.dump(-1, ' ', false, Json::error_handler_t::replace)},
-            [call](const Frame& answer) { ReplyWithBlob(call, answer); });
+  AskKeeper(
+      call, sandbox,
+      {Kind::kExportImage, 0, {}, config.dump(-1, ' ', false, Json::error_handler_t::replace)},
+      [call](const Frame& answer) { ReplyWithBlob(call, answer); });
 }
 
 void AddLines(Json* report, const std::string& text) {
@@ -162,24 +162,26 @@ void RestoreSession(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox
   if (!session.is_object()) return call->Reply(report);
   const auto restore = [call, sandbox, report, session](const ShellAnswer&) {
     const std::string script = RestoreScript(session);
-    AskKeeper(call, sandbox,
-              {Kind::kWriteFile, 0, {static_cast<int64_t>(live::WriteMode::kReplace), 0600},
-               std::string(kRestoreFile) + '\0' + script},
-              [call, sandbox, report, session](const Frame&) {
-                AskSession(
-                    call, sandbox, std::string("builtin . ") + kRestoreFile + " >/dev/null",
-                    [call, sandbox, report, session](const ShellAnswer& answer) {
-                      sandbox->link->Ask(
-                          {Kind::kRemove, 0, {}, std::string(kRestoreFile) + '\0'},
-                          [](const Frame&) { return true; });
-                      Json told = report;
-                      AddLines(&told, answer.error);
-                      AskKeeper(call, sandbox,
-                                {Kind::kSetHistory, 0, {},
-                                 HistoryPayload(session.value("history", Json()))},
-                                [call, told](const Frame&) { call->Reply(told); });
-                    });
+    AskKeeper(
+        call, sandbox,
+        {Kind::kWriteFile,
+         0,
+         {static_cast<int64_t>(live::WriteMode::kReplace), 0600},
+         std::string(kRestoreFile) + '\0' + script},
+        [call, sandbox, report, session](const Frame&) {
+          AskSession(
+              call, sandbox, std::string("builtin . ") + kRestoreFile + " >/dev/null",
+              [call, sandbox, report, session](const ShellAnswer& answer) {
+                sandbox->link->Ask({Kind::kRemove, 0, {}, std::string(kRestoreFile) + '\0'},
+                                   [](const Frame&) { return true; });
+                Json told = report;
+                AddLines(&told, answer.error);
+                AskKeeper(
+                    call, sandbox,
+                    {Kind::kSetHistory, 0, {}, HistoryPayload(session.value("history", Json()))},
+                    [call, told](const Frame&) { call->Reply(told); });
               });
+        });
   };
   // A new shell knows nothing of what this one was told.
   if (replaces) return AskSession(call, sandbox, "builtin exit 0", restore);
@@ -208,11 +210,10 @@ void BlobRead(const CallPtr& call) {
   if (!offset) return;
   const auto length = call->Number("length", kMostAtOnce, 0, int64_t{1} << 50);
   if (!length) return;
-  AskKeeper(call, sandbox,
-            {Kind::kBlobRead, 0, {*id, *offset, std::min(*length, kMostAtOnce)}, {}},
+  AskKeeper(call, sandbox, {Kind::kBlobRead, 0, {*id, *offset, std::min(*length, kMostAtOnce)}, {}},
             [call](const Frame& answer) {
-              call->Reply({{"dataBase64", EncodeBase64(answer.payload)},
-                           {"size", answer.payload.size()}});
+              call->Reply(
+                  {{"dataBase64", EncodeBase64(answer.payload)}, {"size", answer.payload.size()}});
             });
 }
 
@@ -240,12 +241,11 @@ void FilesUnpack(const CallPtr& call) {
   const auto path = call->Path("path");
   if (!path) return;
   WithBlob(call, sandbox, [call, sandbox, path](int64_t id) {
-    AskKeeper(call, sandbox, {Kind::kUnpackTree, 0, {id}, *path},
-              [call](const Frame& answer) {
-                Json report = ParseReport(answer.payload);
-                report.erase("size");
-                call->Reply(report);
-              });
+    AskKeeper(call, sandbox, {Kind::kUnpackTree, 0, {id}, *path}, [call](const Frame& answer) {
+      Json report = ParseReport(answer.payload);
+      report.erase("size");
+      call->Reply(report);
+    });
   });
 }
 

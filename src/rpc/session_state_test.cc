@@ -12,9 +12,9 @@ std::string Joined(std::initializer_list<std::string> parts) {
 }
 
 TEST(SessionStateTest, ReadsWhatTheShellSaid) {
-  const auto state = ReadCapture(Joined({"/tmp/it's", "declare -- x=\"\xff\"\n", "f () \n{ :; }\n",
-                                         "alias a='b'\n", "umask 0022\n", "", "set +o errexit\n",
-                                         "B=2", "_=/usr/bin/env", "A=1"}));
+  const auto state = ReadCapture(
+      Joined({"/tmp/it's", "declare -- x=\"\xff\"\n", "f () \n{ :; }\n", "alias a='b'\n",
+              "umask 0022\n", "", "set +o errexit\n", "B=2", "_=/usr/bin/env", "A=1"}));
   ASSERT_TRUE(state);
   EXPECT_EQ(state->directory, "/tmp/it's");
   EXPECT_EQ(state->environment, (std::vector<std::string>{"A=1", "B=2"}));

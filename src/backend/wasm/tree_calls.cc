@@ -72,8 +72,8 @@ Result<std::vector<TreeNode>> TreeCalls::List(const std::string& path, Extent ex
   std::vector<TreeNode> nodes;
   for (uint64_t cookie = 0; nodes.size() < kMostEntries;) {
     const Result<ServiceAnswer> page =
-        Call(control::Request::kTreeList, {static_cast<uint32_t>(extent), Low(cookie), High(cookie)},
-             path + '\0', path);
+        Call(control::Request::kTreeList,
+             {static_cast<uint32_t>(extent), Low(cookie), High(cookie)}, path + '\0', path);
     if (!page) return std::unexpected(page.error());
     if (page->result == 0) {
       std::ranges::sort(nodes, {}, &TreeNode::name);
@@ -92,9 +92,8 @@ Result<std::vector<TreeNode>> TreeCalls::List(const std::string& path, Extent ex
 }
 
 Result<std::vector<std::byte>> TreeCalls::Read(const std::string& path, uint64_t offset) const {
-  Result<ServiceAnswer> got =
-      Call(control::Request::kTreeRead, {0, Low(offset), High(offset), kMostAtOnce}, path + '\0',
-           path);
+  Result<ServiceAnswer> got = Call(control::Request::kTreeRead,
+                                   {0, Low(offset), High(offset), kMostAtOnce}, path + '\0', path);
   if (!got) return std::unexpected(got.error());
   got->payload.resize(
       std::min({static_cast<size_t>(got->result), got->payload.size(), kMostAtOnce}));

@@ -38,8 +38,7 @@ class TreeCalls {
   enum class Extent : uint32_t { kChanges = 0, kAll = 1 };
   [[nodiscard]] Result<std::vector<TreeNode>> List(const std::string& path, Extent extent) const;
   // No bytes: the end.
-  [[nodiscard]] Result<std::vector<std::byte>> Read(const std::string& path,
-                                                    uint64_t offset) const;
+  [[nodiscard]] Result<std::vector<std::byte>> Read(const std::string& path, uint64_t offset) const;
   struct Owner {
     uint32_t uid;
     uint32_t gid;
