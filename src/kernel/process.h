@@ -46,6 +46,7 @@ struct alignas(4096) Process {
   // Signals for any of its threads. `pending` and dispositions change under Kernel::table_lock.
   std::atomic<uint64_t> pending{0};
   uint32_t waits_for_lock_of = 0;  // a process identifier, under Kernel::table_lock
+  std::atomic<bool> parked{false};  // for a live fork; written by the process itself
   bool execed = false;             // setpgid of a child is over
   int32_t job = -1;                // index in control.jobs for a command of the client
   uint32_t run = 0;                // of the client, inherited; 0 none
@@ -97,6 +98,8 @@ struct Kernel {
   uint64_t started, peak;
   std::atomic<uint64_t> open_files;  // descriptions in use
   uint64_t boot_ns;
+  std::atomic<bool> parking;  // everybody has to park; under table_lock
+  uint32_t generation;        // of file blocks, that is written to
   char hostname[65];
   Process* processes[control::kMaxSlots];
 };

@@ -1,6 +1,6 @@
 #include "live/live_sandbox.h"
 
-#include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,12 +10,15 @@
 #include <csignal>
 #include <cstdlib>
 #include <list>
+#include <map>
 #include <mutex>
+#include <new>
 #include <thread>
 
 #include "backend/wasm/client_signals.h"
 #include "backend/wasm/mailbox.h"
 #include "backend/wasm/usage_sampler.h"
+#include "base/fd_message.h"
 #include "live/file_calls.h"
 #include "live/history.h"
 #include "live/run.h"
@@ -27,10 +30,10 @@ namespace {
 using backend::Keeper;
 using backend::Mailbox;
 using backend::UsageSampler;
+using control::kSessionJob;
 using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
-constexpr uint32_t kSessionJob = 0;
 constexpr size_t kMostQueued = 512 * 1024;
 constexpr int kTimedOut = 124;
 // Pieces of a stream that are moved before something else is looked at.
@@ -43,27 +46,35 @@ constexpr milliseconds kInterruptPeriod{15};
 // A shell that ignores interrupts so often is ended itself.
 constexpr int kMostInterrupts = 40;
 constexpr milliseconds kLongestLookPeriod{1000};
+constexpr size_t kLongestName = 100;
+constexpr size_t kMostSnapshots = 64;
 
 class LiveSandbox {
  public:
-  LiveSandbox(const LiveOptions& options, std::unique_ptr<Keeper> keeper, OwnedFd socket)
+  LiveSandbox(const LiveOptions& options, std::unique_ptr<Keeper> keeper, OwnedFd socket,
+              OwnedFd forks)
       : options_(options),
         keeper_(std::move(keeper)),
         mailbox_(*keeper_),
         page_(keeper_->page()),
         signals_(page_),
         socket_(std::move(socket)),
+        forks_(std::move(forks)),
         sampler_(*keeper_, {{}, options.sandbox.sizes.memory_bytes}, {}) {
-    for (uint32_t job = 1; job < control::kMaxJobs; ++job) free_jobs_.push_back(job);
+    FreeAllJobs();
   }
 
+  void Serve() {
+    if (StartShell()) ServeClient();
+  }
+
+ private:
   // Two threads: this one sleeps on the sandbox's bell, the other on the socket. Whoever wakes
   // takes the lock for as long as it works.
-  void Serve() {
+  void ServeClient() {
     {
       const std::lock_guard lock(mutex_);
-      if (!StartShell()) return;
-      Queue({Kind::kReady, 0, {keeper_->isolation().pid_namespace ? 1 : 0}, {}});
+      Queue({Kind::kReady, 0, {getpid()}, {}});
       if (!Flush()) return;
     }
     std::thread reader([this] { ReadRequests(); });
@@ -81,7 +92,6 @@ class LiveSandbox {
     EndServing();
   }
 
- private:
   // --- the socket ---
   void ReadRequests() {
     FrameReader frames;
@@ -147,6 +157,21 @@ class LiveSandbox {
       case Kind::kHistory:
         if (frame.arg[0] != 0) history_.Clear(mailbox_);
         return Answer(frame.id, history_.first_index(), history_.List(mailbox_));
+      case Kind::kFork:
+        return Fork(frame.id);
+      case Kind::kSnapshot: {
+        auto run = std::make_unique<Run>();
+        run->in_session = true;
+        run->request = std::move(frame);
+        waiting_.push_back(std::move(run));
+        return StartRuns();
+      }
+      case Kind::kRestore:
+        return Restore(frame.id, frame.payload);
+      case Kind::kListSnapshots:
+        return ListSnapshots(frame.id);
+      case Kind::kDeleteSnapshot:
+        return Answer(frame.id, snapshots_.erase(frame.payload) == 1 ? 0 : -ENOENT, {});
       default: {
         FileAnswer answer = AnswerFileCall(mailbox_, frame);
         return Answer(frame.id, answer.result, std::move(answer.payload));
@@ -234,6 +259,12 @@ class LiveSandbox {
       if (free_jobs_.empty() ||
           (run.in_session && (session_.current != nullptr || session_.is_settling))) {
         ++it;
+        continue;
+      }
+      if ((*it)->request.kind == Kind::kSnapshot) {
+        const std::unique_ptr<Run> taken = std::move(*it);
+        it = waiting_.erase(it);
+        TakeSnapshot(taken->request);
         continue;
       }
       running_.push_back(std::move(*it));
@@ -413,6 +444,7 @@ class LiveSandbox {
         }
       }
     }
+    SeedIfWanted();
     const control::Job& job = page_.jobs[kSessionJob];
     if (job.state.load() == control::Job::kExited) {
       const auto status = static_cast<int>(job.wait_status.load());
@@ -554,19 +586,162 @@ class LiveSandbox {
     return std::min(next, Clock::now() + std::chrono::seconds(1));
   }
 
+  // --- forks and snapshots ---
+  void FreeAllJobs() {
+    free_jobs_.clear();
+    for (uint32_t job = 1; job < control::kMaxJobs; ++job) free_jobs_.push_back(job);
+  }
+
+  // A shell draws its random numbers from a state of its own, which a copy has too.
+  void SeedIfWanted() {
+    if (!session_.wants_seed || session_.current != nullptr || session_.is_settling) return;
+    session_.wants_seed = false;
+    session_.is_settling = true;
+    WatchForPrompt();
+    uint32_t seed = 0;
+    (void)getrandom(&seed, sizeof seed, 0);
+    (void)mailbox_.Feed(kSessionJob, Reseed(seed % 32768));
+  }
+
+  void Fork(uint32_t id) {
+    std::byte nothing{};
+    // The fork's two, which this one has too.
+    Result<FdMessage> socket = ReceiveWithFds(forks_.get(), {&nothing, 1}, MSG_DONTWAIT);
+    if (!socket || socket->fds.size() != 2) return Answer(id, -EBADF, "no socket for the fork");
+    Result<backend::SandboxCopy> copy = keeper_->Fork(Keeper::Copied::kEverything);
+    if (!copy) return Answer(id, -EBUSY, copy.error().ToString());
+    // What is said until now is said by this sandbox.
+    if (!Flush()) return;
+    const pid_t pid = fork();
+    if (pid == 0) BecomeFork(std::move(*copy), std::move(socket->fds));
+    if (pid < 0) return Answer(id, -errno, "fork: no keeper for the copy");
+    Answer(id, 0, {});
+  }
+
+  // In the new process, which has one thread and all that the sandbox's keeper knew.
+  [[noreturn]] void BecomeFork(backend::SandboxCopy copy, std::vector<OwnedFd> sockets) {
+    // Held by a thread that is not here.
+    new (&mutex_) std::recursive_mutex;
+    Adopt(std::move(copy), std::move(sockets));
+    ServeClient();
+    EndServing();
+  }
+
+  void Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> sockets) {
+    const std::lock_guard lock(mutex_);
+    socket_ = std::move(sockets[0]);
+    forks_ = std::move(sockets[1]);
+    // Those belong to the sandbox that was forked, as do the clients of what runs.
+    snapshots_.clear();
+    waiting_.clear();
+    if (const Status adopted = keeper_->Adopt(std::move(copy), Keeper::Origin::kFork, 0);
+        !adopted) {
+      (void)Die(adopted.error().ToString());
+      (void)Flush();
+      EndServing();
+    }
+    for (const auto& run : running_) {
+      run->request.id = UINT32_MAX;
+      run->request.arg[3] &= ~int64_t{kHasInput};
+      for (const auto& output : run->output) {
+        if (output) output->Abandon();
+      }
+      FeedInput(*run);
+    }
+    outgoing_.clear();
+    session_.wants_seed = session_.alive;
+    SeedIfWanted();
+  }
+
+  void TakeSnapshot(const Frame& request) {
+    const std::string& name = request.payload;
+    if (name.empty() || name.size() > kLongestName || name.find('\0') != std::string::npos)
+      return Answer(request.id, -EINVAL, "a name of 1 to 100 bytes is needed");
+    if (snapshots_.contains(name)) return Answer(request.id, -EEXIST, "there is one of that name");
+    if (snapshots_.size() >= kMostSnapshots)
+      return Answer(request.id, -ENOSPC, "a sandbox has at most 64 snapshots");
+    WatchShell();
+    if (!session_.alive && !StartShell()) return Answer(request.id, -ESRCH, "no shell starts");
+    Result<backend::SandboxCopy> copy = keeper_->Fork(Keeper::Copied::kSession);
+    if (!copy) return Answer(request.id, -EBUSY, copy.error().ToString());
+    snapshots_.emplace(
+        name, Snapshot{std::move(*copy), *session_.output, *session_.prompts, session_.reader,
+                       session_.number, Clock::now(), std::chrono::system_clock::now()});
+    Answer(request.id, 0, {});
+  }
+
+  void Restore(uint32_t id, const std::string& name) {
+    const auto found = snapshots_.find(name);
+    if (found == snapshots_.end()) return Answer(id, -ENOENT, "no snapshot of that name");
+    Snapshot& stored = found->second;
+    Result<backend::SandboxCopy> copy = keeper_->Revive(stored.copy);
+    if (!copy) return Answer(id, -EIO, copy.error().ToString());
+    const auto lost = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - stored.at);
+    // The processes of before end with the connection to them.
+    if (const Status adopted =
+            keeper_->Adopt(std::move(*copy), Keeper::Origin::kStored,
+                           static_cast<uint64_t>(std::max<int64_t>(lost.count(), 0)));
+        !adopted) {
+      damaged_ = true;
+      return Answer(id, -EIO, adopted.error().ToString());
+    }
+    for (const auto& run : running_) {
+      if (run->ended && run->exit_code == -1) continue;
+      Queue({Kind::kEnd,
+             run->request.id,
+             {128 + SIGKILL, SIGKILL, static_cast<int64_t>(EndClass::kCancelled), 0, 0},
+             {}});
+    }
+    running_.clear();
+    FreeAllJobs();
+    session_ = {};
+    session_.alive = true;
+    session_.number = stored.number;
+    session_.reader = stored.reader;
+    session_.output = std::make_unique<OutputStream>(stored.output);
+    session_.prompts = std::make_unique<OutputStream>(stored.prompts);
+    session_.wants_seed = true;
+    SeedIfWanted();
+    Answer(id, 0, {});
+    StartRuns();
+  }
+
+  void ListSnapshots(uint32_t id) {
+    std::string list;
+    for (const auto& [name, snapshot] : snapshots_) {
+      const int64_t seconds =
+          std::chrono::duration_cast<std::chrono::seconds>(snapshot.time.time_since_epoch())
+              .count();
+      list.append(reinterpret_cast<const char*>(&seconds), sizeof seconds);
+      list += name + '\0';
+    }
+    Answer(id, static_cast<int64_t>(snapshots_.size()), std::move(list));
+  }
+
+  struct Snapshot {
+    backend::SandboxCopy copy;
+    // Of its session.
+    OutputStream output, prompts;
+    PromptReader reader;
+    uint32_t number;
+    Clock::time_point at;
+    std::chrono::system_clock::time_point time;
+  };
+
   const LiveOptions& options_;
   std::recursive_mutex mutex_;
   std::unique_ptr<Keeper> keeper_;
   Mailbox mailbox_;
   control::Control& page_;
   backend::ClientSignals signals_;  // a child that dies rings the bell
-  OwnedFd socket_;
+  OwnedFd socket_, forks_;
   UsageSampler sampler_;
   std::string outgoing_;
   std::list<std::unique_ptr<Run>> waiting_, running_;
   std::vector<uint32_t> free_jobs_;
   uint32_t last_number_ = 0;
   Session session_;
+  std::map<std::string, Snapshot> snapshots_;
   History history_;
   bool damaged_ = false;
   bool is_busy_ = false;
@@ -574,16 +749,17 @@ class LiveSandbox {
 
 }  // namespace
 
-void RunLiveSandbox(const LiveOptions& options, OwnedFd socket) {
-  Result<std::unique_ptr<Keeper>> keeper = Keeper::Start(options.sandbox);
+void RunLiveSandbox(const LiveOptions& options, OwnedFd socket, OwnedFd forks) {
+  backend::SandboxOptions sandbox = options.sandbox;
+  sandbox.can_fork = true;
+  sandbox.private_fds = {socket.get(), forks.get()};
+  Result<std::unique_ptr<Keeper>> keeper = Keeper::Start(sandbox);
   if (!keeper) {
     const Frame dead = {Kind::kDead, 0, {}, keeper.error().ToString()};
     (void)SendAll(socket.get(), Encode(dead));
     return;
   }
-  // Guests outlive a keeper that is killed, unless their namespace goes with it: it ends them then.
-  if (!(*keeper)->isolation().pid_namespace) (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-  LiveSandbox(options, std::move(*keeper), std::move(socket)).Serve();
+  LiveSandbox(options, std::move(*keeper), std::move(socket), std::move(forks)).Serve();
 }
 
 }  // namespace cordon::live

@@ -1,5 +1,6 @@
 #include "rpc/server.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -101,6 +102,8 @@ void Server::ReapKeepers() {
 }
 
 void Server::Run() {
+  // Keepers of forks and family processes whose keepers are gone.
+  (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
   (void)signal(SIGPIPE, SIG_IGN);
   WatchSignals();
   loop_.run();
