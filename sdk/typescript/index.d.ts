@@ -137,5 +137,13 @@ export class Sandbox {
   getHistory(): Promise<HistoryEntry[]>;
   clearHistory(): Promise<void>;
   usage(): Promise<Record<string, number>>;
+  /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
+  fork(): Promise<Sandbox>;
+  /** Stores the files and the session's shell; waits until no command runs in the session. What restore wants. */
+  snapshot(name?: string): Promise<string>;
+  /** Everything that runs ends; files and shell are as they were. */
+  restore(snapshotId: string): Promise<void>;
+  snapshots(): Promise<{ snapshotId: string; timestamp: number }[]>;
+  deleteSnapshot(snapshotId: string): Promise<void>;
   destroy(): Promise<void>;
 }

@@ -41,8 +41,10 @@ bool MayStay(std::string_view line, std::span<const ino_t> live, ino_t code_wind
   ino_t inode = 0;
   const auto [end, error] = std::from_chars(number.begin(), number.end(), inode);
   if (error != std::errc() || end != number.end() || access.size() != 4) return false;
-  if (inode != 0 && std::ranges::find(live, inode) != live.end()) return false;
-  return access[3] != 's' || (inode != 0 && inode == code_window);
+  // Files of other kinds have numbers of their own.
+  const bool is_memory = line.find("/memfd:") != std::string_view::npos;
+  if (is_memory && std::ranges::find(live, inode) != live.end()) return false;
+  return access[3] != 's' || (is_memory && inode == code_window);
 }
 
 }  // namespace

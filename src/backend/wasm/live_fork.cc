@@ -160,6 +160,8 @@ Result<SandboxCopy> Keeper::Revive(SandboxCopy& stored) {
 }
 
 Status Keeper::Adopt(SandboxCopy copy, Origin origin, uint64_t lost_ns) {
+  // Whoever sleeps on the old page would not hear the new one's bell.
+  WakeUp(page());
   CORDON_TRY(files_.TakeOver(std::move(copy.files)));
   link_ = std::move(copy.link);
   unreported_.clear();
