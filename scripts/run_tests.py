@@ -41,12 +41,14 @@ FAST = [
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall", ["tests/run_native.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
+    ("forks and snapshots", ["tests/run_live_state.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
 ]
 FULL = [
     ("static analysis", ["scripts/check_style.py", "tidy"]),
     ("slow cases", ["tests/run_cases.py", "full"]),
     ("escape", ["tests/run_escape.py"]),
+    ("escape from forks", ["tests/run_escape_forks.py"]),
     ("host, slow", ["tests/run_host.py", "full"]),
     ("network", ["tests/run_network.py"]),
     ("network of the native wall", ["tests/run_native_network.py"]),
