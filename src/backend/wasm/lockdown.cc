@@ -112,6 +112,8 @@ Status OfferListener(const control::Control& control) {
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
     return SystemError("prctl(PR_SET_NO_NEW_PRIVS)");
   }
+  // libseccomp takes a listener of number 0 for none.
+  if (dup2(kListenerFd, 0) != 0) return SystemError("dup2(0)");
   const Result<OwnedFd> listener = ListenForParts();
   if (!listener) return std::unexpected(listener.error());
   const int fds[] = {listener->get()};
