@@ -172,6 +172,7 @@ class Fork(unittest.TestCase):
         self.run_("sleep 100 &", forked)
         all_there = descendants(self.sandbox._daemon._process.pid)
         self.sandbox._daemon._process.kill()
+        self.sandbox._daemon._process.stdin.close()
         eventually(lambda: not any(lives(pid) for pid in all_there))
         self.assertEqual([pid for pid in all_there if lives(pid)], [])
 
@@ -294,6 +295,24 @@ class Fork(unittest.TestCase):
             forked.destroy()
         goes_on(self, self.sandbox, "/tmp/i")
 
+    def test_terminal(self):
+        process = self.sandbox.commands.spawn(["bash", "--norc", "-i"], terminal=(24, 80))
+        process.write(b"echo be''fore >/tmp/seen; sleep 1; echo af''ter >>/tmp/seen\n")
+        self.assertTrue(eventually(lambda: self.sandbox.files.exists("/tmp/seen")))
+        forked = self.fork()
+        for sandbox in (self.sandbox, forked):
+            self.assertTrue(eventually(lambda: read(sandbox, "/tmp/seen") == "before\nafter\n"))
+        process.write(b"exit 3\n")
+        self.assertEqual(process.wait(), 3)
+
+    def test_sealed_files_have_an_end(self):
+        small = self.keep(Sandbox(limits={"memoryBytes": 64 << 20}))
+        with self.assertRaisesRegex(RpcError, "take more than its memory limit"):
+            for _ in range(8):
+                small.commands.run("head -c 20000000 /dev/zero >/tmp/file")
+                small.snapshot()
+        self.assertEqual(small.commands.run("head -c 20000000 /dev/zero | cmp - /tmp/file && echo same").stdout, "same\n")
+
     def test_limits_hold_in_a_fork(self):
         small = self.keep(Sandbox(fs_limit_bytes=4 << 20, limits={"fileCount": 50}))
         small.commands.run("head -c 3000000 /dev/zero >/tmp/most")
@@ -357,7 +376,7 @@ class Snapshot(unittest.TestCase):
         thread.join(10)
         self.assertEqual((answers[0].exit_code, answers[0].error_class), (137, "CANCELLED"))
         self.assertEqual(process.wait(), 137)
-        self.assertEqual(self.run_("kill -0 $(cat /tmp/pid) 2>/dev/null || echo ended; ps | grep -c '[s]leep'; true"), "ended\n0\n")
+        self.assertEqual(self.run_("kill -0 $(cat /tmp/pid) 2>/dev/null || echo ended; cat /proc/[0-9]*/comm | grep -c sleep; true"), "ended\n0\n")
 
     def test_waits_for_the_session(self):
         answers = []

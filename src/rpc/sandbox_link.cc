@@ -102,12 +102,18 @@ Result<std::shared_ptr<SandboxLink>> SandboxLink::Fork(
   CORDON_TRY(SendWithFds(forks_.get(), {}, given));
   std::shared_ptr<SandboxLink> link(
       new SandboxLink(loop, std::move(with->own), std::move(with->own_forks)));
-  link->handlers_[0] = std::move(on_ready);
+  // A fork that is refused closes its sockets before the reason arrives.
+  const auto answered = std::make_shared<bool>(false);
+  link->handlers_[0] = [answered, on_ready = std::move(on_ready)](const live::Frame& frame) {
+    return (frame.kind == live::Kind::kDead && !*answered) || on_ready(frame);
+  };
   link->Read();
   Ask({live::Kind::kFork, 0, {}, {}},
-      [link, on_refusal = std::move(on_refusal)](const live::Frame& frame) {
-        if (frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0) return true;
-        if (link->handlers_.erase(0) == 1) on_refusal(frame.payload);
+      [link, answered, on_refusal = std::move(on_refusal)](const live::Frame& frame) {
+        *answered = true;
+        const bool made = frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0;
+        if (made && !link->closed()) return true;
+        on_refusal(made ? link->end_reason() : frame.payload);
         link->Close();
         return true;
       });

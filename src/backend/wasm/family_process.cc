@@ -31,6 +31,7 @@ using std::chrono::steady_clock;
 // A group that is not empty so long after its end: the whole family ends.
 constexpr std::chrono::seconds kEndPatience{10};
 constexpr int kDyingPeriodMs = 20;
+constexpr int kMostAnswers = 64;
 
 struct Member {
   pid_t group = 0;    // 0: none is left
@@ -108,9 +109,9 @@ class FamilyProcess {
     sigaddset(&children, SIGCHLD);
     if (sigprocmask(SIG_BLOCK, &children, nullptr) != 0) return SystemError("sigprocmask");
     // The keeper alone keeps the memory, so that what it gives up is free.
-    for (const int fd : {options_.files.objects.get(), options_.files.blocks.get(),
-                         options_.files.control.get(), options_.files.code_window.get(),
-                         options_.template_fd, options_.userland_fd}) {
+    for (const int fd :
+         {options_.files.objects.get(), options_.files.blocks.get(), options_.files.control.get(),
+          options_.files.code_window.get(), options_.template_fd, options_.userland_fd}) {
       if (fd >= 0) close(fd);
     }
     signals_.reset(signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -295,7 +296,8 @@ class FamilyProcess {
 
   // --- guests that clone themselves ---
   void AnswerGuests() {
-    for (;;) {
+    // Whoever asks without end must not keep us from anything else.
+    for (int i = 0; i < kMostAnswers; ++i) {
       pollfd ready = {listener_.get(), POLLIN, 0};
       if (poll(&ready, 1, 0) != 1) return;
       if ((ready.revents & POLLIN) == 0) {
@@ -374,10 +376,10 @@ class FamilyProcess {
     EndCopies(member);
     (void)Send(member, event);
     if (!runs) return;
-    const Result<pid_t> kicker = copy.page == nullptr
-                                     ? Fail(ErrorCode::kInternal, "no page")
-                                     : family_.StartKicker(*reinterpret_cast<control::Control*>(
-                                           copy.page->bytes().data()));
+    const Result<pid_t> kicker =
+        copy.page == nullptr
+            ? Fail(ErrorCode::kInternal, "no page")
+            : family_.StartKicker(*reinterpret_cast<control::Control*>(copy.page->bytes().data()));
     if (kicker) {
       copy.kicker = *kicker;
     } else {

@@ -94,6 +94,11 @@ Result<SandboxCopy> Keeper::Fork(Copied what) {
   if (!link_ || !isolation().pid_namespace) {
     return Fail(ErrorCode::kUnsupported, "a sandbox is forked only within a PID namespace");
   }
+  // What was removed from sealed files is not given back, so there is an end to it.
+  if (files_.sealed_bytes + BytesOf(files_.blocks) > files_.most_sealed_bytes) {
+    return Fail(ErrorCode::kLimit,
+                "the files of its forks and snapshots take more than its memory limit");
+  }
   const Result<uint32_t> copies = ParkEverybody(what);
   if (!copies) return std::unexpected(copies.error());
   ForkGift gift;
@@ -107,7 +112,8 @@ Result<SandboxCopy> Keeper::Fork(Copied what) {
 
   // From here on the sandbox goes on with the next generation, whatever happens.
   Result<OwnedFd> next = files_.NewBlocks();
-  if (!next) return std::unexpected(End("no memory for its files: " + next.error().ToString()).error());
+  if (!next)
+    return std::unexpected(End("no memory for its files: " + next.error().ToString()).error());
   files_.sealed_bytes += BytesOf(files_.blocks);
   gift.parts[control::kPartBlocks] = Duplicate(*next);
   files_.blocks = std::move(*next);

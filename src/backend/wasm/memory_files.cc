@@ -128,7 +128,7 @@ Status SharedMapping::Replace(int fd) const {
 }
 
 uint64_t MemoryFiles::UsedBytes() const {
-  return FileBytes(objects) + FileBytes(blocks) + sealed_bytes;
+  return FileBytes(objects) + FileBytes(blocks);
 }
 
 namespace {
@@ -177,8 +177,8 @@ Result<MemoryFiles> MemoryFiles::Copy(Blocks wanted) const {
   copy.objects_bytes = objects_bytes;
   copy.blocks_bytes = blocks_bytes;
   copy.sealed_bytes = sealed_bytes;
-  Result<OwnedFd> page_copy =
-      CopyOf(kControlName, control, control_mapping->bytes().size());
+  copy.most_sealed_bytes = most_sealed_bytes;
+  Result<OwnedFd> page_copy = CopyOf(kControlName, control, control_mapping->bytes().size());
   if (!page_copy) return std::unexpected(page_copy.error());
   copy.control = std::move(*page_copy);
   Result<OwnedFd> objects_copy = CopyOf(kObjectsName, objects, objects_bytes);
@@ -229,6 +229,7 @@ Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<cons
   }
   files.objects_bytes = objects_bytes;
   files.blocks_bytes = blocks_bytes;
+  files.most_sealed_bytes = sizes.memory_bytes;
   Result<OwnedFd> first_blocks = files.NewBlocks();
   if (!first_blocks) return std::unexpected(first_blocks.error());
   files.blocks = std::move(*first_blocks);

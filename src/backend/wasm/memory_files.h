@@ -57,11 +57,12 @@ struct MemoryFiles {
   [[nodiscard]] control::Control& page() const {
     return *reinterpret_cast<control::Control*>(control_mapping->bytes().data());
   }
-  // Pages of the shared files that exist, in bytes.
+  // Pages of the shared files that exist, in bytes, without what is sealed.
   [[nodiscard]] uint64_t UsedBytes() const;
 
-  // Of earlier generations of blocks, which never change.
+  // Of earlier generations of blocks, which never change, and how many there may be.
   uint64_t sealed_bytes = 0;
+  uint64_t most_sealed_bytes = 0;
 
   // Memory of the same sizes for the processes of a copy: objects and control page with what they
   // hold now, unchanged by anybody meanwhile; blocks that are new.
