@@ -445,6 +445,16 @@ class Snapshot(unittest.TestCase):
         self.assertTrue(eventually(lambda: len(descendants(daemon)) < 12), descendants(daemon))
 
 
+@unittest.skipUnless(os.geteuid() == 0, "is an ordinary user already")
+class OrdinaryUser(unittest.TestCase):
+    def test_forks(self):
+        names = ["Fork.test_session", "Fork.test_python_counts_on", "Fork.test_parent_dies", "Fork.test_nothing_is_left",
+                 "Snapshot.test_files_and_shell"]
+        done = subprocess.run(["setpriv", "--reuid", "1000", "--regid", "1000", "--clear-groups", sys.executable, __file__, *names],
+                              capture_output=True, text=True, timeout=200, env={**os.environ, "HOME": "/nowhere"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
 class Sdks(unittest.TestCase):
     def test_async(self):
         async def run():
@@ -470,4 +480,4 @@ class Sdks(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main(verbosity=2, argv=[sys.argv[0]] + [
-        name if re.match(r"(Fork|Snapshot|Sdks)\b", name) else f"Fork.{name}" for name in sys.argv[1:]])
+        name if re.match(r"(Fork|Snapshot|Sdks|OrdinaryUser)\b", name) else f"Fork.{name}" for name in sys.argv[1:]])

@@ -123,10 +123,9 @@ bool MapReceived(uint32_t part, uint64_t address, uint64_t size, Sharing sharing
   while (fd == -EINTR) fd = Call(SYS_dup, part);
   if (fd < 0) return false;
   const bool shared = sharing == Sharing::kShared;
-  const long got =
-      Call(SYS_mmap, static_cast<long>(address), static_cast<long>(size),
-           shared ? PROT_READ | PROT_WRITE : PROT_READ,
-           (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED | MAP_NORESERVE, fd, 0);
+  const long got = Call(SYS_mmap, static_cast<long>(address), static_cast<long>(size),
+                        shared ? PROT_READ | PROT_WRITE : PROT_READ,
+                        (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED | MAP_NORESERVE, fd, 0);
   Call(SYS_close, fd);
   return got == static_cast<long>(address);
 }

@@ -20,7 +20,7 @@ inline constexpr uint32_t kMagic = 0x43524e31;  // "CRN1"
 inline constexpr uint32_t kKeeperThreads = 2;
 inline constexpr uint32_t kMaxSlots = 1024;  // host threads of a sandbox
 inline constexpr uint32_t kMaxJobs = 16;     // commands that a client started and waits for
-inline constexpr uint32_t kSessionJob = 0;    // of them: the shell of a sandbox that lives
+inline constexpr uint32_t kSessionJob = 0;   // of them: the shell of a sandbox that lives
 inline constexpr uint32_t kRingBytes = 1u << 18;
 inline constexpr uint32_t kMailboxBytes = 1u << 18;
 inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
@@ -114,8 +114,8 @@ enum class Request : uint32_t {
                 // size, u64 mtime_ns, link target\0}…; mode 0: gone in the meantime
   kCheck,       // verifies the kernel's invariants; result: number of violations, payload: text
   kPark,        // arg0 ForkHow: every process leaves the kernel, gives up the generation of blocks
-                // and waits for a ForkStep. result: how many will clone themselves, or -errno and the
-                // reason as payload; a ForkStep must follow in either case
+          // and waits for a ForkStep. result: how many will clone themselves, or -errno and the
+          // reason as payload; a ForkStep must follow in either case
 };
 // A live fork (kernel/live_fork.cc): what everybody who is parked does next. The keeper sets it.
 enum ForkStep : uint32_t {
@@ -126,9 +126,10 @@ enum ForkStep : uint32_t {
 };
 // Who clones itself, and what a copy gets.
 enum ForkHow : uint32_t {
-  kForkSession = 1,    // only the service and the shell of the session
-  kForkNoBlocks = 2,   // a copy stays parked and so gets no generation to write to
-  kForkIsFrozen = 4,   // those that clone themselves are such copies: they map nothing for themselves
+  kForkSession = 1,   // only the service and the shell of the session
+  kForkNoBlocks = 2,  // a copy stays parked and so gets no generation to write to
+  kForkIsFrozen =
+      4,  // those that clone themselves are such copies: they map nothing for themselves
 };
 // What a process asks its family process for, by the one call that is notified.
 enum ForkPart : uint32_t {
@@ -140,10 +141,10 @@ enum ForkPart : uint32_t {
   kForkParts,
 };
 struct ForkControl {
-  std::atomic<uint32_t> step;  // ForkStep, futex word
-  std::atomic<uint32_t> how;   // ForkHow
-  std::atomic<uint32_t> renewed;  // futex word: the service is done, everybody may go on
-  std::atomic<uint32_t> failed;   // a process could not clone itself
+  std::atomic<uint32_t> step;      // ForkStep, futex word
+  std::atomic<uint32_t> how;       // ForkHow
+  std::atomic<uint32_t> renewed;   // futex word: the service is done, everybody may go on
+  std::atomic<uint32_t> failed;    // a process could not clone itself
   std::atomic<uint32_t> restored;  // whoever is not there has ended: its record is buried
   uint32_t reserved[3];
   std::atomic<uint64_t> lost_ns;  // that passed while the copy was parked

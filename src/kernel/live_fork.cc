@@ -45,8 +45,7 @@ Standing Standing::Now() {
   standing.generation = kernel.generation;
   standing.objects_bytes = kernel.control->objects_bytes;
   standing.blocks_bytes = kernel.control->blocks_bytes;
-  standing.in_session =
-      process.pid == kServicePid || process.job == int32_t{control::kSessionJob};
+  standing.in_session = process.pid == kServicePid || process.job == int32_t{control::kSessionJob};
   return standing;
 }
 
@@ -290,8 +289,8 @@ int32_t ParkEverybody(control::Mailbox& mailbox) {
   AwaitEarlierFork(deadline);
   MarkEverybody();
   const Count count = AwaitParked(deadline, text, sizeof text);
-  const auto size = static_cast<uint32_t>(snprintf(reinterpret_cast<char*>(mailbox.payload),
-                                                   sizeof text, "%s", text));
+  const auto size = static_cast<uint32_t>(
+      snprintf(reinterpret_cast<char*>(mailbox.payload), sizeof text, "%s", text));
   mailbox.payload_bytes.store(size);
   service_standing = Standing::Now();
   if (count.error != 0) return count.error;

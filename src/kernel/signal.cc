@@ -233,7 +233,8 @@ bool IsGroupOrphaned(const Process& process) {
 }
 
 void UpdateAttention(Thread& thread) {
-  const bool acts = ReadySignals(thread) != 0 || HasToEnd(thread) || HasToStop(thread) || IsParking();
+  const bool acts =
+      ReadySignals(thread) != 0 || HasToEnd(thread) || HasToStop(thread) || IsParking();
   thread.sleeper.attention.store(acts ? 1 : 0);
 }
 

@@ -13,9 +13,7 @@
 #include "live/served_sandbox.h"
 
 namespace cordon::live {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 
 void ServedSandbox::Serve() {
   if (StartShell()) ServeClient();

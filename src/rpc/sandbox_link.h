@@ -32,10 +32,10 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
                                                                   Handler on_ready);
   ~SandboxLink();
 
-  // Has the sandbox forked. `on_ready` hears kReady of the fork, or kDead; `on_refusal` why there is
-  // none, and then `on_ready` hears nothing.
-  [[nodiscard]] Result<std::shared_ptr<SandboxLink>> Fork(asio::io_context& loop, Handler on_ready,
-                                                          std::function<void(std::string)> on_refusal);
+  // Has the sandbox forked. `on_ready` hears kReady of the fork, or kDead; `on_refusal` why there
+  // is none, and then `on_ready` hears nothing.
+  [[nodiscard]] Result<std::shared_ptr<SandboxLink>> Fork(
+      asio::io_context& loop, Handler on_ready, std::function<void(std::string)> on_refusal);
 
   // The id of the request.
   uint32_t Ask(live::Frame frame, Handler handler);

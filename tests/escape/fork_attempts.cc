@@ -101,14 +101,10 @@ struct Row {
   int64_t (*attempt)();
 };
 constexpr Row kPieces[] = {
-    {"hold-blocks", HoldBlocks},
-    {"ask-for-parts", AskForParts},
-    {"ask-while-mapped", AskWhileMapped},
-    {"read-note", [] { return int64_t{Note().load()}; }},
-    {"write-sealed", WriteSealed},
-    {"change-privately", ChangePrivately},
-    {"remove-sealed", RemoveSealed},
-    {"kick-everybody", KickEverybody},
+    {"hold-blocks", HoldBlocks},          {"ask-for-parts", AskForParts},
+    {"ask-while-mapped", AskWhileMapped}, {"read-note", [] { return int64_t{Note().load()}; }},
+    {"write-sealed", WriteSealed},        {"change-privately", ChangePrivately},
+    {"remove-sealed", RemoveSealed},      {"kick-everybody", KickEverybody},
 };
 
 }  // namespace

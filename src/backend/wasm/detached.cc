@@ -51,7 +51,8 @@ bool MayStay(std::string_view line, std::span<const ino_t> live, ino_t code_wind
 
 bool IsDetached(pid_t pid, std::span<const ino_t> live, ino_t code_window) {
   const std::string folder = "/proc/" + std::to_string(pid);
-  if (CountEntries(folder + "/task") != 1 || CountEntries(folder + "/fd") != 0) return false;
+  // Not `fd`: whoever is not root may look there only at what can be dumped.
+  if (CountEntries(folder + "/task") != 1 || CountEntries(folder + "/fdinfo") != 0) return false;
   const std::string maps = ReadProc((folder + "/maps").c_str());
   if (maps.empty()) return false;
   std::string_view left = maps;

@@ -159,11 +159,10 @@ Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, i
     pid_namespace_ = OpenNamespace(init_, "pid");
   }
   TemplateStart start;
-  start.group =
-      listener_socket >= 0 ? TemplateGroup::kOwnGroup : TemplateGroup::kOwnSession;
+  start.group = listener_socket >= 0 ? TemplateGroup::kOwnGroup : TemplateGroup::kOwnSession;
   start.template_fd = template_fd;
-  start.fds = {files.control.get(), files.objects.get(), files.blocks.get(), userland_fd,
-               files.code_window.get(), listener_socket};
+  start.fds = {files.control.get(), files.objects.get(),     files.blocks.get(),
+               userland_fd,         files.code_window.get(), listener_socket};
   start.init_pidfd = init_pidfd_.get();
   start.isolation = isolation_;
   Result<pid_t> pid = start.Run();

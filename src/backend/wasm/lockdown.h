@@ -23,7 +23,8 @@ enum TemplateFd : int {
 // Maps the control page, where later errors are reported. Null if it is not what it should be.
 [[nodiscard]] control::Control* MapControl();
 
-// Where the sandbox can be forked: hands over a listener for the call by which guests ask for parts.
+// Where the sandbox can be forked: hands over a listener for the call by which guests ask for
+// parts.
 [[nodiscard]] Status OfferListener(const control::Control& control);
 
 // Maps what the control page describes and closes every descriptor.

@@ -39,10 +39,10 @@ void RunTemplate() {
   MustDo(*control, "dropping privileges", cordon::backend::DropPrivileges(*control));
   if (!cordon::kernel::PrepareBoot()) Refuse(*control, "reserving private memory: mmap failed");
   MustDo(*control, "loading the system call filter",
-         cordon::backend::LoadFilter(
-             cordon::backend::GuestRules(),
-             control->can_fork != 0 ? cordon::backend::ForkRules()
-                                    : std::span<const cordon::backend::FilterRule>()));
+         cordon::backend::LoadFilter(cordon::backend::GuestRules(),
+                                     control->can_fork != 0
+                                         ? cordon::backend::ForkRules()
+                                         : std::span<const cordon::backend::FilterRule>()));
   cordon::kernel::RunService();
 }
 
