@@ -4,10 +4,12 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <climits>
+#include <cstdio>
 #include <thread>
 #include <utility>
 
@@ -37,6 +39,16 @@ void Say(control::Control& page, control::ForkStep step) {
 uint64_t BytesOf(const OwnedFd& fd) {
   struct stat stat = {};
   return fstat(fd.get(), &stat) == 0 ? static_cast<uint64_t>(stat.st_blocks) * 512 : 0;
+}
+
+// An answer to a notified call that is a descriptor (SECCOMP_ADDFD_FLAG_SEND) came with Linux 5.14.
+// Found out too late, it would cost the sandbox its files.
+bool HostAnswersWithDescriptors() {
+  utsname host = {};
+  unsigned major = 0;
+  unsigned minor = 0;
+  if (uname(&host) != 0 || sscanf(host.release, "%u.%u", &major, &minor) != 2) return false;
+  return major > 5 || (major == 5 && minor >= 14);
 }
 
 // The sockets by which somebody will keep a copy.
@@ -93,6 +105,9 @@ Result<SandboxCopy> Keeper::Fork(Copied what) {
   if (end_reason_) return std::unexpected(*end_reason_);
   if (!link_ || !isolation().pid_namespace) {
     return Fail(ErrorCode::kUnsupported, "a sandbox is forked only within a PID namespace");
+  }
+  if (!HostAnswersWithDescriptors()) {
+    return Fail(ErrorCode::kUnsupported, "a sandbox is forked only on Linux 5.14 or newer");
   }
   // What was removed from sealed files is not given back, so there is an end to it.
   if (files_.sealed_bytes + BytesOf(files_.blocks) > files_.most_sealed_bytes) {
