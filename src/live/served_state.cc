@@ -77,7 +77,8 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   }
   for (const auto& run : running_) {
     run->request.id = UINT32_MAX;
-    run->request.arg[3] &= ~int64_t{kHasInput};
+    // Nobody writes there any more; a terminal at which nobody types is not hung up.
+    if ((run->request.arg[3] & kHasTerminal) == 0) run->request.arg[3] &= ~int64_t{kHasInput};
     for (const auto& output : run->output) {
       if (output) output->Abandon();
     }
