@@ -345,7 +345,6 @@ int32_t Empty(const vfs::Node& top) {
 }
 
 int32_t RemoveTree(std::string_view path) {
-  const Process& process = Current();
   {
     const Found found(path);
     if (found.error != 0) return found.error;
