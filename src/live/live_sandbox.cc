@@ -13,6 +13,7 @@
 #include <mutex>
 #include <thread>
 
+#include "backend/end.h"
 #include "backend/wasm/client_signals.h"
 #include "backend/wasm/mailbox.h"
 #include "backend/wasm/usage_sampler.h"
@@ -32,7 +33,6 @@ using std::chrono::milliseconds;
 
 constexpr uint32_t kSessionJob = 0;
 constexpr size_t kMostQueued = 512 * 1024;
-constexpr int kTimedOut = 124;
 // Pieces of a stream that are moved before something else is looked at.
 constexpr int kMostTaken = 16;
 // New shells for one command that none of them began.
@@ -342,8 +342,10 @@ class LiveSandbox {
     run.end_class = end_class;
     if (run.number == 0) {
       // It has not begun.
-      Queue(
-          {Kind::kEnd, run.request.id, {kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0}, {}});
+      Queue({Kind::kEnd,
+             run.request.id,
+             {backend::kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0},
+             {}});
       std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == &run; });
       return;
     }
@@ -487,7 +489,7 @@ class LiveSandbox {
     run.exit_code = exit_code;
     run.signal = signal;
     if (run.end_class != EndClass::kNone) {
-      run.exit_code = kTimedOut;
+      run.exit_code = backend::kTimedOut;
       (void)mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
     }
     for (const auto& output : run.output) {

@@ -22,9 +22,6 @@ using std::chrono::milliseconds;
 constexpr milliseconds kSampleTime{50};
 // For a reader that does not read, after the end.
 constexpr milliseconds kDrainTime{200};
-constexpr int kTimedOut = 124;
-constexpr int kNoNetwork = 125;
-constexpr int kKilled = 137;
 
 }  // namespace
 
@@ -187,7 +184,7 @@ void CommandWatch::FinishNetwork(net::Gateway& gateway, PlanReport* report) cons
   report->reason += summary.error().ToString();
   if (ended_for_) return;
   report->end = PlanReport::End::kNetwork;
-  report->exit_code = kNoNetwork;
+  report->exit_code = kOwnFailure;
 }
 
 }  // namespace cordon::backend::native
