@@ -128,13 +128,6 @@ print(socket.if_nameindex())
     equal(done.stderr, "cordon: 0 hosts allowed, 0 refused\n")
 
 
-def wait_for_end(pid):
-    until = time.monotonic() + 10
-    while run_native.alive(pid):
-        assert time.monotonic() < until, "still there"
-        time.sleep(0.02)
-
-
 def the_end_of_the_gateway_is_the_end_of_the_network(world):
     world.allow("good.example:7000")
     process = world.start("python3", "-I", "-c", CONNECT + """
@@ -146,7 +139,7 @@ print(connect('20.1.1.1', 7000), connect('good.example', 7000), connect('10.9.9.
     equal(process.stdout.readline(), b"up\n")
     pid, _ = run_network.memory_of_gateway(process.pid)
     os.kill(pid, signal.SIGKILL)
-    wait_for_end(pid)  # it closes its flows before its listeners
+    run_network.wait_for_end(pid)  # it closes its flows before its listeners
     out, err = process.communicate(b"\n", timeout=30)
     lines = out.decode().splitlines()
     assert lines[0] in ("nothing", "ConnectionResetError"), lines
@@ -162,7 +155,7 @@ def the_gateway_ends_with_the_keeper(world):
     pid, _ = run_network.memory_of_gateway(process.pid)
     process.kill()
     process.communicate()
-    wait_for_end(pid)
+    run_network.wait_for_end(pid)
 
 
 def without_a_gateway_or_a_log_nothing_runs(world):

@@ -107,33 +107,37 @@ int64_t SysWritev(const uint64_t* slots) {
   return TransferVector(slots, Direction::kWrite);
 }
 
-// The regular file behind a descriptor, for calls that need one.
+// For calls that need a regular file.
+int32_t CheckNode(const OpenFile* file) {
+  if (file == nullptr) return -EBADF;
+  return file->operations != &kNodeOperations ? -ESPIPE : 0;
+}
 OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
   OpenFile* file = FileOf(descriptor);
-  *error = file == nullptr ? -EBADF : file->operations != &kNodeOperations ? -ESPIPE : 0;
+  *error = CheckNode(file);
   return *error == 0 ? file : nullptr;
 }
 
-OpenFile* MemoryDevice(uint32_t descriptor) {
-  OpenFile* file = FileOf(descriptor);
-  return file != nullptr && IsMemoryDevice(*file) ? file : nullptr;
-}
-
+// A descriptor is looked up once in each call: another thread may give it to something else.
 int64_t SysPread(const uint64_t* slots) {
-  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysRead(slots);
-  int32_t error = 0;
-  OpenFile* file = NodeFile(Arg(slots, 0), &error);
-  if (file == nullptr) return error;
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file != nullptr && IsMemoryDevice(*file)) {
+    return Transfer(*file, Direction::kRead, Arg(slots, 1), Arg(slots, 2));
+  }
+  const int32_t error = CheckNode(file);
+  if (error != 0) return error;
   if (!file->readable()) return -EBADF;
   return file->node.fs->Read(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
                              Arg(slots, 2));
 }
 
 int64_t SysPwrite(const uint64_t* slots) {
-  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysWrite(slots);
-  int32_t error = 0;
-  OpenFile* file = NodeFile(Arg(slots, 0), &error);
-  if (file == nullptr) return error;
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file != nullptr && IsMemoryDevice(*file)) {
+    return Transfer(*file, Direction::kWrite, Arg(slots, 1), Arg(slots, 2));
+  }
+  const int32_t error = CheckNode(file);
+  if (error != 0) return error;
   if (!file->writable()) return -EBADF;
   uint64_t end = 0;
   return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
@@ -176,10 +180,10 @@ int64_t SysPwritev(const uint64_t* slots) {
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
-  if (MemoryDevice(Arg(slots, 0)) != nullptr) return Store(Arg(slots, 3), int64_t{0});
-  int32_t error = 0;
-  OpenFile* file = NodeFile(Arg(slots, 0), &error);
-  if (file == nullptr) return error;
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file != nullptr && IsMemoryDevice(*file)) return Store(Arg(slots, 3), int64_t{0});
+  const int32_t error = CheckNode(file);
+  if (error != 0) return error;
   const auto offset = static_cast<int64_t>(uint64_t{Arg(slots, 1)} << 32 | Arg(slots, 2));
   const MutexLock lock(file->offset_lock, LockRank::kRename);
   int64_t base = 0;
