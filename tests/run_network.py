@@ -16,6 +16,8 @@ import tempfile
 import threading
 import time
 
+from processes import wait_until_gone
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build"))
 WORLD = os.environ.get("CORDON_TEST_WORLD")  # set in the namespaces: who runs there
@@ -465,19 +467,6 @@ input()
     assert kilobytes < 150 << 10, f"{kilobytes} KiB"
 
 
-def wait_for_end(pid):
-    """Of a process that was killed: it may stay as one that nobody has reaped."""
-    until = time.monotonic() + 10
-    while True:
-        try:
-            if ") Z " in pathlib.Path(f"/proc/{pid}/stat").read_text():
-                return
-        except OSError:
-            return
-        assert time.monotonic() < until, "still there"
-        time.sleep(0.02)
-
-
 @test
 def a_dead_gateway_ends_everything():
     ran = start(["good.example:7000"], python(CONNECT + """
@@ -493,7 +482,7 @@ print(time.monotonic() - begin < 2)
     equal(ran.stdout.readline(), "up\n")
     pid, _ = memory_of_gateway(ran.pid)
     os.kill(pid, 9)
-    wait_for_end(pid)  # it closes its flows before its listeners
+    equal(wait_until_gone([pid]), [])  # it closes its flows before its listeners
     out, err = ran.communicate("\n", timeout=30)
     lines = out.splitlines()
     assert lines[0] in ("nothing", "ConnectionResetError"), lines
@@ -508,7 +497,7 @@ def whoever_started_it_takes_it_along():
     pid, _ = memory_of_gateway(ran.pid)
     ran.kill()
     ran.communicate()
-    wait_for_end(pid)
+    equal(wait_until_gone([pid]), [])
 
 
 @test

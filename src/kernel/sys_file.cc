@@ -25,6 +25,10 @@ namespace {
 
 enum class Direction { kRead, kWrite };
 
+bool IsOpenFor(const OpenFile& file, Direction direction) {
+  return direction == Direction::kRead ? file.readable() : file.writable();
+}
+
 int64_t Transfer(OpenFile& file, Direction direction, uint32_t address, uint32_t size) {
   if (uint64_t{address} + size > UINT32_MAX) return -EFAULT;
   if ((file.flags.load() & O_PATH) != 0) return -EBADF;
@@ -77,8 +81,7 @@ int64_t TransferVector(const uint64_t* slots, Direction direction) {
   if (used <= 1) {
     return Transfer(*file, direction, used == 0 ? 0 : only->base, used == 0 ? 0 : only->size);
   }
-  const bool is_open_for = direction == Direction::kRead ? file->readable() : file->writable();
-  if (!is_open_for || (file->flags.load() & O_PATH) != 0) return -EBADF;
+  if (!IsOpenFor(*file, direction) || (file->flags.load() & O_PATH) != 0) return -EBADF;
   std::byte small[1024];
   if (vectors.bytes <= sizeof small)
     return TransferGathered(*file, vectors, direction, small, sizeof small);
@@ -118,30 +121,31 @@ OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
   return *error == 0 ? file : nullptr;
 }
 
-// A descriptor is looked up once in each call: another thread may give it to something else.
-int64_t SysPread(const uint64_t* slots) {
-  OpenFile* file = FileOf(Arg(slots, 0));
-  if (file != nullptr && IsMemoryDevice(*file)) {
-    return Transfer(*file, Direction::kRead, Arg(slots, 1), Arg(slots, 2));
-  }
-  const int32_t error = CheckNode(file);
-  if (error != 0) return error;
-  if (!file->readable()) return -EBADF;
-  return file->node.fs->Read(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
-                             Arg(slots, 2));
+// Of a regular file, whose own offset it leaves alone.
+int64_t MoveAt(const OpenFile& file, Direction direction, uint64_t at, uint32_t base,
+               uint32_t size) {
+  vfs::FileSystem& fs = *file.node.fs;
+  uint64_t end = 0;
+  return direction == Direction::kRead ? fs.Read(file.node.id, at, GuestPointer(base), size)
+                                       : fs.Write(file.node.id, at, GuestPointer(base), size, &end);
 }
 
-int64_t SysPwrite(const uint64_t* slots) {
+// A descriptor is looked up once in each call: another thread may give it to something else.
+int64_t TransferOneAt(const uint64_t* slots, Direction direction) {
   OpenFile* file = FileOf(Arg(slots, 0));
   if (file != nullptr && IsMemoryDevice(*file)) {
-    return Transfer(*file, Direction::kWrite, Arg(slots, 1), Arg(slots, 2));
+    return Transfer(*file, direction, Arg(slots, 1), Arg(slots, 2));
   }
   const int32_t error = CheckNode(file);
   if (error != 0) return error;
-  if (!file->writable()) return -EBADF;
-  uint64_t end = 0;
-  return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
-                              Arg(slots, 2), &end);
+  if (!IsOpenFor(*file, direction)) return -EBADF;
+  return MoveAt(*file, direction, WideArg(slots, 3), Arg(slots, 1), Arg(slots, 2));
+}
+int64_t SysPread(const uint64_t* slots) {
+  return TransferOneAt(slots, Direction::kRead);
+}
+int64_t SysPwrite(const uint64_t* slots) {
+  return TransferOneAt(slots, Direction::kWrite);
 }
 
 // Part by part: regular files do not wait, and an offset of its own shares nothing with others.
@@ -149,11 +153,10 @@ int64_t TransferAt(const uint64_t* slots, Direction direction) {
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
-  if (direction == Direction::kRead ? !file->readable() : !file->writable()) return -EBADF;
+  if (!IsOpenFor(*file, direction)) return -EBADF;
   GuestVectors vectors;
   error = LoadVectors(Arg(slots, 1), Arg(slots, 2), &vectors);
   if (error != 0) return error;
-  vfs::FileSystem& fs = *file->node.fs;
   const uint64_t offset = WideArg(slots, 3);
   if (offset > INT64_MAX) return -EINVAL;
   int64_t total = 0;
@@ -161,11 +164,7 @@ int64_t TransferAt(const uint64_t* slots, Direction direction) {
     const GuestVector& part = vectors.parts[i];
     if (uint64_t{part.base} + part.size > UINT32_MAX) return total > 0 ? total : -EFAULT;
     const uint64_t at = offset + static_cast<uint64_t>(total);
-    uint64_t end = 0;
-    const int64_t moved =
-        direction == Direction::kRead
-            ? fs.Read(file->node.id, at, GuestPointer(part.base), part.size)
-            : fs.Write(file->node.id, at, GuestPointer(part.base), part.size, &end);
+    const int64_t moved = MoveAt(*file, direction, at, part.base, part.size);
     if (moved < 0) return total > 0 ? total : moved;
     total += moved;
     if (moved < part.size) break;

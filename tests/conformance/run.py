@@ -80,14 +80,14 @@ class Host(Side):
         shutil.copytree(self.folder / "tree", place / "tree", symlinks=True)
         environment = {**self.environment(), "HOME": str(place), "PATH": f"{self.suite.host_bin}:/usr/bin:/bin"}
         command = ["bash", "drive.sh", str(self.suite.seconds)]
-        if os.geteuid() != 0 and self.suite.installed:
-            sys.exit(f"{self.suite.name}: only root can put its tests where an installation has them")
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", "nobody:nogroup", str(place)], check=True)
             environment |= {"USER": "nobody", "LOGNAME": "nobody"}
             binds = "".join(f"mount --bind {shlex.quote(folder)} {shlex.quote(target)} && " for folder, target in self.suite.installed.items())
-            command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", binds + 'exec "$@"', "sh", "setpriv", "--reuid=nobody", "--regid=nogroup",
-                       "--clear-groups", "--inh-caps=-all", *command]
+            command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", binds + 'exec "$@"', "sh",
+                       "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", *command]
+        elif self.suite.installed:
+            sys.exit(f"{self.suite.name}: only root can put its tests where an installation has them")
         return command, {"cwd": str(place / "tree"), "env": environment}
 
 
