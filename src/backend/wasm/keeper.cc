@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "arena/layout.h"
@@ -69,6 +70,14 @@ std::string TextOf(const control::Mailbox& mailbox) {
     text += c >= ' ' && c <= '~' ? c : '?';
   }
   return text;
+}
+
+// Where it was, for who has the template's symbols.
+std::string TextOfFault(const control::Control& page) {
+  std::ostringstream text;
+  text << std::hex << std::showbase << "a fault in the kernel at " << page.fault_instruction.load()
+       << ", address " << page.fault_address.load();
+  return text.str();
 }
 
 }  // namespace
@@ -198,7 +207,7 @@ Status Keeper::CheckFailure() {
     case control::kFailOutOfArena:
       return End("the kernel had no memory left");
     default:
-      return End("a fault in the kernel");
+      return End(TextOfFault(page()));
   }
 }
 
