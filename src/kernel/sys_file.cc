@@ -265,8 +265,9 @@ int64_t SysFcntl(const uint64_t* slots) {
     case 38:
       return LockRecord(*file, Arg(slots, 1), argument);
     case F_GETPIPE_SZ:
+      return PipeCapacity(*file);
     case F_SETPIPE_SZ:
-      return 65536;
+      return SetPipeCapacity(*file, argument);
     default:
       return -EINVAL;
   }
