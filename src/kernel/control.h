@@ -217,6 +217,11 @@ struct Control {
       kicker_bell;  // futex word: kernel -> whoever kicks (family init, or keeper without one)
   std::atomic<uint32_t> limits_met;  // Limit bits as the kernel meets them
 
+  // Where the kernel faulted (kFailInternalFault): the instruction in the template's code and the
+  // address that it wanted.
+  std::atomic<uint64_t> fault_instruction;
+  std::atomic<uint64_t> fault_address;
+
   ForkControl fork;
   Job jobs[kMaxJobs];
   Slot slots[kMaxSlots];

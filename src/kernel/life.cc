@@ -81,8 +81,6 @@ void Inherit(Process& child, const Process& parent) {
   child.group = parent.group;
   child.session = parent.session;
   child.who = parent.who;
-  child.saved_uid = parent.saved_uid;
-  child.saved_gid = parent.saved_gid;
   child.umask = parent.umask;
   child.nice = parent.nice;
   child.terminal = parent.terminal;

@@ -64,7 +64,6 @@ struct alignas(4096) Process {
   uint64_t committed_pages = 0;
   uint64_t thread_pages = 0;  // of them for threads that are not first ones
   vfs::Credentials who;
-  uint32_t saved_uid = 0, saved_gid = 0;
   uint32_t umask = 022;
   int32_t nice = 0;
   vfs::Node root, directory, executable;

@@ -131,8 +131,8 @@ WindowSize UnpackSize(uint32_t packed) {
   process.job = static_cast<int32_t>(job);
   process.group = process.session = process.pid;
   process.who = {};
-  process.who.uid = process.saved_uid = kUserId;
-  process.who.gid = process.saved_gid = kUserId;
+  process.who.uid = kUserId;
+  process.who.gid = kUserId;
   process.umask = 022;
   const bool terminal = window != nullptr;
   TheKernel().control->jobs[job].uses_terminal.store(terminal ? 1 : 0);

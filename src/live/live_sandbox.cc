@@ -13,8 +13,6 @@
 #include "live/served_sandbox.h"
 
 namespace cordon::live {
-namespace {}  // namespace
-
 void ServedSandbox::Serve() {
   if (StartShell()) ServeClient();
 }

@@ -5,6 +5,7 @@
 #include <csignal>
 #include <utility>
 
+#include "backend/end.h"
 #include "live/served_sandbox.h"
 
 namespace cordon::live {
@@ -14,7 +15,6 @@ using backend::Mailbox;
 using control::kSessionJob;
 using std::chrono::milliseconds;
 
-constexpr int kTimedOut = 124;
 // Between two attempts to interrupt a shell: the first lets programs see SIGINT, as a terminal
 // would, the others end what is left.
 constexpr milliseconds kInterruptPeriod{15};
@@ -163,7 +163,10 @@ void ServedSandbox::Interrupt(Run& run, EndClass end_class) {
   run.end_class = end_class;
   if (run.number == 0) {
     // It has not begun.
-    Queue({Kind::kEnd, run.request.id, {kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0}, {}});
+    Queue({Kind::kEnd,
+           run.request.id,
+           {backend::kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0},
+           {}});
     std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == &run; });
     return;
   }

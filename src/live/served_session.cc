@@ -6,6 +6,7 @@
 #include <csignal>
 #include <utility>
 
+#include "backend/end.h"
 #include "live/served_sandbox.h"
 
 namespace cordon::live {
@@ -18,7 +19,6 @@ using std::chrono::microseconds;
 using std::chrono::milliseconds;
 
 constexpr size_t kMostQueued = 512 * 1024;
-constexpr int kTimedOut = 124;
 // Pieces of a stream that are moved before something else is looked at.
 constexpr int kMostTaken = 16;
 // New shells for one command that none of them began.
@@ -145,7 +145,7 @@ void ServedSandbox::End(Run& run, int exit_code, int signal) {
   run.exit_code = exit_code;
   run.signal = signal;
   if (run.end_class != EndClass::kNone) {
-    run.exit_code = kTimedOut;
+    run.exit_code = backend::kTimedOut;
     (void)mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
   }
   for (const auto& output : run.output) {

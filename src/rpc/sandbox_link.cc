@@ -128,12 +128,11 @@ uint32_t SandboxLink::Ask(live::Frame frame, Handler handler) {
   if (++last_id_ == 0) ++last_id_;
   frame.id = last_id_;
   handlers_[frame.id] = std::move(handler);
-  const uint32_t id = frame.id;
-  Tell(std::move(frame));
-  return id;
+  Tell(frame);
+  return frame.id;
 }
 
-void SandboxLink::Tell(live::Frame frame) {
+void SandboxLink::Tell(const live::Frame& frame) {
   if (closed_) return;
   outgoing_ += live::Encode(frame);
   if (writing_.empty()) Write();

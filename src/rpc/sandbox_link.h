@@ -40,7 +40,7 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
   // The id of the request.
   uint32_t Ask(live::Frame frame, Handler handler);
   // About an earlier request.
-  void Tell(live::Frame frame);
+  void Tell(const live::Frame& frame);
   // Everything in the sandbox ends.
   void Close();
   [[nodiscard]] bool closed() const { return closed_; }

@@ -47,6 +47,7 @@ Status RemoveStale(const std::string& path, const sockaddr_un& address) {
   if (lstat(path.c_str(), &stat) != 0) return {};
   if (!S_ISSOCK(stat.st_mode)) return Fail(ErrorCode::kInvalid, "is there and is no socket", path);
   const OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return SystemError("socket(AF_UNIX)");
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
     return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
   }

@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "arena/layout.h"
@@ -58,6 +59,14 @@ uint32_t ChooseGuestUid() {
   const uint32_t own = kFirstGuestUid + static_cast<uint32_t>(getpid() & 0xffff);
   if (IsMapped(own)) return own;
   return IsMapped(kNobody) ? kNobody : 0;
+}
+
+// Where it was, for who has the template's symbols.
+std::string TextOfFault(const control::Control& page) {
+  std::ostringstream text;
+  text << std::hex << std::showbase << "a fault in the kernel at " << page.fault_instruction.load()
+       << ", address " << page.fault_address.load();
+  return text.str();
 }
 
 }  // namespace
@@ -214,7 +223,7 @@ Status Keeper::CheckFailure() {
     case control::kFailOutOfArena:
       return End("the kernel had no memory left");
     default:
-      return End("a fault in the kernel");
+      return End(TextOfFault(page()));
   }
 }
 
