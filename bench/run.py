@@ -284,6 +284,15 @@ def row_session(key):
     return name, f"{printed([ROOT / 'bench/session.py', what]):.2f} ms", "", "", f"≤ {promised} ms"
 
 
+def row_state(key):
+    what, name, promised = {
+        "live-fork": ("fork", "fork of bash and Python with 10 MB of its own, 1000 files, until the copy answers, median of 30", 3),
+        "snapshot": ("snapshot", "snapshot of a sandbox with 10 000 files, 100 of them changed, median of 30", 2),
+        "restore": ("restore", "restoring it", 2),
+    }[key]
+    return name, f"{printed([ROOT / 'bench/state.py', what]):.2f} ms", "", "", f"≤ {promised} ms"
+
+
 def network_figures():
     run = subprocess.run([ROOT / "bench/network.py"], capture_output=True, text=True, check=True)
     return json.loads(run.stdout.splitlines()[-1])
@@ -378,6 +387,9 @@ ROWS = {
     "idle": row_idle,
     "session-create": row_session,
     "session-run": row_session,
+    "live-fork": row_state,
+    "snapshot": row_state,
+    "restore": row_state,
     "python": row_python,
     "python-start": row_python_start,
     "git": row_git,

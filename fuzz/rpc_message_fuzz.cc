@@ -25,7 +25,8 @@ std::string Read(std::string_view bytes, size_t piece) {
       seen += line->is_too_long ? "long\n" : line->text + "\n";
       if (line->is_too_long) continue;
       const cordon::rpc::Parsed parsed = cordon::rpc::ParseRequest(line->text);
-      if (parsed.request) seen += cordon::rpc::ResultLine(parsed.request->id, parsed.request->params);
+      if (parsed.request)
+        seen += cordon::rpc::ResultLine(parsed.request->id, parsed.request->params);
     }
   }
   return seen;

@@ -19,6 +19,10 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "cordon" / "tidy"
 
 
+# Paths through a function that the analyser follows: beyond these it takes four times as long.
+ANALYSER = [f"--extra-arg={part}" for part in ("-Xclang", "-analyzer-config", "-Xclang", "max-nodes=40000")]
+
+
 def tracked(*patterns):
     out = subprocess.run(["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True, check=True)
     return [ROOT / line for line in out.stdout.splitlines() if (ROOT / line).exists()]
@@ -51,7 +55,7 @@ def check_tidy(entry, fingerprint):
     stamp = CACHE / hashlib.sha256(fingerprint + text.replace(str(ROOT).encode(), b"")).hexdigest()
     if stamp.exists():
         return True, ""
-    run = subprocess.run(["clang-tidy-19", "-p", ROOT / "build", "--quiet", entry["file"]],
+    run = subprocess.run(["clang-tidy-19", "-p", ROOT / "build", "--quiet", *ANALYSER, entry["file"]],
                          cwd=ROOT, capture_output=True, text=True)
     if run.returncode == 0:
         stamp.touch()

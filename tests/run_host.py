@@ -16,6 +16,8 @@ import sys
 import tempfile
 import time
 
+from processes import alive
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build"))
 CORDON = str(BUILD / "cordon")
@@ -68,11 +70,6 @@ def guests(pid):
 def wait_for_line(process, text):
     line = process.stdout.readline().decode()
     equal(line, text + "\n")
-
-
-def alive(pid):
-    stat = text_of(f"/proc/{pid}/stat")
-    return stat != "" and stat.rsplit(")", 1)[1].split()[0] != "Z"
 
 
 def a_tree_goes_in_and_out(folder):

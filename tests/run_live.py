@@ -20,6 +20,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
+from processes import wait_until_gone  # noqa: E402
 
 
 # A command that leaves its parent and its session.
@@ -42,20 +43,6 @@ def children_of(pid):
         found += here
         queue += here
     return found
-
-
-def lives(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_until_gone(pids, seconds=10):
-    end = time.monotonic() + seconds
-    while any(lives(pid) for pid in pids) and time.monotonic() < end:
-        time.sleep(0.02)
-    return [pid for pid in pids if lives(pid)]
 
 
 class Session(unittest.TestCase):

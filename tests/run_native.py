@@ -248,13 +248,6 @@ def equal(got, wanted):
     assert got == wanted, f"{got!r}, expected {wanted!r}"
 
 
-def alive(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
-
-
 def policy(world, text):
     world.write("cordon.yaml", "version: 1\n" + text)
 

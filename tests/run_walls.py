@@ -16,7 +16,8 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from run_native import BUILD, SECRET, USER, World, alive, equal  # noqa: E402
+from processes import alive  # noqa: E402
+from run_native import BUILD, SECRET, USER, World, equal  # noqa: E402
 
 ATTACKS = BUILD / "tests" / "cordon-wall-attacks"
 CREDENTIALS = (".ssh/id_ed25519", ".ssh/id_rsa", ".npmrc", ".netrc", ".aws/credentials", ".docker/config.json", ".kube/config")

@@ -31,10 +31,10 @@ SHARED_LIBS =
 ALL_TOOLS =
 TOOL_LIBS =
 EOF
-make -s -j"$jobs" lib/libc.a lib/crt1.o lib/crt1-environment.o lib/threads.o
+make -s -j"$jobs" lib/libc.a lib/crt1.o lib/crt1-environment.o lib/threads.o lib/single.o
 make install-headers >/dev/null
 mkdir -p "$sysroot/lib"
-cp lib/libc.a lib/crt1.o lib/crt1-environment.o lib/threads.o "$sysroot/lib/"
+cp lib/libc.a lib/crt1.o lib/crt1-environment.o lib/threads.o lib/single.o "$sysroot/lib/"
 for name in m rt pthread crypt util xnet resolv dl; do
   llvm-ar-19 rc "$sysroot/lib/lib$name.a"
 done

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/select.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -31,6 +32,20 @@ static void jumps(void) {
     deep(1000);
   }
   printf("longjmp: value %d, variable %d\n", value, kept);
+}
+
+// Of the one thread: with a value, and zero; a fork copies them.
+static _Thread_local int valued = 40;
+static _Thread_local int counters[100];
+
+static void thread_locals(void) {
+  valued += 2;
+  counters[99] = valued;
+  const pid_t child = fork();
+  if (child == 0) _exit(++counters[99] + valued + counters[0]);
+  int status = 0;
+  waitpid(child, &status, 0);
+  printf("thread-local: %d, %d, in a child %d\n", valued, counters[99], WEXITSTATUS(status));
 }
 
 static void maps(void) {
@@ -161,6 +176,7 @@ static void numbers(void) {
 
 int main(void) {
   jumps();
+  thread_locals();
   maps();
   reuse();
   file_maps();

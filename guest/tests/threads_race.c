@@ -34,6 +34,8 @@ struct arguments {
 };
 static struct arguments* shared;
 static volatile int stop;
+// What is passed on: a number that one thread closes, and gets again for one of these, may be another's pipe.
+static int nothing[2];
 
 static void set_good(struct arguments* a) {
   for (int i = 0; i < 8; ++i) {
@@ -46,8 +48,7 @@ static void set_good(struct arguments* a) {
   header->cmsg_level = SOL_SOCKET;
   header->cmsg_type = SCM_RIGHTS;
   header->cmsg_len = CMSG_LEN(2 * sizeof(int));
-  int files[2] = {0, 1};
-  memcpy(CMSG_DATA(header), files, sizeof files);
+  memcpy(CMSG_DATA(header), nothing, sizeof nothing);
   strcpy(a->path, "/tmp/race");
   a->address_size = sizeof a->address;
 }
@@ -147,6 +148,7 @@ static void one_round(void) {
 int main(int argc, char** argv) {
   const time_t end = time(NULL) + (argc > 1 ? atoi(argv[1]) : 3);
   signal(SIGPIPE, SIG_IGN);
+  for (int i = 0; i < 2; ++i) nothing[i] = open("/dev/null", O_RDWR);
   while (time(NULL) < end) {
     const pid_t pid = fork();
     if (pid == 0) one_round();

@@ -42,6 +42,7 @@ export class Daemon {
   #listeners = new Map();
   #early = new Map();
   #pieces = [];
+  users = 1; // a sandbox and its forks
 
   constructor(program) {
     this.#process = spawn(findProgram(program), ['serve', '--stdio'], { stdio: ['pipe', 'pipe', 'inherit'] });

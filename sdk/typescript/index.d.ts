@@ -148,6 +148,14 @@ export class Sandbox {
   getHistory(): Promise<HistoryEntry[]>;
   clearHistory(): Promise<void>;
   usage(): Promise<Record<string, number>>;
+  /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
+  fork(): Promise<Sandbox>;
+  /** Stores the files and the session's shell; waits until no command runs in the session. What restore wants. */
+  snapshot(name?: string): Promise<string>;
+  /** Everything that runs ends; files and shell are as they were. */
+  restore(snapshotId: string): Promise<void>;
+  snapshots(): Promise<{ snapshotId: string; timestamp: number }[]>;
+  deleteSnapshot(snapshotId: string): Promise<void>;
   /** Files, variables, functions, aliases, directory and history, as an OCI image in a tar. */
   exportState(): Promise<Uint8Array>;
   /** `replace` (the default): what the sandbox has of its own goes first. A promise of exportState may be given. */

@@ -220,6 +220,7 @@ class Files {
 export class Sandbox {
   #daemon;
   #id;
+  #gone = false;
 
   // Not for callers: see create.
   constructor(daemon, id) {
@@ -246,6 +247,7 @@ export class Sandbox {
   }
 
   #call(method, params, listener) {
+    if (this.#gone) return Promise.reject(new SandboxError('Sandbox has been destroyed'));
     return this.#daemon.call(method, { ...params, sandboxId: this.#id }, listener);
   }
 
@@ -275,6 +277,33 @@ export class Sandbox {
     return reportOf(await call('persistence.import', { blobId: await giveBlob(call, await data), mode }));
   }
 
-  destroy() { return this.#daemon.close(); }
+  async fork() {
+    const { sandboxId } = await this.#call('sandbox.fork', {});
+    this.#daemon.users += 1;
+    return new Sandbox(this.#daemon, sandboxId);
+  }
+
+  async snapshot(name) {
+    return (await this.#call('snapshot.create', name === undefined ? {} : { name })).snapshotId;
+  }
+  async restore(snapshotId) { await this.#call('snapshot.restore', { snapshotId }); }
+  async snapshots() { return (await this.#call('snapshot.list', {})).snapshots; }
+  async deleteSnapshot(snapshotId) { await this.#call('snapshot.delete', { snapshotId }); }
+
+  // The daemon ends with the last of its sandboxes.
+  async destroy() {
+    if (this.#gone) return;
+    this.#gone = true;
+    this.#daemon.users -= 1;
+    if (this.#daemon.users === 0) {
+      await this.#daemon.close();
+      return;
+    }
+    try {
+      await this.#daemon.call('sandbox.destroy', { sandboxId: this.#id });
+    } catch (error) {
+      if (!(error instanceof SandboxError)) throw error; // it had ended already
+    }
+  }
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() { return this.destroy(); }
 }

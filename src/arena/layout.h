@@ -21,10 +21,9 @@ inline constexpr uint64_t kControl = 0x2000'0000'0000;
 // Shared by all guest processes of a sandbox (MAP_SHARED memfd): inodes, tables, queues.
 inline constexpr uint64_t kObjects = 0x2100'0000'0000;
 inline constexpr uint64_t kObjectsReserve = 64 * kGiB;
-// Blocks of files: generation g at kBlocks + g * kGenerationReserve, one memfd each.
+// Blocks of files: the first generation, one memfd each.
 inline constexpr uint64_t kBlocks = 0x2200'0000'0000;
 inline constexpr uint64_t kGenerationReserve = 64 * kGiB;
-inline constexpr uint32_t kMaxGenerations = 256;
 // The userland image: one read-only mapping of the whole file, and its code, page-aligned at its
 // end, mapped again readable and executable.
 inline constexpr uint64_t kUserland = 0x2700'0000'0000;
@@ -71,6 +70,12 @@ static_assert(kGuestStackOffset - kStackGuardBytes >= kKernelStackOffset + kKern
               kGuestStackOffset + kGuestStackBytes < kThreadBlockBytes);
 // Private to a process: arguments and environment of its program.
 inline constexpr uint64_t kPrivate = 0x2c00'0000'0000;
+// Generations of blocks after the first.
+inline constexpr uint64_t kLaterBlocks = 0x3000'0000'0000;
+inline constexpr uint32_t kMaxGenerations = 512;
+inline constexpr uint64_t GenerationAt(uint32_t generation) {
+  return generation == 0 ? kBlocks : kLaterBlocks + (generation - 1) * kGenerationReserve;
+}
 
 }  // namespace cordon::layout
 

@@ -42,6 +42,12 @@ void Discard(uint64_t address, uint64_t size);
 // The same for memory that is shared: all processes read zeros afterwards.
 void DiscardShared(uint64_t address, uint64_t size);
 
+// Asks the host for a file that it keeps ready, and maps it at a fixed address over what is there.
+// kReadOnly maps privately what nobody can change. False: it was not given.
+enum class Sharing { kReadOnly, kShared };
+[[nodiscard]] bool MapReceived(uint32_t part, uint64_t address, uint64_t size, Sharing sharing);
+[[nodiscard]] bool Unmap(uint64_t address, uint64_t size);
+
 // Duplicates the calling process: 0 in the copy, its host identifier in the caller, -errno on
 // failure. The keeper becomes its host parent.
 int CloneProcess();

@@ -117,6 +117,23 @@ void DiscardShared(uint64_t address, uint64_t size) {
   Call(SYS_madvise, static_cast<long>(address), static_cast<long>(size), MADV_REMOVE);
 }
 
+bool MapReceived(uint32_t part, uint64_t address, uint64_t size, Sharing sharing) {
+  // The filter notifies whoever listens, and its answer is a descriptor.
+  long fd = -EINTR;
+  while (fd == -EINTR) fd = Call(SYS_dup, part);
+  if (fd < 0) return false;
+  const bool shared = sharing == Sharing::kShared;
+  const long got = Call(SYS_mmap, static_cast<long>(address), static_cast<long>(size),
+                        shared ? PROT_READ | PROT_WRITE : PROT_READ,
+                        (shared ? MAP_SHARED : MAP_PRIVATE) | MAP_FIXED | MAP_NORESERVE, fd, 0);
+  Call(SYS_close, fd);
+  return got == static_cast<long>(address);
+}
+
+bool Unmap(uint64_t address, uint64_t size) {
+  return Call(SYS_munmap, static_cast<long>(address), static_cast<long>(size)) == 0;
+}
+
 int CloneProcess() {
   // The filter inside the wall knows exactly this flag word for a new process.
   return static_cast<int>(Call(SYS_clone, CLONE_PARENT | SIGCHLD));

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/end.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
 #include "net/summary.h"
@@ -17,17 +18,7 @@
 namespace cordon::backend {
 
 struct PlanReport {
-  enum class End {
-    kExited,    // the command ended by itself
-    kSignal,    // or by a signal
-    kWallTime,  // the keeper ended it
-    kCpuTime,   //
-    kMemory,    // all processes together took more than the plan's memory
-    kNotFound,  // the program is not there, inside
-    kNotRun,    // or cannot be executed
-    kBefore,    // what was to run before it failed
-    kNetwork,   // the gateway did not live as long as the command
-  };
+  using End = backend::End;
   End end = End::kExited;
   int exit_code = 0;   // as a shell sees it: 124, 126, 127, 137, 128 + n, …
   std::string reason;  // one line, if there is more to say

@@ -89,7 +89,8 @@ void CleanFolders(const Options& options, const std::string& parent, const std::
         continue;
       }
     }
-    Say(options, parent + "/" + name);
+    std::string path = parent;
+    Say(options, path.append("/").append(name));
     ++done->count;
   }
 }

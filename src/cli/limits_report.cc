@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/units.h"
@@ -44,8 +43,19 @@ std::string ValueOf(control::Limit bit, const backend::SandboxLimits& limits) {
   return {};
 }
 
-const char* EndName(backend::RunReport::End end) {
-  using End = backend::RunReport::End;
+Status Write(const OwnedFd& file, const nlohmann::ordered_json& json) {
+  const std::string text =
+      json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
+    return SystemError("write(report)");
+  }
+  return {};
+}
+
+}  // namespace
+
+const char* EndName(backend::End end) {
+  using backend::End;
   switch (end) {
     case End::kExited:
       return "exited";
@@ -59,31 +69,6 @@ const char* EndName(backend::RunReport::End end) {
       return "memory";
     case End::kInterrupted:
       return "interrupted";
-    case End::kBroken:
-      return "sandbox ended";
-  }
-  return "";
-}
-
-std::string TextOf(const nlohmann::ordered_json& json) {
-  return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-}  // namespace
-
-const char* EndName(backend::PlanReport::End end) {
-  using End = backend::PlanReport::End;
-  switch (end) {
-    case End::kExited:
-      return "exited";
-    case End::kSignal:
-      return "signal";
-    case End::kWallTime:
-      return "wall time";
-    case End::kCpuTime:
-      return "cpu time";
-    case End::kMemory:
-      return "memory";
     case End::kNotFound:
       return "not found";
     case End::kNotRun:
@@ -92,6 +77,8 @@ const char* EndName(backend::PlanReport::End end) {
       return "pre-run command";
     case End::kNetwork:
       return "network";
+    case End::kBroken:
+      return "sandbox ended";
   }
   return "";
 }
@@ -105,7 +92,7 @@ std::string LimitLines(const backend::RunReport& report, const backend::SandboxL
   return lines;
 }
 
-Status WriteReport(const std::string& path, const backend::RunReport& report) {
+Status WriteReport(const OwnedFd& file, const backend::RunReport& report) {
   nlohmann::ordered_json limits_met = nlohmann::json::array();
   for (const auto& [bit, name] : kLimits) {
     if ((report.limits_met & bit) != 0) limits_met.push_back(name);
@@ -128,12 +115,7 @@ Status WriteReport(const std::string& path, const backend::RunReport& report) {
       {"error_bytes", report.error_bytes},
       {"namespaces", report.isolation.ToString()},
   };
-  const std::string text = TextOf(json);
-  FILE* file = fopen(path.c_str(), "we");
-  if (file == nullptr) return SystemError("open(" + path + ")");
-  const bool written = fwrite(text.data(), 1, text.size(), file) == text.size();
-  if (fclose(file) != 0 || !written) return SystemError("write(" + path + ")");
-  return {};
+  return Write(file, json);
 }
 
 Result<OwnedFd> OpenReport(const std::string& path) {
@@ -164,11 +146,7 @@ Status WriteReport(const OwnedFd& file, const backend::PlanReport& report,
                        {"more", report.network->more},
                        {"log", network_log}};
   }
-  const std::string text = TextOf(json);
-  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return SystemError("write(report)");
-  }
-  return {};
+  return Write(file, json);
 }
 
 }  // namespace cordon::cli

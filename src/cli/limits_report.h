@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "backend/native/keeper.h"
+#include "backend/backend.h"
 #include "backend/wasm/run.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
@@ -15,12 +15,12 @@ namespace cordon::cli {
 // "cordon: limit memory 1 GiB\n" …
 [[nodiscard]] std::string LimitLines(const backend::RunReport& report,
                                      const backend::SandboxLimits& limits);
-// JSON; docs/guide describes its members.
-[[nodiscard]] Status WriteReport(const std::string& path, const backend::RunReport& report);
+[[nodiscard]] const char* EndName(backend::End end);
 // Opened before the command runs, which may put a link in its place; follows none itself.
 [[nodiscard]] Result<OwnedFd> OpenReport(const std::string& path);
-// Of the native wall; `network_log` is where decisions were written.
-[[nodiscard]] const char* EndName(backend::PlanReport::End end);
+// JSON; docs/guide.md describes its members.
+[[nodiscard]] Status WriteReport(const OwnedFd& file, const backend::RunReport& report);
+// Of a plan; `network_log` is where decisions were written.
 [[nodiscard]] Status WriteReport(const OwnedFd& file, const backend::PlanReport& report,
                                  const std::string& network_log);
 

@@ -34,7 +34,7 @@ Result<std::string> Programs::FindGateway() {
   const Result<std::vector<std::string>> folders = Folders();
   if (!folders) return std::unexpected(folders.error());
   for (const std::string& at : *folders) {
-    const std::string path = at + "/cordon-gateway";
+    std::string path = at + "/cordon-gateway";
     if (access(path.c_str(), X_OK) == 0) return path;
   }
   return Fail(ErrorCode::kInvalid, "cordon-gateway is missing", folders->front());

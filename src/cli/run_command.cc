@@ -231,6 +231,12 @@ int Refuse(const Error& error) {
 }
 
 int Execute(const Options& options, const backend::RunRequest& request) {
+  OwnedFd report_file;
+  if (!options.report.empty()) {
+    Result<OwnedFd> opened = OpenReport(options.report);
+    if (!opened) return Refuse(opened.error());
+    report_file = std::move(*opened);
+  }
   std::optional<RawTerminal> terminal;
   if (request.has_terminal) terminal.emplace();
   const Result<backend::RunReport> report = backend::RunCommand(request);
@@ -246,10 +252,9 @@ int Execute(const Options& options, const backend::RunRequest& request) {
                   path.c_str());
   }
   (void)fputs(LimitLines(*report, request.limits).c_str(), stderr);
-  if (!options.report.empty()) {
-    if (const Status written = WriteReport(options.report, *report); !written) {
-      return Refuse(written.error());
-    }
+  if (report_file.valid()) {
+    const Status written = WriteReport(report_file, *report);
+    if (!written) return Refuse(written.error());
   }
   return report->exit_code;
 }

@@ -49,7 +49,8 @@ std::string RealProgram(const policy::Surroundings& around, const std::string& f
                         const std::string& name) {
   for (const std::string& part : policy::SplitList(around.Variable("PATH"), ':')) {
     if (!part.starts_with('/') || policy::RealPath(part) == policy::RealPath(folder)) continue;
-    std::string path = part + "/" + name;
+    std::string path = part;
+    path.append("/").append(name);
     if (access(path.c_str(), X_OK) == 0) return path;
   }
   return {};
@@ -108,7 +109,27 @@ Status Install(const std::string& path, const std::string& text) {
   return std::unexpected(error);
 }
 
-// Every shim that is there does what it should, and is what a shell finds.
+// Of a shim that is there: it does what it should, and is what a shell finds.
+std::vector<std::string> ProblemsOf(const policy::Surroundings& around, const std::string& folder,
+                                    const std::string& name) {
+  std::vector<std::string> problems;
+  const std::string path = folder + "/" + name;
+  const std::string real = RealProgram(around, folder, name);
+  const Result<std::string> text = policy::ReadHostFile(path, kLongShim);
+  if (real.empty()) {
+    problems.push_back(name + ": the program itself is not there any more");
+  } else if (!text || *text != ShimText(real, name)) {
+    problems.push_back(path + ": calls something else than " + real +
+                       "; cordon shim --force makes it anew");
+  }
+  if (const std::string found = backend::FindInPath(name);
+      policy::RealPath(found) != policy::RealPath(path)) {
+    problems.push_back(name + ": a shell finds " + found + " and not the shim; " + folder +
+                       " must come first in PATH");
+  }
+  return problems;
+}
+
 int Verify(const Options& options, const policy::Surroundings& around) {
   size_t there = 0;
   size_t problems = 0;
@@ -123,18 +144,7 @@ int Verify(const Options& options, const policy::Surroundings& around) {
       continue;
     }
     ++there;
-    const std::string real = RealProgram(around, options.folder, name);
-    const Result<std::string> text = policy::ReadHostFile(path, kLongShim);
-    if (real.empty()) {
-      problem(name + ": the program itself is not there any more");
-    } else if (!text || *text != ShimText(real, name)) {
-      problem(path + ": calls something else than " + real + "; cordon shim --force makes it anew");
-    }
-    if (const std::string found = backend::FindInPath(name);
-        policy::RealPath(found) != policy::RealPath(path)) {
-      problem(name + ": a shell finds " + found + " and not the shim; " + options.folder +
-              " must come first in PATH");
-    }
+    for (const std::string& text : ProblemsOf(around, options.folder, name)) problem(text);
   }
   if (there == 0) problem("no shim in " + options.folder);
   (void)printf("%zu shims, %zu problems\n", there, problems);

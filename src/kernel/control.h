@@ -20,6 +20,7 @@ inline constexpr uint32_t kMagic = 0x43524e31;  // "CRN1"
 inline constexpr uint32_t kKeeperThreads = 2;
 inline constexpr uint32_t kMaxSlots = 1024;  // host threads of a sandbox
 inline constexpr uint32_t kMaxJobs = 16;     // commands that a client started and waits for
+inline constexpr uint32_t kSessionJob = 0;   // of them: the shell of a sandbox that lives
 inline constexpr uint32_t kRingBytes = 1u << 18;
 inline constexpr uint32_t kMailboxBytes = 1u << 18;
 inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
@@ -112,6 +113,9 @@ enum class Request : uint32_t {
   kListStat,    // as kListDir, up to 48 entries, links followed: {u64 cookie, name\0, u32 mode, u64
                 // size, u64 mtime_ns, link target\0}…; mode 0: gone in the meantime
   kCheck,       // verifies the kernel's invariants; result: number of violations, payload: text
+  kPark,        // arg0 ForkHow: every process leaves the kernel, gives up the generation of blocks
+          // and waits for a ForkStep. result: how many will clone themselves, or -errno and the
+          // reason as payload; a ForkStep must follow in either case
   // Whole trees, for export and import: paths are absolute and no component of them is a link;
   // mounts are not crossed; errors are as above.
   kTreeList = 64,   // arg0 1: all, not only what the image has not; arg1/2 cookie; payload: path.
@@ -124,6 +128,38 @@ enum class Request : uint32_t {
   kTreeAttributes,  // arg0 mode, arg1 uid, arg2 gid, arg3/4 mtime in ns; payload: path
   kTreeLink,        // payload: existing path, new path
   kTreeRemove,      // payload: path; recursive
+};
+// A live fork (kernel/live_fork.cc): what everybody who is parked does next. The keeper sets it.
+enum ForkStep : uint32_t {
+  kForkRun = 0,     // goes on
+  kForkPark = 1,    // waits
+  kForkClone = 2,   // maps the next generation and clones itself; both wait
+  kForkReturn = 3,  // goes on with the generation that it gave up
+};
+// Who clones itself, and what a copy gets.
+enum ForkHow : uint32_t {
+  kForkSession = 1,   // only the service and the shell of the session
+  kForkNoBlocks = 2,  // a copy stays parked and so gets no generation to write to
+  kForkIsFrozen =
+      4,  // those that clone themselves are such copies: they map nothing for themselves
+};
+// What a process asks its family process for, by the one call that is notified.
+enum ForkPart : uint32_t {
+  kPartOldBlocks,  // the generation that everybody gave up
+  kPartBlocks,     // the next one
+  kPartCopyObjects,
+  kPartCopyBlocks,
+  kPartCopyPage,  // the last one: the copy is complete
+  kForkParts,
+};
+struct ForkControl {
+  std::atomic<uint32_t> step;      // ForkStep, futex word
+  std::atomic<uint32_t> how;       // ForkHow
+  std::atomic<uint32_t> renewed;   // futex word: the service is done, everybody may go on
+  std::atomic<uint32_t> failed;    // a process could not clone itself
+  std::atomic<uint32_t> restored;  // whoever is not there has ended: its record is buried
+  uint32_t reserved[3];
+  std::atomic<uint64_t> lost_ns;  // that passed while the copy was parked
 };
 
 // What kTreeList says of an entry.
@@ -202,7 +238,7 @@ struct Control {
   uint64_t blocks_bytes;
   uint64_t code_window_bytes;
   uint32_t run_as_uid;  // user and group that the template takes; 0: those it was started with
-  uint32_t reserved1;
+  uint32_t can_fork;    // the template hands over a listener for the notified call
 
   std::atomic<uint32_t> booted;  // the kernel is ready for requests
   std::atomic<uint32_t>
@@ -214,6 +250,12 @@ struct Control {
       kicker_bell;  // futex word: kernel -> whoever kicks (family init, or keeper without one)
   std::atomic<uint32_t> limits_met;  // Limit bits as the kernel meets them
 
+  // Where the kernel faulted (kFailInternalFault): the instruction in the template's code and the
+  // address that it wanted.
+  std::atomic<uint64_t> fault_instruction;
+  std::atomic<uint64_t> fault_address;
+
+  ForkControl fork;
   Job jobs[kMaxJobs];
   Slot slots[kMaxSlots];
   alignas(4096) Mailbox mailbox;

@@ -51,8 +51,10 @@ wasm::StackRange GuestStackRange() {
 
 // A fault of the kernel itself, or of a guest in a way that nobody foresaw under a lock: the keeper
 // ends the sandbox.
-[[noreturn]] void FailInside() {
+[[noreturn]] void FailInside(uint64_t instruction, uint64_t address) {
   control::Control& control = *TheKernel().control;
+  control.fault_instruction.store(instruction);
+  control.fault_address.store(address);
   control.failed.store(control::kFailInternalFault);
   control.keeper_bell.fetch_add(1);
   platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
@@ -65,7 +67,10 @@ void OnFault(int number, siginfo_t* info, void* raw) {
     registers[REG_RIP] = reinterpret_cast<greg_t>(cordon_copy_recovery);
     return;
   }
-  if (OwnSlot().inside.load() != 0) FailInside();
+  if (OwnSlot().inside.load() != 0) {
+    FailInside(static_cast<uint64_t>(registers[REG_RIP]),
+               reinterpret_cast<uint64_t>(info->si_addr));
+  }
   wasm::Context* context = CurrentContext();
   wasm::TrapReport& report = OwnData().last_trap;
   if (context != nullptr &&

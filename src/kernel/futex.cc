@@ -89,10 +89,9 @@ int32_t WaitForWord(uint32_t address, Word expected, uint64_t deadline_ns) {
   }
   for (auto wake = cordon::Wake::kWoken;;) {
     const uint32_t seen = self.sleeper.word.load();
-    if (!self.waits_for_futex.load()) return 0;
-    if (wake != cordon::Wake::kWoken) {
+    if (!self.waits_for_futex.load() || wake != cordon::Wake::kWoken) {
+      // Whoever wakes it touches it until the lock is free: it must not be gone by then.
       const MutexLock locked(lock, LockRank::kFutex);
-      // Whoever woke it meanwhile counted it.
       if (!self.waits_for_futex.load()) return 0;
       Remove(self);
       return wake == cordon::Wake::kTimedOut ? -ETIMEDOUT : kRestart;

@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "arena/platform.h"
+#include "kernel/live_fork.h"
 #include "kernel/memory_map.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
@@ -55,7 +56,7 @@ void Inherit(Process& child, const Process& parent) {
   thread.tid = child.pid;
   thread.next = nullptr;
   thread.pending = 0;
-  thread.sleeper.attention = 0;
+  thread.sleeper.attention = IsParking() ? 1 : 0;
   thread.mask = CurrentThread().mask;
   thread.awaited = 0;
   thread.has_saved_mask = false;
@@ -66,6 +67,7 @@ void Inherit(Process& child, const Process& parent) {
   child.survivor = nullptr;
   child.execs = false;
   child.pending = 0;
+  child.parked = false;
   child.execed = child.status_changed = child.continued = false;
   child.job = child.run_job = -1;
   child.run = parent.run;
@@ -79,8 +81,6 @@ void Inherit(Process& child, const Process& parent) {
   child.group = parent.group;
   child.session = parent.session;
   child.who = parent.who;
-  child.saved_uid = parent.saved_uid;
-  child.saved_gid = parent.saved_gid;
   child.umask = parent.umask;
   child.nice = parent.nice;
   child.terminal = parent.terminal;

@@ -83,6 +83,10 @@ int32_t WaitUntil(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64
 int32_t OpenNode(const vfs::Node& node, uint32_t flags,
                  OpenFile** out);  // takes over the reference
 int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer);
+// Bytes that fit into a pipe: a power of two, from PIPE_BUF to 64 KiB, rounded up (F_SETPIPE_SZ of
+// fcntl(2)). -EBADF: not a pipe; -EPERM: beyond what anybody may have; -EBUSY: more is in it.
+int32_t PipeCapacity(const OpenFile& file);
+int32_t SetPipeCapacity(OpenFile& file, uint32_t bytes);
 int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out);
 int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out);
 // /dev/null and its like: every offset is as good as any other, and seeking stays at 0.

@@ -5,6 +5,7 @@
 #include <poll.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 #include <csignal>
 
@@ -15,7 +16,7 @@
 namespace cordon::kernel {
 namespace {
 
-constexpr uint32_t kCapacity = 65536;
+constexpr uint32_t kRingBytes = 65536;
 constexpr uint32_t kAtomicBytes = 4096;  // PIPE_BUF
 
 struct Pipe {
@@ -30,9 +31,19 @@ struct Pipe {
   std::atomic<uint32_t> opened_for_write{0};
   WaitQueue readable;
   WaitQueue writable;
+  std::atomic<uint32_t> capacity{kRingBytes};  // changes under write_lock, never below the fill
   std::byte* data = nullptr;
 
-  [[nodiscard]] uint32_t fill() const { return written.load() - taken.load(); }
+  // Exact under the lock of the side that asks.
+  [[nodiscard]] uint32_t fill() const {
+    const uint32_t start = taken.load();
+    return written.load() - start;
+  }
+  [[nodiscard]] uint32_t room() const {
+    const uint32_t filled = fill();
+    const uint32_t all = capacity.load();
+    return filled < all ? all - filled : 0;
+  }
 };
 
 Pipe& PipeOf(const OpenFile& file) {
@@ -43,7 +54,7 @@ Pipe* NewPipeObject() {
   Arena& arena = *TheKernel().arena;
   auto* pipe = arena.New<Pipe>();
   if (pipe == nullptr) return nullptr;
-  pipe->data = static_cast<std::byte*>(arena.AllocateBuffer(kCapacity));
+  pipe->data = static_cast<std::byte*>(arena.AllocateBuffer(kRingBytes));
   if (pipe->data != nullptr) return pipe;
   arena.Delete(pipe);
   return nullptr;
@@ -51,16 +62,16 @@ Pipe* NewPipeObject() {
 
 void FreePipe(void* object) {
   auto* pipe = static_cast<Pipe*>(object);
-  TheKernel().arena->Free(pipe->data, kCapacity);
+  TheKernel().arena->Free(pipe->data, kRingBytes);
   TheKernel().arena->Delete(pipe);
 }
 
 int64_t TakeBytes(Pipe& pipe, void* to, uint64_t size) {
   const uint32_t start = pipe.taken.load();
   const auto count = static_cast<uint32_t>(std::min<uint64_t>(size, pipe.written.load() - start));
-  const uint32_t first = std::min(count, kCapacity - start % kCapacity);
+  const uint32_t first = std::min(count, kRingBytes - start % kRingBytes);
   auto* bytes = static_cast<std::byte*>(to);
-  if (cordon_copy(bytes, pipe.data + start % kCapacity, first) != 0 ||
+  if (cordon_copy(bytes, pipe.data + start % kRingBytes, first) != 0 ||
       cordon_copy(bytes + first, pipe.data, count - first) != 0) {
     return -EFAULT;
   }
@@ -70,11 +81,10 @@ int64_t TakeBytes(Pipe& pipe, void* to, uint64_t size) {
 
 int64_t PutBytes(Pipe& pipe, const void* from, uint64_t size) {
   const uint32_t start = pipe.written.load();
-  const auto count =
-      static_cast<uint32_t>(std::min<uint64_t>(size, kCapacity - (start - pipe.taken.load())));
-  const uint32_t first = std::min(count, kCapacity - start % kCapacity);
+  const auto count = static_cast<uint32_t>(std::min<uint64_t>(size, pipe.room()));
+  const uint32_t first = std::min(count, kRingBytes - start % kRingBytes);
   const auto* bytes = static_cast<const std::byte*>(from);
-  if (cordon_copy(pipe.data + start % kCapacity, bytes, first) != 0 ||
+  if (cordon_copy(pipe.data + start % kRingBytes, bytes, first) != 0 ||
       cordon_copy(pipe.data, bytes + first, count - first) != 0) {
     return -EFAULT;
   }
@@ -92,8 +102,9 @@ struct RoomWanted {
   uint32_t bytes;
 };
 bool HasRoomOrNobody(void* argument) {
-  auto* wanted = static_cast<RoomWanted*>(argument);
-  return kCapacity - wanted->pipe->fill() >= wanted->bytes || wanted->pipe->readers.load() == 0;
+  const auto& wanted = *static_cast<RoomWanted*>(argument);
+  const uint32_t bytes = std::min(wanted.bytes, wanted.pipe->capacity.load());
+  return wanted.pipe->room() >= bytes || wanted.pipe->readers.load() == 0;
 }
 
 int64_t ReadPipe(OpenFile& file, void* to, uint64_t size) {
@@ -104,7 +115,7 @@ int64_t ReadPipe(OpenFile& file, void* to, uint64_t size) {
     const bool ended = pipe.writers.load() == 0;
     {
       const MutexLock lock(pipe.read_lock, LockRank::kInode);
-      const bool was_full = pipe.fill() > kCapacity - kAtomicBytes;
+      const bool was_full = pipe.room() < kAtomicBytes;
       if (pipe.fill() > 0) {
         const int64_t got = TakeBytes(pipe, to, size);
         // A writer sleeps only when there was not room for one atomic write; wake it when half is
@@ -133,7 +144,7 @@ int64_t WritePipe(OpenFile& file, const void* from, uint64_t size) {
         Post(Current(), SIGPIPE);
         return -EPIPE;
       }
-      if (kCapacity - pipe.fill() >= least) {
+      if (pipe.room() >= least) {
         const int64_t put = PutBytes(pipe, bytes + done, size - done);
         if (put < 0) return done > 0 ? static_cast<int64_t>(done) : put;
         done += static_cast<uint64_t>(put);
@@ -143,9 +154,8 @@ int64_t WritePipe(OpenFile& file, const void* from, uint64_t size) {
     }
     if (!file.blocks()) return done > 0 ? static_cast<int64_t>(done) : -EAGAIN;
     // Waking for each freed page would switch once for each page: wait for a quarter.
-    RoomWanted wanted = {
-        &pipe,
-        std::max(least, static_cast<uint32_t>(std::min<uint64_t>(size - done, kCapacity / 4)))};
+    RoomWanted wanted = {&pipe, std::max(least, static_cast<uint32_t>(std::min<uint64_t>(
+                                                    size - done, pipe.capacity.load() / 4)))};
     const int32_t waited = WaitUntil(pipe.writable, HasRoomOrNobody, &wanted, platform::kNever);
     if (waited != 0) return done > 0 ? static_cast<int64_t>(done) : waited;
   }
@@ -160,7 +170,7 @@ uint32_t PollPipe(OpenFile& file) {
     if (pipe.writers.load() == 0) events |= POLLHUP;
   }
   if (file.writable()) {
-    if (kCapacity - pipe.fill() >= kAtomicBytes) events |= POLLOUT | POLLWRNORM;
+    if (pipe.room() >= kAtomicBytes) events |= POLLOUT | POLLWRNORM;
     if (pipe.readers.load() == 0) events |= POLLERR;
   }
   return events;
@@ -222,6 +232,10 @@ int32_t ReopenPipe(OpenFile& file, uint32_t flags, OpenFile** out) {
   return 0;
 }
 
+bool IsPipe(const OpenFile& file) {
+  return file.operations == &kPipeOperations || file.operations == &kFifoOperations;
+}
+
 struct PeerWanted {
   std::atomic<uint32_t>* now;
   std::atomic<uint32_t>* ever;
@@ -270,6 +284,24 @@ int32_t NewPipe(uint32_t flags, OpenFile** reader, OpenFile** writer) {
   pipe->writers = 1;
   pipe->opened_for_read = 2;  // ends
   return 0;
+}
+
+int32_t PipeCapacity(const OpenFile& file) {
+  return IsPipe(file) ? static_cast<int32_t>(PipeOf(file).capacity.load()) : -EBADF;
+}
+
+int32_t SetPipeCapacity(OpenFile& file, uint32_t bytes) {
+  if (!IsPipe(file)) return -EBADF;
+  if (bytes > kRingBytes) return bytes > INT32_MAX ? -EINVAL : -EPERM;
+  Pipe& pipe = PipeOf(file);
+  const uint32_t capacity = std::bit_ceil(std::max(bytes, kAtomicBytes));
+  {
+    const MutexLock lock(pipe.write_lock, LockRank::kInode);
+    if (pipe.fill() > capacity) return -EBUSY;
+    pipe.capacity.store(capacity);
+  }
+  pipe.writable.WakeAll();
+  return static_cast<int32_t>(capacity);
 }
 
 int32_t OpenFifo(const vfs::Node& node, uint32_t flags, OpenFile** out) {

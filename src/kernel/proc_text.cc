@@ -83,8 +83,8 @@ void Status(const Process& process, TextWriter& out) {
       process.command, process.umask, state.letter, state.name, process.pid, process.pid,
       process.parent_pid);
   out.Add("Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\nFDSize:\t%u\nGroups:\t\n", process.who.uid,
-          process.who.uid, process.saved_uid, process.who.uid, process.who.gid, process.who.gid,
-          process.saved_gid, process.who.gid, kMaxDescriptors);
+          process.who.uid, process.who.uid, process.who.uid, process.who.gid, process.who.gid,
+          process.who.gid, process.who.gid, kMaxDescriptors);
   out.Add("VmPeak:\t%8llu kB\nVmSize:\t%8llu kB\nVmRSS:\t%8llu kB\nThreads:\t%u\n", kib, kib, kib,
           process.thread_count.load());
   out.Add(

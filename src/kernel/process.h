@@ -45,11 +45,12 @@ struct alignas(4096) Process {
   std::atomic<bool> execs{false};          // a thread is in execve
   // Signals for any of its threads. `pending` and dispositions change under Kernel::table_lock.
   std::atomic<uint64_t> pending{0};
-  uint32_t waits_for_lock_of = 0;  // a process identifier, under Kernel::table_lock
-  bool execed = false;             // setpgid of a child is over
-  int32_t job = -1;                // index in control.jobs for a command of the client
-  uint32_t run = 0;                // of the client, inherited; 0 none
-  int32_t run_job = -1;            // of a session's shell: the job whose rings are its run's
+  uint32_t waits_for_lock_of = 0;   // a process identifier, under Kernel::table_lock
+  std::atomic<bool> parked{false};  // for a live fork; written by the process itself
+  bool execed = false;              // setpgid of a child is over
+  int32_t job = -1;                 // index in control.jobs for a command of the client
+  uint32_t run = 0;                 // of the client, inherited; 0 none
+  int32_t run_job = -1;             // of a session's shell: the job whose rings are its run's
   uint32_t wait_status = 0;
   bool status_changed = false;  // stopped or continued, not yet seen by wait
   bool continued = false;
@@ -63,7 +64,6 @@ struct alignas(4096) Process {
   uint64_t committed_pages = 0;
   uint64_t thread_pages = 0;  // of them for threads that are not first ones
   vfs::Credentials who;
-  uint32_t saved_uid = 0, saved_gid = 0;
   uint32_t umask = 022;
   int32_t nice = 0;
   vfs::Node root, directory, executable;
@@ -97,6 +97,8 @@ struct Kernel {
   uint64_t started, peak;
   std::atomic<uint64_t> open_files;  // descriptions in use
   uint64_t boot_ns;
+  std::atomic<bool> parking;  // everybody has to park; under table_lock
+  uint32_t generation;        // of file blocks, that is written to
   char hostname[65];
   Process* processes[control::kMaxSlots];
 };

@@ -18,6 +18,7 @@
 #include "kernel/epoll.h"
 #include "kernel/exec.h"
 #include "kernel/guest_memory.h"
+#include "kernel/live_fork.h"
 #include "kernel/open_file.h"
 #include "kernel/proc_fs.h"
 #include "kernel/process.h"
@@ -130,8 +131,8 @@ WindowSize UnpackSize(uint32_t packed) {
   process.job = static_cast<int32_t>(job);
   process.group = process.session = process.pid;
   process.who = {};
-  process.who.uid = process.saved_uid = kUserId;
-  process.who.gid = process.saved_gid = kUserId;
+  process.who.uid = kUserId;
+  process.who.gid = kUserId;
   process.umask = 022;
   const bool terminal = window != nullptr;
   TheKernel().control->jobs[job].uses_terminal.store(terminal ? 1 : 0);
@@ -291,6 +292,8 @@ int32_t Answer(control::Mailbox& mailbox) {
     case control::Request::kFeed:
     case control::Request::kSignalRun:
       return AnswerAboutRuns(mailbox, payload_bytes);
+    case control::Request::kPark:
+      return ParkEverybody(mailbox);
     case control::Request::kReportDeath:
       return BuryDead(mailbox.arg[0].load(), mailbox.arg[1].load());
     default:
@@ -334,6 +337,7 @@ namespace {
       control.keeper_bell.fetch_add(1);
       platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
     }
+    if (IsParking()) ParkService();
     WakeStreams();
     ServeTerminals();
     const uint64_t next = SendAlarms();

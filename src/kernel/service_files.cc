@@ -84,18 +84,34 @@ struct Found {
   }
 };
 
+// The directory that holds, or may hold, the last name of a path; released when it goes.
+struct FoundParent {
+  vfs::Node node;
+  vfs::LastName name;
+  int error;
+
+  explicit FoundParent(std::string_view path) {
+    const Process& process = Current();
+    error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root, path,
+                              &node, &name);
+  }
+  FoundParent(const FoundParent&) = delete;
+  FoundParent& operator=(const FoundParent&) = delete;
+  ~FoundParent() {
+    if (error == 0) node.fs->Release(node.id);
+  }
+};
+
 int32_t MakeDirectories(std::string_view path, uint32_t mode) {
-  Process& process = Current();
+  const Process& process = Current();
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-    vfs::Node parent;
-    vfs::LastName name;
-    const int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root,
-                                        path.substr(0, end), &parent, &name);
-    if (error != 0) return error;
+    const FoundParent parent(path.substr(0, end));
+    if (parent.error != 0) return parent.error;
     vfs::Node made;
-    const int failed = name.is_dots() ? -EEXIST
-                                      : parent.fs->Create(process.who, parent.id, name.view(),
-                                                          S_IFDIR | mode, 0, &made);
+    const int failed = parent.name.is_dots()
+                           ? -EEXIST
+                           : parent.node.fs->Create(process.who, parent.node.id, parent.name.view(),
+                                                    S_IFDIR | mode, 0, &made);
     if (failed == 0) {
       vfs::Attributes owner;
       owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
@@ -103,7 +119,6 @@ int32_t MakeDirectories(std::string_view path, uint32_t mode) {
       (void)made.fs->SetAttributes(process.who, made.id, owner);
       made.fs->Release(made.id);
     }
-    parent.fs->Release(parent.id);
     if (failed != 0 && failed != -EEXIST) return failed;
     if (end == std::string_view::npos) return 0;
   }
@@ -156,22 +171,19 @@ int32_t ReadFile(control::Mailbox& mailbox, std::string_view path) {
 
 int32_t MakeSymlink(std::string_view target, std::string_view path) {
   const Process& process = Current();
-  vfs::Node parent;
-  vfs::LastName name;
-  int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root, path,
-                                &parent, &name);
-  if (error != 0) return error;
-  error =
-      name.is_dots() ? -EEXIST : parent.fs->Symlink(process.who, parent.id, name.view(), target);
+  const FoundParent parent(path);
+  if (parent.error != 0) return parent.error;
+  if (parent.name.is_dots()) return -EEXIST;
+  vfs::FileSystem& fs = *parent.node.fs;
+  const int error = fs.Symlink(process.who, parent.node.id, parent.name.view(), target);
   vfs::Node made;
-  if (error == 0 && parent.fs->Lookup(process.who, parent.id, name.view(), &made) == 0) {
+  if (error == 0 && fs.Lookup(process.who, parent.node.id, parent.name.view(), &made) == 0) {
     vfs::Attributes owner;
     owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
     owner.uid = owner.gid = kUserId;
-    (void)parent.fs->SetAttributes(process.who, made.id, owner);
-    parent.fs->Release(made.id);
+    (void)fs.SetAttributes(process.who, made.id, owner);
+    fs.Release(made.id);
   }
-  parent.fs->Release(parent.id);
   return error;
 }
 
@@ -284,27 +296,14 @@ int32_t ListWithMetadata(control::Mailbox& mailbox, std::string_view path) {
 }
 
 int32_t Rename(std::string_view from, std::string_view to) {
-  const Process& process = Current();
-  vfs::Node parents[2];
-  vfs::LastName names[2];
-  for (const int i : {0, 1}) {
-    int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root,
-                                  i == 0 ? from : to, &parents[i], &names[i]);
-    if (error == 0 && names[i].is_dots()) {
-      parents[i].fs->Release(parents[i].id);
-      error = -EBUSY;
-    }
-    if (error != 0) {
-      if (i == 1) parents[0].fs->Release(parents[0].id);
-      return error;
-    }
-  }
-  const int error = parents[0].fs != parents[1].fs
-                        ? -EXDEV
-                        : parents[0].fs->Rename(process.who, parents[0].id, names[0].view(),
-                                                parents[1].id, names[1].view(), 0);
-  for (const vfs::Node& parent : parents) parent.fs->Release(parent.id);
-  return error;
+  const FoundParent source(from);
+  if (source.error != 0) return source.error;
+  const FoundParent target(to);
+  if (target.error != 0) return target.error;
+  if (source.name.is_dots() || target.name.is_dots()) return -EBUSY;
+  if (source.node.fs != target.node.fs) return -EXDEV;
+  return source.node.fs->Rename(Current().who, source.node.id, source.name.view(), target.node.id,
+                                target.name.view(), 0);
 }
 
 int32_t ChangeMode(std::string_view path, uint32_t mode) {
@@ -317,7 +316,6 @@ int32_t ChangeMode(std::string_view path, uint32_t mode) {
 }
 
 int32_t RemoveTree(std::string_view path) {
-  const Process& process = Current();
   {
     const Found found(path);
     if (found.error != 0) return found.error;
@@ -326,20 +324,15 @@ int32_t RemoveTree(std::string_view path) {
       if (error != 0) return error;
     }
   }
-  vfs::Node parent;
-  vfs::LastName name;
-  int error = vfs::WalkToParent(TheKernel().mounts, process.who, process.root, process.root, path,
-                                &parent, &name);
-  if (error != 0) return error;
-  error = name.is_dots() ? -EBUSY
-                         : parent.fs->Remove(process.who, parent.id, name.view(),
-                                             vfs::FileSystem::Removal::kFile);
-  if (error == -EISDIR || error == -EPERM) {
-    error = parent.fs->Remove(process.who, parent.id, name.view(),
-                              vfs::FileSystem::Removal::kDirectory);
-  }
-  parent.fs->Release(parent.id);
-  return error;
+  const FoundParent parent(path);
+  if (parent.error != 0) return parent.error;
+  if (parent.name.is_dots()) return -EBUSY;
+  vfs::FileSystem& fs = *parent.node.fs;
+  const std::string_view name = parent.name.view();
+  const vfs::Credentials& who = Current().who;
+  const int error = fs.Remove(who, parent.node.id, name, vfs::FileSystem::Removal::kFile);
+  if (error != -EISDIR && error != -EPERM) return error;
+  return fs.Remove(who, parent.node.id, name, vfs::FileSystem::Removal::kDirectory);
 }
 
 }  // namespace

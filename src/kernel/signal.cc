@@ -10,6 +10,7 @@
 
 #include "arena/platform.h"
 #include "kernel/exec.h"
+#include "kernel/live_fork.h"
 #include "kernel/process.h"
 
 namespace cordon::kernel {
@@ -155,6 +156,10 @@ void StayStopped(Thread& thread) {
   Process& process = *thread.process;
   for (;;) {
     const uint32_t seen = thread.sleeper.word.load();
+    if (IsParking()) {
+      Park();
+      continue;
+    }
     if (!HasToStop(thread) || HasToEnd(thread)) return;
     if ((process.pending.load() & SignalBit(SIGKILL)) != 0) {
       process.state.store(ProcessState::kLive);
@@ -166,6 +171,7 @@ void StayStopped(Thread& thread) {
 
 // What others decided for all threads of the process. Under no lock.
 void FollowProcess(Thread& thread) {
+  if (IsParking()) Park();
   if (HasToStop(thread)) StayStopped(thread);
   if (HasToEnd(thread)) EndThread();
 }
@@ -176,7 +182,7 @@ void FollowProcess(Thread& thread) {
 
 // A hint without the lock: it is asked again under it.
 bool HasDefaultAction(const Thread& thread) {
-  if (HasToEnd(thread) || HasToStop(thread)) return true;
+  if (HasToEnd(thread) || HasToStop(thread) || IsParking()) return true;
   for (uint64_t ready = ReadySignals(thread); ready != 0; ready &= ready - 1) {
     const auto number = static_cast<uint32_t>(std::countr_zero(ready)) + 1;
     if (ActionOf(*thread.process, number) != Action::kHandle) return true;
@@ -227,7 +233,8 @@ bool IsGroupOrphaned(const Process& process) {
 }
 
 void UpdateAttention(Thread& thread) {
-  const bool acts = ReadySignals(thread) != 0 || HasToEnd(thread) || HasToStop(thread);
+  const bool acts =
+      ReadySignals(thread) != 0 || HasToEnd(thread) || HasToStop(thread) || IsParking();
   thread.sleeper.attention.store(acts ? 1 : 0);
 }
 

@@ -25,6 +25,10 @@ namespace {
 
 enum class Direction { kRead, kWrite };
 
+bool IsOpenFor(const OpenFile& file, Direction direction) {
+  return direction == Direction::kRead ? file.readable() : file.writable();
+}
+
 int64_t Transfer(OpenFile& file, Direction direction, uint32_t address, uint32_t size) {
   if (uint64_t{address} + size > UINT32_MAX) return -EFAULT;
   if ((file.flags.load() & O_PATH) != 0) return -EBADF;
@@ -77,8 +81,7 @@ int64_t TransferVector(const uint64_t* slots, Direction direction) {
   if (used <= 1) {
     return Transfer(*file, direction, used == 0 ? 0 : only->base, used == 0 ? 0 : only->size);
   }
-  const bool is_open_for = direction == Direction::kRead ? file->readable() : file->writable();
-  if (!is_open_for || (file->flags.load() & O_PATH) != 0) return -EBADF;
+  if (!IsOpenFor(*file, direction) || (file->flags.load() & O_PATH) != 0) return -EBADF;
   std::byte small[1024];
   if (vectors.bytes <= sizeof small)
     return TransferGathered(*file, vectors, direction, small, sizeof small);
@@ -107,37 +110,42 @@ int64_t SysWritev(const uint64_t* slots) {
   return TransferVector(slots, Direction::kWrite);
 }
 
-// The regular file behind a descriptor, for calls that need one.
+// For calls that need a regular file.
+int32_t CheckNode(const OpenFile* file) {
+  if (file == nullptr) return -EBADF;
+  return file->operations != &kNodeOperations ? -ESPIPE : 0;
+}
 OpenFile* NodeFile(uint32_t descriptor, int32_t* error) {
   OpenFile* file = FileOf(descriptor);
-  *error = file == nullptr ? -EBADF : file->operations != &kNodeOperations ? -ESPIPE : 0;
+  *error = CheckNode(file);
   return *error == 0 ? file : nullptr;
 }
 
-OpenFile* MemoryDevice(uint32_t descriptor) {
-  OpenFile* file = FileOf(descriptor);
-  return file != nullptr && IsMemoryDevice(*file) ? file : nullptr;
-}
-
-int64_t SysPread(const uint64_t* slots) {
-  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysRead(slots);
-  int32_t error = 0;
-  OpenFile* file = NodeFile(Arg(slots, 0), &error);
-  if (file == nullptr) return error;
-  if (!file->readable()) return -EBADF;
-  return file->node.fs->Read(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
-                             Arg(slots, 2));
-}
-
-int64_t SysPwrite(const uint64_t* slots) {
-  if (MemoryDevice(Arg(slots, 0)) != nullptr) return SysWrite(slots);
-  int32_t error = 0;
-  OpenFile* file = NodeFile(Arg(slots, 0), &error);
-  if (file == nullptr) return error;
-  if (!file->writable()) return -EBADF;
+// Of a regular file, whose own offset it leaves alone.
+int64_t MoveAt(const OpenFile& file, Direction direction, uint64_t at, uint32_t base,
+               uint32_t size) {
+  vfs::FileSystem& fs = *file.node.fs;
   uint64_t end = 0;
-  return file->node.fs->Write(file->node.id, WideArg(slots, 3), GuestPointer(Arg(slots, 1)),
-                              Arg(slots, 2), &end);
+  return direction == Direction::kRead ? fs.Read(file.node.id, at, GuestPointer(base), size)
+                                       : fs.Write(file.node.id, at, GuestPointer(base), size, &end);
+}
+
+// A descriptor is looked up once in each call: another thread may give it to something else.
+int64_t TransferOneAt(const uint64_t* slots, Direction direction) {
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file != nullptr && IsMemoryDevice(*file)) {
+    return Transfer(*file, direction, Arg(slots, 1), Arg(slots, 2));
+  }
+  const int32_t error = CheckNode(file);
+  if (error != 0) return error;
+  if (!IsOpenFor(*file, direction)) return -EBADF;
+  return MoveAt(*file, direction, WideArg(slots, 3), Arg(slots, 1), Arg(slots, 2));
+}
+int64_t SysPread(const uint64_t* slots) {
+  return TransferOneAt(slots, Direction::kRead);
+}
+int64_t SysPwrite(const uint64_t* slots) {
+  return TransferOneAt(slots, Direction::kWrite);
 }
 
 // Part by part: regular files do not wait, and an offset of its own shares nothing with others.
@@ -145,11 +153,10 @@ int64_t TransferAt(const uint64_t* slots, Direction direction) {
   int32_t error = 0;
   OpenFile* file = NodeFile(Arg(slots, 0), &error);
   if (file == nullptr) return error;
-  if (direction == Direction::kRead ? !file->readable() : !file->writable()) return -EBADF;
+  if (!IsOpenFor(*file, direction)) return -EBADF;
   GuestVectors vectors;
   error = LoadVectors(Arg(slots, 1), Arg(slots, 2), &vectors);
   if (error != 0) return error;
-  vfs::FileSystem& fs = *file->node.fs;
   const uint64_t offset = WideArg(slots, 3);
   if (offset > INT64_MAX) return -EINVAL;
   int64_t total = 0;
@@ -157,11 +164,7 @@ int64_t TransferAt(const uint64_t* slots, Direction direction) {
     const GuestVector& part = vectors.parts[i];
     if (uint64_t{part.base} + part.size > UINT32_MAX) return total > 0 ? total : -EFAULT;
     const uint64_t at = offset + static_cast<uint64_t>(total);
-    uint64_t end = 0;
-    const int64_t moved =
-        direction == Direction::kRead
-            ? fs.Read(file->node.id, at, GuestPointer(part.base), part.size)
-            : fs.Write(file->node.id, at, GuestPointer(part.base), part.size, &end);
+    const int64_t moved = MoveAt(*file, direction, at, part.base, part.size);
     if (moved < 0) return total > 0 ? total : moved;
     total += moved;
     if (moved < part.size) break;
@@ -176,10 +179,10 @@ int64_t SysPwritev(const uint64_t* slots) {
 }
 
 int64_t SysLlseek(const uint64_t* slots) {
-  if (MemoryDevice(Arg(slots, 0)) != nullptr) return Store(Arg(slots, 3), int64_t{0});
-  int32_t error = 0;
-  OpenFile* file = NodeFile(Arg(slots, 0), &error);
-  if (file == nullptr) return error;
+  OpenFile* file = FileOf(Arg(slots, 0));
+  if (file != nullptr && IsMemoryDevice(*file)) return Store(Arg(slots, 3), int64_t{0});
+  const int32_t error = CheckNode(file);
+  if (error != 0) return error;
   const auto offset = static_cast<int64_t>(uint64_t{Arg(slots, 1)} << 32 | Arg(slots, 2));
   const MutexLock lock(file->offset_lock, LockRank::kRename);
   int64_t base = 0;
@@ -262,8 +265,9 @@ int64_t SysFcntl(const uint64_t* slots) {
     case 38:
       return LockRecord(*file, Arg(slots, 1), argument);
     case F_GETPIPE_SZ:
+      return PipeCapacity(*file);
     case F_SETPIPE_SZ:
-      return 65536;
+      return SetPipeCapacity(*file, argument);
     default:
       return -EINVAL;
   }

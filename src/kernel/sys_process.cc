@@ -197,7 +197,6 @@ int64_t SysSetsid(const uint64_t* /*slots*/) {
 bool MaySignal(const Process& target, uint32_t number) {
   const Process& sender = Current();
   return sender.who.uid == 0 || sender.who.uid == target.who.uid ||
-         sender.who.uid == target.saved_uid ||
          (number == SIGCONT && sender.session == target.session);
 }
 
@@ -403,19 +402,33 @@ int64_t SysPrlimit(const uint64_t* slots) {
   return Arg(slots, 3) == 0 ? 0 : Store(Arg(slots, 3), limit);
 }
 
-// Groups are fixed; giving up the superuser's identity is for ever, as saved identities follow.
-int64_t SetIdentity(uint32_t id, uint32_t* own, uint32_t* saved) {
-  if (id == UINT32_MAX) return 0;
-  if (Current().who.uid != 0 && id != *own && id != *saved) return -EPERM;
-  if (Current().who.uid == 0) *saved = id;
-  *own = id;
+// The identities of a process are one, for ever: what it may ask for is what it has.
+int64_t KeepIdentity(const uint64_t* slots, int count, uint32_t own) {
+  for (int i = 0; i < count; ++i) {
+    const uint32_t wanted = Arg(slots, i);
+    const bool is_none = wanted == UINT32_MAX;  // this one stays, where there are several
+    if (is_none && count == 1) return -EINVAL;
+    if (!is_none && wanted != own) return -EPERM;
+  }
   return 0;
 }
 int64_t SysSetuid(const uint64_t* slots) {
-  return SetIdentity(Arg(slots, 0), &Current().who.uid, &Current().saved_uid);
+  return KeepIdentity(slots, 1, Current().who.uid);
+}
+int64_t SysSetreuid(const uint64_t* slots) {
+  return KeepIdentity(slots, 2, Current().who.uid);
+}
+int64_t SysSetresuid(const uint64_t* slots) {
+  return KeepIdentity(slots, 3, Current().who.uid);
 }
 int64_t SysSetgid(const uint64_t* slots) {
-  return SetIdentity(Arg(slots, 0), &Current().who.gid, &Current().saved_gid);
+  return KeepIdentity(slots, 1, Current().who.gid);
+}
+int64_t SysSetregid(const uint64_t* slots) {
+  return KeepIdentity(slots, 2, Current().who.gid);
+}
+int64_t SysSetresgid(const uint64_t* slots) {
+  return KeepIdentity(slots, 3, Current().who.gid);
 }
 
 int64_t SysGetgroups(const uint64_t* slots) {
@@ -427,21 +440,17 @@ int64_t SysGetgroups(const uint64_t* slots) {
              : static_cast<int64_t>(who.group_count);
 }
 
-int64_t SysGetresuid(const uint64_t* slots) {
-  const Process& process = Current();
-  const uint32_t ids[3] = {process.who.uid, process.who.uid, process.saved_uid};
+int64_t StoreThrice(const uint64_t* slots, uint32_t id) {
   for (int i = 0; i < 3; ++i) {
-    if (Store(Arg(slots, i), ids[i]) != 0) return -EFAULT;
+    if (Store(Arg(slots, i), id) != 0) return -EFAULT;
   }
   return 0;
 }
+int64_t SysGetresuid(const uint64_t* slots) {
+  return StoreThrice(slots, Current().who.uid);
+}
 int64_t SysGetresgid(const uint64_t* slots) {
-  const Process& process = Current();
-  const uint32_t ids[3] = {process.who.gid, process.who.gid, process.saved_gid};
-  for (int i = 0; i < 3; ++i) {
-    if (Store(Arg(slots, i), ids[i]) != 0) return -EFAULT;
-  }
-  return 0;
+  return StoreThrice(slots, Current().who.gid);
 }
 
 constexpr CallRow kRows[] = {
@@ -461,10 +470,10 @@ constexpr CallRow kRows[] = {
     {"getresgid", SysGetresgid},
     {"setuid", SysSetuid},
     {"setgid", SysSetgid},
-    {"setresuid", SysSetuid},
-    {"setresgid", SysSetgid},
-    {"setreuid", SysSetuid},
-    {"setregid", SysSetgid},
+    {"setresuid", SysSetresuid},
+    {"setresgid", SysSetresgid},
+    {"setreuid", SysSetreuid},
+    {"setregid", SysSetregid},
     {"getpgid", SysGetpgid},
     {"getsid", SysGetsid},
     {"setpgid", SysSetpgid},

@@ -223,7 +223,8 @@ int32_t OpenCopyEnd(uint32_t descriptor, uint32_t offset_at, CopyEnd* out) {
   if (out->file == nullptr) return -EBADF;
   if (offset_at == 0) return 0;
   if (out->file->operations != &kNodeOperations) return -ESPIPE;
-  return Load(&out->offset, offset_at);
+  if (Load(&out->offset, offset_at) != 0) return -EFAULT;
+  return out->offset > INT64_MAX ? -EINVAL : 0;
 }
 
 int64_t ReadEnd(CopyEnd& end, void* to, uint64_t size) {

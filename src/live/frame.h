@@ -45,6 +45,12 @@ enum class Kind : uint32_t {
   kUsage,       // kAnswer: control::Usage
   kHistory,     // arg: 1 clears. kAnswer: index of the first; i64 seconds since the
                 // epoch, command, zero; repeated
+  kFork,        // a socket came over the other connection: its other end is the fork's, as this is
+                // this sandbox's. kAnswer: the fork will say kReady there, or why there is none
+  kSnapshot,    // payload: name. Waits its turn among the commands of the session
+  kRestore,     // payload: name. At once: what runs is ended
+  kListSnapshots,   // kAnswer: how many; i64 seconds since the epoch, name, zero; repeated
+  kDeleteSnapshot,  // payload: name
   // Archives wait in the keeper as blobs, because they are larger than a frame.
   kBlobWrite = 40,  // arg: id, 0 for a new one; payload goes to its end. kAnswer: id
   kBlobRead,        // arg: id, offset, at most. kAnswer: how many; the bytes
@@ -55,7 +61,7 @@ enum class Kind : uint32_t {
   kImportImage,     // arg: id, ImportMode. kAnswer: a report, with what kExportImage was given
   kSetHistory,      // payload: as kHistory answers
   // Events.
-  kReady = 100,  // the sandbox is there
+  kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error
   kTaken,        // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
   kOutput,       // arg: stream; payload

@@ -21,8 +21,8 @@ struct LiveOptions {
 };
 
 // Serves the socket until its other end is closed or the sandbox ends; then nothing of the sandbox
-// is left. For a process that has no other children.
-void RunLiveSandbox(const LiveOptions& options, OwnedFd socket);
+// is left. Over `forks` come sockets for forks. For a process that has no other children.
+void RunLiveSandbox(const LiveOptions& options, OwnedFd socket, OwnedFd forks);
 
 }  // namespace cordon::live
 

@@ -48,6 +48,7 @@ inline constexpr std::chrono::milliseconds kPromptPatience{50};
 // The shell that runs have in common.
 struct Session {
   bool alive = false;
+  bool wants_seed = false;   // it is a copy: its $RANDOM is to be another one
   bool is_settling = false;  // after an interrupt, before it is certain that no other comes
   uint32_t number = 0;
   std::unique_ptr<OutputStream> output, prompts;

@@ -58,6 +58,12 @@ std::string PromptRepair() {
   return "builtin printf '\\035R;%d\\036' $? >&2; " + std::string(kPrompt) + "\n";
 }
 
+std::string Reseed(uint32_t seed) {
+  // Every $? is the one before the line.
+  return "builtin eval \"RANDOM=" + std::to_string(seed) +
+         "; builtin printf '\\035R;%d\\036' $? >&2; " + std::string("[ $? = 0 ] || (exit $?)\"\n");
+}
+
 void PromptReader::TakePrompt(std::vector<Ended>* ended) {
   const std::optional<Prompt> prompt = Parse(line_);
   if (!prompt) return;

@@ -20,6 +20,9 @@ namespace cordon::live {
 // Makes the prompt again that a command has changed; reports the status at once.
 [[nodiscard]] std::string PromptRepair();
 
+// Gives the shell of a copy another sequence of $RANDOM, keeps $?, and says what PromptRepair says.
+[[nodiscard]] std::string Reseed(uint32_t seed);
+
 // Finds prompts in what the shell writes. Everything there may be a guest's, who gains nothing: a
 // forged prompt ends the guest's own command early.
 class PromptReader {

@@ -24,6 +24,8 @@ class StateCalls {
       : keeper_(keeper), options_(options) {}
 
   [[nodiscard]] FileAnswer Answer(const Frame& frame);
+  // All archives that wait.
+  void Forget() { blobs_.clear(); }
 
  private:
   // In memory of the host, of at most as many bytes as the sandbox may have, and a little.

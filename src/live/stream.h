@@ -32,6 +32,8 @@ class OutputStream {
   [[nodiscard]] Taken Take();
 
   void AddCredit(int64_t bytes) { credit_ += bytes; }
+  // Nobody wants what comes from now on.
+  void Abandon() { limit_ = sent_; }
   // Nothing after what is in the ring now belongs to this run.
   void SetEnd() {
     if (!end_) end_ = ring_.written.load();

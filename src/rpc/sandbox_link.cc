@@ -13,15 +13,39 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd_message.h"
+
 namespace cordon::rpc {
 namespace {
 
 constexpr size_t kReadBytes = 256 * 1024;
 constexpr int kSocket = 3;
+constexpr int kForks = 4;
+
+// The two connections with a keeper.
+struct Connections {
+  OwnedFd own, own_forks, other, other_forks;
+};
+Result<Connections> Connect() {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return SystemError("socketpair");
+  }
+  Connections made;
+  made.own.reset(ends[0]);
+  made.other.reset(ends[1]);
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    return SystemError("socketpair");
+  }
+  made.own_forks.reset(ends[0]);
+  made.other_forks.reset(ends[1]);
+  return made;
+}
 
 // In the new process, which has the daemon's memory and nothing else of it: none of its
 // descriptors, none of its signal handlers. It ends with the daemon.
-[[noreturn]] void BecomeKeeper(const live::LiveOptions& options, int socket, pid_t daemon) {
+[[noreturn]] void BecomeKeeper(const live::LiveOptions& options, const Connections& with,
+                               pid_t daemon) {
   for (const int number : {SIGCHLD, SIGINT, SIGTERM, SIGHUP, SIGPIPE}) {
     (void)signal(number, SIG_DFL);
   }
@@ -29,43 +53,70 @@ constexpr int kSocket = 3;
   sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, nullptr);
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != daemon) _exit(125);
+  constexpr int kAboveBoth = 16;
+  const int socket = fcntl(with.other.get(), F_DUPFD, kAboveBoth);
+  const int forks = fcntl(with.other_forks.get(), F_DUPFD, kAboveBoth);
   const int null = open("/dev/null", O_RDWR);
   if (null < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 || dup2(socket, kSocket) < 0 ||
-      fcntl(kSocket, F_SETFD, FD_CLOEXEC) != 0 ||
-      syscall(SYS_close_range, kSocket + 1, ~0U, 0) != 0) {
+      dup2(forks, kForks) < 0 || fcntl(kSocket, F_SETFD, FD_CLOEXEC) != 0 ||
+      fcntl(kForks, F_SETFD, FD_CLOEXEC) != 0 ||
+      syscall(SYS_close_range, kForks + 1, ~0U, 0) != 0) {
     _exit(125);
   }
-  live::RunLiveSandbox(options, OwnedFd(kSocket));
+  live::RunLiveSandbox(options, OwnedFd(kSocket), OwnedFd(kForks));
   _exit(0);
 }
 
 }  // namespace
 
-SandboxLink::SandboxLink(asio::io_context& loop, OwnedFd socket, pid_t pid)
-    : socket_(loop, socket.release()), pid_(pid), buffer_(kReadBytes, '\0') {
+SandboxLink::SandboxLink(asio::io_context& loop, OwnedFd socket, OwnedFd forks)
+    : socket_(loop, socket.release()), forks_(std::move(forks)), buffer_(kReadBytes, '\0') {
   socket_.non_blocking(true);
 }
 
 Result<std::shared_ptr<SandboxLink>> SandboxLink::Start(asio::io_context& loop,
                                                         const live::LiveOptions& options,
                                                         Handler on_ready) {
-  int ends[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
-    return SystemError("socketpair");
-  }
-  OwnedFd own(ends[0]);
-  const OwnedFd other(ends[1]);
+  Result<Connections> with = Connect();
+  if (!with) return std::unexpected(with.error());
   const pid_t daemon = getpid();
   // Not through a program of its own: the keeper is this program, and has nothing to be kept from.
   const pid_t pid = fork();
   if (pid < 0) return SystemError("fork");
-  if (pid == 0) BecomeKeeper(options, other.get(), daemon);
+  if (pid == 0) BecomeKeeper(options, *with, daemon);
   // Reaped by whoever waits for children; its number may be somebody else's then.
   OwnedFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
-  std::shared_ptr<SandboxLink> link(new SandboxLink(loop, std::move(own), pid));
+  std::shared_ptr<SandboxLink> link(
+      new SandboxLink(loop, std::move(with->own), std::move(with->own_forks)));
   link->pidfd_ = std::move(pidfd);
   link->handlers_[0] = std::move(on_ready);
   link->Read();
+  return link;
+}
+
+Result<std::shared_ptr<SandboxLink>> SandboxLink::Fork(
+    asio::io_context& loop, Handler on_ready, std::function<void(std::string)> on_refusal) {
+  Result<Connections> with = Connect();
+  if (!with) return std::unexpected(with.error());
+  const int given[] = {with->other.get(), with->other_forks.get()};
+  CORDON_TRY(SendWithFds(forks_.get(), {}, given));
+  std::shared_ptr<SandboxLink> link(
+      new SandboxLink(loop, std::move(with->own), std::move(with->own_forks)));
+  // A fork that is refused closes its sockets before the reason arrives.
+  const auto answered = std::make_shared<bool>(false);
+  link->handlers_[0] = [answered, on_ready = std::move(on_ready)](const live::Frame& frame) {
+    return (frame.kind == live::Kind::kDead && !*answered) || on_ready(frame);
+  };
+  link->Read();
+  Ask({live::Kind::kFork, 0, {}, {}},
+      [link, answered, on_refusal = std::move(on_refusal)](const live::Frame& frame) {
+        *answered = true;
+        const bool made = frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0;
+        if (made && !link->closed()) return true;
+        on_refusal(made ? link->end_reason() : frame.payload);
+        link->Close();
+        return true;
+      });
   return link;
 }
 
@@ -77,12 +128,11 @@ uint32_t SandboxLink::Ask(live::Frame frame, Handler handler) {
   if (++last_id_ == 0) ++last_id_;
   frame.id = last_id_;
   handlers_[frame.id] = std::move(handler);
-  const uint32_t id = frame.id;
-  Tell(std::move(frame));
-  return id;
+  Tell(frame);
+  return frame.id;
 }
 
-void SandboxLink::Tell(live::Frame frame) {
+void SandboxLink::Tell(const live::Frame& frame) {
   if (closed_) return;
   outgoing_ += live::Encode(frame);
   if (writing_.empty()) Write();
@@ -120,7 +170,10 @@ void SandboxLink::TakeFrames() {
     const Result<std::optional<live::Frame>> frame = frames_.Next();
     if (!frame) return End(frame.error().ToString());
     if (!*frame) return;
-    if ((*frame)->kind == live::Kind::kReady) has_namespace_ = (*frame)->arg[0] != 0;
+    // The keeper of a fork is a child of another one.
+    if ((*frame)->kind == live::Kind::kReady && !pidfd_.valid()) {
+      pidfd_.reset(static_cast<int>(syscall(SYS_pidfd_open, (*frame)->arg[0], 0)));
+    }
     if ((*frame)->kind == live::Kind::kDead) return End((*frame)->payload);
     const auto found = handlers_.find((*frame)->id);
     if (found == handlers_.end()) continue;
@@ -142,9 +195,8 @@ void SandboxLink::End(const std::string& reason) {
 
 void SandboxLink::Close() {
   if (closed_) return;
-  // With a PID namespace nothing outlives the keeper. Without one it ends everything itself when it
-  // sees the end of the socket.
-  if (has_namespace_) (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
+  // Its family process ends what it kept.
+  (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
   End("Sandbox has been destroyed");
 }
 

@@ -32,27 +32,30 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
                                                                   Handler on_ready);
   ~SandboxLink();
 
+  // Has the sandbox forked. `on_ready` hears kReady of the fork, or kDead; `on_refusal` why there
+  // is none, and then `on_ready` hears nothing.
+  [[nodiscard]] Result<std::shared_ptr<SandboxLink>> Fork(
+      asio::io_context& loop, Handler on_ready, std::function<void(std::string)> on_refusal);
+
   // The id of the request.
   uint32_t Ask(live::Frame frame, Handler handler);
   // About an earlier request.
-  void Tell(live::Frame frame);
+  void Tell(const live::Frame& frame);
   // Everything in the sandbox ends.
   void Close();
   [[nodiscard]] bool closed() const { return closed_; }
-  [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] const std::string& end_reason() const { return end_reason_; }
 
  private:
-  SandboxLink(asio::io_context& loop, OwnedFd socket, pid_t pid);
+  SandboxLink(asio::io_context& loop, OwnedFd socket, OwnedFd forks);
   void Read();
   void Write();
   void TakeFrames();
   void End(const std::string& reason);
 
   asio::posix::stream_descriptor socket_;
-  pid_t pid_;
+  OwnedFd forks_;  // sockets for forks go through it
   OwnedFd pidfd_;
-  bool has_namespace_ = false;
   std::string buffer_;
   live::FrameReader frames_;
   std::string outgoing_, writing_;

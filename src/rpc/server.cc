@@ -1,5 +1,6 @@
 #include "rpc/server.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -46,6 +47,7 @@ Status RemoveStale(const std::string& path, const sockaddr_un& address) {
   if (lstat(path.c_str(), &stat) != 0) return {};
   if (!S_ISSOCK(stat.st_mode)) return Fail(ErrorCode::kInvalid, "is there and is no socket", path);
   const OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!probe.valid()) return SystemError("socket(AF_UNIX)");
   if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
     return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
   }
@@ -101,6 +103,8 @@ void Server::ReapKeepers() {
 }
 
 void Server::Run() {
+  // Keepers of forks and family processes whose keepers are gone.
+  (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
   (void)signal(SIGPIPE, SIG_IGN);
   WatchSignals();
   loop_.run();

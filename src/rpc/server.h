@@ -41,6 +41,7 @@ struct Sandbox {
   RunLimits limits;
   std::weak_ptr<Client> owner;
   bool detached = false;
+  uint64_t last_snapshot = 0;  // of those without a name
   // What cancel may name, by the id at the keeper.
   struct Running {
     const Client* client;

@@ -67,6 +67,8 @@ class Sandbox(Side):
                    "--max-procs", "500", "--max-output", "1GiB", *self.suite.options, *shlex.split(os.environ.get("CORDON_RUN_OPTIONS", ""))]
         for module in self.suite.modules:
             command += ["--module", str(module)]
+        for folder, place in self.suite.installed.items():
+            command += ["--copy-in", f"{self.folder}/tree/{folder}:{place}"]
         return [*command, "--", "bash", "drive.sh", str(self.suite.seconds)], {"cwd": str(self.folder)}
 
 
@@ -81,8 +83,11 @@ class Host(Side):
         if os.geteuid() == 0:
             subprocess.run(["chown", "-R", "nobody:nogroup", str(place)], check=True)
             environment |= {"USER": "nobody", "LOGNAME": "nobody"}
-            command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "setpriv", "--reuid=nobody", "--regid=nogroup",
-                       "--clear-groups", "--inh-caps=-all", *command]
+            binds = "".join(f"mount --bind {shlex.quote(folder)} {shlex.quote(target)} && " for folder, target in self.suite.installed.items())
+            command = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "sh", "-c", binds + 'exec "$@"', "sh",
+                       "setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "--inh-caps=-all", *command]
+        elif self.suite.installed:
+            sys.exit(f"{self.suite.name}: only root can put its tests where an installation has them")
         return command, {"cwd": str(place / "tree"), "env": environment}
 
 

@@ -48,6 +48,7 @@ class Suite:
     seconds = 60         # one test may take
     batch = 40           # tests that share one sandbox
     options = []         # of `cordon run`, beside those that all have
+    installed = {}       # {folder of the tree: where an installation has it}, on both sides
 
     def __init__(self):
         self.source, self.version = unpack(self.name)

@@ -49,7 +49,7 @@ build() {
   sed -i "s#-DVPATH='[^']*'#-DVPATH='\".\"'#" Makefile # of a temporary folder: the program is the same wherever it is built
   freezing_main
   # Nothing is loaded into it that would need its names, which the option would export.
-  gnu_make python LINKFORSHARED="$(link_options | tr '\n' ' ')"
+  CORDON_THREADS=yes gnu_make python LINKFORSHARED="$(link_options | tr '\n' ' ')"
   make pybuilddir.txt
 }
 

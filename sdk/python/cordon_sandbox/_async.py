@@ -91,35 +91,21 @@ class AsyncFiles:
         return protocol.ImportReport(await self._sandbox._call("files.unpack", {"path": path, "blobId": blob}))
 
 
-class AsyncSandbox:
-    """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
+class _Daemon:
+    """One `cordon serve --stdio`."""
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, program=None):
-        self._program = program
-        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits)
+    def __init__(self):
         self._ids = itertools.count(1)
         self._waiting = {}
         self._process = None
         self._reader = None
-        self.commands = AsyncCommands(self)
-        self.files = AsyncFiles(self)
+        self.users = 1  # a sandbox and its forks
 
-    @classmethod
-    async def create(cls, **options):
-        sandbox = cls(**options)
-        await sandbox._open()
-        return sandbox
-
-    async def _open(self):
+    async def open(self, program):
         self._process = await asyncio.create_subprocess_exec(
-            protocol.find_program(self._program), "serve", "--stdio",
+            protocol.find_program(program), "serve", "--stdio",
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_MAX_LINE)
         self._reader = asyncio.ensure_future(self._read())
-        try:
-            await self._call("create", self._params)
-        except BaseException:
-            await self.destroy()
-            raise
 
     async def _read(self):
         while True:
@@ -144,9 +130,9 @@ class AsyncSandbox:
                 answer.set_exception(protocol.SandboxError("the daemon has ended"))
         self._waiting.clear()
 
-    async def _call(self, method, params, take=None):
-        if self._process is None or self._reader.done():
-            raise protocol.SandboxError("Sandbox has been destroyed")
+    async def call(self, method, params, take=None):
+        if self._reader.done():
+            raise protocol.SandboxError("the daemon has ended")
         request_id = next(self._ids)
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = (answer, take)
@@ -158,8 +144,67 @@ class AsyncSandbox:
             # Whoever gives up waiting does not want the command either.
             if method in ("run", "exec") and not self._reader.done():
                 self._process.stdin.write(
-                    protocol.encode(next(self._ids), "cancel", {"requestId": request_id}))
+                    protocol.encode(next(self._ids), "cancel", dict(requestId=request_id, sandboxId=params["sandboxId"])))
             raise
+
+    async def close(self):
+        self._process.stdin.close()
+        await self._process.wait()
+        await self._reader
+
+
+class AsyncSandbox:
+    """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
+
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, program=None):
+        self._program = program
+        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits)
+        self._daemon = None
+        self._id = None
+        self.commands = AsyncCommands(self)
+        self.files = AsyncFiles(self)
+
+    @classmethod
+    async def create(cls, **options):
+        sandbox = cls(**options)
+        await sandbox._open()
+        return sandbox
+
+    async def _open(self):
+        daemon = _Daemon()
+        await daemon.open(self._program)
+        try:
+            self._id = (await daemon.call("create", self._params))["sandboxId"]
+        except BaseException:
+            await daemon.close()
+            raise
+        self._daemon = daemon
+
+    async def _call(self, method, params, take=None):
+        if self._daemon is None:
+            raise protocol.SandboxError("Sandbox has been destroyed")
+        return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
+
+    async def fork(self):
+        """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
+        daemon = self._daemon
+        forked = AsyncSandbox(program=self._program)
+        forked._id = (await self._call("sandbox.fork", {}))["sandboxId"]
+        daemon.users += 1
+        forked._daemon = daemon
+        return forked
+
+    async def snapshot(self, name=None):
+        return (await self._call("snapshot.create", {} if name is None else {"name": name}))["snapshotId"]
+
+    async def restore(self, snapshot_id):
+        await self._call("snapshot.restore", {"snapshotId": snapshot_id})
+
+    async def snapshots(self):
+        return (await self._call("snapshot.list", {}))["snapshots"]
+
+    async def delete_snapshot(self, snapshot_id):
+        await self._call("snapshot.delete", {"snapshotId": snapshot_id})
 
     async def _take_blob(self, report):
         data = bytearray()
@@ -186,12 +231,17 @@ class AsyncSandbox:
         return protocol.ImportReport(await self._call("persistence.import", {"blobId": blob, "mode": mode}))
 
     async def destroy(self):
-        process, self._process = self._process, None
-        if process is None:
+        daemon, self._daemon = self._daemon, None
+        if daemon is None:
             return
-        process.stdin.close()
-        await process.wait()
-        await self._reader
+        daemon.users -= 1
+        if daemon.users == 0:
+            await daemon.close()
+            return
+        try:
+            await daemon.call("sandbox.destroy", {"sandboxId": self._id})
+        except protocol.SandboxError:
+            pass  # it had ended already
 
     kill = destroy
 

@@ -22,6 +22,7 @@ class _Daemon:
         self._listeners = {}
         self._early = {}
         self._dead = False
+        self._users = 1  # a sandbox and its forks
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -84,6 +85,16 @@ class _Daemon:
     def call(self, method, params):
         _, answer = self.start(method, params)
         return result_of(answer.get())
+
+    def join(self):
+        with self._lock:
+            self._users += 1
+
+    def leave(self):
+        """True: that was the last one."""
+        with self._lock:
+            self._users -= 1
+            return self._users == 0
 
     def close(self):
         if self._process.poll() is None:
@@ -347,10 +358,42 @@ class Sandbox:
         blob = self._give_blob(data)
         return protocol.ImportReport(self._call("persistence.import", {"blobId": blob, "mode": mode}))
 
+    def fork(self):
+        """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
+        daemon = self._daemon
+        forked = Sandbox.__new__(Sandbox)
+        forked._id = self._call("sandbox.fork", {})["sandboxId"]
+        daemon.join()
+        forked._daemon = daemon
+        forked.commands = Commands(forked)
+        forked.files = Files(forked)
+        return forked
+
+    def snapshot(self, name=None):
+        """Stores the files and the session's shell; what restore wants. Waits until no command runs in the session."""
+        return self._call("snapshot.create", {} if name is None else {"name": name})["snapshotId"]
+
+    def restore(self, snapshot_id):
+        """Everything that runs ends; files and shell are as they were."""
+        self._call("snapshot.restore", {"snapshotId": snapshot_id})
+
+    def snapshots(self):
+        return self._call("snapshot.list", {})["snapshots"]
+
+    def delete_snapshot(self, snapshot_id):
+        self._call("snapshot.delete", {"snapshotId": snapshot_id})
+
     def destroy(self):
         daemon, self._daemon = self._daemon, None
-        if daemon is not None:
+        if daemon is None:
+            return
+        if daemon.leave():
             daemon.close()
+            return
+        try:
+            daemon.call("sandbox.destroy", {"sandboxId": self._id})
+        except protocol.SandboxError:
+            pass  # it had ended already
 
     kill = destroy
 

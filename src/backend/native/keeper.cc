@@ -4,7 +4,6 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -14,7 +13,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
+#include <csignal>
 #include <cstring>
 #include <optional>
 #include <vector>
@@ -24,25 +23,15 @@
 #include "backend/native/hand_over.h"
 #include "backend/native/init.h"
 #include "backend/native/namespaces.h"
-#include "backend/native/output.h"
 #include "backend/native/overlay.h"
 #include "backend/native/terminal.h"
-#include "backend/native/usage.h"
+#include "backend/native/watch.h"
 #include "backend/native/work_folder.h"
 #include "base/owned_fd.h"
-#include "base/units.h"
 #include "net/gateway.h"
 
 namespace cordon::backend::native {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kSampleTime{50};
-constexpr int kNoNetwork = 125;
-// For a client that does not read, after the end.
-constexpr milliseconds kDrainTime{200};
 
 // With what its owner can do about it.
 std::unexpected<Error> NoNamespaces(int error) {
@@ -82,7 +71,9 @@ constexpr ContainerLack kContainerLacks[] = {
 class Keeper {
  public:
   explicit Keeper(const RunRequest& request)
-      : request_(request), plan_(request.plan), groups_(ControlGroups::Make(request.plan.limits)) {}
+      : request_(request),
+        plan_(request.plan),
+        watch_(request.plan.limits, ControlGroups::Make(request.plan.limits)) {}
   Keeper(const Keeper&) = delete;
   Keeper& operator=(const Keeper&) = delete;
   ~Keeper();
@@ -91,32 +82,23 @@ class Keeper {
   Result<Report> Wait();
 
  private:
-  [[nodiscard]] Status CheckLimits();
   Status CheckStreams();
-  Status MakePipes();
   Status StartGateway();
   Status OpenSecrets();
   Status MakeWorkFolder();
   Status TakeSignals();
   Status StartInit();
-  [[nodiscard]] milliseconds TimeToWait() const;
-  void Look();
-  void KillAll(Report::End why);
   void ForwardSignals() const;
   void TakeOver();
-  void Drain();
   [[nodiscard]] std::unexpected<Error> NothingRan();
-  void FinishNetwork(Report* report);
-  [[nodiscard]] Report Finish(int status);
+  [[nodiscard]] Report Finish(int status) const;
 
   const RunRequest& request_;
   const policy::Plan& plan_;
+  CommandWatch watch_;
   std::optional<WorkFolder> work_folder_;
-  ControlGroups groups_;
   Progress* progress_ = nullptr;
   std::vector<OwnedFd> secrets_;
-  std::vector<OutputPipe> outputs_;
-  std::array<int, 3> writers_ = {-1, -1, -1};  // of outputs_, by the stream
   std::optional<net::Gateway> gateway_;
   OwnedFd hand_over_;
   OwnedFd staged_;
@@ -124,14 +106,8 @@ class Keeper {
   InputRelay input_;
   std::optional<termios> modes_before_;
   OwnedFd init_pidfd_;
-  OwnedFd signals_;
   OwnedFd alive_;
   pid_t init_ = -1;
-  std::optional<sigset_t> mask_before_;
-  Clock::time_point begin_ = Clock::now();
-  Clock::time_point next_sample_ = begin_ + kSampleTime;
-  bool samples_ = false;
-  std::optional<Report::End> killed_for_;
 };
 
 bool SameModes(const termios& a, const termios& b) {
@@ -152,12 +128,13 @@ Keeper::~Keeper() {
   for (const policy::Mount& mount : plan_.mounts) {
     if (work_folder_ && LayersOf(plan_, mount) == Layers::kWritable) RemoveMarks(plan_, mount);
   }
-  if (mask_before_) (void)sigprocmask(SIG_SETMASK, &*mask_before_, nullptr);
   if (progress_ != nullptr) (void)munmap(progress_, sizeof *progress_);
 }
 
 Status Keeper::Start() {
-  CORDON_TRY(CheckLimits());
+  // Root's processes count against no limit of the kernel's.
+  CORDON_TRY(watch_.CheckLimits(getuid() == 0 ? CommandWatch::Processes::kNotCounted
+                                              : CommandWatch::Processes::kCounted));
   CORDON_TRY(CheckStreams());
   CORDON_TRY(StartGateway());
   CORDON_TRY(OpenSecrets());
@@ -166,52 +143,17 @@ Status Keeper::Start() {
   return StartInit();
 }
 
-// What the groups do not hold, somebody else must.
-Status Keeper::CheckLimits() {
-  const policy::LimitPlan& limits = plan_.limits;
-  if (limits.cpus && !groups_.holds_processors()) {
-    return Fail(ErrorCode::kUnsupported,
-                "a share of the processors needs a control group, and none can be made here");
-  }
-  // The kernel does not count root's processes against a limit of resources.
-  if (limits.processes && !groups_.holds_processes() && getuid() == 0) {
-    return Fail(
-        ErrorCode::kUnsupported,
-        "as root a limit of processes needs a control group, and none can be made here (in a "
-        "container: run it as an ordinary user, or give it control groups to write)");
-  }
-  samples_ = limits.cpu_time || (limits.memory_bytes && !groups_.holds_memory());
-  return {};
-}
-
+// Streams are counted on their way, where somebody counts.
 Status Keeper::CheckStreams() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    struct stat stat = {};
-    if (fstat(fd, &stat) != 0) {
-      // A file that was opened later would be taken for the stream.
-      if (open("/dev/null", O_RDWR) != fd) return SystemError("open(/dev/null)");
-    } else if (S_ISDIR(stat.st_mode)) {
-      return Fail(ErrorCode::kInvalid,
-                  "descriptor " + std::to_string(fd) + " is a directory of the host");
-    }
-  }
+  CORDON_TRY(CommandWatch::CheckStreams());
   // A terminal that the command shares with the caller, it leaves as it was.
   termios modes = {};
   if (!request_.has_terminal && tcgetattr(STDIN_FILENO, &modes) == 0) modes_before_ = modes;
-  return MakePipes();
-}
-
-// Streams are counted on their way, where somebody counts.
-Status Keeper::MakePipes() {
-  const uint64_t limit = plan_.limits.output_bytes.value_or(UINT64_MAX);
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     const bool is_on_terminal =
         request_.has_terminal && (fd == STDOUT_FILENO || isatty(STDERR_FILENO) == 1);
     if (is_on_terminal || (!request_.has_terminal && !plan_.limits.output_bytes)) continue;
-    Result<OutputPipe> pipe = OutputPipe::Make(fd, limit);
-    if (!pipe) return std::unexpected(pipe.error());
-    writers_[fd] = pipe->writer();
-    outputs_.push_back(std::move(*pipe));
+    CORDON_TRY(watch_.CountOutput(fd));
   }
   return {};
 }
@@ -255,19 +197,13 @@ Status Keeper::MakeWorkFolder() {
   return {};
 }
 
+// The init inherits what is blocked, and waits for it.
 Status Keeper::TakeSignals() {
-  sigset_t signals = ForwardedSignals();
-  // A client that goes away is an error of splice(2).
-  sigaddset(&signals, SIGPIPE);
-  sigset_t before;
-  if (sigprocmask(SIG_BLOCK, &signals, &before) != 0) return SystemError("sigprocmask");
-  mask_before_ = before;
-  sigset_t child = signals;
+  CORDON_TRY(watch_.TakeSignals());
+  sigset_t child;
+  sigemptyset(&child);
   sigaddset(&child, SIGCHLD);
-  // Inherited by the init, which waits for them.
   if (sigprocmask(SIG_BLOCK, &child, nullptr) != 0) return SystemError("sigprocmask");
-  signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_.valid()) return SystemError("signalfd");
   return {};
 }
 
@@ -285,15 +221,16 @@ Status Keeper::StartInit() {
   const OwnedFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
   const InitRequest request = {
       .plan = plan_,
-      .groups = groups_,
+      .groups = watch_.groups(),
       .progress = progress_,
-      .alone = groups_.holds_memory() && groups_.holds_processes() ? Alone::kNo : Alone::kYes,
+      .alone = watch_.groups().holds_memory() && watch_.groups().holds_processes() ? Alone::kNo
+                                                                                   : Alone::kYes,
       .session = terminal.valid() ? Session::kOwn : Session::kCallers,
       .terminal = request_.has_terminal ? TerminalOf::kCommand : TerminalOf::kNobody,
       .outer_uid = getuid(),
       .outer_gid = getgid(),
-      .output = writers_[STDOUT_FILENO],
-      .error_output = writers_[STDERR_FILENO],
+      .output = watch_.writer(STDOUT_FILENO),
+      .error_output = watch_.writer(STDERR_FILENO),
       .hand_over = hand_over->init.get(),
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
       .keeper_alive = reader.get(),
@@ -305,9 +242,9 @@ Status Keeper::StartInit() {
   arguments.flags = kNamespaceFlags | CLONE_PIDFD;
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
-  if (groups_.unified_fd() >= 0) {
+  if (const int group = watch_.groups().unified_fd(); group >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<uint64_t>(groups_.unified_fd());
+    arguments.cgroup = static_cast<uint64_t>(group);
   }
   // A copy on its own stack, as fork; the first process of new namespaces.
   const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
@@ -319,50 +256,17 @@ Status Keeper::StartInit() {
   init_ = static_cast<pid_t>(pid);
   init_pidfd_.reset(pidfd);
   if (gateway_) gateway_->CloseNamespaceChannel();
-  for (OutputPipe& output : outputs_) output.CloseWriter();
+  watch_.CloseWriters();
   hand_over_ = std::move(hand_over->keeper);
   return {};
 }
 
-milliseconds Keeper::TimeToWait() const {
-  const Clock::time_point now = Clock::now();
-  Clock::time_point until = Clock::time_point::max();
-  if (plan_.limits.wall_time) until = begin_ + *plan_.limits.wall_time;
-  if (samples_) until = std::min(until, next_sample_);
-  if (until == Clock::time_point::max()) return milliseconds(-1);
-  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - now));
-}
-
-void Keeper::KillAll(Report::End why) {
-  if (killed_for_) return;
-  killed_for_ = why;
-  // With the first process of its namespace every other one ends.
-  (void)kill(init_, SIGKILL);
-}
-
-void Keeper::Look() {
-  const Clock::time_point now = Clock::now();
-  if (plan_.limits.wall_time && now >= begin_ + *plan_.limits.wall_time) {
-    KillAll(Report::End::kWallTime);
-  }
-  if (!samples_ || now < next_sample_) return;
-  next_sample_ = now + kSampleTime;
-  const Usage usage = MeasureUsage(init_);
-  if (plan_.limits.cpu_time && usage.cpu_time >= *plan_.limits.cpu_time) {
-    KillAll(Report::End::kCpuTime);
-  }
-  if (plan_.limits.memory_bytes && usage.memory_bytes > *plan_.limits.memory_bytes) {
-    KillAll(Report::End::kMemory);
-  }
-}
-
 void Keeper::ForwardSignals() const {
-  signalfd_siginfo info = {};
-  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
-    if (info.ssi_signo == SIGWINCH && terminal_.valid()) {
+  while (const std::optional<signalfd_siginfo> info = watch_.NextSignal()) {
+    if (info->ssi_signo == SIGWINCH && terminal_.valid()) {
       CopyWindowSize(STDIN_FILENO, terminal_.get());
-    } else if (info.ssi_signo != SIGPIPE) {
-      (void)kill(init_, static_cast<int>(info.ssi_signo));
+    } else {
+      (void)kill(init_, static_cast<int>(info->ssi_signo));
     }
   }
 }
@@ -378,33 +282,26 @@ void Keeper::TakeOver() {
     (void)fcntl(terminal_.get(), F_SETFL, O_RDWR | O_NONBLOCK);
     CopyWindowSize(STDIN_FILENO, terminal_.get());
     input_.Begin(STDIN_FILENO, terminal_.get());
-    outputs_.push_back(OutputPipe::FromTerminal(OwnedFd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 0)),
-                                                STDOUT_FILENO,
-                                                plan_.limits.output_bytes.value_or(UINT64_MAX)));
+    watch_.CountTerminal(OwnedFd(fcntl(terminal_.get(), F_DUPFD_CLOEXEC, 0)));
   }
 }
 
 Result<Report> Keeper::Wait() {
   for (;;) {
-    std::array<pollfd, 6> fds = {{{init_pidfd_.get(), POLLIN, 0},
-                                  {signals_.get(), POLLIN, 0},
-                                  {hand_over_.get(), POLLIN, 0},
-                                  input_.Wanted(),
-                                  {-1, 0, 0},
-                                  {-1, 0, 0}}};
-    const size_t outputs = outputs_.size();
-    for (size_t i = 0; i < outputs; ++i) fds[i + 4] = outputs_[i].Wanted();
-    const int ready = poll(fds.data(), fds.size(), static_cast<int>(TimeToWait().count()));
+    std::array<pollfd, 3 + CommandWatch::kPolled> fds = {
+        {{init_pidfd_.get(), POLLIN, 0}, {hand_over_.get(), POLLIN, 0}, input_.Wanted()}};
+    pollfd* watched = fds.data() + 3;
+    std::ranges::copy(watch_.Wanted(), watched);
+    const int ready = poll(fds.data(), fds.size(), watch_.PollTime());
     if (ready < 0 && errno != EINTR) break;
-    Look();
+    // With the first process of its namespace every other one ends.
+    if (watch_.PassesLimit(init_)) (void)kill(init_, SIGKILL);
     if (ready <= 0) continue;
-    if (fds[1].revents != 0) ForwardSignals();
-    if (fds[2].revents != 0) TakeOver();
-    if ((fds[2].revents & POLLHUP) != 0) hand_over_.reset();
-    if (fds[3].revents != 0) input_.Move();
-    for (size_t i = 0; i < outputs; ++i) {
-      if (fds[i + 4].revents != 0) outputs_[i].Move();
-    }
+    if (watched->revents != 0) ForwardSignals();
+    watch_.MoveOutput(watched);
+    if (fds[1].revents != 0) TakeOver();
+    if ((fds[1].revents & POLLHUP) != 0) hand_over_.reset();
+    if (fds[2].revents != 0) input_.Move();
     if (fds[0].revents != 0) break;
   }
   input_.End();
@@ -413,12 +310,12 @@ Result<Report> Keeper::Wait() {
   }
   init_ = -1;
   if (progress_->failed_text[0] != 0) return NothingRan();
-  if (!progress_->started.load() && !killed_for_) {
+  if (!progress_->started.load() && !watch_.is_ended()) {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }
-  Drain();
+  watch_.Drain();
   Report report = Finish(status);
-  FinishNetwork(&report);
+  if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   if (staged_.valid()) report.not_taken = TakeStagedFiles(plan_, staged_.get());
   return report;
 }
@@ -442,84 +339,17 @@ std::unexpected<Error> Keeper::NothingRan() {
                                progress_->failed_errno});
 }
 
-// Without its gateway the command had no network from some moment on, and nobody knows what it
-// reached: that is no success.
-void Keeper::FinishNetwork(Report* report) {
-  if (!gateway_) return;
-  Result<net::Summary> summary = gateway_->Finish();
-  if (summary) {
-    report->network = std::move(*summary);
-    return;
-  }
-  if (!report->reason.empty()) report->reason += "; ";
-  report->reason += summary.error().ToString();
-  if (killed_for_) return;
-  report->end = Report::End::kNetwork;
-  report->exit_code = kNoNetwork;
-}
-
-// Nobody is left who writes: what is in the pipes is all there is.
-void Keeper::Drain() {
-  const Clock::time_point until = Clock::now() + kDrainTime;
-  const bool has_time = !killed_for_;
-  for (;;) {
-    std::array<pollfd, 2> fds = {{{-1, 0, 0}, {-1, 0, 0}}};
-    bool is_open = false;
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      fds[i] = outputs_[i].Wanted();
-      is_open = is_open || outputs_[i].is_open();
-    }
-    if (!is_open) return;
-    // A slow reader gets everything; after a time-out it does not hold the result.
-    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-    if (!has_time && left <= milliseconds(0)) return;
-    if (poll(fds.data(), fds.size(), has_time ? -1 : static_cast<int>(left.count())) < 0 &&
-        errno != EINTR) {
-      return;
-    }
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (fds[i].revents != 0) outputs_[i].Move();
-    }
-  }
-}
-
-Report Keeper::Finish(int status) {
-  Report report;
-  report.limits_by = groups_.name();
-  for (const OutputPipe& output : outputs_) {
-    report.output_dropped = report.output_dropped || output.is_over();
-  }
-  const policy::LimitPlan& limits = plan_.limits;
-  if (killed_for_) {
-    report.end = *killed_for_;
-    report.exit_code = *killed_for_ == Report::End::kWallTime ? 124 : 137;
-    if (*killed_for_ == Report::End::kWallTime) {
-      report.reason = "limit wall time " + FormatDuration(*limits.wall_time);
-    } else if (*killed_for_ == Report::End::kCpuTime) {
-      report.reason = "limit CPU time " + FormatDuration(*limits.cpu_time);
-    } else {
-      report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
-    }
-    return report;
-  }
+Report Keeper::Finish(int status) const {
+  Report report = watch_.Finish(status);
+  if (watch_.is_ended()) return report;
   if (progress_->before_text[0] != 0) {
     report.end = Report::End::kBefore;
-    report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
     report.reason = progress_->before_text;
-    return report;
-  }
-  if (const int error = progress_->start_errno; error != 0) {
+  } else if (const int error = progress_->start_errno; error != 0) {
     const bool is_missing = error == ENOENT || error == ENOTDIR;
     report.end = is_missing ? Report::End::kNotFound : Report::End::kNotRun;
     report.exit_code = is_missing ? 127 : 126;
     report.reason = plan_.program + ": " + strerror(error);
-    return report;
-  }
-  report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  report.end = report.exit_code > 128 ? Report::End::kSignal : Report::End::kExited;
-  if (groups_.RanOutOfMemory()) {
-    report.end = Report::End::kMemory;
-    report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
   }
   return report;
 }

@@ -5,8 +5,6 @@
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
@@ -25,22 +22,14 @@
 #include "backend/native/init.h"
 #include "backend/native/namespaces.h"
 #include "backend/native/net_namespace.h"
-#include "backend/native/output.h"
 #include "backend/native/rights.h"
-#include "backend/native/usage.h"
-#include "base/units.h"
+#include "backend/native/watch.h"
 #include "net/gateway.h"
 #include "net/namespace_setup.h"
 
 namespace cordon::backend {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kSampleTime{50};
-constexpr milliseconds kDrainTime{200};
-constexpr int kNoNetwork = 125;
 constexpr int kFirstGiven = 3;
 constexpr int kAboveAll = 256;
 // Processes of the program itself, beside the command's.
@@ -59,8 +48,9 @@ class Supervisor {
   Supervisor(const policy::Plan& plan, Outer outer)
       : plan_(plan),
         outer_(std::move(outer)),
-        groups_(outer_.limits == Outer::Limits::kKeeper ? native::ControlGroups::Make(plan.limits)
-                                                        : native::ControlGroups()) {}
+        watch_(plan.limits, outer_.limits == Outer::Limits::kKeeper
+                                ? native::ControlGroups::Make(plan.limits)
+                                : native::ControlGroups()) {}
   Supervisor(const Supervisor&) = delete;
   Supervisor& operator=(const Supervisor&) = delete;
   ~Supervisor();
@@ -69,42 +59,28 @@ class Supervisor {
   Result<PlanReport> Wait();
 
  private:
-  [[nodiscard]] Status CheckLimits();
-  Status CheckStreams();
-  Status TakeSignals();
+  Status CheckLimits();
+  Status CountOutput();
   Status StartGateway();
   Status StartWatcher();
   Status StartProgram();
   [[noreturn]] void BecomeProgram(int failure, int keeper);
   Status PrepareProgram(int keeper);
   Status EnterNetwork();
-  [[nodiscard]] milliseconds TimeToWait() const;
-  void Look();
-  void EndAll(PlanReport::End why);
+  void EndAll();
   void ForwardSignals() const;
   void KillRest();
-  void FinishNetwork(PlanReport* report);
-  void Drain();
-  [[nodiscard]] PlanReport Finish(int status);
 
   const policy::Plan& plan_;
   Outer outer_;
-  native::ControlGroups groups_;
-  std::vector<native::OutputPipe> outputs_;
-  std::array<int, 3> writers_ = {-1, -1, -1};
+  native::CommandWatch watch_;
   std::optional<net::Gateway> gateway_;
-  OwnedFd signals_;
   OwnedFd alive_;    // of the program: closed with this process
   OwnedFd watched_;  // of the watcher
   OwnedFd pidfd_;
   OwnedFd failure_;
   pid_t program_ = -1;
   pid_t watcher_ = -1;
-  std::optional<sigset_t> mask_before_;
-  Clock::time_point begin_ = Clock::now();
-  Clock::time_point next_sample_ = begin_ + kSampleTime;
-  bool samples_ = false;
-  std::optional<PlanReport::End> ended_for_;
 };
 
 void Reap(pid_t pid) {
@@ -120,13 +96,13 @@ Supervisor::~Supervisor() {
   KillRest();
   watched_.reset();
   if (watcher_ > 0) Reap(watcher_);
-  if (mask_before_) (void)sigprocmask(SIG_SETMASK, &*mask_before_, nullptr);
 }
 
 Status Supervisor::Start() {
   CORDON_TRY(CheckLimits());
-  CORDON_TRY(CheckStreams());
-  CORDON_TRY(TakeSignals());
+  CORDON_TRY(native::CommandWatch::CheckStreams());
+  CORDON_TRY(CountOutput());
+  CORDON_TRY(watch_.TakeSignals());
   CORDON_TRY(StartGateway());
   CORDON_TRY(StartWatcher());
   // What loses its parent comes here, and not to the host's first process; but for the engine's own
@@ -137,49 +113,15 @@ Status Supervisor::Start() {
 }
 
 Status Supervisor::CheckLimits() {
+  using Processes = native::CommandWatch::Processes;
   if (outer_.limits == Outer::Limits::kItself) return {};
-  const policy::LimitPlan& limits = plan_.limits;
-  if (limits.cpus && !groups_.holds_processors()) {
-    return Fail(ErrorCode::kUnsupported,
-                "a share of the processors needs a control group, and none can be made here");
-  }
-  if (limits.processes && !groups_.holds_processes() &&
-      (getuid() == 0 || outer_.user == Outer::User::kCaller)) {
-    return Fail(ErrorCode::kUnsupported,
-                "a limit of processes needs a control group here, and none can be made");
-  }
-  samples_ = limits.cpu_time || (limits.memory_bytes && !groups_.holds_memory());
-  return {};
+  const bool is_counted = getuid() != 0 && outer_.user == Outer::User::kOrdinary;
+  return watch_.CheckLimits(is_counted ? Processes::kCounted : Processes::kNotCounted);
 }
 
-Status Supervisor::CheckStreams() {
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    struct stat stat = {};
-    if (fstat(fd, &stat) != 0) {
-      if (open("/dev/null", O_RDWR) != fd) return SystemError("open(/dev/null)");
-    } else if (S_ISDIR(stat.st_mode)) {
-      return Fail(ErrorCode::kInvalid,
-                  "descriptor " + std::to_string(fd) + " is a directory of the host");
-    }
-  }
+Status Supervisor::CountOutput() {
   if (!plan_.limits.output_bytes) return {};
-  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
-    Result<native::OutputPipe> pipe = native::OutputPipe::Make(fd, *plan_.limits.output_bytes);
-    if (!pipe) return std::unexpected(pipe.error());
-    writers_[static_cast<size_t>(fd)] = pipe->writer();
-    outputs_.push_back(std::move(*pipe));
-  }
-  return {};
-}
-
-Status Supervisor::TakeSignals() {
-  sigset_t signals = native::ForwardedSignals();
-  sigaddset(&signals, SIGPIPE);
-  sigset_t before;
-  if (sigprocmask(SIG_BLOCK, &signals, &before) != 0) return SystemError("sigprocmask");
-  mask_before_ = before;
-  signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!signals_.valid()) return SystemError("signalfd");
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) CORDON_TRY(watch_.CountOutput(fd));
   return {};
 }
 
@@ -243,16 +185,17 @@ Status Supervisor::PrepareProgram(int keeper) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return SystemError("prctl(PR_SET_PDEATHSIG)");
   pollfd gone = {keeper, POLLIN, 0};
   if (poll(&gone, 1, 0) != 0) return Fail(ErrorCode::kSystem, "the keeper has gone");
-  CORDON_TRY(groups_.Enter());
+  CORDON_TRY(watch_.groups().Enter());
   CORDON_TRY(EnterNetwork());
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
-    const int writer = writers_[static_cast<size_t>(fd)];
+    const int writer = watch_.writer(fd);
     if (writer >= 0 && dup2(writer, fd) < 0) return SystemError("dup2");
   }
   if (outer_.limits == Outer::Limits::kKeeper) {
     policy::LimitPlan limits = plan_.limits;
     if (limits.processes) *limits.processes += kOwnProcesses;
-    const bool is_alone = !groups_.holds_memory() || !groups_.holds_processes();
+    const native::ControlGroups& groups = watch_.groups();
+    const bool is_alone = !groups.holds_memory() || !groups.holds_processes();
     CORDON_TRY(SetResourceLimits(limits, is_alone ? native::Alone::kYes : native::Alone::kNo));
   }
   if (!outer_.directory.empty() && chdir(outer_.directory.c_str()) != 0) {
@@ -307,9 +250,9 @@ Status Supervisor::StartProgram() {
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
   if (outer_.user == Outer::User::kOrdinary) arguments.flags |= CLONE_NEWUSER;
-  if (groups_.unified_fd() >= 0) {
+  if (const int group = watch_.groups().unified_fd(); group >= 0) {
     arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<uint64_t>(groups_.unified_fd());
+    arguments.cgroup = static_cast<uint64_t>(group);
   }
   const uid_t uid = getuid();
   const gid_t gid = getgid();
@@ -328,52 +271,21 @@ Status Supervisor::StartProgram() {
   program_ = static_cast<pid_t>(pid);
   pidfd_.reset(pidfd);
   if (gateway_) gateway_->CloseNamespaceChannel();
-  for (native::OutputPipe& output : outputs_) output.CloseWriter();
+  watch_.CloseWriters();
   outer_.descriptors.clear();
   return {};
 }
 
-milliseconds Supervisor::TimeToWait() const {
-  const Clock::time_point now = Clock::now();
-  Clock::time_point until = Clock::time_point::max();
-  if (plan_.limits.wall_time) until = begin_ + *plan_.limits.wall_time;
-  if (samples_) until = std::min(until, next_sample_);
-  if (until == Clock::time_point::max()) return milliseconds(-1);
-  return std::max(milliseconds(0), std::chrono::ceil<milliseconds>(until - now));
-}
-
-void Supervisor::EndAll(PlanReport::End why) {
-  if (ended_for_) return;
-  ended_for_ = why;
+void Supervisor::EndAll() {
   // The watcher ends what has been made elsewhere.
   watched_.reset();
   (void)kill(program_, SIGKILL);
 }
 
-void Supervisor::Look() {
-  const Clock::time_point now = Clock::now();
-  if (plan_.limits.wall_time && now >= begin_ + *plan_.limits.wall_time) {
-    EndAll(PlanReport::End::kWallTime);
-  }
-  if (!samples_ || now < next_sample_) return;
-  next_sample_ = now + kSampleTime;
-  const native::Usage usage = native::MeasureUsage(program_);
-  if (plan_.limits.cpu_time && usage.cpu_time >= *plan_.limits.cpu_time) {
-    EndAll(PlanReport::End::kCpuTime);
-  }
-  if (plan_.limits.memory_bytes && !groups_.holds_memory() &&
-      usage.memory_bytes > *plan_.limits.memory_bytes) {
-    EndAll(PlanReport::End::kMemory);
-  }
-}
-
 void Supervisor::ForwardSignals() const {
-  signalfd_siginfo info = {};
-  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+  while (const std::optional<signalfd_siginfo> info = watch_.NextSignal()) {
     // What a terminal sends, the program gets from it too: it is in the same group.
-    if (info.ssi_signo != SIGPIPE && info.ssi_code != SI_KERNEL) {
-      (void)kill(program_, static_cast<int>(info.ssi_signo));
-    }
+    if (info->ssi_code != SI_KERNEL) (void)kill(program_, static_cast<int>(info->ssi_signo));
   }
 }
 
@@ -400,17 +312,15 @@ void Supervisor::KillRest() {
 
 Result<PlanReport> Supervisor::Wait() {
   for (;;) {
-    std::array<pollfd, 4> fds = {
-        {{pidfd_.get(), POLLIN, 0}, {signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
-    for (size_t i = 0; i < outputs_.size(); ++i) fds[i + 2] = outputs_[i].Wanted();
-    const int ready = poll(fds.data(), fds.size(), static_cast<int>(TimeToWait().count()));
+    std::array<pollfd, 1 + native::CommandWatch::kPolled> fds = {{{pidfd_.get(), POLLIN, 0}}};
+    pollfd* watched = fds.data() + 1;
+    std::ranges::copy(watch_.Wanted(), watched);
+    const int ready = poll(fds.data(), fds.size(), watch_.PollTime());
     if (ready < 0 && errno != EINTR) break;
-    Look();
+    if (watch_.PassesLimit(program_)) EndAll();
     if (ready <= 0) continue;
-    if (fds[1].revents != 0) ForwardSignals();
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (fds[i + 2].revents != 0) outputs_[i].Move();
-    }
+    if (watched->revents != 0) ForwardSignals();
+    watch_.MoveOutput(watched);
     if (fds[0].revents != 0) break;
   }
   int status = 0;
@@ -425,79 +335,15 @@ Result<PlanReport> Supervisor::Wait() {
   watcher_ = -1;
   char text[512] = {};
   if (read(failure_.get(), text, sizeof text - 1) > 0) return Fail(ErrorCode::kSystem, text);
-  if (!ended_for_ && outer_.own_failure) {
+  if (!watch_.is_ended() && outer_.own_failure) {
     if (std::string why = outer_.own_failure(); !why.empty()) {
       return Fail(ErrorCode::kUnsupported, std::move(why));
     }
   }
-  Drain();
-  PlanReport report = Finish(status);
-  FinishNetwork(&report);
-  return report;
-}
-
-// Without its gateway the command had no network from some moment on: that is no success.
-void Supervisor::FinishNetwork(PlanReport* report) {
-  if (!gateway_) return;
-  Result<net::Summary> summary = gateway_->Finish();
-  if (summary) {
-    report->network = std::move(*summary);
-    return;
-  }
-  if (!report->reason.empty()) report->reason += "; ";
-  report->reason += summary.error().ToString();
-  if (ended_for_) return;
-  report->end = PlanReport::End::kNetwork;
-  report->exit_code = kNoNetwork;
-}
-
-void Supervisor::Drain() {
-  const Clock::time_point until = Clock::now() + kDrainTime;
-  for (;;) {
-    std::array<pollfd, 2> fds = {{{-1, 0, 0}, {-1, 0, 0}}};
-    bool is_open = false;
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      fds[i] = outputs_[i].Wanted();
-      is_open = is_open || outputs_[i].is_open();
-    }
-    const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
-    if (!is_open || (ended_for_ && left <= milliseconds(0))) return;
-    if (poll(fds.data(), fds.size(), ended_for_ ? static_cast<int>(left.count()) : -1) < 0 &&
-        errno != EINTR) {
-      return;
-    }
-    for (size_t i = 0; i < outputs_.size(); ++i) {
-      if (fds[i].revents != 0) outputs_[i].Move();
-    }
-  }
-}
-
-PlanReport Supervisor::Finish(int status) {
-  PlanReport report;
-  report.limits_by =
-      outer_.limits == Outer::Limits::kItself ? outer_.arguments.front() : groups_.name();
-  for (const native::OutputPipe& output : outputs_) {
-    report.output_dropped = report.output_dropped || output.is_over();
-  }
-  const policy::LimitPlan& limits = plan_.limits;
-  if (ended_for_) {
-    report.end = *ended_for_;
-    report.exit_code = *ended_for_ == PlanReport::End::kWallTime ? 124 : 137;
-    if (*ended_for_ == PlanReport::End::kWallTime) {
-      report.reason = "limit wall time " + FormatDuration(*limits.wall_time);
-    } else if (*ended_for_ == PlanReport::End::kCpuTime) {
-      report.reason = "limit CPU time " + FormatDuration(*limits.cpu_time);
-    } else {
-      report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
-    }
-    return report;
-  }
-  report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-  report.end = report.exit_code > 128 ? PlanReport::End::kSignal : PlanReport::End::kExited;
-  if (groups_.RanOutOfMemory()) {
-    report.end = PlanReport::End::kMemory;
-    report.reason = "limit memory " + FormatSize(*limits.memory_bytes);
-  }
+  watch_.Drain();
+  PlanReport report = watch_.Finish(status);
+  if (outer_.limits == Outer::Limits::kItself) report.limits_by = outer_.arguments.front();
+  if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   return report;
 }
 

@@ -1,5 +1,6 @@
 #include "backend/wasm/family.h"
 
+#include <fcntl.h>
 #include <sched.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -9,6 +10,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <utility>
 
@@ -19,13 +21,28 @@
 namespace cordon::backend {
 namespace {
 
-// The init is a copy of the keeper and keeps nothing of it but the control page.
-[[noreturn]] void RunInit(control::Control& page, uint32_t uid, int keeper_alive) {
+void BecomeUserOrEnd(uint32_t uid) {
   if (uid != 0 &&
       (syscall(SYS_setgroups, 0, nullptr) != 0 || syscall(SYS_setresgid, uid, uid, uid) != 0 ||
        syscall(SYS_setresuid, uid, uid, uid) != 0)) {
     _Exit(125);
   }
+}
+
+// Keeps nothing but the control page.
+[[noreturn]] void LockInAndSendKicks(control::Control& page) {
+  if (syscall(SYS_close_range, 0, ~0U, 0) != 0) _Exit(125);
+  if (!DropAllCapabilities() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
+      prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !LoadFilter(FamilyInitRules())) {
+    _Exit(125);
+  }
+  SendKicks(page, KickScope::kNamespace);
+  _Exit(0);
+}
+
+// The init is a copy of the keeper.
+[[noreturn]] void RunInit(control::Control& page, uint32_t uid, int keeper_alive) {
+  BecomeUserOrEnd(uid);
   // After the change of user, which clears it.
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) _Exit(125);
   // A terminal's Ctrl-C is for the keeper, who tells the guests; an init without handlers is not
@@ -41,13 +58,13 @@ namespace {
   while (read(keeper_alive, &started, 1) < 0 && errno == EINTR) {
   }
   if (started == 0) _Exit(0);
-  if (syscall(SYS_close_range, 0, ~0U, 0) != 0) _Exit(125);
-  if (!DropAllCapabilities() || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0 ||
-      prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !LoadFilter(FamilyInitRules())) {
-    _Exit(125);
-  }
-  SendKicks(page, KickScope::kNamespace);
-  _Exit(0);
+  LockInAndSendKicks(page);
+}
+
+OwnedFd OpenNamespace(pid_t pid, const char* name) {
+  char path[64];
+  (void)snprintf(path, sizeof path, "/proc/%d/ns/%s", pid, name);
+  return OwnedFd(open(path, O_RDONLY | O_CLOEXEC));
 }
 
 struct Attempt {
@@ -81,12 +98,18 @@ std::string Isolation::ToString() const {
 Family::Family(Family&& other) noexcept
     : init_(std::exchange(other.init_, -1)),
       init_pidfd_(std::move(other.init_pidfd_)),
+      user_namespace_(std::move(other.user_namespace_)),
+      pid_namespace_(std::move(other.pid_namespace_)),
+      uid_(other.uid_),
       alive_(std::move(other.alive_)),
       isolation_(other.isolation_) {}
 
 Family& Family::operator=(Family&& other) noexcept {
   std::swap(init_, other.init_);
   std::swap(init_pidfd_, other.init_pidfd_);
+  std::swap(user_namespace_, other.user_namespace_);
+  std::swap(pid_namespace_, other.pid_namespace_);
+  std::swap(uid_, other.uid_);
   std::swap(alive_, other.alive_);
   std::swap(isolation_, other.isolation_);
   return *this;
@@ -120,6 +143,7 @@ Result<Family> Family::Start(const MemoryFiles& files, uint32_t uid, Namespaces 
     if (pid < 0) continue;
     family.init_ = pid;
     family.init_pidfd_.reset(pidfd);
+    family.uid_ = attempt.user_namespace ? 0 : uid;
     family.isolation_.pid_namespace = true;
     family.isolation_.user_namespace = attempt.user_namespace;
     family.alive_ = std::move(writer);
@@ -128,11 +152,17 @@ Result<Family> Family::Start(const MemoryFiles& files, uint32_t uid, Namespaces 
   return family;
 }
 
-Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, int userland_fd) {
+Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, int userland_fd,
+                                    int listener_socket) {
+  if (listener_socket >= 0) {
+    user_namespace_ = OpenNamespace(init_, "user");
+    pid_namespace_ = OpenNamespace(init_, "pid");
+  }
   TemplateStart start;
+  start.group = listener_socket >= 0 ? TemplateGroup::kOwnGroup : TemplateGroup::kOwnSession;
   start.template_fd = template_fd;
-  start.fds = {files.control.get(), files.objects.get(), files.blocks.get(), userland_fd,
-               files.code_window.get()};
+  start.fds = {files.control.get(), files.objects.get(),     files.blocks.get(),
+               userland_fd,         files.code_window.get(), listener_socket};
   start.init_pidfd = init_pidfd_.get();
   start.isolation = isolation_;
   Result<pid_t> pid = start.Run();
@@ -140,6 +170,37 @@ Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, i
   // An init that died meanwhile is seen by whoever reaps it.
   constexpr char kStarted = 1;
   if (pid && init_ > 0) (void)send(alive_.get(), &kStarted, 1, MSG_NOSIGNAL);
+  return pid;
+}
+
+Result<pid_t> Family::StartKicker(control::Control& page) const {
+  int pids[2];
+  if (pipe2(pids, O_CLOEXEC) != 0) return SystemError("pipe2");
+  const OwnedFd reader(pids[0]);
+  OwnedFd writer(pids[1]);
+  // Who enters a PID namespace is not in it, but its children are.
+  const pid_t helper = fork();
+  if (helper < 0) return SystemError("fork");
+  if (helper == 0) {
+    if (isolation_.user_namespace && setns(user_namespace_.get(), CLONE_NEWUSER) != 0) _Exit(1);
+    if (setns(pid_namespace_.get(), CLONE_NEWPID) != 0) _Exit(1);
+    const auto pid = static_cast<pid_t>(
+        syscall(SYS_clone, CLONE_PARENT | SIGCHLD, nullptr, nullptr, nullptr, 0));
+    if (pid == 0) {
+      BecomeUserOrEnd(uid_);
+      if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) _Exit(125);
+      LockInAndSendKicks(page);
+    }
+    _Exit(write(writer.get(), &pid, sizeof pid) == sizeof pid && pid > 0 ? 0 : 1);
+  }
+  writer.reset();
+  int status = 0;
+  while (waitpid(helper, &status, 0) < 0 && errno == EINTR) {
+  }
+  pid_t pid = -1;
+  if (status != 0 || read(reader.get(), &pid, sizeof pid) != sizeof pid || pid <= 0) {
+    return Fail(ErrorCode::kSystem, "no process sends kicks in the PID namespace");
+  }
   return pid;
 }
 

@@ -32,6 +32,10 @@ struct Isolation {
 // Which namespaces are asked for; a test takes them away.
 enum class Namespaces { kAll, kNone };
 
+// What the template becomes the leader of. Of a process group in the session of its host parent,
+// who can then give copies of its processes groups of their own; nobody inside can.
+enum class TemplateGroup { kOwnSession, kOwnGroup };
+
 class Family {
  public:
   Family() = default;
@@ -48,8 +52,13 @@ class Family {
 
   // Executes the template as a child of the caller and inside the namespaces; its process id as
   // the caller sees it.
+  // `listener_socket`: where the template hands over a listener, -1 for none.
   [[nodiscard]] Result<pid_t> StartTemplate(const MemoryFiles& files, int template_fd,
-                                            int userland_fd);
+                                            int userland_fd, int listener_socket = -1);
+
+  // Starts a process that sends the kicks of one more control page, as the init does for the first;
+  // a child of the caller.
+  [[nodiscard]] Result<pid_t> StartKicker(control::Control& page) const;
 
   // Ends all processes and reaps them. After this the family is empty.
   void Kill();
@@ -60,6 +69,9 @@ class Family {
  private:
   pid_t init_ = -1;
   OwnedFd init_pidfd_;
+  // Of the init, which nobody may look at later.
+  OwnedFd user_namespace_, pid_namespace_;
+  uint32_t uid_ = 0;
   OwnedFd alive_;  // one byte when the template was started; closed when the keeper is gone
   Isolation isolation_;
 };

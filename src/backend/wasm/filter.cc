@@ -79,6 +79,12 @@ constexpr FilterRule kGuestRules[] = {
     Allow(CALL(getrandom),                                       "entropy"),
 };
 
+// For the one call that is notified (ListenForParts), whose answer is a descriptor.
+constexpr FilterRule kForkRules[] = {
+    Allow(CALL(dup),                                             "asks the family process for a memfd"),
+    Allow(CALL(close),                                           "of that one, there is no other"),
+};
+
 constexpr FilterRule kFamilyInitRules[] = {
     AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAIT_BITSET, "sleeps on the kicker bell"),
     Allow(CALL(tgkill),                                          "kicks, in its PID namespace"),
@@ -132,11 +138,31 @@ std::span<const FilterRule> GuestRules() {
   return kGuestRules;
 }
 
+std::span<const FilterRule> ForkRules() {
+  return kForkRules;
+}
+
 std::span<const FilterRule> FamilyInitRules() {
   return kFamilyInitRules;
 }
 
-Status LoadFilter(std::span<const FilterRule> rules) {
+Result<OwnedFd> ListenForParts() {
+  const Filter filter(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);
+  if (!filter) return Fail(ErrorCode::kSystem, "seccomp_init(SCMP_ACT_ALLOW)");
+  if (const int error =
+          seccomp_rule_add_array(filter.get(), SCMP_ACT_NOTIFY, SCMP_SYS(dup), 0, nullptr);
+      error != 0) {
+    return SystemError("seccomp_rule_add(notify)", -error);
+  }
+  if (const int error = seccomp_load(filter.get()); error != 0) {
+    return SystemError("seccomp_load(notify)", -error);
+  }
+  OwnedFd listener(seccomp_notify_fd(filter.get()));
+  if (!listener.valid()) return Fail(ErrorCode::kSystem, "seccomp_notify_fd");
+  return listener;
+}
+
+Status LoadFilter(std::span<const FilterRule> rules, std::span<const FilterRule> more) {
   const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS), seccomp_release);
   if (!filter) return Fail(ErrorCode::kSystem, "seccomp_init(SCMP_ACT_KILL_PROCESS)");
   if (const int error =
@@ -144,9 +170,11 @@ Status LoadFilter(std::span<const FilterRule> rules) {
       error != 0) {
     return SystemError("seccomp_attr_set(SCMP_FLTATR_ACT_BADARCH)", -error);
   }
-  for (const FilterRule& rule : rules) {
-    if (const int error = AddRule(filter, rule); error != 0) {
-      return SystemError(std::string("seccomp_rule_add(") + rule.name + ")", -error);
+  for (const auto table : {rules, more}) {
+    for (const FilterRule& rule : table) {
+      if (const int error = AddRule(filter, rule); error != 0) {
+        return SystemError(std::string("seccomp_rule_add(") + rule.name + ")", -error);
+      }
     }
   }
   if (const int error = seccomp_load(filter.get()); error != 0) {

@@ -12,6 +12,7 @@
 #include <span>
 
 #include "base/error.h"
+#include "base/owned_fd.h"
 
 namespace cordon::backend {
 
@@ -39,10 +40,17 @@ struct FilterRule {
 // The filter of guest processes, and of the family init.
 [[nodiscard]] std::span<const FilterRule> GuestRules();
 [[nodiscard]] std::span<const FilterRule> FamilyInitRules();
+// In addition, for guests of a sandbox that can be forked.
+[[nodiscard]] std::span<const FilterRule> ForkRules();
 
 // For the calling thread, which has no_new_privs. Other architectures' numbers (i386, x32) end the
 // process too.
-[[nodiscard]] Status LoadFilter(std::span<const FilterRule> rules);
+[[nodiscard]] Status LoadFilter(std::span<const FilterRule> rules,
+                                std::span<const FilterRule> more = {});
+
+// A filter of its own, below the other: from now on the call of ForkRules waits for whoever holds
+// the listener, in this process and all its clones. Without no_new_privs it fails.
+[[nodiscard]] Result<OwnedFd> ListenForParts();
 
 }  // namespace cordon::backend
 

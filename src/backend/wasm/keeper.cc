@@ -10,6 +10,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "arena/layout.h"
@@ -60,7 +61,17 @@ uint32_t ChooseGuestUid() {
   return IsMapped(kNobody) ? kNobody : 0;
 }
 
-std::string TextOf(const control::Mailbox& mailbox) {
+// Where it was, for who has the template's symbols.
+std::string TextOfFault(const control::Control& page) {
+  std::ostringstream text;
+  text << std::hex << std::showbase << "a fault in the kernel at " << page.fault_instruction.load()
+       << ", address " << page.fault_address.load();
+  return text.str();
+}
+
+}  // namespace
+
+std::string Keeper::TextOf(const control::Mailbox& mailbox) {
   const uint32_t size = std::min<uint32_t>(mailbox.payload_bytes.load(), 1000);
   std::string text;
   for (uint32_t i = 0; i < size; ++i) {
@@ -71,13 +82,15 @@ std::string TextOf(const control::Mailbox& mailbox) {
   return text;
 }
 
-}  // namespace
-
 Keeper::~Keeper() {
   Kill();
 }
 
 void Keeper::Kill() {
+  if (link_) {
+    link_->End();
+    return;
+  }
   family_.Kill();
   KillOwnChildren();
   if (kicker_.joinable()) {
@@ -128,23 +141,35 @@ Result<std::unique_ptr<Keeper>> Keeper::Start(const SandboxOptions& options) {
   if (!files) return std::unexpected(files.error());
   keeper->files_ = std::move(*files);
   CORDON_TRY(keeper->DescribeUserland(userland->get()));
-  const uint32_t uid = ChooseGuestUid();
-  keeper->page().run_as_uid = uid;
-  Result<Family> family = Family::Start(keeper->files_, uid, options.namespaces);
-  if (!family) return std::unexpected(family.error());
-  keeper->family_ = std::move(*family);
-  Result<pid_t> service =
-      keeper->family_.StartTemplate(keeper->files_, program->get(), userland->get());
-  if (!service) return std::unexpected(service.error());
-  keeper->service_ = *service;
-  if (!keeper->isolation().pid_namespace) {
-    keeper->kicker_ = std::thread([keeper = keeper.get()] {
-      SendKicks(keeper->page(), KickScope::kOwnChildren);
-      keeper->kicker_ended_.store(true);
-    });
+  keeper->page().run_as_uid = ChooseGuestUid();
+  keeper->page().can_fork = options.can_fork ? 1 : 0;
+  if (options.can_fork) {
+    Result<FamilyLink> link =
+        FamilyLink::Start({keeper->files_, program->get(), userland->get(),
+                           keeper->page().run_as_uid, options.namespaces, options.private_fds});
+    if (!link) return std::unexpected(link.error());
+    keeper->link_ = std::move(*link);
+  } else {
+    CORDON_TRY(keeper->StartProcesses(program->get(), userland->get(), options.namespaces));
   }
   CORDON_TRY(keeper->WaitUntilBooted());
   return keeper;
+}
+
+Status Keeper::StartProcesses(int program, int userland, Namespaces namespaces) {
+  Result<Family> family = Family::Start(files_, page().run_as_uid, namespaces);
+  if (!family) return std::unexpected(family.error());
+  family_ = std::move(*family);
+  const Result<pid_t> service = family_.StartTemplate(files_, program, userland);
+  if (!service) return std::unexpected(service.error());
+  service_ = *service;
+  if (!isolation().pid_namespace) {
+    kicker_ = std::thread([this] {
+      SendKicks(page(), KickScope::kOwnChildren);
+      kicker_ended_.store(true);
+    });
+  }
+  return {};
 }
 
 Status Keeper::WaitUntilBooted() {
@@ -198,12 +223,13 @@ Status Keeper::CheckFailure() {
     case control::kFailOutOfArena:
       return End("the kernel had no memory left");
     default:
-      return End("a fault in the kernel");
+      return End(TextOfFault(page()));
   }
 }
 
-Status Keeper::HandleDeath(pid_t pid, int code, int status) {
-  if (pid == service_) {
+Status Keeper::HandleDeath(const Death& death) {
+  const auto [inner, is_service, code, status] = death;
+  if (is_service) {
     CORDON_TRY(CheckFailure());
     return End("its service process died" + (code == CLD_EXITED
                                                  ? " with status " + std::to_string(status)
@@ -215,7 +241,6 @@ Status Keeper::HandleDeath(pid_t pid, int code, int status) {
   if (code != CLD_EXITED && status == SIGSYS) {
     return End("a process made a system call that the filter forbids");
   }
-  const uint32_t inner = ProcessIdInside(pid);
   bool is_outside = true;
   uint32_t found = control::kMaxSlots;
   for (uint32_t i = 0; i < control::kMaxSlots; ++i) {
@@ -234,17 +259,35 @@ Status Keeper::HandleDeath(pid_t pid, int code, int status) {
 
 Status Keeper::ReapDead() {
   if (end_reason_) return std::unexpected(*end_reason_);
+  if (link_) return ReapFamily();
   for (;;) {
     siginfo_t info = {};
     // Left as a zombie until its number inside was looked up.
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) break;
     const Status status = info.si_pid == family_.init()
                               ? End("its init died")
-                              : HandleDeath(info.si_pid, info.si_code, info.si_status);
+                              : HandleDeath({ProcessIdInside(info.si_pid), info.si_pid == service_,
+                                             info.si_code, info.si_status});
     if (!status) return status;
     waitpid(info.si_pid, nullptr, WNOHANG);
   }
   return CheckFailure();
+}
+
+Status Keeper::ReapFamily() {
+  // The family process and keepers of forks, which are no part of the sandbox.
+  while (waitpid(-1, nullptr, WNOHANG) > 0) {
+  }
+  for (;;) {
+    const Result<std::optional<Death>> death = link_->NextDeath();
+    if (!death) return End(death.error().ToString());
+    if (!*death) return CheckFailure();
+    CORDON_TRY(HandleDeath(**death));
+  }
+}
+
+std::vector<pid_t> Keeper::ListProcesses() const {
+  return link_ ? link_->ListProcesses() : ListChildren();
 }
 
 Status Keeper::Reap() {
@@ -255,7 +298,7 @@ Status Keeper::Reap() {
 
 void Keeper::ReportDeaths() {
   // Call reaps too: the list is taken first.
-  for (const Death& death : std::exchange(unreported_, {})) {
+  for (const Unreported& death : std::exchange(unreported_, {})) {
     ServiceCall call;
     call.request = control::Request::kReportDeath;
     call.arguments = {death.slot, death.wait_status};

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "backend/wasm/family.h"
+#include "backend/wasm/family_link.h"
 #include "backend/wasm/memory_files.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
@@ -32,6 +33,17 @@ struct SandboxOptions {
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
   std::span<const std::byte> code;  // of the code window
+  // Its processes live under a family process, so that it can be forked. `private_fds` are
+  // descriptors of the caller that this must not hold.
+  bool can_fork = false;
+  std::vector<int> private_fds;
+};
+
+// A sandbox that stands still beside the one that it was copied from, until somebody keeps it.
+struct SandboxCopy {
+  MemoryFiles files;
+  FamilyLink link;
+  uint32_t processes = 0;
 };
 
 // One request to the service process.
@@ -71,32 +83,56 @@ class Keeper {
   // Ends every process of the sandbox. Idempotent.
   void Kill();
 
+  // --- forks (live_fork.cc); refused where there is no family process ---
+  enum class Copied { kEverything, kSession };
+  // A copy of all processes, which waits, or of the session's shell alone, to be stored. The
+  // sandbox goes on, whatever became of it; an error says why there is no copy.
+  [[nodiscard]] Result<SandboxCopy> Fork(Copied what);
+  // Another copy of a stored one, which waits too.
+  [[nodiscard]] Result<SandboxCopy> Revive(SandboxCopy& stored);
+  // From now on this keeps the copy and not the sandbox it kept, of which it lets go. Everything
+  // that refers to the control page refers to the copy's. The copy goes on.
+  enum class Origin { kFork, kStored };
+  [[nodiscard]] Status Adopt(SandboxCopy copy, Origin origin, uint64_t lost_ns);
+
+  // Processes of the sandbox as the host knows them, dead ones included.
+  [[nodiscard]] std::vector<pid_t> ListProcesses() const;
+
   [[nodiscard]] control::Control& page() const { return files_.page(); }
-  [[nodiscard]] const Isolation& isolation() const { return family_.isolation(); }
+  [[nodiscard]] const Isolation& isolation() const {
+    return link_ ? link_->isolation() : family_.isolation();
+  }
   [[nodiscard]] bool ended() const { return end_reason_.has_value(); }
   [[nodiscard]] const MemoryFiles& files() const { return files_; }
 
  private:
   Keeper() = default;
   [[nodiscard]] Status DescribeUserland(int userland_fd);
+  // Of a payload, fit for a terminal.
+  [[nodiscard]] static std::string TextOf(const control::Mailbox& mailbox);
   [[nodiscard]] Status WaitUntilBooted();
   [[nodiscard]] Status End(const std::string& reason);
-  [[nodiscard]] Status HandleDeath(pid_t pid, int code, int status);
+  [[nodiscard]] Status HandleDeath(const Death& death);
+  [[nodiscard]] Status ReapFamily();
+  [[nodiscard]] Status StartProcesses(int program, int userland, Namespaces namespaces);
+  [[nodiscard]] Result<uint32_t> ParkEverybody(Copied what);
+  [[nodiscard]] Status SealBlocks();
   [[nodiscard]] Status CheckFailure();
   [[nodiscard]] Status ReapDead();
   void ReportDeaths();
 
   MemoryFiles files_;
   Family family_;
+  std::optional<FamilyLink> link_;  // instead of a family of its own
   pid_t service_ = -1;
   std::thread kicker_;  // without a family init
   std::atomic<bool> kicker_ended_ = false;
   std::optional<Error> end_reason_;
-  struct Death {
+  struct Unreported {
     uint32_t slot;
     uint32_t wait_status;
   };
-  std::vector<Death> unreported_;
+  std::vector<Unreported> unreported_;
 };
 
 }  // namespace cordon::backend

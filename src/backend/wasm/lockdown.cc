@@ -11,6 +11,8 @@
 #include <unistd.h>
 
 #include "arena/layout.h"
+#include "backend/wasm/filter.h"
+#include "base/fd_message.h"
 
 namespace cordon::backend {
 namespace {
@@ -66,19 +68,23 @@ Status BecomeUser(uint32_t id) {
   return {};
 }
 
-Status LimitResources() {
+Status LimitResources(const control::Control& control) {
   constexpr struct {
     __rlimit_resource resource;
     const char* name;
   } kNothing[] = {
-      {RLIMIT_CORE, "RLIMIT_CORE"},         {RLIMIT_NOFILE, "RLIMIT_NOFILE"},
-      {RLIMIT_FSIZE, "RLIMIT_FSIZE"},       {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"},
+      {RLIMIT_CORE, "RLIMIT_CORE"},
+      {RLIMIT_FSIZE, "RLIMIT_FSIZE"},
+      {RLIMIT_MEMLOCK, "RLIMIT_MEMLOCK"},
       {RLIMIT_MSGQUEUE, "RLIMIT_MSGQUEUE"},
   };
   const rlimit none = {0, 0};
   for (const auto& [resource, name] : kNothing) {
     if (setrlimit(resource, &none) != 0) return SystemError(std::string("setrlimit(") + name + ")");
   }
+  // What the family process gives is one descriptor, until it is mapped.
+  const rlimit descriptors = control.can_fork != 0 ? rlimit{1, 1} : none;
+  if (setrlimit(RLIMIT_NOFILE, &descriptors) != 0) return SystemError("setrlimit(RLIMIT_NOFILE)");
   return {};
 }
 
@@ -99,6 +105,19 @@ control::Control* MapControl() {
   if (!MapRegion(region)) return nullptr;
   auto* control = reinterpret_cast<control::Control*>(layout::kControl);
   return control->magic == control::kMagic ? control : nullptr;
+}
+
+Status OfferListener(const control::Control& control) {
+  if (control.can_fork == 0) return {};
+  if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+    return SystemError("prctl(PR_SET_NO_NEW_PRIVS)");
+  }
+  // libseccomp takes a listener of number 0 for none.
+  if (dup2(kListenerFd, 0) != 0) return SystemError("dup2(0)");
+  const Result<OwnedFd> listener = ListenForParts();
+  if (!listener) return std::unexpected(listener.error());
+  const int fds[] = {listener->get()};
+  return SendWithFds(kListenerFd, {}, fds);
 }
 
 Status MapSandbox(const control::Control& control) {
@@ -129,7 +148,7 @@ Status DropPrivileges(const control::Control& control) {
     return SystemError("prctl(PR_CAP_AMBIENT_CLEAR_ALL)");
   }
   CORDON_TRY(ClearCapabilities());
-  CORDON_TRY(LimitResources());
+  CORDON_TRY(LimitResources(control));
   // After the change of user, which would set it again.
   if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) return SystemError("prctl(PR_SET_DUMPABLE)");
   if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {

@@ -16,11 +16,16 @@ enum TemplateFd : int {
   kBlocksFd = 5,
   kUserlandFd = 6,
   kCodeWindowFd = 7,  // closed when there is no code window
-  kTemplateFdEnd = 8,
+  kListenerFd = 8,    // socket that a listener goes through; closed when there can be no fork
+  kTemplateFdEnd = 9,
 };
 
 // Maps the control page, where later errors are reported. Null if it is not what it should be.
 [[nodiscard]] control::Control* MapControl();
+
+// Where the sandbox can be forked: hands over a listener for the call by which guests ask for
+// parts.
+[[nodiscard]] Status OfferListener(const control::Control& control);
 
 // Maps what the control page describes and closes every descriptor.
 [[nodiscard]] Status MapSandbox(const control::Control& control);

@@ -5,6 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -22,6 +24,9 @@ namespace cordon::backend {
 namespace {
 
 enum class Code { kNever, kMayRun };
+constexpr const char* kControlName = "cordon-control";
+constexpr const char* kObjectsName = "cordon-objects";
+constexpr const char* kBlocksName = "cordon-blocks";
 
 // Linux 6.3 wants to be told whether a memfd may be executed; older ones refuse the flag.
 Result<OwnedFd> CreateMemfd(const char* name, Code code) {
@@ -115,8 +120,89 @@ Result<SharedMapping> SharedMapping::Map(int fd, uint64_t size_bytes) {
   return mapping;
 }
 
+Status SharedMapping::Replace(int fd) const {
+  if (mmap(data_, size_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, 0) != data_) {
+    return SystemError("mmap(MAP_FIXED)");
+  }
+  return {};
+}
+
 uint64_t MemoryFiles::UsedBytes() const {
   return FileBytes(objects) + FileBytes(blocks);
+}
+
+namespace {
+
+// Pages that nobody touched stay holes.
+Status CopyPages(const OwnedFd& from, const OwnedFd& to) {
+  constexpr size_t kPiece = 256 * 1024;
+  const std::unique_ptr<std::byte[]> piece(new std::byte[kPiece]);
+  for (off_t at = 0; (at = lseek(from.get(), at, SEEK_DATA)) >= 0;) {
+    const off_t hole = lseek(from.get(), at, SEEK_HOLE);
+    while (at < hole) {
+      const auto wanted = std::min(kPiece, static_cast<size_t>(hole - at));
+      const ssize_t count = pread(from.get(), piece.get(), wanted, at);
+      if (count <= 0) return SystemError("pread(memfd)");
+      if (pwrite(to.get(), piece.get(), static_cast<size_t>(count), at) != count) {
+        return SystemError("pwrite(memfd)");
+      }
+      at += count;
+    }
+  }
+  // There is no data after the last.
+  return errno == ENXIO ? Status() : SystemError("lseek(SEEK_DATA)");
+}
+
+Result<OwnedFd> CopyOf(const char* name, const OwnedFd& from, uint64_t size_bytes) {
+  Result<OwnedFd> to = CreateSized(name, size_bytes, Code::kNever);
+  if (!to) return to;
+  CORDON_TRY(Seal(*to, 0));
+  CORDON_TRY(CopyPages(from, *to));
+  return to;
+}
+
+}  // namespace
+
+Result<OwnedFd> MemoryFiles::NewBlocks() const {
+  Result<OwnedFd> made = CreateSized(kBlocksName, blocks_bytes, Code::kNever);
+  // Whoever can seal it later must be able to: only its size is fixed now.
+  if (made && fcntl(made->get(), F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK) != 0) {
+    return SystemError("fcntl(F_ADD_SEALS)");
+  }
+  return made;
+}
+
+Result<MemoryFiles> MemoryFiles::Copy(Blocks wanted) const {
+  MemoryFiles copy;
+  copy.objects_bytes = objects_bytes;
+  copy.blocks_bytes = blocks_bytes;
+  copy.sealed_bytes = sealed_bytes;
+  copy.most_sealed_bytes = most_sealed_bytes;
+  Result<OwnedFd> page_copy = CopyOf(kControlName, control, control_mapping->bytes().size());
+  if (!page_copy) return std::unexpected(page_copy.error());
+  copy.control = std::move(*page_copy);
+  Result<OwnedFd> objects_copy = CopyOf(kObjectsName, objects, objects_bytes);
+  if (!objects_copy) return std::unexpected(objects_copy.error());
+  copy.objects = std::move(*objects_copy);
+  if (wanted == Blocks::kNew) {
+    Result<OwnedFd> blocks_new = NewBlocks();
+    if (!blocks_new) return std::unexpected(blocks_new.error());
+    copy.blocks = std::move(*blocks_new);
+  }
+  Result<SharedMapping> mapping =
+      SharedMapping::Map(copy.control.get(), control_mapping->bytes().size());
+  if (!mapping) return std::unexpected(mapping.error());
+  copy.control_mapping = std::make_shared<SharedMapping>(std::move(*mapping));
+  return copy;
+}
+
+Status MemoryFiles::TakeOver(MemoryFiles files) {
+  CORDON_TRY(control_mapping->Replace(files.control.get()));
+  control = std::move(files.control);
+  objects = std::move(files.objects);
+  blocks = std::move(files.blocks);
+  sealed_bytes = files.sealed_bytes;
+  return {};
 }
 
 Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<const std::byte> code) {
@@ -132,9 +218,8 @@ Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<cons
     OwnedFd* fd;
   };
   const Wanted table[] = {
-      {"cordon-control", RoundToPages(sizeof(control::Control)), &files.control},
-      {"cordon-objects", objects_bytes, &files.objects},
-      {"cordon-blocks", blocks_bytes, &files.blocks},
+      {kControlName, RoundToPages(sizeof(control::Control)), &files.control},
+      {kObjectsName, objects_bytes, &files.objects},
   };
   for (const Wanted& wanted : table) {
     Result<OwnedFd> fd = CreateSized(wanted.name, wanted.size_bytes, Code::kNever);
@@ -142,6 +227,12 @@ Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<cons
     CORDON_TRY(Seal(*fd, 0));
     *wanted.fd = std::move(*fd);
   }
+  files.objects_bytes = objects_bytes;
+  files.blocks_bytes = blocks_bytes;
+  files.most_sealed_bytes = sizes.memory_bytes;
+  Result<OwnedFd> first_blocks = files.NewBlocks();
+  if (!first_blocks) return std::unexpected(first_blocks.error());
+  files.blocks = std::move(*first_blocks);
   if (!code.empty()) {
     Result<OwnedFd> window = CreateCodeWindow(code);
     if (!window) return std::unexpected(window.error());

@@ -28,6 +28,8 @@ class SharedMapping {
 
   [[nodiscard]] static Result<SharedMapping> Map(int fd, uint64_t size_bytes);
   [[nodiscard]] std::span<std::byte> bytes() const { return {data_, size_}; }
+  // Another file of the same size, at the same place.
+  [[nodiscard]] Status Replace(int fd) const;
 
  private:
   std::byte* data_ = nullptr;
@@ -47,14 +49,29 @@ struct MemoryFiles {
   OwnedFd blocks;
   // Code that is compiled after the sandbox started. Invalid when there is none.
   OwnedFd code_window;
+  uint64_t objects_bytes = 0;
+  uint64_t blocks_bytes = 0;
   // Shared with threads that may outlive the sandbox in a call that blocks.
   std::shared_ptr<SharedMapping> control_mapping;
 
   [[nodiscard]] control::Control& page() const {
     return *reinterpret_cast<control::Control*>(control_mapping->bytes().data());
   }
-  // Pages of the shared files that exist, in bytes.
+  // Pages of the shared files that exist, in bytes, without what is sealed.
   [[nodiscard]] uint64_t UsedBytes() const;
+
+  // Of earlier generations of blocks, which never change, and how many there may be.
+  uint64_t sealed_bytes = 0;
+  uint64_t most_sealed_bytes = 0;
+
+  // Memory of the same sizes for the processes of a copy: objects and control page with what they
+  // hold now, unchanged by anybody meanwhile; blocks that are new.
+  enum class Blocks { kNone, kNew };
+  [[nodiscard]] Result<MemoryFiles> Copy(Blocks blocks) const;
+  // A generation of blocks.
+  [[nodiscard]] Result<OwnedFd> NewBlocks() const;
+  // The mapping of the control page, and what refers to it, is the one of `files` from now on.
+  [[nodiscard]] Status TakeOver(MemoryFiles files);
 
   // Everything sealed; the control page says the sizes and the limits.
   [[nodiscard]] static Result<MemoryFiles> Create(const MemorySizes& sizes,

@@ -17,7 +17,6 @@
 #include "base/owned_fd.h"
 
 namespace cordon::backend {
-namespace {
 
 std::string ReadProc(const char* path) {
   const OwnedFd fd(open(path, O_RDONLY | O_CLOEXEC));
@@ -30,6 +29,8 @@ std::string ReadProc(const char* path) {
     text.append(part, static_cast<size_t>(count));
   }
 }
+
+namespace {
 
 std::string ReadStatus(pid_t pid) {
   char path[64];
@@ -63,9 +64,13 @@ std::string Field(const std::string& status, const char* name) {
 }  // namespace
 
 std::vector<pid_t> ListChildren() {
+  return ListChildrenOf(getpid());
+}
+
+std::vector<pid_t> ListChildrenOf(pid_t parent) {
   char path[64];
   // Children belong to the thread that made them or that the kernel chose: here, always the first.
-  (void)snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
+  (void)snprintf(path, sizeof path, "/proc/%d/task/%d/children", parent, parent);
   const std::string text = ReadProc(path);
   std::vector<pid_t> pids;
   const char* at = text.c_str();

@@ -7,12 +7,17 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <vector>
 
 namespace cordon::backend {
 
 // Children of this process, dead ones included until they are reaped.
 [[nodiscard]] std::vector<pid_t> ListChildren();
+[[nodiscard]] std::vector<pid_t> ListChildrenOf(pid_t parent);
+
+// A file of /proc; empty where it cannot be read.
+[[nodiscard]] std::string ReadProc(const char* path);
 
 // The process id that `pid` has in its innermost PID namespace; works until it is reaped. 0 if
 // there is no such process.

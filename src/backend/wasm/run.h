@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/end.h"
 #include "backend/wasm/family.h"
 #include "backend/wasm/modules.h"
 #include "base/error.h"
@@ -50,16 +51,7 @@ struct RunRequest {
 };
 
 struct RunReport {
-  // Why the sandbox ended.
-  enum class End {
-    kExited,       // the command ended by itself
-    kSignal,       // or by a signal
-    kWallTime,     // the keeper ended it
-    kCpuTime,      //
-    kMemory,       // somebody inside took memory without asking the kernel
-    kInterrupted,  // the client asked for the end and the command did not comply
-    kBroken,       // the kernel or a process behind the wall failed: `reason` says how
-  };
+  using End = backend::End;
   End end = End::kExited;
   int exit_code = 0;  // as a shell sees it: 124, 137, 128 + n, …
   int signal = 0;     // that ended the command, 0 if it exited
@@ -78,10 +70,6 @@ struct RunReport {
   uint64_t error_bytes = 0;
   Isolation isolation;
 };
-
-inline constexpr int kOwnFailure = 125;
-inline constexpr int kTimedOut = 124;
-inline constexpr int kKilled = 137;
 
 // Runs the command with descriptors 0, 1 and 2 of this process as its streams. Nothing survives it.
 // SIGINT, SIGTERM, SIGHUP and SIGQUIT to this process go to the command. An error means that

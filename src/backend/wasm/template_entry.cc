@@ -34,11 +34,15 @@ namespace cordon::backend {
 void RunTemplate() {
   cordon::control::Control* control = cordon::backend::MapControl();
   if (control == nullptr) _Exit(125);
+  MustDo(*control, "preparing forks", cordon::backend::OfferListener(*control));
   MustDo(*control, "mapping the sandbox", cordon::backend::MapSandbox(*control));
   MustDo(*control, "dropping privileges", cordon::backend::DropPrivileges(*control));
   if (!cordon::kernel::PrepareBoot()) Refuse(*control, "reserving private memory: mmap failed");
   MustDo(*control, "loading the system call filter",
-         cordon::backend::LoadFilter(cordon::backend::GuestRules()));
+         cordon::backend::LoadFilter(cordon::backend::GuestRules(),
+                                     control->can_fork != 0
+                                         ? cordon::backend::ForkRules()
+                                         : std::span<const cordon::backend::FilterRule>()));
   cordon::kernel::RunService();
 }
 

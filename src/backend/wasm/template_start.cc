@@ -57,7 +57,7 @@ void ResetSignals() {
 }
 
 bool GiveDescriptors(const TemplateStart& start) {
-  std::array<int, 5> moved = {};
+  std::array<int, 6> moved = {};
   for (size_t i = 0; i < moved.size(); ++i) {
     moved[i] = start.fds[i] < 0 ? -1 : fcntl(start.fds[i], F_DUPFD, kAboveAll);
     if (start.fds[i] >= 0 && moved[i] < 0) return false;
@@ -77,7 +77,10 @@ int ExecuteTemplate(void* argument) {
   auto& start = *static_cast<TemplateStart*>(argument);
   if (start.init_pidfd >= 0) TakeNamespaces(start.isolation);
   ResetSignals();
-  (void)setsid();
+  if (start.group == TemplateGroup::kOwnSession) (void)setsid();
+  if (start.group == TemplateGroup::kOwnGroup && setpgid(0, 0) != 0) {
+    return FailWith(start, "setpgid(0, 0)");
+  }
   if (!GiveDescriptors(start)) return FailWith(start, "dup2");
   char* none[] = {nullptr};
   syscall(SYS_execveat, kTemplateFdEnd, "", none, none, AT_EMPTY_PATH);

@@ -17,7 +17,8 @@ namespace cordon::backend {
 struct TemplateStart {
   int template_fd = -1;
   // In the order of TemplateFd; -1 where there is none.
-  std::array<int, 5> fds = {-1, -1, -1, -1, -1};
+  std::array<int, 6> fds = {-1, -1, -1, -1, -1, -1};
+  TemplateGroup group = TemplateGroup::kOwnSession;
   int init_pidfd = -1;  // -1: no namespaces
   Isolation isolation;  // the namespaces that were had are added
 

@@ -50,7 +50,7 @@ bool UsageSampler::IsOverCpu(TimePoint now) {
 
 bool UsageSampler::IsOverMemory(TimePoint now) {
   uint64_t allowed = limits_.memory_bytes + limits_.memory_bytes / 8 + kAllowanceBytes;
-  const std::vector<pid_t> pids = ListChildren();
+  const std::vector<pid_t> pids = keeper_.ListProcesses();
   allowed += pids.size() * kProcessAllowanceBytes;
   const uint64_t shared = keeper_.files().UsedBytes();
   uint64_t used = shared;

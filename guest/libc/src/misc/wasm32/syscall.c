@@ -19,6 +19,8 @@ long syscall(long n, ...) {
       return __syscall_ret(__syscall(SYS_gettid));
     case SYS_getrandom:
       return __syscall_ret(__syscall(SYS_getrandom, a, b, c));
+    case SYS_getdents64:
+      return __syscall_ret(__syscall(SYS_getdents64, a, b, c));
     case SYS_close_range:
       return __syscall_ret(__syscall(SYS_close_range, a, b, c));
     case SYS_faccessat2:

@@ -1,0 +1,190 @@
+#include "backend/native/watch.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+#include "backend/native/init.h"
+#include "backend/native/usage.h"
+#include "base/units.h"
+
+namespace cordon::backend::native {
+namespace {
+
+using std::chrono::milliseconds;
+
+constexpr milliseconds kSampleTime{50};
+// For a reader that does not read, after the end.
+constexpr milliseconds kDrainTime{200};
+
+}  // namespace
+
+CommandWatch::CommandWatch(const policy::LimitPlan& limits, ControlGroups groups)
+    : limits_(limits), groups_(std::move(groups)), next_sample_(begin_ + kSampleTime) {}
+
+CommandWatch::~CommandWatch() {
+  if (mask_before_) (void)sigprocmask(SIG_SETMASK, &*mask_before_, nullptr);
+}
+
+Status CommandWatch::CheckLimits(Processes processes) {
+  if (limits_.cpus && !groups_.holds_processors()) {
+    return Fail(ErrorCode::kUnsupported,
+                "a share of the processors needs a control group, and none can be made here");
+  }
+  if (limits_.processes && !groups_.holds_processes() && processes == Processes::kNotCounted) {
+    return Fail(ErrorCode::kUnsupported,
+                "a limit of processes needs a control group here, and none can be made (as root in "
+                "a container: run it as an ordinary user, or give it control groups to write)");
+  }
+  samples_ = limits_.cpu_time || (limits_.memory_bytes && !groups_.holds_memory());
+  return {};
+}
+
+Status CommandWatch::CheckStreams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    struct stat stat = {};
+    if (fstat(fd, &stat) != 0) {
+      // A file that was opened later would be taken for the stream.
+      if (open("/dev/null", O_RDWR) != fd) return SystemError("open(/dev/null)");
+    } else if (S_ISDIR(stat.st_mode)) {
+      return Fail(ErrorCode::kInvalid,
+                  "descriptor " + std::to_string(fd) + " is a directory of the host");
+    }
+  }
+  return {};
+}
+
+Status CommandWatch::CountOutput(int fd) {
+  Result<OutputPipe> pipe = OutputPipe::Make(fd, limits_.output_bytes.value_or(UINT64_MAX));
+  if (!pipe) return std::unexpected(pipe.error());
+  writers_[static_cast<size_t>(fd)] = pipe->writer();
+  outputs_.push_back(std::move(*pipe));
+  return {};
+}
+
+void CommandWatch::CountTerminal(OwnedFd main) {
+  outputs_.push_back(OutputPipe::FromTerminal(std::move(main), STDOUT_FILENO,
+                                              limits_.output_bytes.value_or(UINT64_MAX)));
+}
+
+void CommandWatch::CloseWriters() {
+  for (OutputPipe& output : outputs_) output.CloseWriter();
+}
+
+Status CommandWatch::TakeSignals() {
+  sigset_t signals = ForwardedSignals();
+  // A reader that goes away is an error of splice(2).
+  sigaddset(&signals, SIGPIPE);
+  sigset_t before;
+  if (sigprocmask(SIG_BLOCK, &signals, &before) != 0) return SystemError("sigprocmask");
+  mask_before_ = before;
+  signals_.reset(signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK));
+  if (!signals_.valid()) return SystemError("signalfd");
+  return {};
+}
+
+std::array<pollfd, CommandWatch::kPolled> CommandWatch::Wanted() const {
+  std::array<pollfd, kPolled> wanted = {{{signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+  for (size_t i = 0; i < outputs_.size(); ++i) wanted[i + 1] = outputs_[i].Wanted();
+  return wanted;
+}
+
+int CommandWatch::PollTime() const {
+  Clock::time_point until = Clock::time_point::max();
+  if (limits_.wall_time) until = begin_ + *limits_.wall_time;
+  if (samples_) until = std::min(until, next_sample_);
+  if (until == Clock::time_point::max()) return -1;
+  const auto left = std::chrono::ceil<milliseconds>(until - Clock::now());
+  return static_cast<int>(std::max(milliseconds(0), left).count());
+}
+
+void CommandWatch::MoveOutput(const pollfd* polled) {
+  for (size_t i = 0; i < outputs_.size(); ++i) {
+    if (polled[i + 1].revents != 0) outputs_[i].Move();
+  }
+}
+
+std::optional<signalfd_siginfo> CommandWatch::NextSignal() const {
+  signalfd_siginfo info = {};
+  while (read(signals_.get(), &info, sizeof info) == sizeof info) {
+    if (info.ssi_signo != SIGPIPE) return info;
+  }
+  return std::nullopt;
+}
+
+void CommandWatch::Pass(PlanReport::End limit) {
+  if (!ended_for_) ended_for_ = limit;
+}
+
+bool CommandWatch::PassesLimit(pid_t first) {
+  if (ended_for_) return false;
+  const Clock::time_point now = Clock::now();
+  if (limits_.wall_time && now >= begin_ + *limits_.wall_time) Pass(PlanReport::End::kWallTime);
+  if (samples_ && now >= next_sample_) {
+    next_sample_ = now + kSampleTime;
+    const Usage usage = MeasureUsage(first);
+    if (limits_.cpu_time && usage.cpu_time >= *limits_.cpu_time) Pass(PlanReport::End::kCpuTime);
+    if (limits_.memory_bytes && !groups_.holds_memory() &&
+        usage.memory_bytes > *limits_.memory_bytes) {
+      Pass(PlanReport::End::kMemory);
+    }
+  }
+  return ended_for_.has_value();
+}
+
+void CommandWatch::Drain() {
+  const Clock::time_point until = Clock::now() + kDrainTime;
+  while (std::ranges::any_of(outputs_, &OutputPipe::is_open)) {
+    std::array<pollfd, kPolled> polled = Wanted();
+    polled[0].fd = -1;
+    int time = -1;
+    if (ended_for_) {
+      time = static_cast<int>(std::chrono::ceil<milliseconds>(until - Clock::now()).count());
+      if (time <= 0) return;
+    }
+    if (poll(polled.data(), polled.size(), time) < 0 && errno != EINTR) return;
+    MoveOutput(polled.data());
+  }
+}
+
+PlanReport CommandWatch::Finish(int status) const {
+  PlanReport report;
+  report.limits_by = groups_.name();
+  report.output_dropped = std::ranges::any_of(outputs_, &OutputPipe::is_over);
+  report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  report.end = report.exit_code > 128 ? PlanReport::End::kSignal : PlanReport::End::kExited;
+  if (!ended_for_ && groups_.RanOutOfMemory()) report.end = PlanReport::End::kMemory;
+  if (ended_for_) {
+    report.end = *ended_for_;
+    report.exit_code = *ended_for_ == PlanReport::End::kWallTime ? kTimedOut : kKilled;
+  }
+  if (report.end == PlanReport::End::kWallTime) {
+    report.reason = "limit wall time " + FormatDuration(*limits_.wall_time);
+  } else if (report.end == PlanReport::End::kCpuTime) {
+    report.reason = "limit CPU time " + FormatDuration(*limits_.cpu_time);
+  } else if (report.end == PlanReport::End::kMemory) {
+    report.reason = "limit memory " + FormatSize(*limits_.memory_bytes);
+  }
+  return report;
+}
+
+void CommandWatch::FinishNetwork(net::Gateway& gateway, PlanReport* report) const {
+  Result<net::Summary> summary = gateway.Finish();
+  if (summary) {
+    report->network = std::move(*summary);
+    return;
+  }
+  if (!report->reason.empty()) report->reason += "; ";
+  report->reason += summary.error().ToString();
+  if (ended_for_) return;
+  report->end = PlanReport::End::kNetwork;
+  report->exit_code = kOwnFailure;
+}
+
+}  // namespace cordon::backend::native

@@ -1,0 +1,213 @@
+// What happens in the sandbox: the session's shell, output, ends of runs.
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <csignal>
+#include <utility>
+
+#include "backend/end.h"
+#include "live/served_sandbox.h"
+
+namespace cordon::live {
+namespace {
+
+using backend::Mailbox;
+using backend::UsageSampler;
+using control::kSessionJob;
+using std::chrono::microseconds;
+using std::chrono::milliseconds;
+
+constexpr size_t kMostQueued = 512 * 1024;
+// Pieces of a stream that are moved before something else is looked at.
+constexpr int kMostTaken = 16;
+// New shells for one command that none of them began.
+constexpr int kMostShells = 3;
+constexpr milliseconds kLongestLookPeriod{1000};
+
+}  // namespace
+
+bool ServedSandbox::Progress() {
+  if (const Status alive = keeper_->Reap(); !alive) return Die(alive.error().ToString());
+  WatchShell();
+  for (const auto& run : running_) {
+    if (run->number == 0 || run->output[0] == nullptr) continue;
+    if (!run->in_session && !run->ended) WatchProcess(*run);
+    FeedInput(*run);
+    MoveOutput(*run);
+    const auto now = Clock::now();
+    if (now >= run->deadline) Interrupt(*run, EndClass::kTimeout);
+    ContinueInterrupt(*run);
+    if (run->ended) FinishIfDrained(*run);
+  }
+  const size_t before = running_.size();
+  std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
+  if (running_.size() != before || !waiting_.empty()) StartRuns();
+  if (damaged_) return Die("sandbox ended: its control page is damaged");
+  if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
+    return Die("sandbox ended: more memory than its limit was taken");
+  }
+  return true;
+}
+
+bool ServedSandbox::Die(const std::string& reason) {
+  Queue({Kind::kDead, 0, {}, reason.substr(0, 4096)});
+  return false;
+}
+
+void ServedSandbox::WatchShell() {
+  if (!session_.alive) return;
+  for (int i = 0; i < kMostTaken && session_.output->Take().state == OutputStream::State::kMore;
+       ++i) {
+    session_.output->AddCredit(kFirstCredit);
+  }
+  for (int i = 0;; ++i) {
+    if (HasTakenEnough(i)) break;
+    const OutputStream::Taken taken = session_.prompts->Take();
+    if (taken.state == OutputStream::State::kDamaged) damaged_ = true;
+    if (taken.state != OutputStream::State::kMore) break;
+    session_.prompts->AddCredit(static_cast<int64_t>(taken.bytes.size()));
+    for (const PromptReader::Ended& ended : session_.reader.Read(taken.bytes)) {
+      if (session_.is_settling) {
+        session_.is_settling = !ended.is_repair;
+      } else {
+        EndInSession(ended.status, 0);
+      }
+    }
+  }
+  SeedIfWanted();
+  const control::Job& job = page_.jobs[kSessionJob];
+  if (job.state.load() == control::Job::kExited) {
+    const auto status = static_cast<int>(job.wait_status.load());
+    session_.alive = session_.is_settling = false;
+    if (RestartUnread()) return;
+    const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    EndInSession(signal != 0 ? 128 + signal : WEXITSTATUS(status), signal);
+    return;
+  }
+  RepairPrompt();
+}
+
+void ServedSandbox::RepairPrompt() {
+  if (session_.current == nullptr && !session_.is_settling) return;
+  const auto now = Clock::now();
+  if (now < session_.next_look) return;
+  control::Ring& ring = page_.rings[0];
+  session_.looks = !session_.looks;
+  if (session_.looks) {
+    // Whoever waits says so again.
+    ring.reader_wants.store(0);
+    RingService(page_);
+  } else if (ring.reader_wants.load() != 0 && ring.written.load() == ring.read.load()) {
+    (void)mailbox_.Feed(kSessionJob, PromptRepair());
+  } else {
+    session_.look_period = std::min<milliseconds>(session_.look_period * 2, kLongestLookPeriod);
+  }
+  session_.next_look = now + session_.look_period;
+}
+
+void ServedSandbox::WatchForPrompt() {
+  session_.looks = false;
+  session_.look_period = kPromptPatience;
+  session_.next_look = Clock::now() + kPromptPatience;
+}
+
+bool ServedSandbox::RestartUnread() {
+  Run* run = session_.current;
+  if (run == nullptr) return false;
+  const uint32_t script = run->job * control::kRingsPerJob + control::kScriptRing;
+  if (page_.rings[script].read.load() != 0 || ++run->shells > kMostShells) return false;
+  if (!StartShell()) return false;
+  return BeginInSession(*run).has_value();
+}
+
+void ServedSandbox::EndInSession(int status, int signal) {
+  Run* run = std::exchange(session_.current, nullptr);
+  if (run == nullptr) return;
+  End(*run, status, signal);
+  if (run->end_class == EndClass::kNone || !session_.alive) return;
+  // An interrupt may still be on its way. Whatever follows this line has it behind itself.
+  session_.is_settling = true;
+  WatchForPrompt();
+  (void)mailbox_.Feed(kSessionJob, PromptRepair());
+}
+
+void ServedSandbox::WatchProcess(Run& run) {
+  const control::Job& job = page_.jobs[run.job];
+  if (job.state.load() != control::Job::kExited) return;
+  const auto status = static_cast<int>(job.wait_status.load());
+  const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+  End(run, signal != 0 ? 128 + signal : WEXITSTATUS(status), signal);
+}
+
+void ServedSandbox::End(Run& run, int exit_code, int signal) {
+  run.ended = true;
+  run.exit_code = exit_code;
+  run.signal = signal;
+  if (run.end_class != EndClass::kNone) {
+    run.exit_code = backend::kTimedOut;
+    (void)mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
+  }
+  for (const auto& output : run.output) {
+    if (output) output->SetEnd();
+  }
+}
+
+bool ServedSandbox::HasTakenEnough(int count) {
+  is_busy_ |= count >= kMostTaken;
+  return count >= kMostTaken;
+}
+
+void ServedSandbox::MoveOutput(Run& run) {
+  for (const int i : {0, 1}) {
+    if (!run.output[i]) continue;
+    for (int n = 0; !HasTakenEnough(n); ++n) {
+      OutputStream::Taken taken = run.output[i]->Take();
+      if (taken.state == OutputStream::State::kDamaged) damaged_ = true;
+      if (taken.state != OutputStream::State::kMore) break;
+      if (taken.bytes.empty()) continue;
+      Queue({Kind::kOutput, run.request.id, {i + 1}, std::move(taken.bytes)});
+      // Not more at once than a client takes in a moment.
+      if (outgoing_.size() > kMostQueued && !Flush()) return;
+    }
+  }
+}
+
+void ServedSandbox::FinishIfDrained(Run& run) {
+  int64_t truncated = 0;
+  for (const int i : {0, 1}) {
+    if (!run.output[i]) continue;
+    if (!run.output[i]->reached_end()) return;
+    if (run.output[i]->truncated()) truncated |= 1 << (i + 1);
+  }
+  const auto time = std::chrono::duration_cast<microseconds>(Clock::now() - run.started);
+  Queue({Kind::kEnd,
+         run.request.id,
+         {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
+         {}});
+  run.exit_code = -1;
+}
+
+bool ServedSandbox::Retire(const Run& run) {
+  if (!run.ended || run.exit_code != -1) return false;
+  // The streams of a terminal have no owner that could be cut off.
+  if ((run.request.arg[3] & kHasTerminal) != 0 && !run.in_session) SignalRun(run, SIGKILL);
+  // A job's slot is taken again last: who still writes there is cut off late.
+  if (run.job != 0) free_jobs_.insert(free_jobs_.begin(), run.job);
+  return true;
+}
+
+Clock::time_point ServedSandbox::NextWake() {
+  if (std::exchange(is_busy_, false)) return Clock::now();
+  Clock::time_point next = Clock::time_point::max();
+  for (const auto& run : running_) {
+    next = std::min({next, run->deadline, run->ended ? next : run->next_interrupt});
+  }
+  if (session_.current != nullptr || session_.is_settling)
+    next = std::min(next, session_.next_look);
+  // An idle sandbox sleeps: memory is only taken by what runs.
+  if (!running_.empty()) return std::min(next, sampler_.next());
+  return std::min(next, Clock::now() + std::chrono::seconds(1));
+}
+
+}  // namespace cordon::live

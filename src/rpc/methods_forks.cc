@@ -1,0 +1,108 @@
+// Methods about the state of a sandbox: forks and snapshots.
+
+#include <string>
+
+#include "rpc/call.h"
+
+namespace cordon::rpc {
+namespace {
+
+// What the keeper answers with is a number or a reason.
+bool RefuseIfFailed(const CallPtr& call, const live::Frame& frame) {
+  if (frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0) return false;
+  call->Refuse({kSandboxError, frame.payload, {}});
+  return true;
+}
+
+void Ask(const CallPtr& call, live::Kind kind, const char* parameter) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  const std::optional<std::string> name = call->Text(parameter);
+  if (!name) return;
+  sandbox->link->Ask({kind, 0, {}, *name}, [call](const live::Frame& frame) {
+    if (!RefuseIfFailed(call, frame)) call->Reply(Json::object());
+    return true;
+  });
+}
+
+}  // namespace
+
+void Fork(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> origin = call->TheSandbox();
+  if (!origin) return;
+  Server& server = call->client->server;
+  if (server.sandboxes().size() >= server.options().max_sandboxes) {
+    return call->Refuse({kInvalidParams,
+                         "Maximum of " + std::to_string(server.options().max_sandboxes) +
+                             " concurrent sandboxes reached",
+                         {}});
+  }
+  const auto sandbox = std::make_shared<Sandbox>();
+  sandbox->id = server.NewSandboxId();
+  sandbox->limits = origin->limits;
+  sandbox->owner = call->client;
+  sandbox->detached = call->Flag("detached");
+  const std::weak_ptr<Sandbox> known = sandbox;
+  auto forked = origin->link->Fork(
+      server.loop(),
+      [call, known](const live::Frame& frame) {
+        const std::shared_ptr<Sandbox> it = known.lock();
+        if (frame.kind == live::Kind::kReady && it) {
+          call->Reply({{"sandboxId", it->id}});
+          return false;
+        }
+        call->Refuse({kSandboxError, frame.payload, {}});
+        if (it) call->client->server.Forget(it);
+        return true;
+      },
+      [call, known](const std::string& reason) {
+        call->Refuse({kSandboxError, reason, {}});
+        if (const std::shared_ptr<Sandbox> it = known.lock()) call->client->server.Forget(it);
+      });
+  if (!forked) return call->Refuse({kSandboxError, forked.error().ToString(), {}});
+  sandbox->link = std::move(*forked);
+  server.sandboxes()[sandbox->id] = sandbox;
+}
+
+void SnapshotCreate(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  std::optional<std::string> name = std::to_string(sandbox->last_snapshot + 1);
+  if (call->Has("name")) {
+    name = call->Text("name");
+  } else {
+    ++sandbox->last_snapshot;
+  }
+  if (!name) return;
+  sandbox->link->Ask({live::Kind::kSnapshot, 0, {}, *name}, [call, name](const live::Frame& frame) {
+    if (!RefuseIfFailed(call, frame)) call->Reply({{"snapshotId", *name}});
+    return true;
+  });
+}
+
+void SnapshotRestore(const CallPtr& call) {
+  Ask(call, live::Kind::kRestore, "snapshotId");
+}
+
+void SnapshotDelete(const CallPtr& call) {
+  Ask(call, live::Kind::kDeleteSnapshot, "snapshotId");
+}
+
+void SnapshotList(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  sandbox->link->Ask({live::Kind::kListSnapshots, 0, {}, {}}, [call](const live::Frame& frame) {
+    if (RefuseIfFailed(call, frame)) return true;
+    live::PayloadReader reader(frame.payload);
+    Json list = Json::array();
+    int64_t seconds = 0;
+    std::string name;
+    while (reader.Take(&seconds) && reader.TakeString(&name)) {
+      list.push_back({{"snapshotId", name}, {"timestamp", seconds * 1000}});
+    }
+    call->Reply({{"snapshots", list}});
+    return true;
+  });
+}
+
+}  // namespace cordon::rpc

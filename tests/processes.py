@@ -1,0 +1,19 @@
+"""Processes of the host, for tests that look whether anything is left of a sandbox."""
+import pathlib
+import time
+
+
+def alive(pid):
+    """Not gone, and none that only waits to be reaped."""
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until_gone(pids, seconds=10):
+    """Those that are still alive after that time."""
+    end = time.monotonic() + seconds
+    while any(alive(pid) for pid in pids) and time.monotonic() < end:
+        time.sleep(0.02)
+    return [pid for pid in pids if alive(pid)]
