@@ -250,6 +250,43 @@ void ListDirectory(const ToolCallPtr& call) {
   });
 }
 
+void ForkSandbox(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Ask(call, "sandbox.fork", In(sandbox, Json::object()),
+        [call](const Json& made) { call->Reply({{"sandbox_id", made["sandboxId"]}}); });
+  });
+}
+
+void TakeSnapshot(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Json params = In(sandbox, Json::object());
+    if (call->arguments.contains("name")) params["name"] = call->arguments["name"];
+    Ask(call, "snapshot.create", params,
+        [call](const Json& made) { call->Reply({{"snapshot_id", made["snapshotId"]}}); });
+  });
+}
+
+void RestoreSnapshot(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    const Json id = call->arguments["snapshot_id"];
+    Ask(call, "snapshot.restore", In(sandbox, {{"snapshotId", id}}),
+        [call, id](const Json&) { call->Reply({{"restored", id}}); });
+  });
+}
+
+void ListSnapshots(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Ask(call, "snapshot.list", In(sandbox, Json::object()), [call](const Json& list) {
+      Json snapshots = Json::array();
+      for (const Json& one : list["snapshots"]) {
+        snapshots.push_back(
+            {{"snapshot_id", one["snapshotId"]}, {"timestamp_ms", one["timestamp"]}});
+      }
+      call->Reply({{"snapshots", std::move(snapshots)}});
+    });
+  });
+}
+
 void FinishExport(const ToolCallPtr& call, const std::string& bytes, const Json& report) {
   Json told = {{"size", report["size"]},
                {"digest", report["digest"]},

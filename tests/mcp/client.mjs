@@ -25,7 +25,7 @@ const { client, tools, call } = await connect(['--state-dir', `${folder}/states`
 assert.equal(client.getServerVersion().name, 'cordon');
 assert.match(client.getInstructions(), /sandbox/i);
 const names = ['create_sandbox', 'destroy_sandbox', 'list_sandboxes', 'run_command', 'read_file', 'write_file', 'list_directory',
-  'export_state', 'import_state'];
+  'fork_sandbox', 'snapshot', 'restore', 'list_snapshots', 'export_state', 'import_state'];
 assert.deepEqual(names.filter((name) => !tools.some((tool) => tool.name === name)), []);
 for (const tool of tools) {
   assert.equal(tool.inputSchema.type, 'object', tool.name);
@@ -77,6 +77,22 @@ await assert.rejects(call('read_file', { path: '/nope' }), /ENOENT/);
 const { sandbox_id: second } = await call('create_sandbox', { env: { GIVEN: 'yes' } });
 assert.equal((await call('run_command', { command: 'echo $GIVEN$x', sandbox_id: second })).stdout, 'yes\n');
 assert.equal((await call('list_sandboxes')).sandboxes.length, 2);
+
+// Forks and snapshots.
+await call('run_command', { command: 'echo before > ~/moment; m=before' });
+const stored = await call('snapshot', { name: 'first' });
+const numbered = await call('snapshot');
+assert.deepEqual((await call('list_snapshots')).snapshots.map((one) => one.snapshot_id).sort(), [numbered.snapshot_id, stored.snapshot_id].sort());
+const { sandbox_id: copy } = await call('fork_sandbox');
+await call('run_command', { command: 'echo after > ~/moment; m=after' });
+const moment = async (sandbox = {}) => (await call('run_command', { command: 'echo $m; cat ~/moment', ...sandbox })).stdout;
+assert.equal(await moment({ sandbox_id: copy }), 'before\nbefore\n');
+assert.equal(await moment(), 'after\nafter\n');
+assert.deepEqual(await call('restore', { snapshot_id: 'first' }), { restored: 'first' });
+assert.equal(await moment(), 'before\nbefore\n');
+await assert.rejects(call('restore', { snapshot_id: 'unknown' }), /no snapshot of that name/);
+await assert.rejects(call('snapshot', { name: 'first' }), /there is one of that name/);
+await call('destroy_sandbox', { sandbox_id: copy });
 
 // State.
 await call('run_command', { command: 'f() { echo f; }; y=7; echo kept > ~/kept' });
