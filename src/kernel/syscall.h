@@ -46,6 +46,7 @@ struct CallTable {
   size_t count;
 };
 CallTable FileCalls();
+CallTable PollCalls();
 CallTable PathCalls();
 CallTable ProcessCalls();
 CallTable SystemCalls();
