@@ -43,6 +43,7 @@ FAST = [
     ("live sandboxes", ["tests/run_live.py"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
+    ("states that are kept", ["tests/run_persistence.py"]),
     ("model context protocol", ["tests/run_mcp.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
     ("tools document", ["scripts/document_mcp.py", "check"]),
@@ -53,6 +54,7 @@ FULL = [
     ("escape", ["tests/run_escape.py"]),
     ("escape from forks", ["tests/run_escape_forks.py"]),
     ("host, slow", ["tests/run_host.py", "full"]),
+    ("kills while states are kept", ["tests/run_persistence.py", "--kills", "200", "Damage.test_kills_at_any_moment"]),
     ("network", ["tests/run_network.py"]),
     ("network of the native wall", ["tests/run_native_network.py"]),
     ("other walls", ["tests/run_walls.py"]),
@@ -75,6 +77,12 @@ def count(output):
     if by_ctest:
         failed, total = map(int, by_ctest[-1])
         return total - failed, failed
+    by_unittest = re.findall(r"^Ran (\d+) tests? in .*\n\n(OK|FAILED)(?: \((.*)\))?$", output, re.MULTILINE)
+    if by_unittest:
+        total, _, counts = by_unittest[-1]
+        counted = dict(re.findall(r"(\w+)=(\d+)", counts))
+        failed = int(counted.get("failures", 0)) + int(counted.get("errors", 0))
+        return int(total) - failed - int(counted.get("skipped", 0)), failed
     return 0, 0
 
 

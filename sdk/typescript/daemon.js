@@ -76,6 +76,10 @@ export class Daemon {
   }
 
   #message(message) {
+    if (message.method === 'persistence.failed') {
+      process.emitWarning(`the sandbox could not be saved: ${message.params.error}`);
+      return;
+    }
     if (message.method !== undefined) {
       const { processId, requestId } = message.params;
       const key = processId !== undefined ? `process ${processId}` : `request ${requestId}`;

@@ -18,6 +18,8 @@ export interface CreateOptions {
     };
     packagePolicy?: { enabled?: boolean };
   };
+  /** `session`: saved and loaded on request; `persistent`: loaded at once, saved while things happen and at the end. */
+  persistence?: { mode?: 'ephemeral' | 'session' | 'persistent'; namespace?: string; autosaveMs?: number };
   /** Taken for the sake of callers of other packages; not needed. */
   adapter?: unknown;
   /** The same. */
@@ -148,6 +150,11 @@ export class Sandbox {
   getHistory(): Promise<HistoryEntry[]>;
   clearHistory(): Promise<void>;
   usage(): Promise<Record<string, number>>;
+  /** Into the namespace of `persistence`; false: nothing was new. */
+  saveState(): Promise<boolean>;
+  /** Files and session become what was saved last; false: nothing was. */
+  loadState(): Promise<boolean>;
+  clearPersistedState(): Promise<void>;
   /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
   fork(): Promise<Sandbox>;
   /** Stores the files and the session's shell; waits until no command runs in the session. What restore wants. */

@@ -221,25 +221,27 @@ export class Sandbox {
   #daemon;
   #id;
   #gone = false;
+  #isSaved;
 
   // Not for callers: see create.
-  constructor(daemon, id) {
+  constructor(daemon, id, isSaved = false) {
     this.#daemon = daemon;
     this.#id = id;
+    this.#isSaved = isSaved;
     const call = (method, params, listener) => this.#call(method, params, listener);
     this.commands = new Commands(call, daemon);
     this.files = new Files(call);
   }
 
-  static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security } = {}) {
+  static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security, persistence } = {}) {
     if (security?.packagePolicy?.enabled) throw new SandboxError('packagePolicy: packages are not there yet');
     const daemon = new Daemon(program);
     try {
       const limits = security?.limits;
       const { sandboxId } = await daemon.call('create', {
-        timeoutMs, ...(fsLimitBytes !== undefined && { fsLimitBytes }), ...(env && { env }), ...(limits && { limits }),
+        timeoutMs, ...(fsLimitBytes !== undefined && { fsLimitBytes }), ...(env && { env }), ...(limits && { limits }), ...(persistence && { persistence }),
       });
-      return new Sandbox(daemon, sandboxId);
+      return new Sandbox(daemon, sandboxId, persistence?.mode === 'persistent');
     } catch (error) {
       await daemon.close();
       throw error;
@@ -277,6 +279,11 @@ export class Sandbox {
     return reportOf(await call('persistence.import', { blobId: await giveBlob(call, await data), mode }));
   }
 
+  // Into the namespace of `persistence`; false: nothing was new.
+  async saveState() { return (await this.#call('persistence.save', {})).changed; }
+  async loadState() { return (await this.#call('persistence.load', {})).loaded; }
+  async clearPersistedState() { await this.#call('persistence.clear', {}); }
+
   async fork() {
     const { sandboxId } = await this.#call('sandbox.fork', {});
     this.#daemon.users += 1;
@@ -295,14 +302,14 @@ export class Sandbox {
     if (this.#gone) return;
     this.#gone = true;
     this.#daemon.users -= 1;
-    if (this.#daemon.users === 0) {
-      await this.#daemon.close();
-      return;
-    }
+    const isLast = this.#daemon.users === 0;
     try {
-      await this.#daemon.call('sandbox.destroy', { sandboxId: this.#id });
+      if (this.#isSaved || !isLast) await this.#daemon.call('sandbox.destroy', { sandboxId: this.#id });
     } catch (error) {
-      if (!(error instanceof SandboxError)) throw error; // it had ended already
+      // It had ended already; but what was not saved has to be known.
+      if (this.#isSaved || !(error instanceof SandboxError)) throw error;
+    } finally {
+      if (isLast) await this.#daemon.close();
     }
   }
   [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() { return this.destroy(); }

@@ -22,6 +22,13 @@ struct ImageConfig {
   std::vector<std::string> environment;  // "NAME=value", UTF-8
   std::string directory;
   std::string session;  // JSON; empty: none
+  bool operator==(const ImageConfig&) const = default;
+};
+
+struct LayerName {
+  std::string digest;   // of its bytes
+  std::string diff_id;  // of the tar in it
+  uint64_t size = 0;
 };
 
 // Of a configuration, which others refuse to read beyond it.
@@ -44,6 +51,7 @@ class ImageReader {
   [[nodiscard]] static Result<ImageReader> Open(int fd, uint64_t size, uint64_t most_bytes);
 
   [[nodiscard]] const ImageConfig& config() const { return config_; }
+  [[nodiscard]] std::vector<LayerName> layers() const;
   // All layers in order, each against its hash; names of whiteouts are as they are.
   [[nodiscard]] Status Read(const TreeLimits& limits, EntryVisitor& visitor,
                             Skipped* skipped) const;

@@ -229,6 +229,14 @@ Result<ImageReader> ImageReader::Open(int fd, uint64_t size, uint64_t most_bytes
   return reader;
 }
 
+std::vector<LayerName> ImageReader::layers() const {
+  std::vector<LayerName> names;
+  for (const Layer& layer : layers_) {
+    names.push_back({layer.digest, layer.diff_id, blobs_.at(layer.digest).size});
+  }
+  return names;
+}
+
 Status ImageReader::Read(const TreeLimits& limits, EntryVisitor& visitor, Skipped* skipped) const {
   for (const Layer& layer : layers_) {
     const Blob& blob = blobs_.at(layer.digest);

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <memory>
 #include <string>
 
@@ -16,7 +17,17 @@ struct Options {
   bool is_stdio = false;
   std::string path;
   size_t max_sandboxes = 64;
+  std::string state_folder;
 };
+
+// Where saved states lie if nobody says: empty where there is no home.
+std::string DefaultStateFolder() {
+  const char* data = getenv("XDG_DATA_HOME");
+  if (data != nullptr && data[0] == '/') return std::string(data) + "/cordon/states";
+  const char* home = getenv("HOME");
+  if (home == nullptr || home[0] != '/') return {};
+  return std::string(home) + "/.local/share/cordon/states";
+}
 
 Status Serve(const Options& options) {
   const Result<Programs> programs = Programs::Find();
@@ -25,6 +36,8 @@ Status Serve(const Options& options) {
   server_options.template_path = programs->template_program;
   server_options.userland_path = programs->userland;
   server_options.max_sandboxes = options.max_sandboxes;
+  server_options.state_folder =
+      options.state_folder.empty() ? DefaultStateFolder() : options.state_folder;
   rpc::Server server(server_options);
   return options.is_stdio ? server.ServeStdio() : server.ServeUnix(options.path);
 }
@@ -41,6 +54,10 @@ void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
   where->require_option(1);
   command->add_option("--max-sandboxes", options->max_sandboxes, "at the same time (64)")
       ->check(CLI::Range(size_t{1}, size_t{100'000}));
+  command
+      ->add_option("--state-dir", options->state_folder,
+                   "where sandboxes are saved (~/.local/share/cordon/states)")
+      ->envname("CORDON_STATE_DIR");
   command->callback([options, chosen] {
     *chosen = [options] {
       const Status served = Serve(*options);

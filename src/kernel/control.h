@@ -173,6 +173,7 @@ struct TreeEntry {
   uint64_t inode;
   uint64_t size;
   int64_t mtime_ns;
+  int64_t ctime_ns;  // changes with everything else
 };
 enum TreeChange : uint32_t {
   kTreeNew = 1,

@@ -136,6 +136,7 @@ bool AddEntry(PayloadWriter& writer, const Held& directory, const Page::Entry& e
       answer.inode = stat.inode;
       answer.size = static_cast<uint64_t>(stat.size);
       answer.mtime_ns = stat.mtime.seconds * 1'000'000'000 + stat.mtime.nanoseconds;
+      answer.ctime_ns = stat.ctime.seconds * 1'000'000'000 + stat.ctime.nanoseconds;
     }
     if (S_ISLNK(stat.mode)) {
       length = std::max<int64_t>(node->ReadLink(found.id, target, sizeof target), 0);

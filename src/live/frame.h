@@ -59,7 +59,11 @@ enum class Kind : uint32_t {
   kUnpackTree,      // arg: id; payload: path. kAnswer: a report
   kExportImage,     // payload: JSON, environment, directory and session. kAnswer: id; a report
   kImportImage,     // arg: id, ImportMode. kAnswer: a report, with what kExportImage was given
-  kSetHistory,      // payload: as kHistory answers
+  kSaveState,  // payload: as of kExportImage, or nothing: as it was last. kAnswer: 1 if anything
+               // was new
+  kLoadState,  // kAnswer: 1, and what kImportImage answers; or 0: there is none
+  kClearState,
+  kSetHistory,  // payload: as kHistory answers
   // Events.
   kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error

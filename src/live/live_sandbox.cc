@@ -14,6 +14,14 @@
 
 namespace cordon::live {
 void ServedSandbox::Serve() {
+  if (!options_.state_folder.empty()) {
+    const Status opened = state_calls_.OpenFolder(options_.state_folder);
+    if (!opened) {
+      (void)Die(opened.error().ToString());
+      (void)Flush();
+      return;
+    }
+  }
   if (StartShell()) ServeClient();
 }
 

@@ -18,6 +18,7 @@ struct LiveOptions {
   backend::SandboxOptions sandbox;
   std::string directory = "/home/user";
   std::vector<std::string> environment;
+  std::string state_folder;  // of a sandbox that can be saved; empty: of none
 };
 
 // Serves the socket until its other end is closed or the sandbox ends; then nothing of the sandbox

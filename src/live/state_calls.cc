@@ -36,6 +36,17 @@ Json ReportOf(const TransferReport& report) {
   return json;
 }
 
+// With what the session of the image knew.
+Json ReportOf(const TransferReport& report, const archive::ImageConfig& config) {
+  Json json = ReportOf(report);
+  json["environment"] = config.environment;
+  json["directory"] = config.directory;
+  if (!config.session.empty()) {
+    json["session"] = Json::parse(config.session, nullptr, /*allow_exceptions=*/false);
+  }
+  return json;
+}
+
 archive::ImageConfig ConfigOf(const std::string& payload) {
   archive::ImageConfig config;
   const Json json = Json::parse(payload, nullptr, /*allow_exceptions=*/false);
@@ -157,14 +168,37 @@ FileAnswer StateCalls::Import(const Frame& frame) {
   const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
   const Result<TransferReport> report = ImportImage(keeper_, *image, mode, LimitsOf(options_));
   if (!report) return Refused(report.error());
-  Json json = ReportOf(*report);
-  const archive::ImageConfig& config = image->config();
-  json["environment"] = config.environment;
-  json["directory"] = config.directory;
-  if (!config.session.empty()) {
-    json["session"] = Json::parse(config.session, nullptr, /*allow_exceptions=*/false);
+  return {0, Dump(ReportOf(*report, image->config()))};
+}
+
+Status StateCalls::OpenFolder(const std::string& folder) {
+  Result<std::unique_ptr<Persistence>> opened = Persistence::Open(folder, keeper_, options_);
+  if (!opened) return std::unexpected(opened.error());
+  persistence_ = std::move(*opened);
+  return {};
+}
+
+void StateCalls::Forget() {
+  blobs_.clear();
+  persistence_.reset();
+}
+
+FileAnswer StateCalls::AnswerAboutFolder(const Frame& frame) {
+  if (!persistence_) return {-ENOENT, "the sandbox has no folder to be saved in"};
+  if (frame.kind == Kind::kClearState) {
+    const Status cleared = persistence_->Clear();
+    return cleared ? FileAnswer{} : Refused(cleared.error());
   }
-  return {0, Dump(json)};
+  if (frame.kind == Kind::kSaveState) {
+    std::optional<archive::ImageConfig> config;
+    if (!frame.payload.empty()) config = ConfigOf(frame.payload);
+    const Result<bool> saved = persistence_->Save(config);
+    return saved ? FileAnswer{*saved ? 1 : 0, {}} : Refused(saved.error());
+  }
+  const Result<std::optional<Persistence::Loaded>> loaded = persistence_->Load();
+  if (!loaded) return Refused(loaded.error());
+  if (!*loaded) return {0, {}};
+  return {1, Dump(ReportOf((*loaded)->report, (*loaded)->config))};
 }
 
 FileAnswer StateCalls::Answer(const Frame& frame) {
@@ -183,6 +217,10 @@ FileAnswer StateCalls::Answer(const Frame& frame) {
       return Unpack(frame);
     case Kind::kImportImage:
       return Import(frame);
+    case Kind::kSaveState:
+    case Kind::kLoadState:
+    case Kind::kClearState:
+      return AnswerAboutFolder(frame);
     default:
       return {-ENOSYS, "request"};
   }

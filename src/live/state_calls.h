@@ -5,17 +5,19 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 
 #include "backend/wasm/keeper.h"
 #include "base/owned_fd.h"
 #include "live/file_calls.h"
 #include "live/frame.h"
+#include "live/persistence.h"
 
 namespace cordon::live {
 
 [[nodiscard]] inline bool IsStateCall(Kind kind) {
-  return kind >= Kind::kBlobWrite && kind <= Kind::kImportImage;
+  return kind >= Kind::kBlobWrite && kind <= Kind::kClearState;
 }
 
 class StateCalls {
@@ -24,8 +26,10 @@ class StateCalls {
       : keeper_(keeper), options_(options) {}
 
   [[nodiscard]] FileAnswer Answer(const Frame& frame);
-  // All archives that wait.
-  void Forget() { blobs_.clear(); }
+  // From now on the sandbox can be saved there, and nobody else can.
+  [[nodiscard]] Status OpenFolder(const std::string& folder);
+  // Archives that wait, and the folder: they are another's.
+  void Forget();
 
  private:
   // In memory of the host, of at most as many bytes as the sandbox may have, and a little.
@@ -44,9 +48,11 @@ class StateCalls {
   [[nodiscard]] FileAnswer Pack(const Frame& frame);
   [[nodiscard]] FileAnswer Unpack(const Frame& frame);
   [[nodiscard]] FileAnswer Import(const Frame& frame);
+  [[nodiscard]] FileAnswer AnswerAboutFolder(const Frame& frame);
 
   backend::Keeper& keeper_;
   const backend::SandboxOptions& options_;
+  std::unique_ptr<Persistence> persistence_;
   std::map<int64_t, Blob> blobs_;
   int64_t last_id_ = 0;
 };

@@ -4,6 +4,7 @@
 // Trees of a live sandbox into archives and out of them: a directory as a tar stream, and what the
 // sandbox has beyond its userland as an OCI image.
 
+#include <map>
 #include <string>
 
 #include "archive/entry.h"
@@ -35,6 +36,22 @@ struct TransferReport {
 [[nodiscard]] Result<TransferReport> ExportImage(backend::Keeper& keeper,
                                                  const archive::ImageConfig& config, int fd,
                                                  uint64_t most_bytes);
+
+// What a tree was at an export, for the next one to bring only what has changed since. A path as
+// in an archive; `removed`: a name of the userland that is not there any more.
+struct SeenNode {
+  uint64_t inode = 0;
+  int64_t ctime_ns = 0;
+  bool removed = false;
+  bool is_directory = false;
+  bool operator==(const SeenNode&) const = default;
+};
+using SeenTree = std::map<std::string, SeenNode>;
+
+// Writes what the sandbox has beyond its userland and was not seen before, with whiteouts for what
+// is gone; `now` is what there is. Without `tar` it only looks. The report's entries: how many.
+[[nodiscard]] Result<TransferReport> ExportChanges(backend::Keeper& keeper, const SeenTree& before,
+                                                   SeenTree* now, archive::TarWriter* tar);
 
 // kReplace: what the sandbox has beyond its userland and the image has not is removed. Files of the
 // userland that were changed or removed before stay so, and are reported.

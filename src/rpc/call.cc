@@ -5,6 +5,7 @@
 #include <cstring>
 #include <string_view>
 
+#include "rpc/autosave.h"
 #include "rpc/base64.h"
 
 namespace cordon::rpc {
@@ -48,9 +49,13 @@ void Call::Refuse(const RpcError& error) {
   if (!request.is_notification) client->Send(ErrorLine(request.id, error));
 }
 
-void Call::RefuseErrno(int error_number, const std::string& text) {
+RpcError ErrorOf(int error_number, const std::string& text) {
   const std::string name = NameOfErrno(error_number);
-  Refuse({kSandboxError, name + ": " + text, name});
+  return {kSandboxError, name + ": " + text, name};
+}
+
+void Call::RefuseErrno(int error_number, const std::string& text) {
+  Refuse(ErrorOf(error_number, text));
 }
 
 std::optional<std::string> Call::Text(const char* name) {
@@ -140,6 +145,7 @@ std::shared_ptr<Sandbox> Call::TheSandbox() {
     Refuse({kInvalidParams, "Unknown sandboxId: " + id, {}});
     return nullptr;
   }
+  if (found->second->autosave) found->second->autosave->Touch();
   return found->second;
 }
 

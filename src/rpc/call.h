@@ -48,6 +48,9 @@ class Call {
 
 using CallPtr = std::shared_ptr<Call>;
 
+// Of a sandbox that answered with an errno.
+[[nodiscard]] RpcError ErrorOf(int error_number, const std::string& text);
+
 void Dispatch(std::shared_ptr<Client> client, Request request);
 
 #define METHOD(name, handler, parameters, result, summary) void handler(const CallPtr& call);

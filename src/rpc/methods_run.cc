@@ -218,9 +218,10 @@ void StartCall(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Fra
   going->name = call->request.id;
   going->streams = call->Flag("stream");
   if (!input->empty()) frame.arg[3] |= live::kHasInput;
+  const bool in_session = frame.kind == Kind::kRun;
   const uint32_t run = sandbox->link->Ask(
       std::move(frame), [going](const Frame& answer) { return TakeFrame(going, answer); });
-  sandbox->running[run] = {call->client.get(), call->request.id};
+  sandbox->running[run] = {call->client.get(), call->request.id, in_session};
   if (input->empty()) return;
   SendInput(sandbox, run, *input);
   sandbox->link->Tell({Kind::kCloseInput, run, {}, {}});

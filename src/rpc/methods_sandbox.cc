@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "rpc/autosave.h"
 #include "rpc/call.h"
+#include "rpc/state_flow.h"
 
 namespace cordon::rpc {
 namespace {
@@ -102,6 +104,84 @@ bool ReadLimits(const CallPtr& call, live::LiveOptions* options, RunLimits* runs
   return !limits.refused;
 }
 
+// A part of a path: what could lead elsewhere, or be another's in disguise, is refused.
+bool IsNamespace(const std::string& name) {
+  constexpr size_t kLongest = 100;
+  return !name.empty() && name.size() <= kLongest && name[0] != '.' &&
+         std::ranges::all_of(name, [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '.' || c == '_' || c == '-';
+         });
+}
+
+// {mode: ephemeral | session | persistent, namespace, autosaveMs}
+bool ReadPersistence(const CallPtr& call, live::LiveOptions* options, Sandbox* sandbox) {
+  const auto given = call->request.params.find("persistence");
+  if (given == call->request.params.end() || given->is_null()) return true;
+  const auto refuse = [&](const std::string& reason) {
+    call->Refuse({kInvalidParams, reason, {}});
+    return false;
+  };
+  const auto text = [&](const char* name, const char* otherwise) {
+    const auto found = given->find(name);
+    if (found == given->end()) return std::string(otherwise);
+    return found->is_string() ? found->get<std::string>() : std::string();
+  };
+  if (!given->is_object()) return refuse("Param must be an object: persistence");
+  for (const auto& [name, value] : given->items()) {
+    if (name != "mode" && name != "namespace" && name != "autosaveMs")
+      return refuse("Unknown member of persistence: " + name);
+  }
+  const std::string mode = text("mode", "ephemeral");
+  if (mode == "ephemeral") return true;
+  if (mode != "session" && mode != "persistent")
+    return refuse("persistence.mode must be ephemeral, session or persistent");
+  const std::string name = text("namespace", "default");
+  if (!IsNamespace(name)) {
+    return refuse(
+        "persistence.namespace must be 1 to 100 letters, digits, dots, dashes and underscores, "
+        "no dot first");
+  }
+  const Json autosave = given->value("autosaveMs", Json(1000));
+  constexpr int kMost = 86'400'000;
+  if (!autosave.is_number() || autosave.get<double>() < 10 || autosave.get<double>() > kMost)
+    return refuse("persistence.autosaveMs must be a number from 10 to 86400000");
+  Server& server = call->client->server;
+  if (server.options().state_folder.empty())
+    return refuse("This daemon has no folder for states: start it with --state-dir");
+  options->state_folder = server.options().state_folder + "/" + name;
+  sandbox->can_be_saved = true;
+  if (mode == "persistent") sandbox->autosave_ms = static_cast<int64_t>(autosave.get<double>());
+  return true;
+}
+
+// Of a new sandbox that is persistent: what was saved before, then its saves begin.
+void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
+  const auto fail = [call, sandbox](const RpcError& error) {
+    call->Refuse({kSandboxError, "The saved state cannot be loaded: " + error.message, {}});
+    call->client->server.Forget(sandbox);
+  };
+  const auto begin = [call, sandbox](const Json& told) {
+    sandbox->autosave = std::make_shared<AutoSave>(call->client->server.loop(), sandbox,
+                                                   std::chrono::milliseconds(sandbox->autosave_ms));
+    call->Reply(told);
+  };
+  AskKeeper(
+      sandbox, {live::Kind::kLoadState, 0, {}, {}},
+      [=](const live::Frame& answer) {
+        Json told = {{"sandboxId", sandbox->id}, {"loaded", answer.arg[0] != 0}};
+        if (answer.arg[0] == 0) return begin(told);
+        RestoreState(
+            sandbox, ParseReport(answer.payload), /*replaces=*/false,
+            [=](const Json& report) mutable {
+              told["skipped"] = report.value("skipped", Json::array());
+              begin(told);
+            },
+            fail);
+      },
+      fail);
+}
+
 }  // namespace
 
 void Create(const CallPtr& call) {
@@ -123,7 +203,8 @@ void Create(const CallPtr& call) {
   options.environment = DefaultEnvironment(options.directory);
   const auto sandbox = std::make_shared<Sandbox>();
   if (!ReadEnvironment(call, &options.environment) ||
-      !ReadLimits(call, &options, &sandbox->limits)) {
+      !ReadLimits(call, &options, &sandbox->limits) ||
+      !ReadPersistence(call, &options, sandbox.get())) {
     return;
   }
   sandbox->id = server.NewSandboxId();
@@ -134,7 +215,11 @@ void Create(const CallPtr& call) {
       SandboxLink::Start(server.loop(), options, [call, known](const live::Frame& frame) {
         const std::shared_ptr<Sandbox> it = known.lock();
         if (frame.kind == live::Kind::kReady && it) {
-          call->Reply({{"sandboxId", it->id}});
+          if (it->autosave_ms > 0) {
+            LoadAndReply(call, it);
+          } else {
+            call->Reply({{"sandboxId", it->id}});
+          }
           // Not the last word: an end that nobody asked about is heard here.
           return false;
         }
@@ -162,8 +247,10 @@ void Destroy(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox) return;
   if (call->client->first_sandbox == sandbox->id) call->client->first_sandbox.clear();
-  call->client->server.Forget(sandbox);
-  call->Reply(Json::object());
+  call->client->server.Forget(sandbox, [call](const std::string& error) {
+    if (error.empty()) return call->Reply(Json::object());
+    call->Refuse({kSandboxError, "The last changes could not be saved: " + error, {}});
+  });
 }
 
 void Kill(const CallPtr& call) {

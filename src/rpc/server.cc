@@ -9,18 +9,22 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstring>
 #include <random>
 #include <utility>
 #include <vector>
 
+#include "rpc/autosave.h"
 #include "rpc/client.h"
 
 namespace cordon::rpc {
 namespace {
 
 constexpr int kBacklog = 64;
+// Whoever ends the daemon waits for saves no longer than this.
+constexpr std::chrono::seconds kSaveTime{10};
 
 // Only this user may connect; root may use everybody's things anyway.
 bool IsOwnUser(int socket) {
@@ -108,10 +112,23 @@ void Server::Run() {
   (void)signal(SIGPIPE, SIG_IGN);
   WatchSignals();
   loop_.run();
+  FinishSaves();
   for (const auto& client : std::exchange(clients_, {})) client->Close();
   for (const auto& [id, sandbox] : std::exchange(sandboxes_, {})) sandbox->link->Close();
   // Every keeper has seen the end of its socket.
   while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
+  }
+}
+
+// Of persistent sandboxes whose clients or daemon end.
+void Server::FinishSaves() {
+  const auto deadline = std::chrono::steady_clock::now() + kSaveTime;
+  for (const auto& [id, sandbox] : std::map(sandboxes_)) {
+    if (sandbox->autosave) Forget(sandbox);
+  }
+  loop_.restart();
+  while (!ending_.empty() && std::chrono::steady_clock::now() < deadline) {
+    (void)loop_.run_one_until(deadline);
   }
 }
 
@@ -161,9 +178,17 @@ void Server::Accept() {
   });
 }
 
-void Server::Forget(const std::shared_ptr<Sandbox>& sandbox) {
-  sandbox->link->Close();
+void Server::Forget(const std::shared_ptr<Sandbox>& sandbox,
+                    const std::function<void(const std::string& error)>& then) {
   sandboxes_.erase(sandbox->id);
+  const auto end = [this, sandbox, then](const std::string& error) {
+    sandbox->link->Close();
+    ending_.erase(sandbox);
+    if (then) then(error);
+  };
+  if (!sandbox->autosave || sandbox->link->closed()) return end({});
+  ending_.insert(sandbox);
+  sandbox->autosave->Finish(end);
 }
 
 void Server::Leave(Client& client) {

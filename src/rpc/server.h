@@ -7,6 +7,7 @@
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -18,6 +19,7 @@
 
 namespace cordon::rpc {
 
+class AutoSave;
 class Client;
 
 struct ServerOptions {
@@ -25,6 +27,7 @@ struct ServerOptions {
   std::string userland_path;
   size_t max_sandboxes = 64;
   size_t max_request_bytes = size_t{8} << 20;
+  std::string state_folder;  // has a folder for each namespace; empty: nothing can be saved
 };
 
 struct RunLimits {
@@ -46,8 +49,12 @@ struct Sandbox {
   struct Running {
     const Client* client;
     Json request;
+    bool in_session = false;
   };
   std::map<uint32_t, Running> running;
+  bool can_be_saved = false;
+  int64_t autosave_ms = 0;             // of a persistent one
+  std::shared_ptr<AutoSave> autosave;  // of a persistent one, as soon as it was loaded
 };
 
 class Server {
@@ -62,7 +69,10 @@ class Server {
   [[nodiscard]] asio::io_context& loop() { return loop_; }
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] std::map<std::string, std::shared_ptr<Sandbox>>& sandboxes() { return sandboxes_; }
-  void Forget(const std::shared_ptr<Sandbox>& sandbox);
+  // Ends it, after the last save of a persistent one. `then` hears why that could not be, or
+  // nothing.
+  void Forget(const std::shared_ptr<Sandbox>& sandbox,
+              const std::function<void(const std::string& error)>& then = {});
   // The connection is gone: its sandboxes end.
   void Leave(Client& client);
   [[nodiscard]] std::string NewSandboxId();
@@ -72,6 +82,7 @@ class Server {
   void WatchSignals();
   void ReapKeepers();
   void Run();
+  void FinishSaves();
 
   ServerOptions options_;
   asio::io_context loop_;
@@ -79,6 +90,7 @@ class Server {
   std::unique_ptr<asio::local::stream_protocol::acceptor> acceptor_;
   std::set<std::shared_ptr<Client>> clients_;
   std::map<std::string, std::shared_ptr<Sandbox>> sandboxes_;
+  std::set<std::shared_ptr<Sandbox>> ending_;  // that are saved once more
   bool is_stdio_ = false;
 };
 

@@ -113,6 +113,9 @@ class _Daemon:
             if not line:
                 break
             message = json.loads(line)
+            if message.get("method") == "persistence.failed":
+                protocol.warn_of_failed_save(message["params"])
+                continue
             if "method" in message:
                 answer, take = self._waiting.get(message["params"].get("requestId"), (None, None))
                 if take is not None:
@@ -156,9 +159,10 @@ class _Daemon:
 class AsyncSandbox:
     """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, program=None):
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
         self._program = program
-        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits)
+        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence)
+        self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
         self._daemon = None
         self._id = None
         self.commands = AsyncCommands(self)
@@ -184,6 +188,15 @@ class AsyncSandbox:
         if self._daemon is None:
             raise protocol.SandboxError("Sandbox has been destroyed")
         return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
+
+    async def save_state(self):
+        return (await self._call("persistence.save", {}))["changed"]
+
+    async def load_state(self):
+        return (await self._call("persistence.load", {}))["loaded"]
+
+    async def clear_persisted_state(self):
+        await self._call("persistence.clear", {})
 
     async def fork(self):
         """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
@@ -235,13 +248,16 @@ class AsyncSandbox:
         if daemon is None:
             return
         daemon.users -= 1
-        if daemon.users == 0:
-            await daemon.close()
-            return
         try:
-            await daemon.call("sandbox.destroy", {"sandboxId": self._id})
+            if self._is_saved or daemon.users > 0:
+                await daemon.call("sandbox.destroy", {"sandboxId": self._id})
         except protocol.SandboxError:
-            pass  # it had ended already
+            # It had ended already; but what was not saved has to be known.
+            if self._is_saved:
+                raise
+        finally:
+            if daemon.users == 0:
+                await daemon.close()
 
     kill = destroy
 

@@ -4,6 +4,7 @@ import base64
 import json
 import os
 import shutil
+import warnings
 
 MAX_READ = 4 << 20
 MAX_WRITE = 4 << 20
@@ -99,13 +100,20 @@ def find_program(given=None):
     return found
 
 
-def create_params(timeout_ms, fs_limit_bytes, env, limits):
+def create_params(timeout_ms, fs_limit_bytes, env, limits, persistence):
     params = {"timeoutMs": timeout_ms, "fsLimitBytes": fs_limit_bytes}
     if env:
         params["env"] = dict(env)
     if limits:
         params["limits"] = dict(limits)
+    if persistence:
+        names = {"autosave_ms": "autosaveMs"}
+        params["persistence"] = {names.get(name, name): value for name, value in persistence.items()}
     return params
+
+
+def warn_of_failed_save(params):
+    warnings.warn(f"the sandbox could not be saved: {params['error']}", RuntimeWarning, stacklevel=2)
 
 
 def run_params(command, timeout_ms, stdin, stream):

@@ -45,6 +45,9 @@ class _Daemon:
 
     def _notify(self, message):
         params = message["params"]
+        if message["method"] == "persistence.failed":
+            protocol.warn_of_failed_save(params)
+            return
         key = ("process", params["processId"]) if "processId" in params else ("request", params.get("requestId"))
         with self._lock:
             listener = self._listeners.get(key)
@@ -290,14 +293,19 @@ class Files:
 
 
 class Sandbox:
-    """A sandbox with a shell that lives. Use it as a context manager, or destroy it."""
+    """A sandbox with a shell that lives. Use it as a context manager, or destroy it.
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, program=None):
+    `persistence`: {"mode": "session"} is saved and loaded on request, {"mode": "persistent"} loaded at once and saved while things
+    happen ("autosave_ms") and at the end; each in a "namespace" that one sandbox has at a time.
+    """
+
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
         self._daemon = _Daemon(program)
         self._id = None
+        self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
         try:
             self._id = self._daemon.call(
-                "create", protocol.create_params(timeout_ms, fs_limit_bytes, env, limits))["sandboxId"]
+                "create", protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence))["sandboxId"]
         finally:
             if self._id is None:
                 self._daemon.close()
@@ -358,11 +366,23 @@ class Sandbox:
         blob = self._give_blob(data)
         return protocol.ImportReport(self._call("persistence.import", {"blobId": blob, "mode": mode}))
 
+    def save_state(self):
+        """Into the namespace of `persistence`; False: nothing was new."""
+        return self._call("persistence.save", {})["changed"]
+
+    def load_state(self):
+        """Files and session become what was saved last. False: nothing was."""
+        return self._call("persistence.load", {})["loaded"]
+
+    def clear_persisted_state(self):
+        self._call("persistence.clear", {})
+
     def fork(self):
         """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
         daemon = self._daemon
         forked = Sandbox.__new__(Sandbox)
         forked._id = self._call("sandbox.fork", {})["sandboxId"]
+        forked._is_saved = False
         daemon.join()
         forked._daemon = daemon
         forked.commands = Commands(forked)
@@ -387,13 +407,17 @@ class Sandbox:
         daemon, self._daemon = self._daemon, None
         if daemon is None:
             return
-        if daemon.leave():
-            daemon.close()
-            return
+        is_last = daemon.leave()
         try:
-            daemon.call("sandbox.destroy", {"sandboxId": self._id})
+            if self._is_saved or not is_last:
+                daemon.call("sandbox.destroy", {"sandboxId": self._id})
         except protocol.SandboxError:
-            pass  # it had ended already
+            # It had ended already; but what was not saved has to be known.
+            if self._is_saved:
+                raise
+        finally:
+            if is_last:
+                daemon.close()
 
     kill = destroy
 

@@ -52,6 +52,7 @@ bool TakeNode(std::string_view* bytes, uint64_t* cookie, TreeNode* node) {
   node->inode = entry.inode;
   node->size = entry.size;
   node->mtime_ns = entry.mtime_ns;
+  node->ctime_ns = entry.ctime_ns;
   return TakeString(bytes, &node->name) && TakeString(bytes, &node->target) && IsName(node->name);
 }
 

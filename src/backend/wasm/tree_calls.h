@@ -25,6 +25,7 @@ struct TreeNode {
   uint64_t inode = 0;
   uint64_t size = 0;
   int64_t mtime_ns = 0;
+  int64_t ctime_ns = 0;
   std::string target;
 };
 

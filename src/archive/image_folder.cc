@@ -1,0 +1,190 @@
+#include "archive/image_folder.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+
+#include "archive/oci_names.h"
+
+namespace cordon::archive {
+namespace {
+
+constexpr mode_t kFolderMode = 0700;
+constexpr mode_t kFileMode = 0600;
+constexpr const char* kNewFile = ".new";
+
+Result<OwnedFd> OpenFolder(int at, const char* name, const std::string& path) {
+  if (mkdirat(at, name, kFolderMode) != 0 && errno != EEXIST) {
+    return SystemError("mkdir(" + path + ")");
+  }
+  OwnedFd folder(openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!folder.valid()) return SystemError("open(" + path + ")");
+  struct stat stat = {};
+  if (fstat(folder.get(), &stat) != 0) return SystemError("fstat(" + path + ")");
+  if (stat.st_uid != geteuid() || (stat.st_mode & 077) != 0) {
+    return Fail(ErrorCode::kInvalid, "must belong to this user alone (mode 0700)", path);
+  }
+  return folder;
+}
+
+// Names in a folder, but those with a dot first.
+std::vector<std::string> NamesIn(int folder) {
+  std::vector<std::string> names;
+  // A descriptor of its own, whose offset nobody shares.
+  const int own = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  const std::unique_ptr<DIR, int (*)(DIR*)> entries(own < 0 ? nullptr : fdopendir(own), closedir);
+  while (const dirent* entry = entries ? readdir(entries.get()) : nullptr) {
+    if (entry->d_name[0] != '.') names.emplace_back(entry->d_name);
+  }
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string NameOf(const std::string& digest) {
+  return digest.substr(digest.find(':') + 1);
+}
+
+Status AddNamed(TarWriter& tar, int folder, const std::string& name, const std::string& path) {
+  const OwnedFd file(openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  struct stat stat = {};
+  if (!file.valid() || fstat(file.get(), &stat) != 0) return SystemError("open(" + path + ")");
+  if (!S_ISREG(stat.st_mode)) return Fail(ErrorCode::kCorrupt, "is no file", path);
+  return AddFile(tar, path, file.get(), static_cast<uint64_t>(stat.st_size));
+}
+
+// Writes a file under another name, has it on the disk, and gives it its own.
+Status Put(int folder, const std::string& name, const std::string& path, ByteSource& bytes) {
+  const OwnedFd file(
+      openat(folder, kNewFile, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));
+  if (!file.valid()) return SystemError("open(" + path + ")");
+  FileSink sink(file.get(), 0, UINT64_MAX);
+  std::vector<std::byte> piece(size_t{1} << 20);
+  for (;;) {
+    const Result<size_t> got = bytes.Read(piece);
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) break;
+    CORDON_TRY(sink.Write(std::span(piece).first(*got)));
+  }
+  if (fsync(file.get()) != 0) return SystemError("fsync(" + path + ")");
+  if (renameat(folder, kNewFile, folder, name.c_str()) != 0) {
+    return SystemError("rename(" + path + ")");
+  }
+  return {};
+}
+
+class TextSource final : public ByteSource {
+ public:
+  explicit TextSource(const std::string& text) : left_(std::as_bytes(std::span(text))) {}
+  Result<size_t> Read(std::span<std::byte> to) override {
+    const size_t count = std::min(to.size(), left_.size());
+    std::ranges::copy(left_.first(count), to.begin());
+    left_ = left_.subspan(count);
+    return count;
+  }
+
+ private:
+  std::span<const std::byte> left_;
+};
+
+}  // namespace
+
+Result<ImageFolder> ImageFolder::Open(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(path).parent_path(), error);
+  if (error) return SystemError("mkdir(" + path + ")", error.value());
+  ImageFolder folder;
+  folder.path_ = path;
+  Result<OwnedFd> top = OpenFolder(AT_FDCWD, path.c_str(), path);
+  if (!top) return std::unexpected(top.error());
+  if (flock(top->get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return SystemError("flock(" + path + ")");
+    return Fail(ErrorCode::kInvalid, "another sandbox has this namespace", path);
+  }
+  folder.folder_ = std::move(*top);
+  const Result<OwnedFd> outer = OpenFolder(folder.folder_.get(), "blobs", path + "/blobs");
+  if (!outer) return std::unexpected(outer.error());
+  Result<OwnedFd> blobs = OpenFolder(outer->get(), "sha256", path + "/blobs/sha256");
+  if (!blobs) return std::unexpected(blobs.error());
+  folder.blobs_ = std::move(*blobs);
+  if (fsync(outer->get()) != 0) return SystemError("fsync(" + path + "/blobs)");
+  return folder;
+}
+
+bool ImageFolder::HasImage() const {
+  return faccessat(folder_.get(), oci::kIndexFile, F_OK, 0) == 0;
+}
+
+Result<uint64_t> ImageFolder::Pack(int fd, uint64_t most_bytes) const {
+  FileSink file(fd, 0, most_bytes);
+  TarWriter tar(file);
+  CORDON_TRY(AddNamed(tar, folder_.get(), oci::kLayoutFile, oci::kLayoutFile));
+  CORDON_TRY(AddNamed(tar, folder_.get(), oci::kIndexFile, oci::kIndexFile));
+  for (const std::string& name : NamesIn(blobs_.get())) {
+    CORDON_TRY(AddNamed(tar, blobs_.get(), name, oci::kBlobFolder + name));
+  }
+  CORDON_TRY(tar.Finish());
+  return file.offset();
+}
+
+Status ImageFolder::PutText(const std::string& path, const std::string& text) const {
+  TextSource source(text);
+  const bool is_blob = path.starts_with(oci::kBlobFolder);
+  return Put(is_blob ? blobs_.get() : folder_.get(), path.substr(path.rfind('/') + 1),
+             path_ + "/" + path, source);
+}
+
+Status ImageFolder::PutFile(const std::string& path, int from, uint64_t size) const {
+  FileSource source(from, 0, size);
+  return Put(blobs_.get(), path.substr(path.rfind('/') + 1), path_ + "/" + path, source);
+}
+
+void ImageFolder::RemoveOthers(const std::vector<std::string>& blobs) const {
+  for (const std::string& name : NamesIn(blobs_.get())) {
+    if (std::ranges::find(blobs, name) == blobs.end()) {
+      (void)unlinkat(blobs_.get(), name.c_str(), 0);
+    }
+  }
+}
+
+Status ImageFolder::Commit(std::vector<LayerName> layers, const Layer* newest,
+                           const ImageConfig& config) {
+  const Result<ImageTexts> texts = DescribeImage(config, layers);
+  if (!texts) return std::unexpected(texts.error());
+  if (newest != nullptr) {
+    CORDON_TRY(PutFile(BlobPath(newest->name.digest), newest->fd.get(), newest->name.size));
+  }
+  CORDON_TRY(PutText(BlobPath(texts->config_digest), texts->config));
+  CORDON_TRY(PutText(BlobPath(texts->manifest_digest), texts->manifest));
+  if (fsync(blobs_.get()) != 0) return SystemError("fsync(" + path_ + "/blobs/sha256)");
+  if (!HasImage()) CORDON_TRY(PutText(oci::kLayoutFile, texts->layout));
+  CORDON_TRY(PutText(oci::kIndexFile, texts->index));
+  if (fsync(folder_.get()) != 0) return SystemError("fsync(" + path_ + ")");
+  std::vector<std::string> named = {NameOf(texts->config_digest), NameOf(texts->manifest_digest)};
+  for (const LayerName& layer : layers) named.push_back(NameOf(layer.digest));
+  RemoveOthers(named);
+  layers_ = std::move(layers);
+  return {};
+}
+
+Status ImageFolder::Clear() {
+  // First what names the others: without it there is no image.
+  for (const char* name : {oci::kIndexFile, oci::kLayoutFile}) {
+    if (unlinkat(folder_.get(), name, 0) != 0 && errno != ENOENT) {
+      return SystemError("unlink(" + path_ + "/" + name + ")");
+    }
+  }
+  if (fsync(folder_.get()) != 0) return SystemError("fsync(" + path_ + ")");
+  RemoveOthers({});
+  layers_.clear();
+  return {};
+}
+
+}  // namespace cordon::archive

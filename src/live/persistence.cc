@@ -1,0 +1,97 @@
+#include "live/persistence.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace cordon::live {
+namespace {
+
+constexpr size_t kMostLayers = 32;
+constexpr uint64_t kHeadroom = uint64_t{64} << 20;  // headers, padding, blocks
+// Less than this is never worth to be written anew.
+constexpr uint64_t kSmallBase = uint64_t{1} << 20;
+
+}  // namespace
+
+Result<std::unique_ptr<Persistence>> Persistence::Open(const std::string& folder,
+                                                       backend::Keeper& keeper,
+                                                       const backend::SandboxOptions& options) {
+  Result<archive::ImageFolder> opened = archive::ImageFolder::Open(folder);
+  if (!opened) return std::unexpected(opened.error());
+  return std::unique_ptr<Persistence>(new Persistence(std::move(*opened), keeper, options));
+}
+
+uint64_t Persistence::MostBytes() const {
+  return 2 * options_.sizes.file_bytes + kHeadroom;
+}
+
+bool Persistence::WantsNewBase() const {
+  const auto& layers = folder_.layers();
+  if (!seen_ || layers.empty() || layers.size() >= kMostLayers) return true;
+  uint64_t added = 0;
+  for (const archive::LayerName& layer : layers) added += layer.size;
+  added -= layers.front().size;
+  return added > 2 * std::max(layers.front().size, kSmallBase);
+}
+
+Result<bool> Persistence::Save(const std::optional<archive::ImageConfig>& config) {
+  const archive::ImageConfig& wanted = config ? *config : config_;
+  const bool is_base = WantsNewBase();
+  const SeenTree nothing;
+  SeenTree now;
+  uint64_t entries = 0;
+  const Result<archive::Layer> layer =
+      archive::WriteLayer(MostBytes(), [&](archive::TarWriter& tar) -> Status {
+        const auto report = ExportChanges(keeper_, is_base ? nothing : *seen_, &now, &tar);
+        if (!report) return std::unexpected(report.error());
+        entries = report->entries;
+        return {};
+      });
+  if (!layer) return std::unexpected(layer.error());
+  if (!is_base && entries == 0 && wanted == config_) return false;
+  std::vector<archive::LayerName> layers;
+  if (!is_base) layers = folder_.layers();
+  const bool brings_files = is_base || entries > 0;
+  if (brings_files) layers.push_back(layer->name);
+  CORDON_TRY(folder_.Commit(std::move(layers), brings_files ? &*layer : nullptr, wanted));
+  config_ = wanted;
+  seen_ = std::move(now);
+  return true;
+}
+
+Result<std::optional<Persistence::Loaded>> Persistence::Load() {
+  if (!folder_.HasImage()) return std::nullopt;
+  const OwnedFd tar(memfd_create("cordon-state", MFD_CLOEXEC));
+  if (!tar.valid()) return SystemError("memfd_create()");
+  const Result<uint64_t> size = folder_.Pack(tar.get(), MostBytes());
+  if (!size) return std::unexpected(size.error());
+  const Result<archive::ImageReader> image =
+      archive::ImageReader::Open(tar.get(), *size, MostBytes());
+  if (!image) return std::unexpected(image.error());
+  seen_.reset();
+  Loaded loaded;
+  Result<TransferReport> report =
+      ImportImage(keeper_, *image, ImportMode::kReplace, LimitsOf(options_));
+  if (!report) return std::unexpected(report.error());
+  loaded.report = std::move(*report);
+  loaded.config = image->config();
+  folder_.Know(image->layers());
+  config_ = loaded.config;
+  // What the sandbox has of its own and could not lose is part of the next save.
+  SeenTree now;
+  if (loaded.report.skipped.count() == 0 && ExportChanges(keeper_, {}, &now, nullptr)) {
+    seen_ = std::move(now);
+  }
+  return loaded;
+}
+
+Status Persistence::Clear() {
+  CORDON_TRY(folder_.Clear());
+  seen_.reset();
+  return {};
+}
+
+}  // namespace cordon::live

@@ -1,0 +1,35 @@
+#ifndef CORDON_RPC_STATE_FLOW_H_
+#define CORDON_RPC_STATE_FLOW_H_
+
+// Conversations with a sandbox about its state, of which several methods and the autosave are made.
+// Each calls one of its two callbacks once.
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "rpc/call.h"
+
+namespace cordon::rpc {
+
+using Refuse = std::function<void(const RpcError&)>;
+[[nodiscard]] Refuse RefusalOf(const CallPtr& call);
+
+// The keeper's answer, if that is no error.
+void AskKeeper(const std::shared_ptr<Sandbox>& sandbox, live::Frame frame,
+               std::function<void(const live::Frame&)> then, Refuse refuse);
+
+// What the session knows, as the payload of kExportImage; after what the session runs now.
+void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
+                  std::function<void(const std::string&)> then, Refuse refuse);
+
+// Tells the session what another one knew: `report` is what kImportImage or kLoadState answered,
+// and is what the client hears when the callback gets it. `replaces`: the shell begins anew before.
+void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool replaces,
+                  std::function<void(const Json&)> then, Refuse refuse);
+
+[[nodiscard]] Json ParseReport(const std::string& payload);
+
+}  // namespace cordon::rpc
+
+#endif  // CORDON_RPC_STATE_FLOW_H_
