@@ -1,6 +1,6 @@
 # Options and the few functions that every folder's CMakeLists.txt uses.
 
-set(CORDON_SANITIZE "" CACHE STRING "address, undefined, trap or empty")
+set(CORDON_SANITIZE "" CACHE STRING "address, undefined, both with a comma, trap or empty")
 option(CORDON_FUZZ "build the libFuzzer targets" OFF)
 
 find_program(CCACHE ccache)
@@ -13,12 +13,9 @@ add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field
                     -Werror -fno-strict-aliasing)
 add_link_options(-fuse-ld=lld-19)
 
-if(CORDON_SANITIZE STREQUAL "address")
-  add_compile_options(-fsanitize=address -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=address)
-elseif(CORDON_SANITIZE STREQUAL "undefined")
-  add_compile_options(-fsanitize=undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  add_link_options(-fsanitize=undefined)
+if(CORDON_SANITIZE MATCHES "address|undefined")
+  add_compile_options(-fsanitize=${CORDON_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=${CORDON_SANITIZE})
 endif()
 
 # Without a runtime, so that it works behind the system call filter: undefined behaviour and a violated order of locks
@@ -54,7 +51,7 @@ function(cordon_program name)
 endfunction()
 
 # cordon_test(NAME SOURCES... LINK libs... [FULL] [SANITIZED]): a GoogleTest program, run by ctest with the label
-# `fast` (every `make test`) or `full` (CI only); SANITIZED ones also run under both sanitizers in CI.
+# `fast` (every `make test`) or `full` (CI only); SANITIZED ones also run with both sanitizers in CI.
 find_package(GTest REQUIRED)
 add_custom_target(sanitized_tests)
 add_custom_target(fuzz_targets)

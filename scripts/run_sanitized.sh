@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# run_sanitized.sh asan|ubsan: builds the tests of everything that parses input from a sandbox or the network, and of what
-# runs inside the wall, with a sanitizer, and runs them.
+# run_sanitized.sh [sanitized|asan|ubsan]: builds the tests of everything that parses input from a sandbox or the network, and
+# of what runs inside the wall, with both sanitizers (the fuzz targets then use the same build) or one of them, and runs them.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-preset=$1
+preset=${1:-sanitized}
 cmake --preset "$preset" >"build-$preset.log" 2>&1 || { cat "build-$preset.log"; exit 1; }
 mv "build-$preset.log" "build-$preset/configure.log"
 cmake --build "build-$preset" -j "$(nproc)" --target sanitized_tests

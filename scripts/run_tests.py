@@ -62,8 +62,7 @@ FULL = [
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
     ("cases, checked build", ["scripts/run_checked.sh"]),
-    ("address sanitizer", ["scripts/run_sanitized.sh", "asan"]),
-    ("undefined behaviour sanitizer", ["scripts/run_sanitized.sh", "ubsan"]),
+    ("address and undefined behaviour sanitizers", ["scripts/run_sanitized.sh"]),
     ("fuzz targets", ["scripts/run_fuzz.sh"]),
 ]
 
