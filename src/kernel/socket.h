@@ -49,6 +49,8 @@ struct Message {
   SocketOwner sender = {};
   uint32_t size = 0;   // of the data, which follows
   uint32_t taken = 0;  // of a stream: received already
+  // Of a datagram of the internet: what its header would say.
+  uint8_t hop_limit = 0, traffic_class = 0;
   SocketAddress from;
 
   [[nodiscard]] std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }

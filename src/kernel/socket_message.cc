@@ -90,6 +90,15 @@ int32_t Deliver(const Socket& sender, Socket& receiver, Message* message) {
   return 0;
 }
 
+// What a datagram's header would say, for receivers that ask for it.
+void NoteHeader(const Socket& sender, const Outgoing& out, Message& message) {
+  const bool is_v6 = sender.family == AF_INET6;
+  const int32_t hops = sender.options[is_v6 ? Option::kUnicastHops : Option::kTimeToLive];
+  const int32_t service = sender.options[is_v6 ? Option::kTrafficClass : Option::kTypeOfService];
+  message.hop_limit = static_cast<uint8_t>(out.hop_limit < 0 ? hops : out.hop_limit);
+  message.traffic_class = static_cast<uint8_t>(out.traffic_class < 0 ? service : out.traffic_class);
+}
+
 // Sends `size` bytes of `out` from `offset` as one message.
 int32_t SendOne(Socket& sender, Socket& receiver, Outgoing& out, uint64_t offset, uint32_t size) {
   {
@@ -104,6 +113,7 @@ int32_t SendOne(Socket& sender, Socket& receiver, Outgoing& out, uint64_t offset
   if (error == 0) {
     message->sender = out.sender;
     if (!receiver.is_paired()) message->from = NameFor(sender, receiver);
+    NoteHeader(sender, out, *message);
     message->rights = out.files.Take();
     error = Deliver(sender, receiver, message);
   }
@@ -303,6 +313,8 @@ void NoteSender(const Message& message, Incoming& in) {
   in.has_message = true;
   in.sender = message.sender;
   in.from = message.from;
+  in.hop_limit = message.hop_limit;
+  in.traffic_class = message.traffic_class;
 }
 
 // One message, or its beginning: the rest is lost.

@@ -14,6 +14,8 @@ struct Outgoing {
   SocketOwner sender;
   SocketAddress to;  // size 0: the peer
   HeldRights files;
+  // Of a datagram of the internet; negative: as the socket has it.
+  int32_t hop_limit = -1, traffic_class = -1;
   bool blocks = true;
   bool raises_signal = true;  // SIGPIPE
 };
@@ -30,6 +32,7 @@ struct Incoming {
   // Results.
   SocketAddress from;
   SocketOwner sender = {};
+  uint8_t hop_limit = 0, traffic_class = 0;
   bool has_message = false;
   bool is_truncated = false;
   HeldRights files;

@@ -259,7 +259,33 @@ int32_t UseSender(const char* data, uint32_t size, SocketOwner* sender) {
   return 0;
 }
 
-int32_t LoadControl(const GuestMessage& message, Outgoing& out) {
+// Linux takes -1 for what the socket has.
+int32_t UseNumber(const char* data, uint32_t size, int32_t* out) {
+  int32_t value = 0;
+  if (size != sizeof value) return -EINVAL;
+  memcpy(&value, data, sizeof value);
+  if (value < -1 || value > 255) return -EINVAL;
+  *out = value;
+  return 0;
+}
+
+int32_t UseEntry(const ControlHeader& header, const char* data, uint32_t size, bool is_unix,
+                 Outgoing& out) {
+  if (is_unix) {
+    if (header.level != SOL_SOCKET) return 0;
+    if (header.type == SCM_RIGHTS) return AddRights(data, size, out.files);
+    return header.type == SCM_CREDENTIALS ? UseSender(data, size, &out.sender) : -EINVAL;
+  }
+  const bool is_v4 = header.level == IPPROTO_IP;
+  if (!is_v4 && header.level != IPPROTO_IPV6) return 0;
+  if (header.type == static_cast<uint32_t>(is_v4 ? IP_TTL : IPV6_HOPLIMIT))
+    return UseNumber(data, size, &out.hop_limit);
+  if (header.type == static_cast<uint32_t>(is_v4 ? IP_TOS : IPV6_TCLASS))
+    return UseNumber(data, size, &out.traffic_class);
+  return 0;
+}
+
+int32_t LoadControl(const GuestMessage& message, bool is_unix, Outgoing& out) {
   char text[kControlBytes];
   if (message.control_size > sizeof text) return -ENOBUFS;
   if (CopyIn(text, message.control, message.control_size) != 0) return -EFAULT;
@@ -269,12 +295,7 @@ int32_t LoadControl(const GuestMessage& message, Outgoing& out) {
     if (header.size < sizeof header || header.size > message.control_size - at) return -EINVAL;
     const char* data = text + at + sizeof header;
     const auto size = static_cast<uint32_t>(header.size - sizeof header);
-    int32_t error = 0;
-    if (header.level == SOL_SOCKET) {
-      error = header.type == SCM_RIGHTS        ? AddRights(data, size, out.files)
-              : header.type == SCM_CREDENTIALS ? UseSender(data, size, &out.sender)
-                                               : -EINVAL;
-    }
+    const int32_t error = UseEntry(header, data, size, is_unix, out);
     if (error != 0) return error;
     at += ControlSpace(size);
   }
@@ -294,7 +315,7 @@ int64_t SysSendmsg(const uint64_t* slots) {
   Outgoing out{CallerBytes(vectors)};
   if (message.name != 0 && message.name_size != 0)
     error = LoadAddress(message.name, message.name_size, &out.to);
-  if (error == 0 && message.control != 0 && on.socket->is_unix()) error = LoadControl(message, out);
+  if (error == 0 && message.control != 0) error = LoadControl(message, on.socket->is_unix(), out);
   return error != 0 ? error : Send(on, out, Arg(slots, 2));
 }
 
@@ -335,10 +356,17 @@ class ControlWriter {
   [[nodiscard]] uint32_t room() const {
     return room_ < sizeof(ControlHeader) ? 0 : room_ - static_cast<uint32_t>(sizeof(ControlHeader));
   }
-  int32_t Add(uint32_t type, const void* data, uint32_t size) {
-    const ControlHeader header = {static_cast<uint32_t>(sizeof header) + size, SOL_SOCKET, type};
-    if (Store(at_, header) != 0 || CopyOut(at_ + sizeof header, data, size) != 0) return -EFAULT;
-    const uint32_t space = std::min(ControlSpace(size), room_);
+  // As much of it as there is room for; less is said in `flags`.
+  int32_t Add(uint32_t level, uint32_t type, const void* data, uint32_t size, uint32_t* flags) {
+    if (room_ < sizeof(ControlHeader)) {
+      *flags |= MSG_CTRUNC;
+      return 0;
+    }
+    const uint32_t put = std::min(size, room());
+    if (put < size) *flags |= MSG_CTRUNC;
+    const ControlHeader header = {static_cast<uint32_t>(sizeof header) + put, level, type};
+    if (Store(at_, header) != 0 || CopyOut(at_ + sizeof header, data, put) != 0) return -EFAULT;
+    const uint32_t space = std::min(ControlSpace(put), room_);
     at_ += space;
     room_ -= space;
     used_ += space;
@@ -366,23 +394,40 @@ int32_t StoreRights(HeldRights& files, ControlWriter& control, bool close_on_exe
   }
   if (count < rights.count) *flags |= MSG_CTRUNC;
   if (count == 0) return 0;
-  const int32_t error = control.Add(SCM_RIGHTS, descriptors, count * 4);
+  const int32_t error = control.Add(SOL_SOCKET, SCM_RIGHTS, descriptors, count * 4, flags);
   for (uint32_t i = 0; i < count && error != 0; ++i)
     (void)CloseDescriptor(static_cast<uint32_t>(descriptors[i]));
   return error;
+}
+
+// What a datagram's header said, to who wants it, in Linux's order.
+int32_t StoreHeader(const Socket& socket, const Incoming& in, ControlWriter& control,
+                    uint32_t* flags) {
+  const bool is_v6 = socket.family == AF_INET6;
+  const int32_t hop_limit = in.hop_limit;
+  const int32_t traffic_class = in.traffic_class;
+  int32_t error = 0;
+  if (socket.options[is_v6 ? Option::kReceiveHopLimit : Option::kReceiveTimeToLive] != 0) {
+    error = control.Add(is_v6 ? IPPROTO_IPV6 : IPPROTO_IP, is_v6 ? IPV6_HOPLIMIT : IP_TTL,
+                        &hop_limit, sizeof hop_limit, flags);
+  }
+  if (error != 0) return error;
+  if (is_v6 && socket.options[Option::kReceiveTrafficClass] != 0) {
+    return control.Add(IPPROTO_IPV6, IPV6_TCLASS, &traffic_class, sizeof traffic_class, flags);
+  }
+  if (!is_v6 && socket.options[Option::kReceiveTypeOfService] != 0)
+    return control.Add(IPPROTO_IP, IP_TOS, &in.traffic_class, sizeof in.traffic_class, flags);
+  return 0;
 }
 
 int32_t StoreControl(const Descriptor& on, const GuestMessage& message, Incoming& in,
                      bool close_on_exec, uint32_t* flags, uint32_t* used) {
   ControlWriter control(message.control, message.control_size);
   int32_t error = 0;
-  if (in.has_message && on.socket->is_unix() && on.socket->options[Option::kPassCredentials] != 0) {
-    if (control.room() >= sizeof in.sender) {
-      error = control.Add(SCM_CREDENTIALS, &in.sender, sizeof in.sender);
-    } else {
-      *flags |= MSG_CTRUNC;
-    }
-  }
+  if (in.has_message && on.socket->is_unix() && on.socket->options[Option::kPassCredentials] != 0)
+    error = control.Add(SOL_SOCKET, SCM_CREDENTIALS, &in.sender, sizeof in.sender, flags);
+  if (in.has_message && !on.socket->is_unix() && !on.socket->is_stream())
+    error = StoreHeader(*on.socket, in, control, flags);
   if (error == 0 && in.files.rights != nullptr)
     error = StoreRights(in.files, control, close_on_exec, flags);
   *used = control.used();
