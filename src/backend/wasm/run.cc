@@ -235,6 +235,8 @@ class CommandRun {
     // Those that were killed take a moment to go.
     const auto deadline = steady_clock::now() + kGrace;
     for (uint64_t left = 1; checked && left > 0;) {
+      // The kernel does not know of what the host killed before it is told.
+      if (const Status alive = keeper_->Reap(); !alive) return Break(alive.error());
       const Result<control::Usage> usage = mailbox.ReadUsage();
       if (!usage) return Break(usage.error());
       left = usage->processes_now;
