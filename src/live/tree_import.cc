@@ -2,8 +2,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
-#include <utility>
 
 #include "archive/tar.h"
 #include "backend/wasm/tree_calls.h"
@@ -86,19 +86,25 @@ class Importer final : public archive::EntryVisitor {
   }
 
   Status End() override {
-    if (!is_made_ || entry_.kind == Kind::kHardLink) return {};
-    // The times of a directory change with what is made in it.
-    if (entry_.kind == Kind::kDirectory) {
-      directories_.emplace_back(place_, entry_);
+    if (!is_made_) return {};
+    if (entry_.kind == Kind::kHardLink) {
+      directories_.erase(place_);
       return {};
     }
+    // The times of a directory change with what is made in it.
+    if (entry_.kind == Kind::kDirectory) {
+      directories_[place_] = entry_;
+      return {};
+    }
+    // It may have the place of one.
+    directories_.erase(place_);
     return SetAttributes(place_, entry_);
   }
 
   Status Finish() {
     for (const auto& [place, entry] : directories_) {
       const Status set = SetAttributes(place, entry);
-      // A later entry may have taken its place.
+      // A later entry may have removed it.
       if (!set && set.error().system_errno != ENOENT) return set;
     }
     return {};
@@ -153,6 +159,8 @@ class Importer final : public archive::EntryVisitor {
     const std::string folder = slash == std::string::npos ? "" : entry_.path.substr(0, slash + 1);
     const std::string name = entry_.path.substr(folder.size());
     if (!name.starts_with(kWhiteout)) return false;
+    // What is removed may have been a parent.
+    parents_.clear();
     if (name == kOpaque) {
       const std::string directory =
           top_ + "/" + folder.substr(0, folder.empty() ? 0 : folder.size() - 1);
@@ -177,7 +185,7 @@ class Importer final : public archive::EntryVisitor {
   std::string place_;
   bool is_made_ = false;
   std::set<std::string> parents_;
-  std::vector<std::pair<std::string, Entry>> directories_;
+  std::map<std::string, Entry> directories_;
 };
 
 // Removes what a sandbox has beyond its userland, where the image has nothing of that name.

@@ -107,7 +107,8 @@ void AutoSave::SaveLast() {
 
 void AutoSave::End() {
   state_ = State::kIdle;
-  if (const auto finish = std::exchange(finish_, nullptr)) finish(error_);
+  const std::string error = error_;
+  if (const auto finish = std::exchange(finish_, nullptr)) finish(error);
 }
 
 }  // namespace cordon::rpc

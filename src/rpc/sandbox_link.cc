@@ -177,10 +177,12 @@ void SandboxLink::TakeFrames() {
     if ((*frame)->kind == live::Kind::kDead) return End((*frame)->payload);
     const auto found = handlers_.find((*frame)->id);
     if (found == handlers_.end()) continue;
-    // It may ask for something else, or close this link.
-    const Handler handler = found->second;
-    if (handler(**frame)) handlers_.erase((*frame)->id);
+    // It may ask for something else, or close this link; whoever heard the last frame hears no more.
+    auto handler = handlers_.extract(found);
+    const bool was_last = handler.mapped()(**frame);
+    if (!was_last && closed_) (void)handler.mapped()({live::Kind::kDead, 0, {}, end_reason_});
     if (closed_) return;
+    if (!was_last) handlers_.insert(std::move(handler));
   }
 }
 
