@@ -179,19 +179,19 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   const uint32_t run = mailbox.arg[5].load();
   if (run != 0) ResetStreams(job);
   TheKernel().control->jobs[job].state.store(control::Job::kRunning);
+  // Inherited: the next request may give a session's shell another one before it has run.
+  Process& service = Current();
+  service.run = run;
   const int32_t pid = Fork();
   if (pid == 0) {
-    Current().run = run;
     StartJob(job, has_terminal ? &window : nullptr, directory, argc, envc, at, end);
   }
+  service.run = 0;
   if (pid > 0) {
-    // The next request may be about it before it has run.
+    // That request looks for it by its job.
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
     Process* started = FindProcess(static_cast<uint32_t>(pid));
-    if (started != nullptr) {
-      started->job = static_cast<int32_t>(job);
-      started->run = run;
-    }
+    if (started != nullptr) started->job = static_cast<int32_t>(job);
   }
   // The parent of a command is the service, which waits for nobody: the end goes to the job.
   return pid;
