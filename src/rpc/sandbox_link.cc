@@ -177,7 +177,8 @@ void SandboxLink::TakeFrames() {
     if ((*frame)->kind == live::Kind::kDead) return End((*frame)->payload);
     const auto found = handlers_.find((*frame)->id);
     if (found == handlers_.end()) continue;
-    // It may ask for something else, or close this link; whoever heard the last frame hears no more.
+    // It may ask for something else, or close this link; whoever heard the last frame hears no
+    // more.
     auto handler = handlers_.extract(found);
     const bool was_last = handler.mapped()(**frame);
     if (!was_last && closed_) (void)handler.mapped()({live::Kind::kDead, 0, {}, end_reason_});
