@@ -231,6 +231,7 @@ Result<ImageReader> ImageReader::Open(int fd, uint64_t size, uint64_t most_bytes
 
 std::vector<LayerName> ImageReader::layers() const {
   std::vector<LayerName> names;
+  names.reserve(layers_.size());
   for (const Layer& layer : layers_) {
     names.push_back({layer.digest, layer.diff_id, blobs_.at(layer.digest).size});
   }

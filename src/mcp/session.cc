@@ -4,6 +4,7 @@
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/write.hpp>
 #include <csignal>
+#include <exception>
 #include <utility>
 
 #include "mcp/schema_check.h"
@@ -45,7 +46,12 @@ Json DescribeTools() {
 }  // namespace
 
 ToolCall::~ToolCall() {
-  Fail("the request was not answered");
+  if (answered_) return;
+  try {
+    Fail("the request was not answered");
+  } catch (...) {
+    std::terminate();  // without memory for a line, nobody can be answered any more
+  }
 }
 
 void ToolCall::Reply(const Json& structured) {

@@ -26,7 +26,7 @@ void AskWhetherBusy(const std::shared_ptr<Sandbox>& sandbox, std::function<void(
 }  // namespace
 
 void SaveState(const std::shared_ptr<Sandbox>& sandbox, std::function<void(bool)> then,
-               std::function<void(const RpcError&)> refuse) {
+               const std::function<void(const RpcError&)>& refuse) {
   const auto save = [sandbox, then = std::move(then), refuse](const std::string& config) {
     AskKeeper(
         sandbox, {Kind::kSaveState, 0, {}, config},

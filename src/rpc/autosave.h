@@ -45,7 +45,7 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
 // One save: what the session knows where nothing runs in it, and otherwise as it was known last.
 // `then` hears whether anything was new.
 void SaveState(const std::shared_ptr<Sandbox>& sandbox, std::function<void(bool)> then,
-               std::function<void(const RpcError&)> refuse);
+               const std::function<void(const RpcError&)>& refuse);
 
 }  // namespace cordon::rpc
 

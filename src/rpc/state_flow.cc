@@ -153,7 +153,7 @@ void AskKeeper(const std::shared_ptr<Sandbox>& sandbox, Frame frame,
 }
 
 void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
-                  std::function<void(const std::string&)> then, Refuse refuse) {
+                  std::function<void(const std::string&)> then, const Refuse& refuse) {
   const auto take = [sandbox, then = std::move(then), refuse](const ShellAnswer& answer) {
     std::optional<SessionState> state = ReadCapture(answer.output);
     if (!state) {
@@ -171,7 +171,7 @@ void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
 }
 
 void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool replaces,
-                  std::function<void(const Json&)> then, Refuse refuse) {
+                  const std::function<void(const Json&)>& then, const Refuse& refuse) {
   const Json session = report.value("session", Json());
   for (const char* member : {"session", "environment", "directory", "size"}) report.erase(member);
   if (!session.is_object()) return then(report);

@@ -21,12 +21,12 @@ void AskKeeper(const std::shared_ptr<Sandbox>& sandbox, live::Frame frame,
 
 // What the session knows, as the payload of kExportImage; after what the session runs now.
 void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
-                  std::function<void(const std::string&)> then, Refuse refuse);
+                  std::function<void(const std::string&)> then, const Refuse& refuse);
 
 // Tells the session what another one knew: `report` is what kImportImage or kLoadState answered,
 // and is what the client hears when the callback gets it. `replaces`: the shell begins anew before.
 void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool replaces,
-                  std::function<void(const Json&)> then, Refuse refuse);
+                  const std::function<void(const Json&)>& then, const Refuse& refuse);
 
 [[nodiscard]] Json ParseReport(const std::string& payload);
 
