@@ -266,7 +266,9 @@ class Damage(Case):
     def test_a_full_disk(self):
         place = pathlib.Path(self.folder) / "states"
         place.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], check=True)
+        mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", place], capture_output=True, text=True)
+        if mounted.returncode != 0:
+            self.skipTest(f"nothing can be mounted here: {mounted.stderr.strip()}")
         try:
             sandbox = self.open(autosaveMs=20)
             self.run_in(sandbox, "echo 1 >~/f")
