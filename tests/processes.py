@@ -3,6 +3,23 @@ import pathlib
 import time
 
 
+def descendants(pid):
+    """All of them, as the host sees them."""
+    parents = {}
+    for entry in pathlib.Path("/proc").iterdir():
+        try:
+            fields = (entry / "stat").read_text().rpartition(")")[2].split()
+            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+        except (OSError, ValueError, IndexError):
+            continue
+    found, queue = [], [pid]
+    while queue:
+        here = parents.get(queue.pop(), [])
+        found += here
+        queue += here
+    return found
+
+
 def alive(pid):
     """Not gone, and none that only waits to be reaped."""
     try:

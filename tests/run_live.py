@@ -20,29 +20,12 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
-from processes import wait_until_gone  # noqa: E402
+from processes import descendants, wait_until_gone  # noqa: E402
 
 
 # A command that leaves its parent and its session.
 DAEMONIZED = ("python3 -c 'import os, sys; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); "
               "os.execvp(sys.argv[1], sys.argv[1:])'")
-
-
-def children_of(pid):
-    """All descendants, as the host sees them."""
-    found, queue = [], [pid]
-    parents = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-        except (OSError, ValueError, IndexError):
-            continue
-    while queue:
-        here = parents.get(queue.pop(), [])
-        found += here
-        queue += here
-    return found
 
 
 class Session(unittest.TestCase):
@@ -412,7 +395,7 @@ class Daemon(unittest.TestCase):
             self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})
             self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run",
                                "params": {"command": f"{DAEMONIZED} sleep 1000 & while :; do :; done & sleep 0.1"}})
-            pids = children_of(process.pid)
+            pids = descendants(process.pid)
             self.assertGreater(len(pids), 3)
             end(process)
             process.wait(10)
@@ -421,7 +404,7 @@ class Daemon(unittest.TestCase):
     def test_a_keeper_that_dies_takes_one_sandbox(self):
         process = self.start("--stdio")
         ids = [self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})["result"]["sandboxId"] for _ in range(2)]
-        keepers = [pid for pid in children_of(process.pid)
+        keepers = [pid for pid in descendants(process.pid)
                    if int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == process.pid]
         os.kill(min(keepers), signal.SIGKILL)
         answers = [self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run",

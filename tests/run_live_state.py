@@ -17,6 +17,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox  # noqa: E402
+from processes import alive, descendants  # noqa: E402
 
 COUNT = """
 import sys, time
@@ -47,29 +48,6 @@ def number(sandbox, path):
         return int(read(sandbox, path) or 0)
     except (RpcError, ValueError):
         return 0
-
-
-def descendants(pid):
-    parents = {}
-    for entry in pathlib.Path("/proc").iterdir():
-        try:
-            fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
-        except (OSError, ValueError, IndexError):
-            continue
-    found, queue = [], [pid]
-    while queue:
-        here = parents.get(queue.pop(), [])
-        found += here
-        queue += here
-    return found
-
-
-def lives(pid):
-    try:
-        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def goes_on(case, sandbox, path):
@@ -164,8 +142,8 @@ class Fork(unittest.TestCase):
         self.assertGreater(len(all_there), 8)
         self.sandbox.destroy()
         forked.destroy()
-        self.assertFalse(eventually(lambda: not any(lives(pid) for pid in all_there)) is False)
-        self.assertEqual([pid for pid in all_there if lives(pid)], [])
+        self.assertFalse(eventually(lambda: not any(alive(pid) for pid in all_there)) is False)
+        self.assertEqual([pid for pid in all_there if alive(pid)], [])
 
     def test_daemon_is_killed(self):
         forked = self.fork()
@@ -173,8 +151,8 @@ class Fork(unittest.TestCase):
         all_there = descendants(self.sandbox._daemon._process.pid)
         self.sandbox._daemon._process.kill()
         self.sandbox._daemon._process.stdin.close()
-        eventually(lambda: not any(lives(pid) for pid in all_there))
-        self.assertEqual([pid for pid in all_there if lives(pid)], [])
+        eventually(lambda: not any(alive(pid) for pid in all_there))
+        self.assertEqual([pid for pid in all_there if alive(pid)], [])
 
     def test_random_numbers(self):
         self.run_("echo $RANDOM")

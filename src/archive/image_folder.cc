@@ -48,10 +48,6 @@ std::vector<std::string> NamesIn(int folder) {
   return names;
 }
 
-std::string NameOf(const std::string& digest) {
-  return digest.substr(digest.find(':') + 1);
-}
-
 Status AddNamed(TarWriter& tar, int folder, const std::string& name, const std::string& path) {
   const OwnedFd file(openat(folder, name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   struct stat stat = {};
@@ -134,16 +130,13 @@ Result<uint64_t> ImageFolder::Pack(int fd, uint64_t most_bytes) const {
   return file.offset();
 }
 
-Status ImageFolder::PutText(const std::string& path, const std::string& text) const {
-  TextSource source(text);
-  const bool is_blob = path.starts_with(oci::kBlobFolder);
-  return Put(is_blob ? blobs_.get() : folder_.get(), path.substr(path.rfind('/') + 1),
-             path_ + "/" + path, source);
+Status ImageFolder::PutBlob(const std::string& digest, ByteSource& bytes) const {
+  return Put(blobs_.get(), BlobName(digest), path_ + "/" + BlobPath(digest), bytes);
 }
 
-Status ImageFolder::PutFile(const std::string& path, int from, uint64_t size) const {
-  FileSource source(from, 0, size);
-  return Put(blobs_.get(), path.substr(path.rfind('/') + 1), path_ + "/" + path, source);
+Status ImageFolder::PutText(const std::string& name, const std::string& text) const {
+  TextSource source(text);
+  return Put(folder_.get(), name, path_ + "/" + name, source);
 }
 
 void ImageFolder::RemoveOthers(const std::vector<std::string>& blobs) const {
@@ -159,16 +152,20 @@ Status ImageFolder::Commit(std::vector<LayerName> layers, const Layer* newest,
   const Result<ImageTexts> texts = DescribeImage(config, layers);
   if (!texts) return std::unexpected(texts.error());
   if (newest != nullptr) {
-    CORDON_TRY(PutFile(BlobPath(newest->name.digest), newest->fd.get(), newest->name.size));
+    FileSource bytes(newest->fd.get(), 0, newest->name.size);
+    CORDON_TRY(PutBlob(newest->name.digest, bytes));
   }
-  CORDON_TRY(PutText(BlobPath(texts->config_digest), texts->config));
-  CORDON_TRY(PutText(BlobPath(texts->manifest_digest), texts->manifest));
+  TextSource config_text(texts->config);
+  TextSource manifest_text(texts->manifest);
+  CORDON_TRY(PutBlob(texts->config_digest, config_text));
+  CORDON_TRY(PutBlob(texts->manifest_digest, manifest_text));
   if (fsync(blobs_.get()) != 0) return SystemError("fsync(" + path_ + "/blobs/sha256)");
   if (!HasImage()) CORDON_TRY(PutText(oci::kLayoutFile, texts->layout));
   CORDON_TRY(PutText(oci::kIndexFile, texts->index));
   if (fsync(folder_.get()) != 0) return SystemError("fsync(" + path_ + ")");
-  std::vector<std::string> named = {NameOf(texts->config_digest), NameOf(texts->manifest_digest)};
-  for (const LayerName& layer : layers) named.push_back(NameOf(layer.digest));
+  std::vector<std::string> named = {BlobName(texts->config_digest),
+                                    BlobName(texts->manifest_digest)};
+  for (const LayerName& layer : layers) named.push_back(BlobName(layer.digest));
   RemoveOthers(named);
   layers_ = std::move(layers);
   return {};

@@ -38,8 +38,8 @@ class ImageFolder {
 
  private:
   ImageFolder() = default;
-  [[nodiscard]] Status PutText(const std::string& path, const std::string& text) const;
-  [[nodiscard]] Status PutFile(const std::string& path, int from, uint64_t size) const;
+  [[nodiscard]] Status PutBlob(const std::string& digest, ByteSource& bytes) const;
+  [[nodiscard]] Status PutText(const std::string& name, const std::string& text) const;
   void RemoveOthers(const std::vector<std::string>& blobs) const;
 
   std::string path_;  // for errors

@@ -107,8 +107,12 @@ Status AddFile(TarWriter& tar, const std::string& path, int fd, uint64_t size) {
   }
 }
 
+std::string BlobName(const std::string& digest) {
+  return digest.substr(digest.find(':') + 1);
+}
+
 std::string BlobPath(const std::string& digest) {
-  return oci::kBlobFolder + digest.substr(digest.find(':') + 1);
+  return oci::kBlobFolder + BlobName(digest);
 }
 
 }  // namespace cordon::archive

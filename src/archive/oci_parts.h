@@ -34,7 +34,8 @@ struct ImageTexts {
 // Adds a file of the host; as long as it is said to be, or an error.
 [[nodiscard]] Status AddFile(TarWriter& tar, const std::string& path, int fd, uint64_t size);
 
-// The file of a blob, below the folder of the layout.
+// The file of a blob in its folder, and below the folder of the layout.
+[[nodiscard]] std::string BlobName(const std::string& digest);
 [[nodiscard]] std::string BlobPath(const std::string& digest);
 
 }  // namespace cordon::archive

@@ -10,7 +10,6 @@ namespace cordon::live {
 namespace {
 
 constexpr size_t kMostLayers = 32;
-constexpr uint64_t kHeadroom = uint64_t{64} << 20;  // headers, padding, blocks
 // Less than this is never worth to be written anew.
 constexpr uint64_t kSmallBase = uint64_t{1} << 20;
 
@@ -22,10 +21,6 @@ Result<std::unique_ptr<Persistence>> Persistence::Open(const std::string& folder
   Result<archive::ImageFolder> opened = archive::ImageFolder::Open(folder);
   if (!opened) return std::unexpected(opened.error());
   return std::unique_ptr<Persistence>(new Persistence(std::move(*opened), keeper, options));
-}
-
-uint64_t Persistence::MostBytes() const {
-  return 2 * options_.sizes.file_bytes + kHeadroom;
 }
 
 bool Persistence::WantsNewBase() const {
@@ -44,7 +39,7 @@ Result<bool> Persistence::Save(const std::optional<archive::ImageConfig>& config
   SeenTree now;
   uint64_t entries = 0;
   const Result<archive::Layer> layer =
-      archive::WriteLayer(MostBytes(), [&](archive::TarWriter& tar) -> Status {
+      archive::WriteLayer(MostArchiveBytes(options_), [&](archive::TarWriter& tar) -> Status {
         const auto report = ExportChanges(keeper_, is_base ? nothing : *seen_, &now, &tar);
         if (!report) return std::unexpected(report.error());
         entries = report->entries;
@@ -66,10 +61,10 @@ Result<std::optional<Persistence::Loaded>> Persistence::Load() {
   if (!folder_.HasImage()) return std::nullopt;
   const OwnedFd tar(memfd_create("cordon-state", MFD_CLOEXEC));
   if (!tar.valid()) return SystemError("memfd_create()");
-  const Result<uint64_t> size = folder_.Pack(tar.get(), MostBytes());
+  const Result<uint64_t> size = folder_.Pack(tar.get(), MostArchiveBytes(options_));
   if (!size) return std::unexpected(size.error());
   const Result<archive::ImageReader> image =
-      archive::ImageReader::Open(tar.get(), *size, MostBytes());
+      archive::ImageReader::Open(tar.get(), *size, MostArchiveBytes(options_));
   if (!image) return std::unexpected(image.error());
   seen_.reset();
   Loaded loaded;

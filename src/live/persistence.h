@@ -35,7 +35,6 @@ class Persistence {
   Persistence(archive::ImageFolder folder, backend::Keeper& keeper,
               const backend::SandboxOptions& options)
       : folder_(std::move(folder)), keeper_(keeper), options_(options) {}
-  [[nodiscard]] uint64_t MostBytes() const;
   // The layers are so many that one that has everything is less to keep and to load.
   [[nodiscard]] bool WantsNewBase() const;
 

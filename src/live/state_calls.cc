@@ -16,7 +16,6 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMostBlobs = 8;
-constexpr uint64_t kHeadroom = uint64_t{64} << 20;  // headers, padding, blocks
 
 std::string Dump(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
@@ -67,7 +66,7 @@ bool IsPath(const std::string& path) {
 uint64_t StateCalls::BytesLeft() const {
   uint64_t taken = 0;
   for (const auto& [id, blob] : blobs_) taken += blob.size;
-  const uint64_t most = 2 * options_.sizes.file_bytes + kHeadroom;
+  const uint64_t most = MostArchiveBytes(options_);
   return most - std::min(taken, most);
 }
 
@@ -162,8 +161,8 @@ FileAnswer StateCalls::Unpack(const Frame& frame) {
 FileAnswer StateCalls::Import(const Frame& frame) {
   const Result<Blob> blob = Take(frame.arg[0]);
   if (!blob) return Refused(blob.error());
-  const Result<archive::ImageReader> image = archive::ImageReader::Open(
-      blob->fd.get(), blob->size, 2 * options_.sizes.file_bytes + kHeadroom);
+  const Result<archive::ImageReader> image =
+      archive::ImageReader::Open(blob->fd.get(), blob->size, MostArchiveBytes(options_));
   if (!image) return Refused(image.error());
   const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
   const Result<TransferReport> report = ImportImage(keeper_, *image, mode, LimitsOf(options_));

@@ -240,6 +240,11 @@ archive::TreeLimits LimitsOf(const backend::SandboxOptions& options) {
   return {options.sizes.max_files, options.sizes.file_bytes};
 }
 
+uint64_t MostArchiveBytes(const backend::SandboxOptions& options) {
+  constexpr uint64_t kHeadroom = uint64_t{64} << 20;  // headers, padding, blocks
+  return 2 * options.sizes.file_bytes + kHeadroom;
+}
+
 Result<TransferReport> UnpackDirectory(backend::Keeper& keeper, const std::string& path, int fd,
                                        uint64_t size, const archive::TreeLimits& limits) {
   TransferReport report;

@@ -24,6 +24,9 @@ struct TransferReport {
 // Limits of a sandbox, which an archive that goes in cannot exceed.
 [[nodiscard]] archive::TreeLimits LimitsOf(const backend::SandboxOptions& options);
 
+// What an archive of the sandbox takes at most on its way.
+[[nodiscard]] uint64_t MostArchiveBytes(const backend::SandboxOptions& options);
+
 // The directory's contents, with owners, modes, times and links; sockets and devices are left out.
 [[nodiscard]] Result<TransferReport> PackDirectory(backend::Keeper& keeper, const std::string& path,
                                                    int fd, uint64_t most_bytes);

@@ -149,6 +149,16 @@ std::shared_ptr<Sandbox> Call::TheSandbox() {
   return found->second;
 }
 
+bool Call::HasRoom() {
+  Server& server = client->server;
+  if (server.sandboxes().size() < server.options().max_sandboxes) return true;
+  Refuse({kInvalidParams,
+          "Maximum of " + std::to_string(server.options().max_sandboxes) +
+              " concurrent sandboxes reached",
+          {}});
+  return false;
+}
+
 void Dispatch(std::shared_ptr<Client> client, Request request) {
   const auto call = std::make_shared<Call>(std::move(client), std::move(request));
   for (const MethodRow& method : kMethods) {

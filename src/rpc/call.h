@@ -38,6 +38,8 @@ class Call {
   [[nodiscard]] bool Has(const char* name) const { return request.params.contains(name); }
   [[nodiscard]] bool Flag(const char* name) const;
   [[nodiscard]] std::shared_ptr<Sandbox> TheSandbox();
+  // For one more sandbox; refuses the call otherwise.
+  [[nodiscard]] bool HasRoom();
 
   const std::shared_ptr<Client> client;
   const Request request;

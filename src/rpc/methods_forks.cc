@@ -31,12 +31,7 @@ void Fork(const CallPtr& call) {
   const std::shared_ptr<Sandbox> origin = call->TheSandbox();
   if (!origin) return;
   Server& server = call->client->server;
-  if (server.sandboxes().size() >= server.options().max_sandboxes) {
-    return call->Refuse({kInvalidParams,
-                         "Maximum of " + std::to_string(server.options().max_sandboxes) +
-                             " concurrent sandboxes reached",
-                         {}});
-  }
+  if (!call->HasRoom()) return;
   const auto sandbox = std::make_shared<Sandbox>();
   sandbox->id = server.NewSandboxId();
   sandbox->limits = origin->limits;

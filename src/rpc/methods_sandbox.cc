@@ -186,12 +186,7 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
 
 void Create(const CallPtr& call) {
   Server& server = call->client->server;
-  if (server.sandboxes().size() >= server.options().max_sandboxes) {
-    return call->Refuse({kInvalidParams,
-                         "Maximum of " + std::to_string(server.options().max_sandboxes) +
-                             " concurrent sandboxes reached",
-                         {}});
-  }
+  if (!call->HasRoom()) return;
   live::LiveOptions options;
   options.sandbox.template_path = server.options().template_path;
   options.sandbox.userland_path = server.options().userland_path;
