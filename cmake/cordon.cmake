@@ -13,6 +13,11 @@ add_compile_options(-Wall -Wextra -Wshadow -Wnon-virtual-dtor -Wno-missing-field
                     -Werror -fno-strict-aliasing)
 add_link_options(-fuse-ld=lld-19)
 
+# Lines are what a report needs; all of the debug information is a sixth of the compile time.
+if(CORDON_SANITIZE)
+  string(REPLACE "-g" "-gline-tables-only" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+endif()
+
 if(CORDON_SANITIZE MATCHES "address|undefined")
   add_compile_options(-fsanitize=${CORDON_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   add_link_options(-fsanitize=${CORDON_SANITIZE})

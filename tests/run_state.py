@@ -288,8 +288,9 @@ class States(unittest.TestCase):
             with tarfile.open(fileobj=io.BytesIO(state)) as tar:
                 tar.extractall(folder + "/image", filter="data") if hasattr(tarfile, "data_filter") else tar.extractall(folder + "/image")
             storage = ["--root", folder + "/root", "--runroot", folder + "/run", "--storage-driver", "vfs"]
-            podman = lambda *words: subprocess.run(["podman", *storage, *words], capture_output=True, text=True, check=False)
-            pulled = podman("pull", "-q", "oci:" + folder + "/image")
+            # podman names the image after the folder it is told, so that is a fixed one: "tmp…_" of a temporary one is no name.
+            podman = lambda *words: subprocess.run(["podman", *storage, *words], capture_output=True, text=True, check=False, cwd=folder)
+            pulled = podman("pull", "-q", "oci:image")
             self.assertEqual(pulled.returncode, 0, pulled.stderr)
             image = pulled.stdout.strip()
             config = json.loads(podman("image", "inspect", image).stdout)[0]["Config"]
