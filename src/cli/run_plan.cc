@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 #include <optional>
 
 #include "backend/backend.h"
@@ -61,9 +62,18 @@ int PrintSummary(WorkspaceView view, const PlannedRun& run) {
   return 0;
 }
 
+// Most plans are for this wall, and what it needs takes longer than they do.
+std::unique_ptr<backend::Preparation> PrepareWall(const PlannedRun& run) {
+  const std::string& wall = run.request.wall;
+  if (run.dry_run || (!wall.empty() && wall != "native" && wall != "auto")) return nullptr;
+  return backend::BackendOf(policy::Wall::kNative)->Prepare();
+}
+
 int Execute(const backend::Backend& wall, const policy::Plan& plan,
-            const policy::Surroundings& around, const PlannedRun& run) {
-  backend::PlanRun request = {.plan = plan, .cache_folder = around.cache_home};
+            const policy::Surroundings& around, const PlannedRun& run,
+            backend::Preparation* preparation) {
+  backend::PlanRun request = {
+      .plan = plan, .preparation = preparation, .cache_folder = around.cache_home};
   if (const Status fits = wall.Check(plan); !fits) return RefuseAll({fits.error()});
   if (const Status prepared = PrepareNetwork(around, &request); !prepared) {
     return RefuseAll({prepared.error()});
@@ -135,9 +145,11 @@ int RunPlanned(PlannedRun& run) {
   if (const Status parsed = ParseVariables(run.environment, &run.request); !parsed) {
     return RefuseAll({parsed.error()});
   }
+  std::unique_ptr<backend::Preparation> preparation = PrepareWall(run);
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const policy::Planned planned = policy::MakePlan(run.request, around);
   if (!planned.plan) return RefuseAll(planned.errors);
+  if (planned.plan->wall != policy::Wall::kNative) preparation.reset();
   const policy::Plan& plan = *planned.plan;
   if (run.dry_run) {
     (void)fputs(policy::PlanText(plan, {}).c_str(), stdout);
@@ -147,11 +159,11 @@ int RunPlanned(PlannedRun& run) {
     return Refuse(ErrorCode::kInvalid, "the plan has become another, " + policy::PlanHash(plan),
                   "--plan");
   }
-  return ExecutePlan(plan, around, run);
+  return ExecutePlan(plan, around, run, preparation.get());
 }
 
-int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around,
-                const PlannedRun& run) {
+int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, const PlannedRun& run,
+                backend::Preparation* preparation) {
   if (!plan.refusals.empty()) return RefuseAll(plan.refusals);
   const backend::Backend* wall = backend::BackendOf(plan.wall);
   if (wall == nullptr) {
@@ -159,7 +171,7 @@ int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around,
                                                policy::WallName(plan.wall) +
                                                " are not executed in this version");
   }
-  return Execute(*wall, plan, around, run);
+  return Execute(*wall, plan, around, run, preparation);
 }
 
 Status ParseVariables(const std::vector<std::string>& words, policy::PlanRequest* request) {

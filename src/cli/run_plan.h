@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/backend.h"
 #include "base/error.h"
 #include "policy/resolve.h"
 
@@ -26,9 +27,9 @@ struct PlannedRun {
   bool dry_run = false;  // only the plan
 };
 
-// Executes a plan that has been made: the exit status.
+// Executes a plan that has been made: the exit status. With what its wall has begun, if anything.
 [[nodiscard]] int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around,
-                              const PlannedRun& run);
+                              const PlannedRun& run, backend::Preparation* preparation = nullptr);
 // NAME=VALUE words to the request's variables.
 [[nodiscard]] Status ParseVariables(const std::vector<std::string>& words,
                                     policy::PlanRequest* request);

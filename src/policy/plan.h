@@ -64,6 +64,7 @@ enum class MountKind {
   kBind,         // `source` of the host
   kLink,         // a symbolic link with the text `source`
   kGenerated,    // a file that the wall writes: `name` is "users", "groups", "hosts" or "resolver"
+  kCopy,         // a file in memory with what the file `source` of the host holds at the start
   kTmpfs,        // empty, in memory
   kProc,         // a fresh one, of the sandbox's own processes
   kDev,          // null, zero, full, random, urandom, tty, shm, pts and nothing else

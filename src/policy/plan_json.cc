@@ -19,6 +19,8 @@ const char* KindName(MountKind kind) {
       return "link";
     case MountKind::kGenerated:
       return "generated";
+    case MountKind::kCopy:
+      return "copy";
     case MountKind::kTmpfs:
       return "tmpfs";
     case MountKind::kProc:

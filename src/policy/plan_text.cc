@@ -67,6 +67,8 @@ std::string MountText(const Mount& mount) {
       return mount.target + " -> " + mount.source;
     case MountKind::kGenerated:
       return std::string(access) + mount.target + " (made for it)";
+    case MountKind::kCopy:
+      return std::string(access) + mount.target + " (a copy)";
     case MountKind::kTmpfs:
       return std::string(access) + mount.target + " (in memory" +
              (mount.size_bytes ? ", " + FormatSize(*mount.size_bytes) + ")" : ")");

@@ -1,5 +1,6 @@
 // What the command sees of files: the wall's root, the workspace, and what else is named.
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,6 +56,25 @@ std::string ReadLink(const std::string& path) {
   return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
 }
 
+// In memory a short file costs half of what a mount of it does; one that is found through a link
+// in a folder that is shown is that link. Of a small limit of disk nothing is taken for it.
+constexpr off_t kShort = 16 << 10;
+constexpr uint64_t kMuchDisk = 16 << 20;
+
+void ChooseKind(const Resolution& r, Mount& mount) {
+  if (r.plan.wall != Wall::kNative || mount.type != NodeType::kFile) return;
+  const auto is_shown = [&](std::string_view folder) {
+    return IsWithin(mount.source, std::string(folder));
+  };
+  struct stat stat = {};
+  if (mount.source != mount.target && std::ranges::any_of(kSystemFolders, is_shown)) {
+    mount.kind = MountKind::kLink;
+  } else if (r.plan.limits.disk_bytes.value_or(kMuchDisk) >= kMuchDisk &&
+             lstat(mount.source.c_str(), &stat) == 0 && stat.st_size <= kShort) {
+    mount.kind = MountKind::kCopy;
+  }
+}
+
 void AddSystemFolders(Resolution& r) {
   for (const std::string_view name : kSystemFolders) {
     const std::string path(name);
@@ -81,6 +101,7 @@ void AddSystemFolders(Resolution& r) {
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;
     mount.type = TypeOf(found == Found::kLink ? Inspect(real) : found);
+    ChooseKind(r, mount);
     r.plan.mounts.push_back(std::move(mount));
   }
 }

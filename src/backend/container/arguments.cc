@@ -138,6 +138,7 @@ class Options {
           AddBind(pin.bind->source + "/" + pin.inner, pin.bind->target + "/" + pin.inner, false));
     }
     switch (mount.kind) {
+      case MountKind::kCopy:
       case MountKind::kBind: {
         // Looked at now, so that the plan's rules about links hold; the engine looks again.
         const Result<std::optional<OwnedFd>> source = OpenSource(mount);

@@ -1,7 +1,6 @@
 #include "backend/native/keeper.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,11 +17,11 @@
 #include <optional>
 #include <vector>
 
+#include "backend/native/birth.h"
 #include "backend/native/control_groups.h"
 #include "backend/native/fit.h"
 #include "backend/native/hand_over.h"
 #include "backend/native/init.h"
-#include "backend/native/namespaces.h"
 #include "backend/native/overlay.h"
 #include "backend/native/terminal.h"
 #include "backend/native/watch.h"
@@ -32,27 +31,6 @@
 
 namespace cordon::backend::native {
 namespace {
-
-// With what its owner can do about it.
-std::unexpected<Error> NoNamespaces(int error) {
-  constexpr const char* kCall = "clone3(CLONE_NEWUSER | CLONE_NEWPID | …)";
-  std::string remedy;
-  if (error == EPERM || error == EACCES) {
-    remedy =
-        ": user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone=1, "
-        "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that "
-        "allows clone3 and unshare)";
-  } else if (error == ENOSPC || error == EUSERS) {
-    remedy = ": there may be no more of them (sysctl user.max_user_namespaces)";
-  } else if (error == ENOSYS) {
-    remedy =
-        ": not in this kernel or not allowed by a container's seccomp profile; the native "
-        "wall needs Linux 5.12";
-  } else {
-    return SystemError(kCall, error);
-  }
-  return Fail(ErrorCode::kUnsupported, kCall + remedy);
-}
 
 // What an unprivileged container takes away, and how it gets it: by the step that failed with
 // EPERM.
@@ -95,6 +73,7 @@ class Keeper {
 
   const RunRequest& request_;
   const policy::Plan& plan_;
+  Birth own_birth_;  // of a caller who has begun none
   CommandWatch watch_;
   std::optional<WorkFolder> work_folder_;
   Progress* progress_ = nullptr;
@@ -106,7 +85,6 @@ class Keeper {
   InputRelay input_;
   std::optional<termios> modes_before_;
   OwnedFd init_pidfd_;
-  OwnedFd alive_;
   pid_t init_ = -1;
 };
 
@@ -132,6 +110,7 @@ Keeper::~Keeper() {
 }
 
 Status Keeper::Start() {
+  if (request_.preparation == nullptr) own_birth_.Start();
   // Root's processes count against no limit of the kernel's.
   CORDON_TRY(watch_.CheckLimits(getuid() == 0 ? CommandWatch::Processes::kNotCounted
                                               : CommandWatch::Processes::kCounted));
@@ -212,10 +191,8 @@ Status Keeper::StartInit() {
       mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return SystemError("mmap(MAP_SHARED)");
   progress_ = static_cast<Progress*>(page);
-  int alive[2];
-  if (pipe2(alive, O_CLOEXEC) != 0) return SystemError("pipe2");
-  const OwnedFd reader(alive[0]);
-  alive_.reset(alive[1]);
+  const OwnedFd alive(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!alive.valid()) return SystemError("pidfd_open");
   Result<HandOver> hand_over = HandOver::Make();
   if (!hand_over) return std::unexpected(hand_over.error());
   const OwnedFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -233,28 +210,19 @@ Status Keeper::StartInit() {
       .error_output = watch_.writer(STDERR_FILENO),
       .hand_over = hand_over->init.get(),
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
-      .keeper_alive = reader.get(),
+      .keeper = alive.get(),
       .secrets = secrets_,
       .work_folder = work_folder_ ? work_folder_->path() : "",
       .workspace_view = request_.workspace_view};
-  int pidfd = -1;
-  clone_args arguments = {};
-  arguments.flags = kNamespaceFlags | CLONE_PIDFD;
-  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  arguments.exit_signal = SIGCHLD;
-  if (const int group = watch_.groups().unified_fd(); group >= 0) {
-    arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<uint64_t>(group);
-  }
-  // A copy on its own stack, as fork; the first process of new namespaces.
-  const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid == 0) {
-    alive_.reset();
-    RunInit(request);
-  }
-  if (pid < 0) return NoNamespaces(errno);
-  init_ = static_cast<pid_t>(pid);
-  init_pidfd_.reset(pidfd);
+  const auto run = [](const void* argument) {
+    RunInit(*static_cast<const InitRequest*>(argument));
+  };
+  Birth* begun = dynamic_cast<Birth*>(request_.preparation);
+  Birth& birth = begun != nullptr ? *begun : own_birth_;
+  Result<Birth::Born> born = birth.Bear(watch_.groups().unified_fd(), run, &request);
+  if (!born) return std::unexpected(born.error());
+  init_ = born->pid;
+  init_pidfd_ = std::move(born->pidfd);
   if (gateway_) gateway_->CloseNamespaceChannel();
   watch_.CloseWriters();
   hand_over_ = std::move(hand_over->keeper);
