@@ -33,6 +33,7 @@ FAST = [
     ("documents", ["scripts/document_wasi.py", "check"]),
     ("userland document", ["scripts/document_userland.py", "check"]),
     ("policy documents", ["scripts/document_policy.py", "check"]),
+    ("result document", ["scripts/document_results.py", "check"]),
     ("unit tests", ctest("fast")),
     ("cases", ["tests/run_cases.py", "fast"]),
     ("terminal", ["tests/run_terminal.py"]),
@@ -40,6 +41,7 @@ FAST = [
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall", ["tests/run_native.py"]),
+    ("results", ["tests/run_results.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
 ]

@@ -69,7 +69,7 @@ class Keeper {
   void ForwardSignals() const;
   void TakeOver();
   [[nodiscard]] std::unexpected<Error> NothingRan();
-  [[nodiscard]] Report Finish(int status) const;
+  [[nodiscard]] Report Finish(int status, const rusage& usage) const;
 
   const RunRequest& request_;
   const policy::Plan& plan_;
@@ -111,6 +111,7 @@ Keeper::~Keeper() {
 
 Status Keeper::Start() {
   if (request_.preparation == nullptr) own_birth_.Start();
+  if (request_.measures_memory) watch_.MeasureMemory();
   // Root's processes count against no limit of the kernel's.
   CORDON_TRY(watch_.CheckLimits(getuid() == 0 ? CommandWatch::Processes::kNotCounted
                                               : CommandWatch::Processes::kCounted));
@@ -274,7 +275,8 @@ Result<Report> Keeper::Wait() {
   }
   input_.End();
   int status = 0;
-  while (waitpid(init_, &status, 0) < 0 && errno == EINTR) {
+  rusage usage = {};
+  while (wait4(init_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   init_ = -1;
   if (progress_->failed_text[0] != 0) return NothingRan();
@@ -282,7 +284,7 @@ Result<Report> Keeper::Wait() {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }
   watch_.Drain();
-  Report report = Finish(status);
+  Report report = Finish(status, usage);
   if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   if (staged_.valid()) report.not_taken = TakeStagedFiles(plan_, staged_.get());
   return report;
@@ -307,8 +309,8 @@ std::unexpected<Error> Keeper::NothingRan() {
                                progress_->failed_errno});
 }
 
-Report Keeper::Finish(int status) const {
-  Report report = watch_.Finish(status);
+Report Keeper::Finish(int status, const rusage& usage) const {
+  Report report = watch_.Finish(status, usage);
   if (watch_.is_ended()) return report;
   if (progress_->before_text[0] != 0) {
     report.end = Report::End::kBefore;

@@ -99,6 +99,7 @@ Supervisor::~Supervisor() {
 }
 
 Status Supervisor::Start() {
+  watch_.MeasureMemory();
   CORDON_TRY(CheckLimits());
   CORDON_TRY(native::CommandWatch::CheckStreams());
   CORDON_TRY(CountOutput());
@@ -324,7 +325,8 @@ Result<PlanReport> Supervisor::Wait() {
     if (fds[0].revents != 0) break;
   }
   int status = 0;
-  while (waitpid(program_, &status, 0) < 0 && errno == EINTR) {
+  rusage usage = {};
+  while (wait4(program_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   program_ = -1;
   KillRest();
@@ -341,8 +343,13 @@ Result<PlanReport> Supervisor::Wait() {
     }
   }
   watch_.Drain();
-  PlanReport report = watch_.Finish(status);
-  if (outer_.limits == Outer::Limits::kItself) report.limits_by = outer_.arguments.front();
+  PlanReport report = watch_.Finish(status, usage);
+  if (outer_.limits == Outer::Limits::kItself) {
+    report.limits_by = outer_.arguments.front();
+    // Of the engine's client, which says nothing about the container.
+    report.cpu_time.reset();
+    report.memory_peak_bytes.reset();
+  }
   if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   return report;
 }
