@@ -33,12 +33,14 @@ int Refuse(RunOutcome* outcome, ErrorCode code, std::string message, std::string
 }
 
 Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* request) {
-  if (!backend::native::HasGateway(request->plan)) return {};
+  const bool has_gateway = backend::native::HasGateway(request->plan);
+  if (!has_gateway && request->plan.network.ports.empty()) return {};
   const Result<std::string> gateway = Programs::FindGateway();
   if (!gateway) return std::unexpected(gateway.error());
+  request->gateway = *gateway;
+  if (!has_gateway) return {};
   const Result<std::string> log = PrepareNetworkLog(around);
   if (!log) return std::unexpected(log.error());
-  request->gateway = *gateway;
   request->network_log = *log;
   return {};
 }

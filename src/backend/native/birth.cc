@@ -16,6 +16,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <utility>
 
 #include "backend/native/namespaces.h"
 #include "backend/native/raw_call.h"
@@ -96,6 +97,9 @@ Birth::~Birth() {
     while (waitpid(maker_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
+  for (const int door : {user_door_, net_door_}) {
+    if (door >= 0) (void)close(door);
+  }
   if (stack_ != nullptr) (void)munmap(stack_, kStackBytes);
 }
 
@@ -105,9 +109,14 @@ int Birth::Make(void* self) {
   const uint64_t all = ~uint64_t{0};
   (void)RawCall(SYS_rt_sigprocmask, SIG_SETMASK, AddressOf(&all), 0, kSignalSetBytes);
   birth.failed_errno_ = birth.MakeNamespaces();
-  if (birth.failed_errno_ != 0) return 1;
+  const bool is_made = birth.failed_errno_ == 0;
+  // Unless somebody is wanted already.
+  uint32_t making = kMaking;
+  birth.state_.compare_exchange_strong(making, is_made ? kMade : kFailed);
+  (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAKE_PRIVATE, 1);
+  if (!is_made) return 1;
   while (birth.state_.load(std::memory_order_acquire) != kWanted) {
-    (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAIT_PRIVATE, kMaking);
+    (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAIT_PRIVATE, kMade);
   }
   birth.failed_errno_ = birth.BearFirst();
   return birth.failed_errno_ == 0 ? 0 : 1;
@@ -119,6 +128,7 @@ int Birth::MakeNamespaces() {
   if (made < 0) return static_cast<int>(-made);
   if (const int error = WriteMaps(); error != 0) return error;
   if (const int error = RaiseLoopback(); error != 0) return error;
+  if (const int error = OpenNamespaces(); error != 0) return error;
   // A change of rights may take this back, so it comes after it.
   call_ = "prctl(PR_SET_PDEATHSIG)";
   if (const long set = RawCall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL); set < 0) {
@@ -152,6 +162,17 @@ int Birth::RaiseLoopback() {
   return raised < 0 ? static_cast<int>(-raised) : 0;
 }
 
+int Birth::OpenNamespaces() {
+  call_ = "open(/proc/self/ns/…)";
+  for (const auto& [path, door] :
+       {std::pair("/proc/self/ns/user", &user_door_), std::pair("/proc/self/ns/net", &net_door_)}) {
+    const long fd = RawCall(SYS_openat, AT_FDCWD, AddressOf(path), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return static_cast<int>(-fd);
+    *door = static_cast<int>(fd);
+  }
+  return 0;
+}
+
 int Birth::BearFirst() {
   call_ = "clone3(CLONE_NEWPID | CLONE_PARENT)";
   clone_args arguments = {};
@@ -172,9 +193,30 @@ int Birth::BearFirst() {
   return pid < 0 ? static_cast<int>(-pid) : 0;
 }
 
+std::unexpected<Error> Birth::Failed() {
+  if (maker_ < 0) return std::unexpected(start_error_);
+  if (failed_errno_ != 0) return std::unexpected(NoNamespaces(call_, failed_errno_));
+  return Fail(ErrorCode::kSystem, "the maker of namespaces was killed");
+}
+
+Result<Birth::Doors> Birth::OpenDoors() {
+  Start();
+  // It may have been killed, and then says nothing.
+  constexpr timespec kLook = {0, 100'000'000};
+  while (maker_ > 0 && state_.load(std::memory_order_acquire) == kMaking) {
+    (void)syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, kMaking, &kLook);
+    siginfo_t ended = {};
+    if (waitid(P_PID, static_cast<id_t>(maker_), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+        ended.si_pid != 0)
+      break;
+  }
+  if (state_.load(std::memory_order_acquire) != kMade) return Failed();
+  return Doors{user_door_, net_door_};
+}
+
 Result<Birth::Born> Birth::Bear(int group, void (*run)(const void*), const void* argument) {
   Start();
-  if (maker_ < 0) return std::unexpected(start_error_);
+  if (maker_ < 0) return Failed();
   group_ = group;
   run_ = run;
   argument_ = argument;
@@ -184,11 +226,12 @@ Result<Birth::Born> Birth::Bear(int group, void (*run)(const void*), const void*
   while (waitpid(maker_, &status, 0) < 0) {
     if (errno != EINTR) return SystemError("waitpid(maker of namespaces)");
   }
-  maker_ = -1;
-  if (failed_errno_ != 0) return std::unexpected(NoNamespaces(call_, failed_errno_));
-  if (status != 0 || born_ <= 0) {
-    return Fail(ErrorCode::kSystem, "the maker of namespaces was killed");
+  if (failed_errno_ != 0 || status != 0 || born_ <= 0) {
+    const std::unexpected<Error> failed = Failed();
+    maker_ = -1;
+    return failed;
   }
+  maker_ = -1;
   return Born{static_cast<pid_t>(born_), OwnedFd(born_pidfd_)};
 }
 

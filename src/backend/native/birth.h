@@ -30,6 +30,14 @@ class Birth : public Preparation {
   // Begins. By a process with one thread. What fails is told by Bear.
   void Start();
 
+  // Who may enter the namespaces: over these descriptors, which are this object's. Waits until they
+  // are there.
+  struct Doors {
+    int user = -1;
+    int net = -1;
+  };
+  [[nodiscard]] Result<Doors> OpenDoors();
+
   struct Born {
     pid_t pid = -1;
     OwnedFd pidfd;
@@ -39,14 +47,16 @@ class Birth : public Preparation {
   [[nodiscard]] Result<Born> Bear(int group, void (*run)(const void*), const void* argument);
 
  private:
-  enum State : uint32_t { kMaking, kWanted };
+  enum State : uint32_t { kMaking, kMade, kFailed, kWanted };
 
   static int Make(void* self);
   // The number of the error, or 0; `call` is what was called last.
   int MakeNamespaces();
   int WriteMaps();
   int RaiseLoopback();
+  int OpenNamespaces();
   int BearFirst();
+  [[nodiscard]] std::unexpected<Error> Failed();
 
   static constexpr size_t kStackBytes = 1 << 20;  // the first process goes on with it
   static constexpr size_t kMapBytes = 40;
@@ -64,6 +74,8 @@ class Birth : public Preparation {
   // By the maker, before it ends.
   const char* call_ = nullptr;
   int failed_errno_ = 0;
+  int user_door_ = -1;
+  int net_door_ = -1;
   int born_pidfd_ = -1;
   long born_ = -1;
 };

@@ -23,7 +23,6 @@ Status CheckNetwork(const policy::NetworkPlan& network) {
     default:
       return Unsupported("a network of an engine or of the host is none of a sandbox");
   }
-  if (!network.ports.empty()) return Unsupported("published ports are not in this version");
   return {};
 }
 

@@ -28,6 +28,7 @@
 #include "backend/native/work_folder.h"
 #include "base/owned_fd.h"
 #include "net/gateway.h"
+#include "net/port_relay.h"
 
 namespace cordon::backend::native {
 namespace {
@@ -62,6 +63,8 @@ class Keeper {
  private:
   Status CheckStreams();
   Status StartGateway();
+  Status PublishPorts();
+  Birth& birth();
   Status OpenSecrets();
   Status MakeWorkFolder();
   Status TakeSignals();
@@ -79,6 +82,7 @@ class Keeper {
   Progress* progress_ = nullptr;
   std::vector<OwnedFd> secrets_;
   std::optional<net::Gateway> gateway_;
+  std::optional<net::PortRelay> ports_;
   OwnedFd hand_over_;
   OwnedFd staged_;
   OwnedFd terminal_;
@@ -117,6 +121,7 @@ Status Keeper::Start() {
                                               : CommandWatch::Processes::kCounted));
   CORDON_TRY(CheckStreams());
   CORDON_TRY(StartGateway());
+  CORDON_TRY(PublishPorts());
   CORDON_TRY(OpenSecrets());
   CORDON_TRY(MakeWorkFolder());
   CORDON_TRY(TakeSignals());
@@ -146,6 +151,22 @@ Status Keeper::StartGateway() {
   if (!gateway) return std::unexpected(gateway.error());
   gateway_.emplace(std::move(*gateway));
   return {};
+}
+
+Birth& Keeper::birth() {
+  Birth* begun = dynamic_cast<Birth*>(request_.preparation);
+  return begun != nullptr ? *begun : own_birth_;
+}
+
+// Whoever connects waits until the command listens, or is turned away.
+Status Keeper::PublishPorts() {
+  if (plan_.network.ports.empty()) return {};
+  Result<net::PortRelay> relay = net::PortRelay::Listen(plan_.network.ports);
+  if (!relay) return std::unexpected(relay.error());
+  const Result<Birth::Doors> doors = birth().OpenDoors();
+  if (!doors) return std::unexpected(doors.error());
+  ports_.emplace(std::move(*relay));
+  return ports_->Start({request_.gateway, doors->user, doors->net});
 }
 
 Status Keeper::OpenSecrets() {
@@ -218,9 +239,7 @@ Status Keeper::StartInit() {
   const auto run = [](const void* argument) {
     RunInit(*static_cast<const InitRequest*>(argument));
   };
-  Birth* begun = dynamic_cast<Birth*>(request_.preparation);
-  Birth& birth = begun != nullptr ? *begun : own_birth_;
-  Result<Birth::Born> born = birth.Bear(watch_.groups().unified_fd(), run, &request);
+  Result<Birth::Born> born = birth().Bear(watch_.groups().unified_fd(), run, &request);
   if (!born) return std::unexpected(born.error());
   init_ = born->pid;
   init_pidfd_ = std::move(born->pidfd);
