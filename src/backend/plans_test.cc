@@ -80,7 +80,28 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
     Plan plan = SmallPlan(Wall::kContainer);
     plan.image = policy::ImagePlan{.reference = "x@sha256:1"};
     plan.network.mode = mode;
-    EXPECT_FALSE(BackendOf(Wall::kContainer)->Check(plan));
+    const auto refusal = [&plan] {
+      const Status fits = BackendOf(Wall::kContainer)->Check(plan);
+      return fits ? std::string() : fits.error().message;
+    };
+    plan.image->engine = "docker";
+    EXPECT_TRUE(Has(refusal(), "docker")) << refusal();
+    plan.image->engine = "podman";
+    if (getuid() != 0) {
+      EXPECT_TRUE(Has(refusal(), "ordinary user")) << refusal();
+    } else {
+      EXPECT_EQ(refusal(), "");
+      plan.rights.capabilities_added = {"NET_ADMIN"};
+      EXPECT_TRUE(Has(refusal(), "NET_ADMIN")) << refusal();
+      plan.rights.capabilities_added.clear();
+      plan.image->reuse = true;
+      EXPECT_TRUE(Has(refusal(), "session")) << refusal();
+      const std::string told = *BackendOf(Wall::kContainer)->Describe(plan);
+      for (const char* part : {"podman --remote=false run", "--network host", "--pull never",
+                               "target=/etc/resolv.conf,readonly"}) {
+        EXPECT_TRUE(Has(told, part)) << part << " in " << told;
+      }
+    }
     plan.wall = Wall::kBwrap;
     plan.image.reset();
     EXPECT_TRUE(BackendOf(Wall::kBwrap)->Check(plan));
