@@ -52,6 +52,8 @@ FULL = [
     ("host, slow", ["tests/run_host.py", "full"]),
     ("network", ["tests/run_network.py"]),
     ("network of the native wall", ["tests/run_native_network.py"]),
+    ("network of containers", ["tests/run_container_network.py"]),
+    ("published ports", ["tests/run_ports.py"]),
     ("other walls", ["tests/run_walls.py"]),
     ("package managers", ["tests/run_packages.py"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
