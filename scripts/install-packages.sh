@@ -13,6 +13,7 @@ packages=(
   dpkg-dev bison flex texinfo gettext autopoint autoconf automake libtool gperf xz-utils patch perl tcl   # building guests
   bc bzip2 curl ed file jq less m4 openssl procps sqlite3 unzip wget xxd zip zstd        # the tests compare guests with these
   bubblewrap passt slirp4netns                                                                             # peers of the benchmarks; bubblewrap is a wall too
+  gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 wine wine64                      # cordon-job.exe, and where it runs in the tests
   podman runc uidmap busybox-static                                                      # the container wall, and an image for its tests
 )
 command -v npm >/dev/null || packages+=(npm)                                             # brings the sources of QuickJS

@@ -55,6 +55,7 @@ FULL = [
     ("network of containers", ["tests/run_container_network.py"]),
     ("published ports", ["tests/run_ports.py"]),
     ("other walls", ["tests/run_walls.py"]),
+    ("job objects", ["tests/run_jobobject.py"]),
     ("package managers", ["tests/run_packages.py"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),

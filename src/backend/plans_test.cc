@@ -116,7 +116,25 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
   EXPECT_TRUE(Has(Refusal(Wall::kNone, [](Plan& p) { p.limits.memory_bytes = 1; }), "limits"));
   EXPECT_TRUE(Has(Refusal(Wall::kNone, [](Plan& p) { p.network.mode = policy::NetworkMode::kOff; }),
                   "network"));
-  EXPECT_EQ(BackendOf(Wall::kJobobject), nullptr);
+}
+
+TEST(Jobobject, LimitsAreToldAndNothingIsExecutedHere) {
+  Plan plan = SmallPlan(Wall::kJobobject);
+  plan.mounts.clear();
+  plan.network.mode = policy::NetworkMode::kHost;
+  plan.limits.memory_bytes = 1 << 20;
+  plan.limits.processes = 7;
+  plan.limits.wall_time = std::chrono::milliseconds(1500);
+  const Backend* jobobject = BackendOf(Wall::kJobobject);
+  EXPECT_EQ(*jobobject->Describe(plan),
+            "cordon-job.exe --directory /usr --variables FILE --memory 1048576 --processes 7 "
+            "--wall-time-ms 1500 -- echo 'a b' '$HOME'\n");
+  EXPECT_TRUE(Has(jobobject->Check(plan).error().message, "Windows"));
+  plan.network.mode = policy::NetworkMode::kOff;
+  EXPECT_TRUE(Has(jobobject->Describe(plan).error().message, "network"));
+  plan.network.mode = policy::NetworkMode::kHost;
+  plan.limits.disk_bytes = 1;
+  EXPECT_TRUE(Has(jobobject->Describe(plan).error().message, "limits"));
 }
 
 TEST(Bwrap, IsToldThePlanAndNothingOfItsSecretsIsShown) {

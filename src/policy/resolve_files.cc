@@ -248,8 +248,7 @@ void AddManagerCache(Resolution& r) {
 }  // namespace
 
 void ResolveSystem(Resolution& r) {
-  if (r.plan.wall == Wall::kNone || r.plan.wall == Wall::kWasm || r.plan.wall == Wall::kJobobject)
-    return;
+  if (IsOpen(r.plan.wall) || r.plan.wall == Wall::kWasm) return;
   if (r.wall->host_programs) {
     AddSystemFolders(r);
     for (const GeneratedFile& file : kGenerated) {
@@ -282,7 +281,7 @@ void ResolveSystem(Resolution& r) {
 }
 
 void ResolveMounts(Resolution& r) {
-  if (r.plan.wall == Wall::kNone) return;
+  if (IsOpen(r.plan.wall)) return;
   AddManagerCache(r);
   for (const Layer* layer : r.Layers()) {
     for (const auto& [cache, mark] : layer->document.caches.items) {
@@ -328,7 +327,7 @@ void AddSecret(Resolution& r, const Layer& layer, const SecretRule& secret, Mark
 }  // namespace
 
 void ResolveSecrets(Resolution& r) {
-  if (r.plan.wall == Wall::kNone) return;
+  if (IsOpen(r.plan.wall)) return;
   for (const Layer* layer : r.Layers()) {
     for (const auto& [secret, mark] : layer->document.secrets.items) {
       if (IsFor(r, secret) && !r.IsWithheld(*layer, mark)) AddSecret(r, *layer, secret, mark);

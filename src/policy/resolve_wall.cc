@@ -99,14 +99,14 @@ void ResolveWorkspace(Resolution& r) {
         r.around.config_home);
   }
   if (const std::string secret = CredentialsIn(r.root, r.around);
-      !secret.empty() && r.plan.wall != Wall::kNone) {
+      !secret.empty() && !IsOpen(r.plan.wall)) {
     r.Refuse("the workspace " + r.root + " shows " + secret + "; start in a project's directory");
   }
   WorkspacePlan& plan = r.plan.workspace;
   plan.root = r.root;
   plan.mount = AbsolutePath("/", workspace.mount.value);
   if (!workspace.mount.given) plan.mount = r.wall->host_programs ? r.root : "/workspace";
-  if (r.plan.wall == Wall::kNone) plan.mount = r.root;
+  if (IsOpen(r.plan.wall)) plan.mount = r.root;
   plan.writable = workspace.writable.value && r.profile->writable.value &&
                   !r.IsWithheld(*r.main, workspace.writable.mark);
   // Nothing of a view reaches the workspace by itself: there is nothing to keep the command from.
