@@ -205,6 +205,12 @@ struct ImagePlan {
   std::string container_name;
 };
 
+// Of the user's policy; otherwise the first of the search path.
+struct WallProgram {
+  std::string name;  // "bwrap", "podman", "docker"
+  std::string path;
+};
+
 struct PreRun {
   std::vector<std::string> argv;
   bool on_host = false;
@@ -241,6 +247,7 @@ struct Plan {
   LimitPlan limits;
   RightsPlan rights;
   std::optional<ImagePlan> image;  // of the container wall
+  std::vector<WallProgram> wall_programs;
   std::vector<Lockfile> lockfiles;
   std::vector<PreRun> pre_run;
   std::vector<Guarantee> guarantees;

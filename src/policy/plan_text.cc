@@ -105,6 +105,9 @@ void WriteDecision(Writer& out, const Plan& plan) {
     out.Line("rule", decision.rule, "'" + decision.pattern + "' matches " + decision.matched);
   if (!decision.role.empty()) out.Line("role", decision.role);
   out.Line("wall", WallName(plan.wall), decision.wall_from);
+  for (const WallProgram& program : plan.wall_programs) {
+    out.Line(program.name, program.path, "named in your policy");
+  }
   for (const PolicyFile& file : plan.files) {
     const bool is_own = file.kind == "user's policy";
     out.Line("policy", file.path,

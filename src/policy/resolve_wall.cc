@@ -57,6 +57,18 @@ std::string FindProgram(const Resolution& r, const std::string& name) {
   return {};
 }
 
+// A project has no say in which program of the host runs.
+void AddPrograms(Resolution& r) {
+  if (!r.user) return;
+  const WallPrograms& programs = r.user->document.wall_programs.fields;
+  const auto add = [&r](Wall wall, const char* name, const Text& path) {
+    if (r.plan.wall == wall && path.given) r.plan.wall_programs.push_back({name, path.value});
+  };
+  add(Wall::kBwrap, "bwrap", programs.bwrap);
+  add(Wall::kContainer, "podman", programs.podman);
+  add(Wall::kContainer, "docker", programs.docker);
+}
+
 }  // namespace
 
 void ChooseWall(Resolution& r) {
@@ -73,6 +85,7 @@ void ChooseWall(Resolution& r) {
   }
   r.plan.wall = r.wall->wall;
   r.plan.decision.wall_from = choice.from;
+  AddPrograms(r);
 }
 
 void ResolveWorkspace(Resolution& r) {

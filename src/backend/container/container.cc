@@ -82,7 +82,8 @@ class Folder {
 
 std::string EngineOf(const Plan& plan) {
   if (!plan.image->engine.empty()) return plan.image->engine;
-  return FindOuter("podman").empty() && !FindOuter("docker").empty() ? "docker" : "podman";
+  const auto is_there = [&plan](const char* name) { return !FindWallProgram(plan, name).empty(); };
+  return !is_there("podman") && is_there("docker") ? "docker" : "podman";
 }
 
 EngineUse UseOf(const Plan& plan) {
@@ -310,7 +311,7 @@ Result<std::string> ContainerBackend::Describe(const Plan& plan) const {
 Result<PlanReport> ContainerBackend::Run(const PlanRun& run) const {
   CORDON_TRY(Check(run.plan));
   EngineUse use = UseOf(run.plan);
-  std::string path = FindOuter(use.engine);
+  std::string path = FindWallProgram(run.plan, use.engine);
   if (path.empty()) return Fail(ErrorCode::kUnsupported, use.engine + ": not found");
   const Result<Folder> folder = Folder::Make(run.cache_folder);
   if (!folder) return std::unexpected(folder.error());

@@ -377,6 +377,12 @@ std::string FindOuter(const std::string& name) {
   return native::FindIn(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path, name);
 }
 
+std::string FindWallProgram(const policy::Plan& plan, const std::string& name) {
+  const auto named = std::ranges::find(plan.wall_programs, name, &policy::WallProgram::name);
+  if (named == plan.wall_programs.end()) return FindOuter(name);
+  return access(named->path.c_str(), X_OK) == 0 ? named->path : std::string();
+}
+
 std::vector<std::string> OuterVariables() {
   std::vector<std::string> variables;
   for (const char* name : {"PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME",
