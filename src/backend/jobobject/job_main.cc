@@ -11,8 +11,7 @@
 // Exit statuses are Cordon's: 124 for wall time, 137 for memory and processor time, 127 and 126 for
 // a program that is not there or not executed, 125 for a failure of this program.
 
-// As the headers want them.
-#define UNICODE
+// Of Windows 8: nested jobs.
 #define _WIN32_WINNT 0x0602
 #include <windows.h>
 
