@@ -114,16 +114,19 @@ def limits_of_the_kernel_are_as_wine_has_them(world):
 
 def a_plan_is_its_command_line(world):
     """What cordon says is what the program takes."""
-    (world.folder / "cordon.yaml").write_text("version: 1\nlimits: {memory: 1GiB, processes: 9, wall_time: 40s}\nprofiles: {default: {network: 'off'}}\n")
-    env = {**world.env, "PATH": f"{world.folder}:/usr/bin:/bin"}
+    project = world.folder / "project"
+    project.mkdir()
+    (project / "cordon.yaml").write_text("version: 1\nlimits: {memory: 1GiB, processes: 9, wall_time: 40s}\nprofiles: {default: {network: 'off'}}\n")
+    env = {"PATH": f"{world.folder}:/usr/bin:/bin", "HOME": str(world.folder / "home")}
     shutil.copy(world.command, world.folder / "command")
-    done = subprocess.run([BUILD / "cordon", "plan", "--wall", "jobobject", "--show-command", "--", "command", "words", "a b"], cwd=world.folder, env=env,
+    done = subprocess.run([BUILD / "cordon", "plan", "--wall", "jobobject", "--show-command", "--", "command", "words", "a b"], cwd=project, env=env,
                           capture_output=True, text=True, check=False)
     equal(done.stderr, "")
     words = done.stdout.split()
     equal((words[0], words[words.index("--memory") + 1], words[words.index("--processes") + 1], words[words.index("--wall-time-ms") + 1]),
           ("cordon-job.exe", str(1 << 30), "9", "40000"))
-    done = subprocess.run([BUILD / "cordon", "run", "--wall", "jobobject", "--", "command"], cwd=world.folder, env=env, capture_output=True, text=True, check=False)
+    done = subprocess.run([BUILD / "cordon", "run", "--wall", "jobobject", "--", "command"], cwd=project, env=env, capture_output=True, text=True,
+                          check=False)
     equal((done.returncode, done.stdout), (125, ""))
     assert "Windows" in done.stderr, done.stderr
 

@@ -70,6 +70,7 @@ class Supervisor {
   void EndAll();
   void ForwardSignals() const;
   void KillRest();
+  [[nodiscard]] std::unexpected<Error> NothingRan(const char* text);
 
   const policy::Plan& plan_;
   Outer outer_;
@@ -311,6 +312,15 @@ void Supervisor::KillRest() {
   }
 }
 
+std::unexpected<Error> Supervisor::NothingRan(const char* text) {
+  // Whoever was to get the network had gone, and knows why.
+  if (gateway_ && strstr(text, strerror(EPIPE)) != nullptr) {
+    const Result<net::Summary> summary = gateway_->Finish();
+    if (!summary) return std::unexpected(summary.error());
+  }
+  return Fail(ErrorCode::kSystem, text);
+}
+
 Result<PlanReport> Supervisor::Wait() {
   for (;;) {
     std::array<pollfd, 1 + native::CommandWatch::kPolled> fds = {{{pidfd_.get(), POLLIN, 0}}};
@@ -336,7 +346,7 @@ Result<PlanReport> Supervisor::Wait() {
   if (watcher_ > 0) Reap(watcher_);
   watcher_ = -1;
   char text[512] = {};
-  if (read(failure_.get(), text, sizeof text - 1) > 0) return Fail(ErrorCode::kSystem, text);
+  if (read(failure_.get(), text, sizeof text - 1) > 0) return NothingRan(text);
   if (!watch_.is_ended() && outer_.own_failure) {
     if (std::string why = outer_.own_failure(); !why.empty()) {
       return Fail(ErrorCode::kUnsupported, std::move(why));
