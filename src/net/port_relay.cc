@@ -140,6 +140,7 @@ void PortRelay::Become(const PortRelayRequest& request, int control) const {
   std::vector<std::string> words = {"cordon-gateway", kPortsMode};
   for (const uint16_t port : ports_) words.push_back(std::to_string(port));
   std::vector<char*> arguments;
+  arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   char* const variables[] = {nullptr};
