@@ -41,6 +41,7 @@ FAST = [
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall", ["tests/run_native.py"]),
+    ("root of the native wall", ["tests/run_native_root.py"]),
     ("results", ["tests/run_results.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
