@@ -41,6 +41,7 @@ FAST = [
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall", ["tests/run_native.py"]),
+    ("native wall and projects", ["tests/run_native_workspace.py"]),
     ("root of the native wall", ["tests/run_native_root.py"]),
     ("results", ["tests/run_results.py"]),
     ("live sandboxes", ["tests/run_live.py"]),

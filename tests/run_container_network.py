@@ -14,7 +14,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import run_network  # noqa: E402
 from processes import wait_until_gone  # noqa: E402
-from run_native import USER, equal  # noqa: E402
+from native_world import USER, equal  # noqa: E402
 from run_native_network import World  # noqa: E402
 from run_walls import IMAGE, Skipped, prepare_podman  # noqa: E402
 

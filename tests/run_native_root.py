@@ -12,7 +12,7 @@ import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from run_native import USER, World, equal, policy  # noqa: E402
+from native_world import USER, World, equal, policy  # noqa: E402
 
 
 def of_kind(plan, kind):

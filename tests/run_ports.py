@@ -15,7 +15,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from processes import wait_until_gone  # noqa: E402
-from run_native import BUILD, USER, World, equal  # noqa: E402
+from native_world import BUILD, USER, World, equal  # noqa: E402
 
 ECHO = """
 import socket, sys

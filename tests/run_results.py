@@ -12,7 +12,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from run_native import BUILD, ROOT, USER, World, equal, policy  # noqa: E402
+from native_world import BUILD, ROOT, USER, World, equal, policy  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from document_results import rows  # noqa: E402

@@ -119,20 +119,20 @@ Status CheckLimits(const Plan& plan, const EngineUse& use) {
 
 // The gateway's network is one that the engine is started in.
 Status CheckGateway(const Plan& plan, const EngineUse& use) {
-  const std::string what = plan.network.mode == NetworkMode::kList
-                               ? "a list of hosts"
-                               : "public addresses and nothing else";
-  const std::string otherwise =
-      "; the native wall can, and network: NAME gives a network of the engine as it is";
+  std::string what = plan.network.mode == NetworkMode::kList ? "a list of hosts"
+                                                             : "public addresses and nothing else";
+  std::string who;
   if (use.engine != "podman") {
-    return Cannot(what + " with docker, whose service makes containers in its own network" +
-                  otherwise);
+    who = " with docker, whose service makes containers in its own network";
+  } else if (use.rootless) {
+    who =
+        " for an ordinary user, whose podman cannot be in a network that somebody else "
+        "made";
   }
-  if (use.rootless) {
-    return Cannot(what +
-                  " for an ordinary user, whose podman cannot be in a network that somebody else "
-                  "made" +
-                  otherwise);
+  if (!who.empty()) {
+    what += who;
+    return Cannot(
+        what += "; the native wall can, and network: NAME gives a network of the engine as it is");
   }
   if (plan.image->reuse) return Cannot(what + " in a session, which outlives the gateway");
   if (!plan.network.ports.empty()) return Cannot("published ports together with " + what);
