@@ -131,14 +131,15 @@ Status CheckGateway(const Plan& plan, const EngineUse& use) {
   }
   if (!who.empty()) {
     what += who;
-    return Cannot(
-        what += "; the native wall can, and network: NAME gives a network of the engine as it is");
+    what += "; the native wall can, and network: NAME gives a network of the engine as it is";
+    return Cannot(what);
   }
   if (plan.image->reuse) return Cannot(what + " in a session, which outlives the gateway");
   if (!plan.network.ports.empty()) return Cannot("published ports together with " + what);
   for (const std::string& name : plan.rights.capabilities_added) {
     if (name == "ALL" || name == "NET_ADMIN" || name == "NET_RAW" || name == "SYS_ADMIN") {
-      return Cannot(what + " with the capability " + name);
+      what += " with the capability " + name;
+      return Cannot(what);
     }
   }
   return {};
