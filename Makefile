@@ -3,7 +3,7 @@
 BUILD := build
 JOBS  := $(shell nproc)
 
-.PHONY: run test full build packages format style bench conformance clean
+.PHONY: run test full build packages packages-full format style bench conformance clean
 
 run: build
 	scripts/demo.sh
@@ -16,12 +16,15 @@ build: packages
 packages:
 	@scripts/install-packages.sh
 
+packages-full:
+	@scripts/install-packages.sh full
+
 # The fast set: formatting, unit tests, cases; a minute or two after the build.
 test: build
 	scripts/run_tests.py fast
 
 # What CI runs after it: static analysis, the official suite, sanitizer builds, stress, slow cases.
-full: build
+full: packages-full build
 	scripts/run_tests.py full
 
 bench: build

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the build and the tests need on Debian 12, non-interactively; does nothing when all of it is there.
+# install-packages.sh [full]: installs what the build and the fast tests need on Debian 12, or what the full set needs beside
+# it, non-interactively; does nothing when all of it is there.
 set -euo pipefail
 packages=(
   clang-19 clang-tidy-19 clang-format-19 lld-19 llvm-19 llvm-19-dev libclang-rt-19-dev   # host compiler, LLVM
@@ -16,6 +17,8 @@ packages=(
   podman runc uidmap busybox-static                                                      # the container wall, and an image for its tests
 )
 command -v npm >/dev/null || packages+=(npm)                                             # brings the sources of QuickJS
+# 850 MB for one program: cordon-job.exe, and where it runs.
+[ "${1:-}" != full ] || packages+=(gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 wine wine64)
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

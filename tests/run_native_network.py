@@ -13,20 +13,20 @@ import sys
 import tempfile
 import time
 
-import run_native
+import native_world
 import run_network
+from native_world import equal
 from processes import wait_until_gone
-from run_native import equal
 
 CONNECT = "import json, socket, time\n" + run_network.CONNECT
 
 
-class World(run_native.World):
+class World(native_world.World):
     """With the gateway beside cordon, and a policy of the user's that names hosts."""
 
     def __init__(self, folder, uid):
         super().__init__(folder, uid)
-        shutil.copy(run_native.BUILD / "cordon-gateway", folder / "cordon-gateway")
+        shutil.copy(native_world.BUILD / "cordon-gateway", folder / "cordon-gateway")
         self.log = self.home / ".local/state/cordon/network.log"
 
     def allow(self, *hosts, more=""):
@@ -202,7 +202,7 @@ def run_here(wanted):
             for test in TESTS:
                 if wanted and test.__name__ not in wanted:
                     continue
-                for uid in (0, run_native.USER) if run_network.WORLD == "root" else (0,):
+                for uid in (0, native_world.USER) if run_network.WORLD == "root" else (0,):
                     title = f"{run_network.WORLD}, uid {uid}: {test.__name__.replace('_', ' ')}"
                     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
                         try:

@@ -17,7 +17,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from processes import alive  # noqa: E402
-from run_native import BUILD, SECRET, USER, World, equal  # noqa: E402
+from native_world import BUILD, SECRET, USER, World, equal  # noqa: E402
 
 ATTACKS = BUILD / "tests" / "cordon-wall-attacks"
 CREDENTIALS = (".ssh/id_ed25519", ".ssh/id_rsa", ".npmrc", ".netrc", ".aws/credentials", ".docker/config.json", ".kube/config")
@@ -267,7 +267,8 @@ def what_it_cannot_enforce_is_refused(world):
     if world.wall == "native":
         return
     for text, word in (("limits: {disk: 1MiB}\nprofiles: {default: {network: 'off'}}\n", "disk"),
-                       ("profiles: {default: {network: 'on', network_allow: ['a.example']}}\n", "hosts")):
+                       ("runtime: {reuse_container: true}\nprofiles: {default: {network: 'on', network_allow: ['a.example']}}\n", "hosts")):
+        # Where it is no session, a list of hosts is kept: run_native_network.py and run_container_network.py.
         if word == "hosts" and world.wall == "bwrap":
             continue
         world.policy(text)
@@ -309,6 +310,28 @@ def the_plan_is_what_it_is_told(world):
     assert "'a b'" in done.stdout and "some-secret-value" not in done.stdout, done.stdout
 
 
+def the_program_is_the_one_that_is_named(world):
+    """In the user's own policy, and nowhere else."""
+    if world.wall not in ("bwrap", "podman"):
+        return
+    world.policy("profiles: {default: {network: 'off'}}\n")
+    own = world.folder / "own-program"
+    mark = world.folder / "mark"
+    own.write_text(f"#!/bin/sh\necho $0 >{mark}\nexec {shutil.which(world.wall)} \"$@\"\n")
+    own.chmod(0o755)
+    world.write("~/.config/cordon/policy.yaml", f"version: 1\nwall_programs: {{{world.wall}: {own}}}\n")
+    done = world.inside("echo", "ran")
+    equal((done.stdout, mark.exists()), ("ran\n", True))
+    world.write("~/.config/cordon/policy.yaml", f"version: 1\nwall_programs: {{{world.wall}: /no/such/program}}\n")
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.returncode), ("", 125))
+    (world.home / ".config/cordon/policy.yaml").unlink()
+    world.write("cordon.yaml", f"version: 1\nwall_programs: {{{world.wall}: {own}}}\n")
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.returncode), ("", 125))
+    assert "belongs into your own policy" in done.stderr, done.stderr
+
+
 def none_is_asked_for_by_name(world):
     """And by nobody else: without the user's grant a project has no way to it."""
     if world.wall != "native":
@@ -344,7 +367,7 @@ def it_works_in_a_container(world):
 
 TESTS = [seventeen_attacks, exit_codes_and_streams, what_is_named_can_be_written, what_is_excluded_is_hidden, a_link_is_no_writable_path,
          time_and_output_are_kept, nothing_outlives_a_killed_cordon, what_it_cannot_enforce_is_refused, sessions_belong_to_a_plan,
-         the_plan_is_what_it_is_told, it_works_in_a_container, none_is_asked_for_by_name]
+         the_plan_is_what_it_is_told, the_program_is_the_one_that_is_named, it_works_in_a_container, none_is_asked_for_by_name]
 
 
 def main(wanted):

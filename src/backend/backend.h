@@ -4,7 +4,10 @@
 // One interface for every wall that executes plans: it does exactly what a plan says, or refuses
 // and names what it cannot enforce.
 
+#include <chrono>
+#include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,20 +25,40 @@ struct PlanReport {
   End end = End::kExited;
   int exit_code = 0;   // as a shell sees it: 124, 126, 127, 137, 128 + n, …
   std::string reason;  // one line, if there is more to say
+  int signal = 0;      // that ended the command, 0 if it exited
   bool output_dropped = false;
   std::vector<std::string> not_taken;  // files that were to be taken over and were not, a line each
   std::optional<net::Summary> network;  // what was reached, where the plan has a network
+  std::chrono::microseconds wall_time{0};
+  // Nothing where nobody counts.
+  std::optional<std::chrono::microseconds> cpu_time;
+  std::optional<uint64_t> memory_peak_bytes;
+  std::optional<uint64_t> output_bytes;
+  std::optional<uint64_t> error_bytes;
   std::string limits_by;  // what enforces memory and processes: "cgroup v1", "sampling", …
+};
+
+// What a wall makes that takes long and depends on no plan; gone with this object if it was not
+// used.
+class Preparation {
+ public:
+  Preparation() = default;
+  Preparation(const Preparation&) = delete;
+  Preparation& operator=(const Preparation&) = delete;
+  virtual ~Preparation() = default;
 };
 
 struct PlanRun {
   const policy::Plan& plan;
+  // Begun by the same wall's Prepare, or null.
+  Preparation* preparation = nullptr;
   // Descriptors 0 and 1 are one terminal, which passes on every byte: the command gets a terminal
   // of its own, and what it does to that is not done to the caller's.
   bool has_terminal = false;
-  std::string cache_folder;  // the user's, where Cordon may make folders of its own
-  std::string gateway;       // the program, for a plan with a network
-  std::string network_log;   // where its decisions are appended
+  std::string cache_folder;      // the user's, where Cordon may make folders of its own
+  std::string gateway;           // the program, for a plan with a network
+  std::string network_log;       // where its decisions are appended
+  bool measures_memory = false;  // the report says how much was used, where somebody counts
   // For a plan with a shadow: the workspace as a detached mount. Called inside, while the host's
   // tree is still there.
   std::function<Result<OwnedFd>()> workspace_view = nullptr;
@@ -52,6 +75,8 @@ class Backend {
   [[nodiscard]] virtual Status Check(const policy::Plan& plan) const = 0;
   // What is given to the program that puts up the wall, for people; empty where there is none.
   [[nodiscard]] virtual Result<std::string> Describe(const policy::Plan& plan) const = 0;
+  // Begins what a run will need whatever its plan says. The caller has one thread.
+  [[nodiscard]] virtual std::unique_ptr<Preparation> Prepare() const { return nullptr; }
   // The command is on a terminal of its own where the caller is on one.
   [[nodiscard]] virtual bool MakesTerminal() const { return false; }
 

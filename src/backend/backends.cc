@@ -1,6 +1,7 @@
 #include "backend/backend.h"
 #include "backend/bwrap/bwrap.h"
 #include "backend/container/container.h"
+#include "backend/jobobject/jobobject.h"
 #include "backend/native/backend.h"
 #include "backend/none/none.h"
 #include "backend/nsjail/configuration.h"
@@ -14,6 +15,7 @@ const Backend* BackendOf(policy::Wall wall) {
   static const ContainerBackend container;
   static const NsjailBackend nsjail;
   static const SandboxExecBackend sandbox_exec;
+  static const JobobjectBackend jobobject;
   static const NoBackend none;
   switch (wall) {
     case policy::Wall::kNative:
@@ -28,9 +30,10 @@ const Backend* BackendOf(policy::Wall wall) {
       return &sandbox_exec;
     case policy::Wall::kNone:
       return &none;
+    case policy::Wall::kJobobject:
+      return &jobobject;
     case policy::Wall::kWasm:
     case policy::Wall::kMicrovm:
-    case policy::Wall::kJobobject:
       break;
   }
   return nullptr;

@@ -80,7 +80,28 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
     Plan plan = SmallPlan(Wall::kContainer);
     plan.image = policy::ImagePlan{.reference = "x@sha256:1"};
     plan.network.mode = mode;
-    EXPECT_FALSE(BackendOf(Wall::kContainer)->Check(plan));
+    const auto refusal = [&plan] {
+      const Status fits = BackendOf(Wall::kContainer)->Check(plan);
+      return fits ? std::string() : fits.error().message;
+    };
+    plan.image->engine = "docker";
+    EXPECT_TRUE(Has(refusal(), "docker")) << refusal();
+    plan.image->engine = "podman";
+    if (getuid() != 0) {
+      EXPECT_TRUE(Has(refusal(), "ordinary user")) << refusal();
+    } else {
+      EXPECT_EQ(refusal(), "");
+      plan.rights.capabilities_added = {"NET_ADMIN"};
+      EXPECT_TRUE(Has(refusal(), "NET_ADMIN")) << refusal();
+      plan.rights.capabilities_added.clear();
+      plan.image->reuse = true;
+      EXPECT_TRUE(Has(refusal(), "session")) << refusal();
+      const std::string told = *BackendOf(Wall::kContainer)->Describe(plan);
+      for (const char* part : {"podman --remote=false run", "--network host", "--pull never",
+                               "target=/etc/resolv.conf,readonly"}) {
+        EXPECT_TRUE(Has(told, part)) << part << " in " << told;
+      }
+    }
     plan.wall = Wall::kBwrap;
     plan.image.reset();
     EXPECT_TRUE(BackendOf(Wall::kBwrap)->Check(plan));
@@ -95,7 +116,25 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
   EXPECT_TRUE(Has(Refusal(Wall::kNone, [](Plan& p) { p.limits.memory_bytes = 1; }), "limits"));
   EXPECT_TRUE(Has(Refusal(Wall::kNone, [](Plan& p) { p.network.mode = policy::NetworkMode::kOff; }),
                   "network"));
-  EXPECT_EQ(BackendOf(Wall::kJobobject), nullptr);
+}
+
+TEST(Jobobject, LimitsAreToldAndNothingIsExecutedHere) {
+  Plan plan = SmallPlan(Wall::kJobobject);
+  plan.mounts.clear();
+  plan.network.mode = policy::NetworkMode::kHost;
+  plan.limits.memory_bytes = 1 << 20;
+  plan.limits.processes = 7;
+  plan.limits.wall_time = std::chrono::milliseconds(1500);
+  const Backend* jobobject = BackendOf(Wall::kJobobject);
+  EXPECT_EQ(*jobobject->Describe(plan),
+            "cordon-job.exe --directory /usr --variables FILE --memory 1048576 --processes 7 "
+            "--wall-time-ms 1500 -- echo 'a b' '$HOME'\n");
+  EXPECT_TRUE(Has(jobobject->Check(plan).error().message, "Windows"));
+  plan.network.mode = policy::NetworkMode::kOff;
+  EXPECT_TRUE(Has(jobobject->Describe(plan).error().message, "network"));
+  plan.network.mode = policy::NetworkMode::kHost;
+  plan.limits.disk_bytes = 1;
+  EXPECT_TRUE(Has(jobobject->Describe(plan).error().message, "limits"));
 }
 
 TEST(Bwrap, IsToldThePlanAndNothingOfItsSecretsIsShown) {

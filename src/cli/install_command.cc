@@ -9,6 +9,7 @@
 
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
+#include "cli/result.h"
 #include "cli/run_plan.h"
 #include "policy/dispatch.h"
 #include "policy/host_files.h"
@@ -24,6 +25,7 @@ constexpr int kNotFound = 127;
 
 struct Options {
   PlannedRun run;
+  InstallResult result;
   std::string manager;
   std::vector<std::string> more;  // words for the first command
   bool without_scripts = false;
@@ -32,8 +34,9 @@ struct Options {
 
 enum class Network { kOfThePlan, kNone };
 
-int Refuse(const Error& error) {
+int Refuse(Options& options, const Error& error) {
   (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  options.result.refusals.push_back(error);
   return backend::kOwnFailure;
 }
 
@@ -78,9 +81,21 @@ std::string ProfileOf(const PlannedRun& run, const policy::Surroundings& around,
   return planned.plan ? planned.plan->decision.profile : std::string();
 }
 
+// One of several: its result is a part of the whole.
+int RunKeeping(Options& options, PlannedRun& run) {
+  RunOutcome outcome;
+  const int exit_code = RunPlanned(run, &outcome);
+  if (run.json) {
+    const bool is_told = !outcome.result.empty() && outcome.refusals.empty();
+    options.result.commands.push_back(is_told ? outcome.result
+                                              : ResultText(outcome.refusals, exit_code));
+  }
+  return exit_code;
+}
+
 // One command of a phase. What runs without a network has the install's profile all the same:
 // it writes where that does.
-int RunCommand(const Options& options, const policy::Surroundings& around,
+int RunCommand(Options& options, const policy::Surroundings& around,
                const policy::InstallSteps& steps, const std::vector<std::string>& command,
                Network network) {
   PlannedRun run = options.run;
@@ -93,10 +108,10 @@ int RunCommand(const Options& options, const policy::Surroundings& around,
   for (const auto& variable : steps.variables) run.request.environment.push_back(variable);
   Say(options, policy::PlainText(policy::JoinCommand(command)) +
                    (network == Network::kNone ? " (without network)" : ""));
-  return RunPlanned(run);
+  return RunKeeping(options, run);
 }
 
-int RunPhase(const Options& options, const policy::Surroundings& around,
+int RunPhase(Options& options, const policy::Surroundings& around,
              const policy::InstallSteps& steps,
              const std::vector<std::vector<std::string>>& commands, Network network) {
   for (const std::vector<std::string>& command : commands) {
@@ -108,19 +123,23 @@ int RunPhase(const Options& options, const policy::Surroundings& around,
 }
 
 // What decided the versions is what was there before.
-int CheckSeals(const Options& options, const std::string& folder, const policy::InstallSteps& steps,
+int CheckSeals(Options& options, const std::string& folder, const policy::InstallSteps& steps,
                const std::vector<Seal>& before) {
   const Result<std::vector<Seal>> after = SealLockfiles(folder, steps);
-  if (!after) return Refuse(after.error());
+  if (!after) return Refuse(options, after.error());
   for (const Seal& seal : before) {
     if (std::ranges::find(*after, seal) != after->end()) continue;
-    return Refuse(Fail(ErrorCode::kInvalid,
+    options.result.lockfiles.push_back({seal.name, seal.sha256, "changed"});
+    return Refuse(options,
+                  Fail(ErrorCode::kInvalid,
                        "was changed by the install; what is installed is not trusted", seal.name)
                       .error());
   }
   for (const Seal& seal : *after) {
     const bool is_new = std::ranges::find(before, seal) == before.end();
-    Say(options, seal.name + " sha256 " + seal.sha256 + (is_new ? ", new" : ", unchanged"));
+    const std::string state = is_new ? "new" : "unchanged";
+    options.result.lockfiles.push_back({seal.name, seal.sha256, state});
+    Say(options, seal.name + " sha256 " + seal.sha256 + ", " + state);
   }
   return 0;
 }
@@ -129,18 +148,20 @@ int Install(Options& options) {
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const std::string folder = FolderOf(options, around);
   Result<policy::InstallSteps> steps = policy::FindInstallSteps(folder, options.manager);
-  if (!steps) return Refuse(steps.error());
+  if (!steps) return Refuse(options, steps.error());
   if (const Status parsed = ParseVariables(options.run.environment, &options.run.request); !parsed)
-    return Refuse(parsed.error());
+    return Refuse(options, parsed.error());
   options.run.environment.clear();
   if (options.needs_lockfile && !steps->is_frozen) {
-    return Refuse(Fail(ErrorCode::kInvalid,
-                       "no lockfile: " + std::string(steps->manager->lockfiles) + " is not there",
-                       folder)
-                      .error());
+    return Refuse(
+        options,
+        Fail(ErrorCode::kInvalid,
+             "no lockfile: " + std::string(steps->manager->lockfiles) + " is not there", folder)
+            .error());
   }
+  options.result.manager = steps->manager->name;
   const Result<std::vector<Seal>> before = SealLockfiles(folder, *steps);
-  if (!before) return Refuse(before.error());
+  if (!before) return Refuse(options, before.error());
   if (!steps->is_frozen) {
     Say(options, "no lockfile: versions are decided by what the hosts answer");
   }
@@ -161,15 +182,16 @@ int Install(Options& options) {
     return 0;
   }
   const Result<std::vector<Seal>> between = SealLockfiles(folder, *steps);
-  if (!between) return Refuse(between.error());
+  if (!between) return Refuse(options, between.error());
   if (const int code = RunPhase(options, around, *steps, steps->scripts, Network::kNone);
       code != 0) {
     return code;
   }
   const Result<std::vector<Seal>> after = SealLockfiles(folder, *steps);
-  if (!after) return Refuse(after.error());
+  if (!after) return Refuse(options, after.error());
   if (*after == *between) return 0;
   return Refuse(
+      options,
       Fail(ErrorCode::kInvalid, "a lockfile was changed by a package's script", folder).error());
 }
 
@@ -177,11 +199,13 @@ int Audit(Options& options) {
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const Result<policy::InstallSteps> steps =
       policy::FindInstallSteps(FolderOf(options, around), options.manager);
-  if (!steps) return Refuse(steps.error());
+  if (!steps) return Refuse(options, steps.error());
   if (steps->audit.empty()) {
     return Refuse(
+        options,
         Fail(ErrorCode::kUnsupported, std::string(steps->manager->name) + " has no audit").error());
   }
+  options.result.manager = steps->manager->name;
   PlannedRun& run = options.run;
   run.request.argv = steps->audit;
   run.request.argv.insert(run.request.argv.end(), options.more.begin(), options.more.end());
@@ -191,10 +215,19 @@ int Audit(Options& options) {
   }
   for (const auto& variable : steps->variables) run.request.environment.push_back(variable);
   if (backend::FindOuter(steps->audit.front()).empty()) {
-    (void)Refuse(Fail(ErrorCode::kInvalid, steps->audit.front() + ": not found").error());
+    (void)Refuse(options, Fail(ErrorCode::kInvalid, steps->audit.front() + ": not found").error());
     return kNotFound;
   }
-  return RunPlanned(run);
+  return RunKeeping(options, run);
+}
+
+// What was done, and its result for programs.
+int RunWith(Options& options, int (*work)(Options&)) {
+  if (!options.run.json) return work(options);
+  return PrintAsJson([&](int* exit_code) {
+    *exit_code = options.result.exit_code = work(options);
+    return ResultText(options.result);
+  });
 }
 
 std::shared_ptr<Options> AddCommon(CLI::App* command) {
@@ -220,7 +253,8 @@ void AddInstallCommand(CLI::App& app, std::function<int()>* chosen) {
   install->add_flag("--require-lockfile", options->needs_lockfile, "refuse without a lockfile");
   install->add_option("words", options->more, "further words for the first command, after --");
   install->footer("cordon install\ncordon install --manager pip\ncordon install -- left-pad@1.3.0");
-  install->callback([options, chosen] { *chosen = [options] { return Install(*options); }; });
+  install->callback(
+      [options, chosen] { *chosen = [options] { return RunWith(*options, Install); }; });
 }
 
 void AddBootstrapCommand(CLI::App& app, std::function<int()>* chosen) {
@@ -229,7 +263,8 @@ void AddBootstrapCommand(CLI::App& app, std::function<int()>* chosen) {
   const std::shared_ptr<Options> options = AddCommon(bootstrap);
   options->without_scripts = true;
   bootstrap->footer("cordon bootstrap && cordon install");
-  bootstrap->callback([options, chosen] { *chosen = [options] { return Install(*options); }; });
+  bootstrap->callback(
+      [options, chosen] { *chosen = [options] { return RunWith(*options, Install); }; });
 }
 
 void AddAuditCommand(CLI::App& app, std::function<int()>* chosen) {
@@ -238,7 +273,7 @@ void AddAuditCommand(CLI::App& app, std::function<int()>* chosen) {
   const std::shared_ptr<Options> options = AddCommon(audit);
   audit->add_option("words", options->more, "further words, after --");
   audit->footer("cordon audit\ncordon audit -- --json");
-  audit->callback([options, chosen] { *chosen = [options] { return Audit(*options); }; });
+  audit->callback([options, chosen] { *chosen = [options] { return RunWith(*options, Audit); }; });
 }
 
 }  // namespace cordon::cli

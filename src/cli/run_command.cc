@@ -15,6 +15,7 @@
 #include "cli/limits_report.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
+#include "cli/result.h"
 #include "cli/run_plan.h"
 
 namespace cordon::cli {
@@ -225,16 +226,12 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
   return request;
 }
 
-int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
-  return backend::kOwnFailure;
-}
-
-int Execute(const Options& options, const backend::RunRequest& request) {
+Result<int> Execute(const Options& options, const backend::RunRequest& request,
+                    RunOutcome* outcome) {
   OwnedFd report_file;
   if (!options.report.empty()) {
     Result<OwnedFd> opened = OpenReport(options.report);
-    if (!opened) return Refuse(opened.error());
+    if (!opened) return std::unexpected(opened.error());
     report_file = std::move(*opened);
   }
   std::optional<RawTerminal> terminal;
@@ -242,7 +239,7 @@ int Execute(const Options& options, const backend::RunRequest& request) {
   const Result<backend::RunReport> report = backend::RunCommand(request);
   // Before anything is printed.
   terminal.reset();
-  if (!report) return Refuse(report.error());
+  if (!report) return std::unexpected(report.error());
   if (options.verbose) {
     (void)fprintf(stderr, "cordon: namespaces: %s\n", report->isolation.ToString().c_str());
   }
@@ -252,16 +249,22 @@ int Execute(const Options& options, const backend::RunRequest& request) {
                   path.c_str());
   }
   (void)fputs(LimitLines(*report, request.limits).c_str(), stderr);
-  if (report_file.valid()) {
-    const Status written = WriteReport(report_file, *report);
-    if (!written) return Refuse(written.error());
-  }
+  if (outcome == nullptr && !report_file.valid()) return report->exit_code;
+  const std::string result = ResultText(*report, request.arguments);
+  if (outcome != nullptr) outcome->result = result;
+  if (report_file.valid()) CORDON_TRY(WriteReport(report_file, result));
   return report->exit_code;
 }
 
-int Run(const Options& options) {
+// The outcome is null where nobody asks for it.
+int Run(const Options& options, RunOutcome* outcome = nullptr) {
   const Result<backend::RunRequest> request = MakeRequest(options);
-  return request ? Execute(options, *request) : Refuse(request.error());
+  const Result<int> exit_code =
+      request ? Execute(options, *request, outcome) : Result<int>(std::unexpected(request.error()));
+  if (exit_code) return *exit_code;
+  (void)fprintf(stderr, "cordon: %s\n", exit_code.error().ToString().c_str());
+  if (outcome != nullptr) outcome->refusals.push_back(exit_code.error());
+  return backend::kOwnFailure;
 }
 
 }  // namespace
@@ -292,7 +295,10 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
     // A script and a module are the wasm wall's own.
     const bool is_wasm = run->count("-c") + run->count("--run-module") != 0;
     if (!WantsPlan(*planned, is_wasm ? Command::kScript : Command::kProgram)) {
-      *chosen = [options] { return Run(*options); };
+      *chosen = [options, planned] {
+        if (!planned->json) return Run(*options);
+        return RunAsJson([&](RunOutcome* outcome) { return Run(*options, outcome); });
+      };
       return;
     }
     for (const char* name : {"-c", "--run-module", "--module", "--cwd", "--timeout", "--cpu-time",

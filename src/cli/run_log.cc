@@ -4,7 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <ctime>
+#include <chrono>
+#include <cstdio>
 #include <nlohmann/json.hpp>
 
 #include "base/owned_fd.h"
@@ -16,12 +17,18 @@ namespace {
 
 constexpr off_t kLong = 16 << 20;
 
+// Without the C library's, which reads the machine's time zone first.
 std::string Now() {
-  const time_t now = time(nullptr);
-  tm parts = {};
-  char text[32] = {};
-  if (gmtime_r(&now, &parts) != nullptr)
-    (void)strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  namespace chrono = std::chrono;
+  const auto now = chrono::floor<chrono::seconds>(chrono::system_clock::now());
+  const auto day = chrono::floor<chrono::days>(now);
+  const chrono::year_month_day date(day);
+  const chrono::hh_mm_ss time(now - day);
+  char text[64] = {};
+  (void)snprintf(text, sizeof text, "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
+                 static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                 static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                 static_cast<int>(time.seconds().count()));
   return text;
 }
 

@@ -2,15 +2,16 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <memory>
 #include <optional>
 
 #include "backend/backend.h"
 #include "backend/native/fit.h"
 #include "backend/wasm/run.h"
-#include "cli/limits_report.h"
 #include "cli/network_log.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
+#include "cli/result.h"
 #include "cli/run_log.h"
 #include "cli/workspace_view.h"
 #include "policy/layer.h"
@@ -21,22 +22,25 @@
 namespace cordon::cli {
 namespace {
 
-int RefuseAll(const std::vector<Error>& errors) {
+int RefuseAll(const std::vector<Error>& errors, RunOutcome* outcome) {
   for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  outcome->refusals.insert(outcome->refusals.end(), errors.begin(), errors.end());
   return backend::kOwnFailure;
 }
 
-int Refuse(ErrorCode code, std::string message, std::string place = {}) {
-  return RefuseAll({Error{code, std::move(message), std::move(place), 0}});
+int Refuse(RunOutcome* outcome, ErrorCode code, std::string message, std::string place = {}) {
+  return RefuseAll({Error{code, std::move(message), std::move(place), 0}}, outcome);
 }
 
 Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* request) {
-  if (!backend::native::HasGateway(request->plan)) return {};
+  const bool has_gateway = backend::native::HasGateway(request->plan);
+  if (!has_gateway && request->plan.network.ports.empty()) return {};
   const Result<std::string> gateway = Programs::FindGateway();
   if (!gateway) return std::unexpected(gateway.error());
+  request->gateway = *gateway;
+  if (!has_gateway) return {};
   const Result<std::string> log = PrepareNetworkLog(around);
   if (!log) return std::unexpected(log.error());
-  request->gateway = *gateway;
   request->network_log = *log;
   return {};
 }
@@ -53,49 +57,76 @@ void PrintReport(const backend::PlanReport& report, const PlannedRun& run) {
   }
 }
 
-int PrintSummary(WorkspaceView view, const PlannedRun& run) {
-  if (run.quiet) return 0;
+Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
+  if (run.quiet) return {};
   const Result<std::string> summary = std::move(view).Summary();
-  if (!summary) return RefuseAll({summary.error()});
+  if (!summary) return std::unexpected(summary.error());
   (void)fprintf(stderr, "cordon: %s\n", summary->c_str());
-  return 0;
+  return {};
 }
 
-int Execute(const backend::Backend& wall, const policy::Plan& plan,
-            const policy::Surroundings& around, const PlannedRun& run) {
-  backend::PlanRun request = {.plan = plan, .cache_folder = around.cache_home};
-  if (const Status fits = wall.Check(plan); !fits) return RefuseAll({fits.error()});
-  if (const Status prepared = PrepareNetwork(around, &request); !prepared) {
-    return RefuseAll({prepared.error()});
-  }
+// Most plans are for this wall, and what it needs takes longer than they do.
+std::unique_ptr<backend::Preparation> PrepareWall(const PlannedRun& run) {
+  const std::string& wall = run.request.wall;
+  if (run.dry_run || (!wall.empty() && wall != "native" && wall != "auto")) return nullptr;
+  return backend::BackendOf(policy::Wall::kNative)->Prepare();
+}
+
+// What the user is told, on standard error, in files and by the outcome.
+Status Tell(const backend::PlanReport& report, const policy::Plan& plan,
+            const policy::Surroundings& around, const PlannedRun& run,
+            const std::string& network_log, const OwnedFd& report_file, RunOutcome* outcome) {
+  PrintReport(report, run);
+  AppendRunLog(around, plan, report);
+  if (!run.json && !report_file.valid()) return {};
+  outcome->result = ResultText(report, plan, network_log);
+  return report_file.valid() ? WriteReport(report_file, outcome->result) : Status();
+}
+
+Result<int> Execute(const backend::Backend& wall, const policy::Plan& plan,
+                    const policy::Surroundings& around, const PlannedRun& run,
+                    backend::Preparation* preparation, RunOutcome* outcome) {
+  backend::PlanRun request = {
+      .plan = plan, .preparation = preparation, .cache_folder = around.cache_home};
+  CORDON_TRY(wall.Check(plan));
+  CORDON_TRY(PrepareNetwork(around, &request));
   std::optional<WorkspaceView> view;
   if (plan.workspace.shadow) {
     Result<WorkspaceView> opened = WorkspaceView::Open(plan, around);
-    if (!opened) return RefuseAll({opened.error()});
+    if (!opened) return std::unexpected(opened.error());
     view.emplace(std::move(*opened));
     request.workspace_view = [&view] { return view->view().MakeMount(); };
   }
   OwnedFd report_file;
   if (!run.report.empty()) {
     Result<OwnedFd> opened = OpenReport(run.report);
-    if (!opened) return RefuseAll({opened.error()});
+    if (!opened) return std::unexpected(opened.error());
     report_file = std::move(*opened);
   }
+  request.measures_memory = run.json || report_file.valid();
   std::optional<RawTerminal> terminal;
   if (wall.MakesTerminal() && RawTerminal::IsThere()) terminal.emplace();
   request.has_terminal = terminal.has_value();
   const Result<backend::PlanReport> report = wall.Run(request);
   // Before anything is printed.
   terminal.reset();
-  if (!report) return RefuseAll({report.error()});
-  PrintReport(*report, run);
-  AppendRunLog(around, plan, *report);
-  if (report_file.valid()) {
-    const Status written = WriteReport(report_file, *report, request.network_log);
-    if (!written) return RefuseAll({written.error()});
-  }
-  if (view && PrintSummary(std::move(*view), run) != 0) return backend::kOwnFailure;
+  if (!report) return std::unexpected(report.error());
+  CORDON_TRY(Tell(*report, plan, around, run, request.network_log, report_file, outcome));
+  if (view) CORDON_TRY(PrintSummary(std::move(*view), run));
   return report->exit_code;
+}
+
+int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, const PlannedRun& run,
+                backend::Preparation* preparation, RunOutcome* outcome) {
+  if (!plan.refusals.empty()) return RefuseAll(plan.refusals, outcome);
+  const backend::Backend* wall = backend::BackendOf(plan.wall);
+  if (wall == nullptr) {
+    return Refuse(outcome, ErrorCode::kUnsupported,
+                  std::string("plans for the wall ") + policy::WallName(plan.wall) +
+                      " are not executed in this version");
+  }
+  const Result<int> exit_code = Execute(*wall, plan, around, run, preparation, outcome);
+  return exit_code ? *exit_code : RefuseAll({exit_code.error()}, outcome);
 }
 
 }  // namespace
@@ -106,7 +137,13 @@ void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile) {
   command->add_flag("--shadow", run.request.shadow,
                     "work on a copy-on-write view; afterwards cordon diff, commit or discard");
   command->add_flag("--quiet", run.quiet, "no summary after the command");
-  command->add_flag("--dry-run", run.dry_run, "show the plan and run nothing");
+  CLI::Option* dry_run =
+      command->add_flag("--dry-run", run.dry_run, "show the plan and run nothing");
+  command
+      ->add_flag("--json", run.json,
+                 "what came of it as one line of JSON on standard output; what is run writes its "
+                 "output to standard error")
+      ->excludes(dry_run);
   command->add_option("--image", run.request.image, "for podman and docker");
   command->add_option("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
   if (profile == Profile::kOption) {
@@ -127,39 +164,35 @@ bool WantsPlan(const PlannedRun& run, Command command) {
 }
 
 int RunPlanned(PlannedRun& run) {
+  if (run.json) return RunAsJson([&run](RunOutcome* outcome) { return RunPlanned(run, outcome); });
+  RunOutcome outcome;
+  return RunPlanned(run, &outcome);
+}
+
+int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
   if (!run.foreign_option.empty()) {
-    return Refuse(ErrorCode::kInvalid,
+    return Refuse(outcome, ErrorCode::kInvalid,
                   "only for the wasm wall; here the policy decides (--wall wasm)",
                   run.foreign_option);
   }
   if (const Status parsed = ParseVariables(run.environment, &run.request); !parsed) {
-    return RefuseAll({parsed.error()});
+    return RefuseAll({parsed.error()}, outcome);
   }
+  std::unique_ptr<backend::Preparation> preparation = PrepareWall(run);
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const policy::Planned planned = policy::MakePlan(run.request, around);
-  if (!planned.plan) return RefuseAll(planned.errors);
+  if (!planned.plan) return RefuseAll(planned.errors, outcome);
   const policy::Plan& plan = *planned.plan;
+  if (plan.wall != policy::Wall::kNative) preparation.reset();
   if (run.dry_run) {
     (void)fputs(policy::PlanText(plan, {}).c_str(), stdout);
-    return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
+    return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals, outcome);
   }
   if (!run.hash.empty() && plan.refusals.empty() && policy::PlanHash(plan) != run.hash) {
-    return Refuse(ErrorCode::kInvalid, "the plan has become another, " + policy::PlanHash(plan),
-                  "--plan");
+    return Refuse(outcome, ErrorCode::kInvalid,
+                  "the plan has become another, " + policy::PlanHash(plan), "--plan");
   }
-  return ExecutePlan(plan, around, run);
-}
-
-int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around,
-                const PlannedRun& run) {
-  if (!plan.refusals.empty()) return RefuseAll(plan.refusals);
-  const backend::Backend* wall = backend::BackendOf(plan.wall);
-  if (wall == nullptr) {
-    return Refuse(ErrorCode::kUnsupported, std::string("plans for the wall ") +
-                                               policy::WallName(plan.wall) +
-                                               " are not executed in this version");
-  }
-  return Execute(*wall, plan, around, run);
+  return ExecutePlan(plan, around, run, preparation.get(), outcome);
 }
 
 Status ParseVariables(const std::vector<std::string>& words, policy::PlanRequest* request) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cli/result.h"
 #include "policy/resolve.h"
 
 namespace CLI {
@@ -24,11 +25,9 @@ struct PlannedRun {
   bool verbose = false;
   bool quiet = false;    // no summary, no reasons that the exit status says
   bool dry_run = false;  // only the plan
+  bool json = false;     // the result on standard output
 };
 
-// Executes a plan that has been made: the exit status.
-[[nodiscard]] int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around,
-                              const PlannedRun& run);
 // NAME=VALUE words to the request's variables.
 [[nodiscard]] Status ParseVariables(const std::vector<std::string>& words,
                                     policy::PlanRequest* request);
@@ -41,8 +40,10 @@ void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile = Profil
 // A wall other than wasm, a plan or a policy was named, or the project that one is in has a policy
 // and a program is to be run.
 [[nodiscard]] bool WantsPlan(const PlannedRun& run, Command command);
-// The exit status.
+// The exit status. Prints the result, if it is asked for as JSON.
 [[nodiscard]] int RunPlanned(PlannedRun& run);
+// The same, where the caller says what came of it.
+[[nodiscard]] int RunPlanned(PlannedRun& run, RunOutcome* outcome);
 
 }  // namespace cordon::cli
 

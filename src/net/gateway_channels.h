@@ -9,10 +9,17 @@ inline constexpr int kNamespaceFd = 4;  // SOCK_SEQPACKET, on which the sandbox'
 inline constexpr int kConfigFd = 5;     // a file with its configuration
 inline constexpr int kLogFd = 6;        // the log, or /dev/null
 
+// With this word as its first argument the program relays published ports instead: the following
+// arguments are ports of the command's loopback, and a listener stands ready for each.
+inline constexpr const char* kPortsMode = "ports";
+inline constexpr int kFirstListenerFd = 7;
+
 // On the control channel: the gateway's first word, and its last if it could not go on. Between
 // them, when the other side ends its own direction, the summary.
 inline constexpr const char* kFailed = "failed ";
 inline constexpr const char* kSummary = "summary\n";
+// Of a relay of ports, once it is locked in.
+inline constexpr const char* kReady = "ready\n";
 
 }  // namespace cordon::net
 

@@ -1,13 +1,19 @@
-// The gateway: what is outside for a sandbox with a network. Started by net::Gateway.
+// The gateway: what is outside for a sandbox with a network. Started by net::Gateway; by
+// net::PortRelay as the relay of published ports.
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <exception>
+#include <span>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "net/gateway_channels.h"
+#include "net/inbound.h"
 #include "net/lockdown.h"
 #include "net/sandbox.h"
 
@@ -78,11 +84,35 @@ Status Run() {
   return {};
 }
 
+// Inside the command's network namespace; nothing else of it is used.
+Status RelayPorts(std::span<char* const> ports) {
+  std::vector<uint16_t> numbers;
+  for (const char* text : ports) {
+    const unsigned long number = strtoul(text, nullptr, 10);
+    if (number == 0 || number > UINT16_MAX) return Fail(ErrorCode::kInternal, text);
+    numbers.push_back(static_cast<uint16_t>(number));
+  }
+  CORDON_TRY(LockDown());
+  InboundCount count;
+  asio::io_context loop(1);
+  for (size_t i = 0; i < numbers.size(); ++i) {
+    OwnedFd listener(kFirstListenerFd + static_cast<int>(i));
+    asio::co_spawn(loop, ServePort(loop, std::move(listener), numbers[i], count), asio::detached);
+  }
+  asio::co_spawn(loop, WaitForEnd(loop), asio::detached);
+  Say(kReady);
+  loop.run();
+  return {};
+}
+
 }  // namespace
 }  // namespace cordon::net
 
-int main() try {
-  const cordon::Status status = cordon::net::Run();
+int main(int argc, char** argv) try {
+  const std::span<char* const> words(argv, static_cast<size_t>(argc));
+  const bool is_relay = words.size() > 1 && std::string_view(words[1]) == cordon::net::kPortsMode;
+  const cordon::Status status =
+      is_relay ? cordon::net::RelayPorts(words.subspan(2)) : cordon::net::Run();
   if (status) return 0;
   cordon::net::Say(cordon::net::kFailed + status.error().ToString());
   return cordon::net::kFailure;

@@ -64,6 +64,7 @@ enum class MountKind {
   kBind,         // `source` of the host
   kLink,         // a symbolic link with the text `source`
   kGenerated,    // a file that the wall writes: `name` is "users", "groups", "hosts" or "resolver"
+  kCopy,         // a file in memory with what the file `source` of the host holds at the start
   kTmpfs,        // empty, in memory
   kProc,         // a fresh one, of the sandbox's own processes
   kDev,          // null, zero, full, random, urandom, tty, shm, pts and nothing else
@@ -204,6 +205,12 @@ struct ImagePlan {
   std::string container_name;
 };
 
+// Of the user's policy; otherwise the first of the search path.
+struct WallProgram {
+  std::string name;  // "bwrap", "podman", "docker"
+  std::string path;
+};
+
 struct PreRun {
   std::vector<std::string> argv;
   bool on_host = false;
@@ -240,6 +247,7 @@ struct Plan {
   LimitPlan limits;
   RightsPlan rights;
   std::optional<ImagePlan> image;  // of the container wall
+  std::vector<WallProgram> wall_programs;
   std::vector<Lockfile> lockfiles;
   std::vector<PreRun> pre_run;
   std::vector<Guarantee> guarantees;

@@ -19,6 +19,8 @@ const char* KindName(MountKind kind) {
       return "link";
     case MountKind::kGenerated:
       return "generated";
+    case MountKind::kCopy:
+      return "copy";
     case MountKind::kTmpfs:
       return "tmpfs";
     case MountKind::kProc:
@@ -212,6 +214,11 @@ Json OfPlan(const Plan& plan) {
   json["withheld"] = ListOf(plan.withheld, [](const Withheld& withheld) {
     return Json{{"what", withheld.what}, {"place", withheld.place}, {"why", withheld.why}};
   });
+  if (!plan.wall_programs.empty()) {
+    json["wall_programs"] = ListOf(plan.wall_programs, [](const WallProgram& program) {
+      return Json{{"name", program.name}, {"path", program.path}};
+    });
+  }
   json["refusals"] =
       ListOf(plan.refusals, [](const Error& error) { return Json(error.ToString()); });
   json["notes"] = plan.notes;

@@ -67,6 +67,8 @@ std::string MountText(const Mount& mount) {
       return mount.target + " -> " + mount.source;
     case MountKind::kGenerated:
       return std::string(access) + mount.target + " (made for it)";
+    case MountKind::kCopy:
+      return std::string(access) + mount.target + " (a copy)";
     case MountKind::kTmpfs:
       return std::string(access) + mount.target + " (in memory" +
              (mount.size_bytes ? ", " + FormatSize(*mount.size_bytes) + ")" : ")");
@@ -103,6 +105,9 @@ void WriteDecision(Writer& out, const Plan& plan) {
     out.Line("rule", decision.rule, "'" + decision.pattern + "' matches " + decision.matched);
   if (!decision.role.empty()) out.Line("role", decision.role);
   out.Line("wall", WallName(plan.wall), decision.wall_from);
+  for (const WallProgram& program : plan.wall_programs) {
+    out.Line(program.name, program.path, "named in your policy");
+  }
   for (const PolicyFile& file : plan.files) {
     const bool is_own = file.kind == "user's policy";
     out.Line("policy", file.path,

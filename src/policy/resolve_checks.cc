@@ -27,8 +27,9 @@ void CheckEnvironmentSecrets(Resolution& r, bool is_strict) {
 void AddGuarantees(Resolution& r) {
   std::vector<Guarantee>& list = r.plan.guarantees;
   const Plan& plan = r.plan;
-  if (plan.wall == Wall::kNone) {
-    list.push_back({"environment", "only the variables of this plan; nothing else is held"});
+  if (IsOpen(plan.wall)) {
+    list.push_back({"environment", "only the variables of this plan"});
+    list.push_back({"nothing else", "files, network and other processes are the host's"});
     return;
   }
   list.push_back({"files", "nothing of the host but the mounts of this plan"});

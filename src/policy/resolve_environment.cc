@@ -45,7 +45,7 @@ std::string VisiblePath(const Resolution& r) {
   std::string path;
   for (const std::string& folder : SplitList(r.around.Variable("PATH"), ':')) {
     const bool is_system = std::ranges::find(kSystemPath, folder) != std::end(kSystemPath);
-    const bool is_seen = is_system || r.plan.wall == Wall::kNone ||
+    const bool is_seen = is_system || IsOpen(r.plan.wall) ||
                          std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
                            return mount.kind == MountKind::kBind && mount.name != "workspace" &&
                                   IsWithin(folder, mount.target);

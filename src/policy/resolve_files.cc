@@ -1,5 +1,6 @@
 // What the command sees of files: the wall's root, the workspace, and what else is named.
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -55,6 +56,25 @@ std::string ReadLink(const std::string& path) {
   return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
 }
 
+// In memory a short file costs half of what a mount of it does; one that is found through a link
+// in a folder that is shown is that link. Of a small limit of disk nothing is taken for it.
+constexpr off_t kShort = 16 << 10;
+constexpr uint64_t kMuchDisk = 16 << 20;
+
+void ChooseKind(const Resolution& r, Mount& mount) {
+  if (r.plan.wall != Wall::kNative || mount.type != NodeType::kFile) return;
+  const auto is_shown = [&](std::string_view folder) {
+    return IsWithin(mount.source, std::string(folder));
+  };
+  struct stat stat = {};
+  if (mount.source != mount.target && std::ranges::any_of(kSystemFolders, is_shown)) {
+    mount.kind = MountKind::kLink;
+  } else if (r.plan.limits.disk_bytes.value_or(kMuchDisk) >= kMuchDisk &&
+             lstat(mount.source.c_str(), &stat) == 0 && stat.st_size <= kShort) {
+    mount.kind = MountKind::kCopy;
+  }
+}
+
 void AddSystemFolders(Resolution& r) {
   for (const std::string_view name : kSystemFolders) {
     const std::string path(name);
@@ -81,6 +101,7 @@ void AddSystemFolders(Resolution& r) {
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;
     mount.type = TypeOf(found == Found::kLink ? Inspect(real) : found);
+    ChooseKind(r, mount);
     r.plan.mounts.push_back(std::move(mount));
   }
 }
@@ -227,8 +248,7 @@ void AddManagerCache(Resolution& r) {
 }  // namespace
 
 void ResolveSystem(Resolution& r) {
-  if (r.plan.wall == Wall::kNone || r.plan.wall == Wall::kWasm || r.plan.wall == Wall::kJobobject)
-    return;
+  if (IsOpen(r.plan.wall) || r.plan.wall == Wall::kWasm) return;
   if (r.wall->host_programs) {
     AddSystemFolders(r);
     for (const GeneratedFile& file : kGenerated) {
@@ -261,7 +281,7 @@ void ResolveSystem(Resolution& r) {
 }
 
 void ResolveMounts(Resolution& r) {
-  if (r.plan.wall == Wall::kNone) return;
+  if (IsOpen(r.plan.wall)) return;
   AddManagerCache(r);
   for (const Layer* layer : r.Layers()) {
     for (const auto& [cache, mark] : layer->document.caches.items) {
@@ -307,7 +327,7 @@ void AddSecret(Resolution& r, const Layer& layer, const SecretRule& secret, Mark
 }  // namespace
 
 void ResolveSecrets(Resolution& r) {
-  if (r.plan.wall == Wall::kNone) return;
+  if (IsOpen(r.plan.wall)) return;
   for (const Layer* layer : r.Layers()) {
     for (const auto& [secret, mark] : layer->document.secrets.items) {
       if (IsFor(r, secret) && !r.IsWithheld(*layer, mark)) AddSecret(r, *layer, secret, mark);

@@ -254,7 +254,7 @@ void MaskGitConfigs(Resolution& r, const TreeWalk& walk) {
 }  // namespace
 
 void ResolveWritable(Resolution& r) {
-  if (r.plan.wall == Wall::kNone) return;
+  if (IsOpen(r.plan.wall)) return;
   if (r.plan.wall == Wall::kWasm && !r.project) {
     return r.Note("behind the wall wasm nothing of the workspace is seen; no policy names one");
   }
@@ -274,7 +274,7 @@ void ResolveWritable(Resolution& r) {
 }
 
 void ResolveMasks(Resolution& r) {
-  if (r.plan.wall == Wall::kNone) return;
+  if (IsOpen(r.plan.wall)) return;
   const std::vector<ExcludeRule> rules = ExcludeRules(r);
   std::vector<Glob> globs;
   globs.reserve(rules.size());

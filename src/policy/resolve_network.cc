@@ -178,7 +178,7 @@ void AddPorts(Resolution& r) {
 void ResolveNetwork(Resolution& r) {
   NetworkPlan& network = r.plan.network;
   const Text& mode = r.profile->network;
-  if (r.plan.wall == Wall::kNone) {
+  if (IsOpen(r.plan.wall)) {
     network.mode = NetworkMode::kHost;
     return;
   }

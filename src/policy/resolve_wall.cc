@@ -57,6 +57,18 @@ std::string FindProgram(const Resolution& r, const std::string& name) {
   return {};
 }
 
+// A project has no say in which program of the host runs.
+void AddPrograms(Resolution& r) {
+  if (!r.user) return;
+  const WallPrograms& programs = r.user->document.wall_programs.fields;
+  const auto add = [&r](Wall wall, const char* name, const Text& path) {
+    if (r.plan.wall == wall && path.given) r.plan.wall_programs.push_back({name, path.value});
+  };
+  add(Wall::kBwrap, "bwrap", programs.bwrap);
+  add(Wall::kContainer, "podman", programs.podman);
+  add(Wall::kContainer, "docker", programs.docker);
+}
+
 }  // namespace
 
 void ChooseWall(Resolution& r) {
@@ -73,6 +85,7 @@ void ChooseWall(Resolution& r) {
   }
   r.plan.wall = r.wall->wall;
   r.plan.decision.wall_from = choice.from;
+  AddPrograms(r);
 }
 
 void ResolveWorkspace(Resolution& r) {
@@ -99,14 +112,14 @@ void ResolveWorkspace(Resolution& r) {
         r.around.config_home);
   }
   if (const std::string secret = CredentialsIn(r.root, r.around);
-      !secret.empty() && r.plan.wall != Wall::kNone) {
+      !secret.empty() && !IsOpen(r.plan.wall)) {
     r.Refuse("the workspace " + r.root + " shows " + secret + "; start in a project's directory");
   }
   WorkspacePlan& plan = r.plan.workspace;
   plan.root = r.root;
   plan.mount = AbsolutePath("/", workspace.mount.value);
   if (!workspace.mount.given) plan.mount = r.wall->host_programs ? r.root : "/workspace";
-  if (r.plan.wall == Wall::kNone) plan.mount = r.root;
+  if (IsOpen(r.plan.wall)) plan.mount = r.root;
   plan.writable = workspace.writable.value && r.profile->writable.value &&
                   !r.IsWithheld(*r.main, workspace.writable.mark);
   // Nothing of a view reaches the workspace by itself: there is nothing to keep the command from.

@@ -60,7 +60,8 @@ std::string AbsolutePath(const std::string& base, const std::string& path) {
 }
 
 bool IsWithin(const std::string& path, const std::string& directory) {
-  return directory == "/" || path == directory || path.starts_with(directory + "/");
+  return directory == "/" || (path.starts_with(directory) &&
+                              (path.size() == directory.size() || path[directory.size()] == '/'));
 }
 
 }  // namespace cordon::policy

@@ -101,7 +101,7 @@ std::string_view FeatureText(Feature feature) {
 }
 
 std::vector<Feature> FeaturesOf(const Plan& plan) {
-  uint32_t needed = plan.wall == Wall::kNone ? 0 : kIsolation;
+  uint32_t needed = IsOpen(plan.wall) ? 0 : kIsolation;
   const auto need = [&needed](bool condition, Feature feature) {
     needed |= condition ? feature : 0U;
   };

@@ -38,6 +38,11 @@ enum Feature : uint32_t {
   kIsolation = 1U << 20,  // other processes and files do not exist for the command
 };
 
+// Holds limits and hides nothing: the command is a process of the host like any other.
+[[nodiscard]] constexpr bool IsOpen(Wall wall) {
+  return wall == Wall::kNone || wall == Wall::kJobobject;
+}
+
 struct WallFacts {
   Wall wall;
   std::string_view name;

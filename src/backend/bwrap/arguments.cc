@@ -111,6 +111,7 @@ class Writer {
     CORDON_TRY(WritePins(index));
     switch (mount.kind) {
       case MountKind::kBind:
+      case MountKind::kCopy:
         return WriteBind(mount);
       case MountKind::kLink:
         Add({"--symlink", mount.source, mount.target});

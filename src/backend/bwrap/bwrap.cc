@@ -26,7 +26,7 @@ std::unexpected<Error> Cannot(const std::string& what) {
 Result<Outer> MakeOuter(const policy::Plan& plan, const std::vector<std::string>& command,
                         OwnedFd state) {
   Outer outer;
-  outer.program = FindOuter("bwrap");
+  outer.program = FindWallProgram(plan, "bwrap");
   if (outer.program.empty()) return Fail(ErrorCode::kUnsupported, "bwrap: not found");
   for (const policy::SecretDescriptor& secret : plan.secrets) {
     outer.descriptors.emplace_back(open(secret.source.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));

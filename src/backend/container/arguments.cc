@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "backend/native/fit.h"
 #include "backend/supervisor/sources.h"
 
 namespace cordon::backend {
@@ -56,8 +57,17 @@ class Options {
       }
       return {};
     }
+    if (native::HasGateway(plan_)) return WriteGateway();
     Add({"--network", "none"});
     return {};
+  }
+
+  // The engine itself is started in the gateway's namespace, so that what it takes for the host's
+  // network is that: nothing but a loopback. Of the machine's interfaces nothing is to be seen
+  // either, where the engine shows the machine's /sys.
+  Status WriteGateway() {
+    Add({"--network", "host", "--security-opt", "mask=/sys/class/net:/sys/devices:/sys/module"});
+    return AddBind(use_.resolver_file, "/etc/resolv.conf", true);
   }
 
   // The command's user is the caller, and an ordinary one inside.
@@ -96,7 +106,9 @@ class Options {
     if (!use_.filter_file.empty()) Add({"--security-opt", "seccomp=" + use_.filter_file});
     if (plan_.rights.read_only_root) Add({"--read-only"});
     if (is_podman()) Add({"--read-only-tmpfs=false"});
-    if (plan_.image && is_podman()) Add({"--pull", plan_.image->pull});
+    // In the gateway's namespace nothing can be fetched: it has been.
+    if (plan_.image && is_podman())
+      Add({"--pull", native::HasGateway(plan_) ? "never" : plan_.image->pull});
   }
 
   void WriteLimits() {
@@ -138,6 +150,7 @@ class Options {
           AddBind(pin.bind->source + "/" + pin.inner, pin.bind->target + "/" + pin.inner, false));
     }
     switch (mount.kind) {
+      case MountKind::kCopy:
       case MountKind::kBind: {
         // Looked at now, so that the plan's rules about links hold; the engine looks again.
         const Result<std::optional<OwnedFd>> source = OpenSource(mount);

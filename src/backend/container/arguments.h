@@ -22,6 +22,7 @@ struct EngineUse {
   std::string filter_file;  // the engine's system call filter; empty for its own
   std::string empty_file;   // what covers a file that is hidden
   std::string empty_folder;
+  std::string resolver_file;  // of a plan whose network is the gateway's
 };
 
 // Of `create` and `run`: everything between that word and the image.

@@ -10,9 +10,11 @@
 #include <cstdlib>
 
 #include "backend/container/arguments.h"
+#include "backend/native/fit.h"
 #include "backend/native/mount_calls.h"
 #include "backend/supervisor/sources.h"
 #include "backend/supervisor/supervisor.h"
+#include "net/namespace_setup.h"
 
 namespace cordon::backend {
 namespace {
@@ -25,6 +27,8 @@ constexpr uint64_t kMostProcesses = 32 * 1024;
 constexpr int kEngineFailed = 125;
 // The session's first process: it does nothing for 68 years.
 constexpr const char* kIdle[] = {"sleep", "2147483647"};
+// The engine does the work itself.
+constexpr const char* kHere = "--remote=false";
 
 std::unexpected<Error> Cannot(const std::string& what) {
   return Fail(ErrorCode::kUnsupported, "the wall container cannot enforce: " + what);
@@ -48,7 +52,8 @@ class Folder {
   Folder& operator=(Folder&&) = delete;
   ~Folder() {
     if (path_.empty()) return;
-    for (const char* name : {"/variables", "/nothing"}) (void)unlink((path_ + name).c_str());
+    for (const char* name : {"/variables", "/nothing", "/resolver"})
+      (void)unlink((path_ + name).c_str());
     (void)rmdir((path_ + "/empty").c_str());
     (void)rmdir(path_.c_str());
   }
@@ -56,6 +61,7 @@ class Folder {
   Status Fill(const std::string& variables) const {
     CORDON_TRY(WriteFile("/variables", variables, 0600));
     CORDON_TRY(WriteFile("/nothing", "", 0444));
+    CORDON_TRY(WriteFile("/resolver", net::kResolverFile, 0444));
     if (mkdir((path_ + "/empty").c_str(), 0555) != 0) return SystemError("mkdir(empty)");
     return {};
   }
@@ -76,7 +82,8 @@ class Folder {
 
 std::string EngineOf(const Plan& plan) {
   if (!plan.image->engine.empty()) return plan.image->engine;
-  return FindOuter("podman").empty() && !FindOuter("docker").empty() ? "docker" : "podman";
+  const auto is_there = [&plan](const char* name) { return !FindWallProgram(plan, name).empty(); };
+  return !is_there("podman") && is_there("docker") ? "docker" : "podman";
 }
 
 EngineUse UseOf(const Plan& plan) {
@@ -93,6 +100,7 @@ EngineUse UseOf(const Plan& plan) {
   use.env_file = "FOLDER/variables";
   use.empty_file = "FOLDER/nothing";
   use.empty_folder = "FOLDER/empty";
+  use.resolver_file = "FOLDER/resolver";
   return use;
 }
 
@@ -109,6 +117,34 @@ Status CheckLimits(const Plan& plan, const EngineUse& use) {
   return {};
 }
 
+// The gateway's network is one that the engine is started in.
+Status CheckGateway(const Plan& plan, const EngineUse& use) {
+  std::string what = plan.network.mode == NetworkMode::kList ? "a list of hosts"
+                                                             : "public addresses and nothing else";
+  std::string who;
+  if (use.engine != "podman") {
+    who = " with docker, whose service makes containers in its own network";
+  } else if (use.rootless) {
+    who =
+        " for an ordinary user, whose podman cannot be in a network that somebody else "
+        "made";
+  }
+  if (!who.empty()) {
+    what += who;
+    what += "; the native wall can, and network: NAME gives a network of the engine as it is";
+    return Cannot(what);
+  }
+  if (plan.image->reuse) return Cannot(what + " in a session, which outlives the gateway");
+  if (!plan.network.ports.empty()) return Cannot("published ports together with " + what);
+  for (const std::string& name : plan.rights.capabilities_added) {
+    if (name == "ALL" || name == "NET_ADMIN" || name == "NET_RAW" || name == "SYS_ADMIN") {
+      what += " with the capability " + name;
+      return Cannot(what);
+    }
+  }
+  return {};
+}
+
 class Engine {
  public:
   Engine(const PlanRun& run, EngineUse use, std::string path, const Folder& folder)
@@ -116,14 +152,28 @@ class Engine {
     use_.env_file = folder.path() + "/variables";
     use_.empty_file = folder.path() + "/nothing";
     use_.empty_folder = folder.path() + "/empty";
+    use_.resolver_file = folder.path() + "/resolver";
+    if (!native::HasGateway(plan_)) return;
+    gateway_ = run.gateway;
+    network_log_ = run.network_log;
   }
 
   Status Prepare() {
     const policy::ImagePlan& image = *plan_.image;
-    if (image.build_file.empty() || Quietly({"image", "inspect", image.tag})) return {};
+    if (image.build_file.empty()) return gateway_.empty() ? Status() : Fetch(image);
+    if (Quietly({"image", "inspect", image.tag})) return {};
     const std::string above = image.build_file.substr(0, image.build_file.rfind('/'));
     return Loudly({"build", "--tag", image.tag, "--file", image.build_file, above},
                   "the image could not be built");
+  }
+
+  // By the engine's own network, before it is the plan's.
+  [[nodiscard]] Status Fetch(const policy::ImagePlan& image) const {
+    const bool is_wanted =
+        image.pull == "always" ||
+        (image.pull != "never" && !Quietly({"image", "inspect", image.reference}));
+    if (!is_wanted) return {};
+    return Loudly({"pull", image.reference}, "the image could not be fetched");
   }
 
   Result<PlanReport> RunOne(const std::vector<std::string>& command) {
@@ -162,6 +212,8 @@ class Engine {
   const Plan& plan_;
   EngineUse use_;
   std::string path_;
+  std::string gateway_;  // empty if the network is none of it
+  std::string network_log_;
 };
 
 bool Engine::Quietly(std::vector<std::string> words) const {
@@ -181,6 +233,15 @@ Status Engine::Loudly(std::vector<std::string> words, const char* failure) const
 Result<PlanReport> Engine::Start(std::vector<std::string> words,
                                  const std::vector<std::string>& command) {
   Outer outer = Program(std::move(words));
+  if (!gateway_.empty()) {
+    outer.gateway = gateway_;
+    outer.network_log = network_log_;
+    // A service elsewhere would have its own host's network.
+    outer.arguments.insert(outer.arguments.begin() + 1, kHere);
+    std::erase_if(outer.variables, [](const std::string& variable) {
+      return variable.starts_with("CONTAINER_HOST=") || variable.starts_with("DOCKER_HOST=");
+    });
+  }
   outer.ending = {path_, "rm", "--force"};
   if (use_.engine == "podman") outer.ending.insert(outer.ending.end(), {"--time", "0"});
   outer.ending.push_back(use_.name);
@@ -221,16 +282,7 @@ Status ContainerBackend::Check(const Plan& plan) const {
   if (!plan.image || plan.image->reference.empty()) {
     return Fail(ErrorCode::kInvalid, "the container wall needs an image");
   }
-  if (plan.network.mode == NetworkMode::kList) {
-    return Cannot(
-        "a list of hosts; the native wall can, an engine's network (network: NAME) has "
-        "none");
-  }
-  if (plan.network.mode == NetworkMode::kAll) {
-    return Cannot(
-        "public addresses and nothing else; the native wall can, and network: NAME "
-        "gives a network of the engine as it is");
-  }
+  if (native::HasGateway(plan)) CORDON_TRY(CheckGateway(plan, UseOf(plan)));
   if (plan.network.mode == NetworkMode::kHost) return Cannot("the host's network");
   if (plan.network.mode == NetworkMode::kOff && !plan.network.ports.empty()) {
     return Cannot("published ports without a network");
@@ -248,7 +300,9 @@ Result<std::string> ContainerBackend::Describe(const Plan& plan) const {
   const EngineUse use = UseOf(plan);
   const Result<std::vector<std::string>> options = MakeEngineOptions(plan, use);
   if (!options) return std::unexpected(options.error());
-  std::vector<std::string> words = {use.engine, "run", "--rm", "--interactive"};
+  std::vector<std::string> words = {use.engine};
+  if (native::HasGateway(plan)) words.emplace_back(kHere);
+  words.insert(words.end(), {"run", "--rm", "--interactive"});
   words.insert(words.end(), options->begin(), options->end());
   words.insert(words.end(), {"--entrypoint", plan.argv.front(), plan.image->reference});
   words.insert(words.end(), plan.argv.begin() + 1, plan.argv.end());
@@ -258,7 +312,7 @@ Result<std::string> ContainerBackend::Describe(const Plan& plan) const {
 Result<PlanReport> ContainerBackend::Run(const PlanRun& run) const {
   CORDON_TRY(Check(run.plan));
   EngineUse use = UseOf(run.plan);
-  std::string path = FindOuter(use.engine);
+  std::string path = FindWallProgram(run.plan, use.engine);
   if (path.empty()) return Fail(ErrorCode::kUnsupported, use.engine + ": not found");
   const Result<Folder> folder = Folder::Make(run.cache_folder);
   if (!folder) return std::unexpected(folder.error());

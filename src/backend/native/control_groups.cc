@@ -145,6 +145,7 @@ bool ControlGroups::MakeUnified(const policy::LimitPlan& limits, const std::stri
       holds_processes_ = limits.processes.has_value();
       holds_processors_ = limits.cpus.has_value();
       memory_events_ = folder + "/memory.events";
+      memory_peak_ = folder + "/memory.peak";
       return true;
     }
     unified_.reset();
@@ -181,6 +182,7 @@ void ControlGroups::MakeSeparate(const policy::LimitPlan& limits, const std::str
       // Only where the kernel counts swap.
       (void)Write(folders_.back() + "/memory.memsw.limit_in_bytes", bytes);
       memory_events_ = folders_.back() + "/memory.oom_control";
+      memory_peak_ = folders_.back() + "/memory.max_usage_in_bytes";
     }
   }
   if (limits.processes) {
@@ -202,6 +204,12 @@ Status ControlGroups::Enter() const {
 
 bool ControlGroups::RanOutOfMemory() const {
   return holds_memory_ && Number(Read(memory_events_), "oom_kill") > 0;
+}
+
+std::optional<uint64_t> ControlGroups::PeakMemory() const {
+  const std::string text = holds_memory_ ? Read(memory_peak_) : std::string();
+  if (text.empty()) return std::nullopt;
+  return strtoull(text.c_str(), nullptr, 10);
 }
 
 std::string ControlGroups::name() const {

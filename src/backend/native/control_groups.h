@@ -4,6 +4,8 @@
 // Limits of all processes together, where the host lets this user make control groups: version 2
 // where the controllers are, or version 1. Otherwise they are somebody else's to enforce.
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +37,8 @@ class ControlGroups {
   [[nodiscard]] Status Enter() const;
   // The kernel ended somebody inside for want of memory.
   [[nodiscard]] bool RanOutOfMemory() const;
+  // The most that was used at a time, where they hold memory.
+  [[nodiscard]] std::optional<uint64_t> PeakMemory() const;
   [[nodiscard]] std::string name() const;
 
  private:
@@ -48,6 +52,7 @@ class ControlGroups {
   std::vector<OwnedFd> tasks_;
   OwnedFd unified_;
   std::string memory_events_;
+  std::string memory_peak_;
   bool holds_memory_ = false;
   bool holds_processes_ = false;
   bool holds_processors_ = false;

@@ -23,7 +23,6 @@ Status CheckNetwork(const policy::NetworkPlan& network) {
     default:
       return Unsupported("a network of an engine or of the host is none of a sandbox");
   }
-  if (!network.ports.empty()) return Unsupported("published ports are not in this version");
   return {};
 }
 
@@ -53,7 +52,7 @@ const Mount* FindCovering(const Plan& plan, size_t count, const std::string& pat
   for (size_t i = 0; i < count; ++i) {
     const Mount& mount = plan.mounts[i];
     if (mount.kind == MountKind::kLink || mount.kind == MountKind::kGenerated ||
-        mount.kind == MountKind::kPlaceholder ||
+        mount.kind == MountKind::kCopy || mount.kind == MountKind::kPlaceholder ||
         mount.if_missing == policy::IfMissing::kStageFile || !policy::IsWithin(path, mount.target))
       continue;
     // Of two at one place the later is on top.

@@ -23,7 +23,6 @@
 #include "backend/native/hand_over.h"
 #include "backend/native/landlock.h"
 #include "backend/native/namespaces.h"
-#include "backend/native/net_namespace.h"
 #include "backend/native/program.h"
 #include "backend/native/root.h"
 #include "backend/native/system_calls.h"
@@ -46,16 +45,14 @@ class Init {
   // The description of the wall. Each step fails closed: the process ends and nothing ran.
   Status Prepare() {
     CORDON_TRY(BindToKeeper());
+    CORDON_TRY(TakeSignals());
     CORDON_TRY(request_.groups.Enter());
     CORDON_TRY(TakeStreams());
-    CORDON_TRY(net_.Start());
     CORDON_TRY(HideGroups());
-    CORDON_TRY(MapIdentity(identity_, request_.outer_uid, request_.outer_gid));
     CORDON_TRY(ForgetArguments());
     CORDON_TRY(LeaveGroup());
     CORDON_TRY(NameHost());
     CORDON_TRY(MakeRoot());
-    CORDON_TRY(net_.Join());
     CORDON_TRY(HandOutNetwork());
     CORDON_TRY(EnterDirectory());
     CORDON_TRY(SetResourceLimits(plan_.limits, request_.alone));
@@ -70,6 +67,7 @@ class Init {
 
  private:
   [[nodiscard]] Status BindToKeeper() const;
+  static Status TakeSignals();
   static Status ForgetArguments();
   static Status LeaveGroup();
   [[nodiscard]] Status TakeStreams();
@@ -87,7 +85,6 @@ class Init {
   const InitRequest& request_;
   const policy::Plan& plan_;
   const Identity identity_;
-  NetNamespace net_;
   OwnedFd hand_over_;
   OwnedFd gateway_;
   OwnedFd held_terminal_;
@@ -97,9 +94,17 @@ class Init {
 
 Status Init::BindToKeeper() const {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return SystemError("prctl(PR_SET_PDEATHSIG)");
-  pollfd keeper = {request_.keeper_alive, POLLIN, 0};
+  pollfd keeper = {request_.keeper, POLLIN, 0};
   // It may have gone before that.
   if (poll(&keeper, 1, 0) != 0) return Fail(ErrorCode::kSystem, "the keeper has gone");
+  return {};
+}
+
+// What is handed on waits from the first moment; everything else is nobody's.
+Status Init::TakeSignals() {
+  sigset_t signals = ForwardedSignals();
+  for (const int number : {SIGCHLD, SIGPIPE}) sigaddset(&signals, number);
+  if (sigprocmask(SIG_SETMASK, &signals, nullptr) != 0) return SystemError("sigprocmask");
   return {};
 }
 

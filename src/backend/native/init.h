@@ -45,8 +45,8 @@ struct InitRequest {
   int output;  // becomes descriptor 1 and 2; -1 leaves what is there
   int error_output;
   int hand_over;
-  int gateway;       // where the network's sockets go; -1 if the plan has none
-  int keeper_alive;  // reads its end when the keeper has gone
+  int gateway;  // where the network's sockets go; -1 if the plan has none
+  int keeper;   // its pidfd
   const std::vector<OwnedFd>& secrets;
   std::string work_folder;  // for overlays; empty if the plan needs none
   const std::function<Result<OwnedFd>()>& workspace_view;  // of a shadow

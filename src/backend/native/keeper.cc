@@ -1,7 +1,6 @@
 #include "backend/native/keeper.h"
 
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -18,41 +17,21 @@
 #include <optional>
 #include <vector>
 
+#include "backend/native/birth.h"
 #include "backend/native/control_groups.h"
 #include "backend/native/fit.h"
 #include "backend/native/hand_over.h"
 #include "backend/native/init.h"
-#include "backend/native/namespaces.h"
 #include "backend/native/overlay.h"
 #include "backend/native/terminal.h"
 #include "backend/native/watch.h"
 #include "backend/native/work_folder.h"
 #include "base/owned_fd.h"
 #include "net/gateway.h"
+#include "net/port_relay.h"
 
 namespace cordon::backend::native {
 namespace {
-
-// With what its owner can do about it.
-std::unexpected<Error> NoNamespaces(int error) {
-  constexpr const char* kCall = "clone3(CLONE_NEWUSER | CLONE_NEWPID | …)";
-  std::string remedy;
-  if (error == EPERM || error == EACCES) {
-    remedy =
-        ": user namespaces are not allowed here (sysctl kernel.unprivileged_userns_clone=1, "
-        "kernel.apparmor_restrict_unprivileged_userns=0; in a container, a seccomp profile that "
-        "allows clone3 and unshare)";
-  } else if (error == ENOSPC || error == EUSERS) {
-    remedy = ": there may be no more of them (sysctl user.max_user_namespaces)";
-  } else if (error == ENOSYS) {
-    remedy =
-        ": not in this kernel or not allowed by a container's seccomp profile; the native "
-        "wall needs Linux 5.12";
-  } else {
-    return SystemError(kCall, error);
-  }
-  return Fail(ErrorCode::kUnsupported, kCall + remedy);
-}
 
 // What an unprivileged container takes away, and how it gets it: by the step that failed with
 // EPERM.
@@ -84,6 +63,8 @@ class Keeper {
  private:
   Status CheckStreams();
   Status StartGateway();
+  Status PublishPorts();
+  Birth& birth();
   Status OpenSecrets();
   Status MakeWorkFolder();
   Status TakeSignals();
@@ -91,22 +72,23 @@ class Keeper {
   void ForwardSignals() const;
   void TakeOver();
   [[nodiscard]] std::unexpected<Error> NothingRan();
-  [[nodiscard]] Report Finish(int status) const;
+  [[nodiscard]] Report Finish(int status, const rusage& usage) const;
 
   const RunRequest& request_;
   const policy::Plan& plan_;
+  Birth own_birth_;  // of a caller who has begun none
   CommandWatch watch_;
   std::optional<WorkFolder> work_folder_;
   Progress* progress_ = nullptr;
   std::vector<OwnedFd> secrets_;
   std::optional<net::Gateway> gateway_;
+  std::optional<net::PortRelay> ports_;
   OwnedFd hand_over_;
   OwnedFd staged_;
   OwnedFd terminal_;
   InputRelay input_;
   std::optional<termios> modes_before_;
   OwnedFd init_pidfd_;
-  OwnedFd alive_;
   pid_t init_ = -1;
 };
 
@@ -132,11 +114,14 @@ Keeper::~Keeper() {
 }
 
 Status Keeper::Start() {
+  if (request_.preparation == nullptr) own_birth_.Start();
+  if (request_.measures_memory) watch_.MeasureMemory();
   // Root's processes count against no limit of the kernel's.
   CORDON_TRY(watch_.CheckLimits(getuid() == 0 ? CommandWatch::Processes::kNotCounted
                                               : CommandWatch::Processes::kCounted));
   CORDON_TRY(CheckStreams());
   CORDON_TRY(StartGateway());
+  CORDON_TRY(PublishPorts());
   CORDON_TRY(OpenSecrets());
   CORDON_TRY(MakeWorkFolder());
   CORDON_TRY(TakeSignals());
@@ -166,6 +151,22 @@ Status Keeper::StartGateway() {
   if (!gateway) return std::unexpected(gateway.error());
   gateway_.emplace(std::move(*gateway));
   return {};
+}
+
+Birth& Keeper::birth() {
+  Birth* begun = dynamic_cast<Birth*>(request_.preparation);
+  return begun != nullptr ? *begun : own_birth_;
+}
+
+// Whoever connects waits until the command listens, or is turned away.
+Status Keeper::PublishPorts() {
+  if (plan_.network.ports.empty()) return {};
+  Result<net::PortRelay> relay = net::PortRelay::Listen(plan_.network.ports);
+  if (!relay) return std::unexpected(relay.error());
+  const Result<Birth::Doors> doors = birth().OpenDoors();
+  if (!doors) return std::unexpected(doors.error());
+  ports_.emplace(std::move(*relay));
+  return ports_->Start({request_.gateway, doors->user, doors->net});
 }
 
 Status Keeper::OpenSecrets() {
@@ -212,10 +213,8 @@ Status Keeper::StartInit() {
       mmap(nullptr, sizeof(Progress), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   if (page == MAP_FAILED) return SystemError("mmap(MAP_SHARED)");
   progress_ = static_cast<Progress*>(page);
-  int alive[2];
-  if (pipe2(alive, O_CLOEXEC) != 0) return SystemError("pipe2");
-  const OwnedFd reader(alive[0]);
-  alive_.reset(alive[1]);
+  const OwnedFd alive(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
+  if (!alive.valid()) return SystemError("pidfd_open");
   Result<HandOver> hand_over = HandOver::Make();
   if (!hand_over) return std::unexpected(hand_over.error());
   const OwnedFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
@@ -233,28 +232,17 @@ Status Keeper::StartInit() {
       .error_output = watch_.writer(STDERR_FILENO),
       .hand_over = hand_over->init.get(),
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
-      .keeper_alive = reader.get(),
+      .keeper = alive.get(),
       .secrets = secrets_,
       .work_folder = work_folder_ ? work_folder_->path() : "",
       .workspace_view = request_.workspace_view};
-  int pidfd = -1;
-  clone_args arguments = {};
-  arguments.flags = kNamespaceFlags | CLONE_PIDFD;
-  arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
-  arguments.exit_signal = SIGCHLD;
-  if (const int group = watch_.groups().unified_fd(); group >= 0) {
-    arguments.flags |= CLONE_INTO_CGROUP;
-    arguments.cgroup = static_cast<uint64_t>(group);
-  }
-  // A copy on its own stack, as fork; the first process of new namespaces.
-  const long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-  if (pid == 0) {
-    alive_.reset();
-    RunInit(request);
-  }
-  if (pid < 0) return NoNamespaces(errno);
-  init_ = static_cast<pid_t>(pid);
-  init_pidfd_.reset(pidfd);
+  const auto run = [](const void* argument) {
+    RunInit(*static_cast<const InitRequest*>(argument));
+  };
+  Result<Birth::Born> born = birth().Bear(watch_.groups().unified_fd(), run, &request);
+  if (!born) return std::unexpected(born.error());
+  init_ = born->pid;
+  init_pidfd_ = std::move(born->pidfd);
   if (gateway_) gateway_->CloseNamespaceChannel();
   watch_.CloseWriters();
   hand_over_ = std::move(hand_over->keeper);
@@ -306,7 +294,8 @@ Result<Report> Keeper::Wait() {
   }
   input_.End();
   int status = 0;
-  while (waitpid(init_, &status, 0) < 0 && errno == EINTR) {
+  rusage usage = {};
+  while (wait4(init_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   init_ = -1;
   if (progress_->failed_text[0] != 0) return NothingRan();
@@ -314,7 +303,7 @@ Result<Report> Keeper::Wait() {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }
   watch_.Drain();
-  Report report = Finish(status);
+  Report report = Finish(status, usage);
   if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   if (staged_.valid()) report.not_taken = TakeStagedFiles(plan_, staged_.get());
   return report;
@@ -339,8 +328,8 @@ std::unexpected<Error> Keeper::NothingRan() {
                                progress_->failed_errno});
 }
 
-Report Keeper::Finish(int status) const {
-  Report report = watch_.Finish(status);
+Report Keeper::Finish(int status, const rusage& usage) const {
+  Report report = watch_.Finish(status, usage);
   if (watch_.is_ended()) return report;
   if (progress_->before_text[0] != 0) {
     report.end = Report::End::kBefore;

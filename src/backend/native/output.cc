@@ -69,6 +69,7 @@ void OutputPipe::Move() {
     reader_.reset();
     return;
   }
+  moved_ += static_cast<uint64_t>(moved);
   left_ -= std::min<uint64_t>(left_, static_cast<uint64_t>(moved));
 }
 

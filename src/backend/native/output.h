@@ -28,12 +28,16 @@ class OutputPipe {
   // After poll said so; does not wait.
   void Move();
   [[nodiscard]] bool is_over() const { return is_over_; }
+  // The descriptor that it goes to, and how much went there.
+  [[nodiscard]] int to() const { return to_; }
+  [[nodiscard]] uint64_t moved() const { return moved_; }
 
  private:
   OwnedFd reader_;
   OwnedFd writer_;
   int to_ = -1;
   uint64_t left_ = 0;
+  uint64_t moved_ = 0;
   bool is_over_ = false;
   bool has_input_ = false;
 };

@@ -6,7 +6,10 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/native/devices.h"
@@ -47,6 +50,9 @@ std::string NameOf(const std::string& path) {
   return path.substr(path.rfind('/') + 1);
 }
 
+// Of a file in memory; planned are a quarter of it.
+constexpr size_t kLongestCopy = 64 << 10;
+
 // Where something is to be mounted: a name in a directory, or the directory itself.
 struct Spot {
   int directory = -1;
@@ -79,6 +85,7 @@ class Root {
   Status MakeMask(const Mount& mount);
   Status MakePlaceholder(const Mount& mount);
   Status MakeGenerated(const Mount& mount);
+  Status MakeCopy(const Mount& mount);
   Status MakeLink(const Mount& mount);
 
   // What is bound, detached, and what it is; nothing if it is to be left out.
@@ -100,6 +107,8 @@ class Root {
   // A directory of the root's file system, which otherwise is read-only.
   Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
   Status Cover(const std::string& target, NodeType type, const std::string& text);
+  // As everything of the root it can be written only until that is read-only.
+  Status WriteFile(const Mount& mount, std::string_view text, mode_t mode);
 
   const RootRequest& request_;
   const Plan& plan_;
@@ -138,6 +147,8 @@ Status Root::Make(size_t index) {
       return MakeLink(mount);
     case MountKind::kGenerated:
       return MakeGenerated(mount);
+    case MountKind::kCopy:
+      return MakeCopy(mount);
     case MountKind::kTmpfs:
       return MakeTmpfs(mount);
     case MountKind::kProc:
@@ -290,10 +301,10 @@ Result<std::optional<Root::Source>> Root::OpenSource(const Mount& mount) {
     return std::nullopt;
   }
   if (!tree) return std::unexpected(tree.error());
-  if (!HasType(*tree, mount.type)) {
+  const bool is_folder = HasType(*tree, NodeType::kDirectory);
+  if (is_folder ? mount.type == NodeType::kFile : !HasType(*tree, mount.type)) {
     return Fail(ErrorCode::kInvalid, mount.source + " is not what the plan says it is");
   }
-  const bool is_folder = HasType(*tree, NodeType::kDirectory);
   if (LayersOf(plan_, mount) != Layers::kNone) {
     // Not the copy: layers are looked for among what is mounted.
     if (!place.valid()) place.reset(open(mount.source.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -452,22 +463,46 @@ Status Root::MakePlaceholder(const Mount& mount) {
   return Cover(mount.target, mount.type, mount.source);
 }
 
-Status Root::MakeGenerated(const Mount& mount) {
-  const Result<std::string> text = GeneratedText(mount.name, plan_, request_.identity);
-  if (!text) return std::unexpected(text.error());
+Status Root::WriteFile(const Mount& mount, std::string_view text, mode_t mode) {
   if (!IsOurs(mount.target)) {
     return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
   }
   const Result<int> folder = Folder(ParentOf(mount.target));
   if (!folder) return std::unexpected(folder.error());
-  // As everything of the root it can be written only until that is read-only.
   const OwnedFd file(
-      openat(*folder, NameOf(mount.target).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+      openat(*folder, NameOf(mount.target).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode));
   if (!file.valid()) return SystemError("open(" + mount.target + ", O_CREAT)");
-  if (write(file.get(), text->data(), text->size()) != static_cast<ssize_t>(text->size())) {
+  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
     return SystemError("write(" + mount.target + ")");
   }
   return {};
+}
+
+Status Root::MakeGenerated(const Mount& mount) {
+  const Result<std::string> text = GeneratedText(mount.name, plan_, request_.identity);
+  if (!text) return std::unexpected(text.error());
+  return WriteFile(mount, *text, 0444);
+}
+
+Status Root::MakeCopy(const Mount& mount) {
+  const OwnedFd source(
+      open(mount.source.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  // What the caller may not read the command may not either, and it is there.
+  if (!source.valid() && errno == EACCES) return WriteFile(mount, {}, 0);
+  struct stat stat = {};
+  if (!source.valid() || fstat(source.get(), &stat) != 0) {
+    return SystemError("open(" + mount.source + ")");
+  }
+  if (!S_ISREG(stat.st_mode)) {
+    return Fail(ErrorCode::kInvalid, mount.source + " is not what the plan says it is");
+  }
+  std::array<char, kLongestCopy> text;
+  const ssize_t size = read(source.get(), text.data(), text.size());
+  if (size < 0) return SystemError("read(" + mount.source + ")");
+  if (static_cast<size_t>(size) == text.size()) {
+    return Fail(ErrorCode::kInvalid, mount.source + " has become longer; plan again");
+  }
+  return WriteFile(mount, {text.data(), static_cast<size_t>(size)}, stat.st_mode & 0555);
 }
 
 Status Root::MakeLink(const Mount& mount) {

@@ -129,6 +129,7 @@ bool CommandWatch::PassesLimit(pid_t first) {
   if (samples_ && now >= next_sample_) {
     next_sample_ = now + kSampleTime;
     const Usage usage = MeasureUsage(first);
+    sampled_peak_bytes_ = std::max(sampled_peak_bytes_, usage.memory_bytes);
     if (limits_.cpu_time && usage.cpu_time >= *limits_.cpu_time) Pass(PlanReport::End::kCpuTime);
     if (limits_.memory_bytes && !groups_.holds_memory() &&
         usage.memory_bytes > *limits_.memory_bytes) {
@@ -153,8 +154,27 @@ void CommandWatch::Drain() {
   }
 }
 
-PlanReport CommandWatch::Finish(int status) const {
+// Processor time is that of whoever was waited for, the last processes of a namespace too.
+void CommandWatch::FillUsage(const rusage& usage, PlanReport* report) const {
+  using std::chrono::microseconds;
+  const auto time = [](const timeval& part) {
+    return std::chrono::seconds(part.tv_sec) + microseconds(part.tv_usec);
+  };
+  report->wall_time = std::chrono::duration_cast<microseconds>(Clock::now() - begin_);
+  report->cpu_time = time(usage.ru_utime) + time(usage.ru_stime);
+  if (measures_memory_) report->memory_peak_bytes = groups_.PeakMemory();
+  if (!report->memory_peak_bytes) {
+    const auto largest = static_cast<uint64_t>(usage.ru_maxrss) << 10;
+    report->memory_peak_bytes = sampled_peak_bytes_ > 0 ? sampled_peak_bytes_ : largest;
+  }
+  for (const OutputPipe& output : outputs_) {
+    (output.to() == STDOUT_FILENO ? report->output_bytes : report->error_bytes) = output.moved();
+  }
+}
+
+PlanReport CommandWatch::Finish(int status, const rusage& usage) const {
   PlanReport report;
+  FillUsage(usage, &report);
   report.limits_by = groups_.name();
   report.output_dropped = std::ranges::any_of(outputs_, &OutputPipe::is_over);
   report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
@@ -164,6 +184,9 @@ PlanReport CommandWatch::Finish(int status) const {
     report.end = *ended_for_;
     report.exit_code = *ended_for_ == PlanReport::End::kWallTime ? kTimedOut : kKilled;
   }
+  const bool is_killed = ended_for_ || report.end == PlanReport::End::kMemory;
+  if (is_killed) report.signal = SIGKILL;
+  if (report.end == PlanReport::End::kSignal) report.signal = report.exit_code - 128;
   if (report.end == PlanReport::End::kWallTime) {
     report.reason = "limit wall time " + FormatDuration(*limits_.wall_time);
   } else if (report.end == PlanReport::End::kCpuTime) {

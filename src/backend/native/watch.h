@@ -5,6 +5,7 @@
 // their way, the limits that nobody else holds, the report of its end.
 
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/types.h>
 
@@ -36,6 +37,8 @@ class CommandWatch {
   [[nodiscard]] const ControlGroups& groups() const { return groups_; }
 
   // --- before the command ---
+  // The report is to say how much memory was used, as the control group counted it.
+  void MeasureMemory() { measures_memory_ = true; }
   // An error names a limit that nobody holds. The kernel counts an ordinary user's processes, where
   // that user is the command's alone.
   enum class Processes { kCounted, kNotCounted };
@@ -69,8 +72,8 @@ class CommandWatch {
   // Nobody is left who writes: what is in the pipes is all there is. A slow reader gets everything;
   // after a passed limit it does not hold the result.
   void Drain();
-  // `status` is that of wait(2).
-  [[nodiscard]] PlanReport Finish(int status) const;
+  // `status` and `usage` are those of wait4(2).
+  [[nodiscard]] PlanReport Finish(int status, const rusage& usage) const;
   // Without its gateway the command had no network from some moment on, and nobody knows what it
   // reached: that is no success.
   void FinishNetwork(net::Gateway& gateway, PlanReport* report) const;
@@ -78,6 +81,7 @@ class CommandWatch {
  private:
   using Clock = std::chrono::steady_clock;
   void Pass(PlanReport::End limit);
+  void FillUsage(const rusage& usage, PlanReport* report) const;
 
   const policy::LimitPlan& limits_;
   ControlGroups groups_;
@@ -88,6 +92,8 @@ class CommandWatch {
   const Clock::time_point begin_ = Clock::now();
   Clock::time_point next_sample_;
   bool samples_ = false;
+  bool measures_memory_ = false;
+  uint64_t sampled_peak_bytes_ = 0;
   std::optional<PlanReport::End> ended_for_;
 };
 

@@ -134,6 +134,7 @@ class Writer {
       AddBind(pin.bind->source + "/" + pin.inner, pin.bind->target + "/" + pin.inner, false);
     }
     switch (mount.kind) {
+      case MountKind::kCopy:
       case MountKind::kBind:
         AddBind(mount.source, mount.target, mount.read_only);
         return {};

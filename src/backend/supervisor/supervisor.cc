@@ -70,6 +70,7 @@ class Supervisor {
   void EndAll();
   void ForwardSignals() const;
   void KillRest();
+  [[nodiscard]] std::unexpected<Error> NothingRan(const char* text);
 
   const policy::Plan& plan_;
   Outer outer_;
@@ -99,6 +100,7 @@ Supervisor::~Supervisor() {
 }
 
 Status Supervisor::Start() {
+  watch_.MeasureMemory();
   CORDON_TRY(CheckLimits());
   CORDON_TRY(native::CommandWatch::CheckStreams());
   CORDON_TRY(CountOutput());
@@ -310,6 +312,15 @@ void Supervisor::KillRest() {
   }
 }
 
+std::unexpected<Error> Supervisor::NothingRan(const char* text) {
+  // Whoever was to get the network had gone, and knows why.
+  if (gateway_ && strstr(text, strerror(EPIPE)) != nullptr) {
+    const Result<net::Summary> summary = gateway_->Finish();
+    if (!summary) return std::unexpected(summary.error());
+  }
+  return Fail(ErrorCode::kSystem, text);
+}
+
 Result<PlanReport> Supervisor::Wait() {
   for (;;) {
     std::array<pollfd, 1 + native::CommandWatch::kPolled> fds = {{{pidfd_.get(), POLLIN, 0}}};
@@ -324,7 +335,8 @@ Result<PlanReport> Supervisor::Wait() {
     if (fds[0].revents != 0) break;
   }
   int status = 0;
-  while (waitpid(program_, &status, 0) < 0 && errno == EINTR) {
+  rusage usage = {};
+  while (wait4(program_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   program_ = -1;
   KillRest();
@@ -334,15 +346,20 @@ Result<PlanReport> Supervisor::Wait() {
   if (watcher_ > 0) Reap(watcher_);
   watcher_ = -1;
   char text[512] = {};
-  if (read(failure_.get(), text, sizeof text - 1) > 0) return Fail(ErrorCode::kSystem, text);
+  if (read(failure_.get(), text, sizeof text - 1) > 0) return NothingRan(text);
   if (!watch_.is_ended() && outer_.own_failure) {
     if (std::string why = outer_.own_failure(); !why.empty()) {
       return Fail(ErrorCode::kUnsupported, std::move(why));
     }
   }
   watch_.Drain();
-  PlanReport report = watch_.Finish(status);
-  if (outer_.limits == Outer::Limits::kItself) report.limits_by = outer_.arguments.front();
+  PlanReport report = watch_.Finish(status, usage);
+  if (outer_.limits == Outer::Limits::kItself) {
+    report.limits_by = outer_.arguments.front();
+    // Of the engine's client, which says nothing about the container.
+    report.cpu_time.reset();
+    report.memory_peak_bytes.reset();
+  }
   if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   return report;
 }
@@ -368,6 +385,12 @@ Result<OwnedFd> TextFile(const std::string& text) {
 std::string FindOuter(const std::string& name) {
   const char* path = getenv("PATH");
   return native::FindIn(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path, name);
+}
+
+std::string FindWallProgram(const policy::Plan& plan, const std::string& name) {
+  const auto named = std::ranges::find(plan.wall_programs, name, &policy::WallProgram::name);
+  if (named == plan.wall_programs.end()) return FindOuter(name);
+  return access(named->path.c_str(), X_OK) == 0 ? named->path : std::string();
 }
 
 std::vector<std::string> OuterVariables() {

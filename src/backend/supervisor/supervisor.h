@@ -43,6 +43,8 @@ struct Outer {
 [[nodiscard]] Result<OwnedFd> TextFile(const std::string& text);
 // Of the caller's search path; empty if it is not there.
 [[nodiscard]] std::string FindOuter(const std::string& name);
+// The program that puts up a plan's wall: where the plan says, or as above.
+[[nodiscard]] std::string FindWallProgram(const policy::Plan& plan, const std::string& name);
 // Of the caller's environment, what a program of the host may see of it: none of the plan's.
 [[nodiscard]] std::vector<std::string> OuterVariables();
 // The words as a shell would read them.

@@ -1,0 +1,54 @@
+#!/usr/bin/env python3
+"""The tables of docs/guide.md that say what --json and --report hold, from src/cli/result_fields.def: document_results.py write | check"""
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+TABLE = ROOT / "src/cli/result_fields.def"
+TARGET = ROOT / "docs/guide.md"
+
+
+def rows(macro):
+    """[(name, type, text)], in the order of the file."""
+    found = []
+    for number, line in enumerate(TABLE.read_text().splitlines(), 1):
+        if not line.startswith(macro + "("):
+            continue
+        match = re.fullmatch(macro + r'\((\w+), "(.*?)", "(.*)"\)', line)
+        if match is None:
+            sys.exit(f"{TABLE.name}:{number}: not a row")
+        found.append(match.groups())
+    return found
+
+
+def table(macro):
+    lines = ["| member | is | means |", "|---|---|---|"]
+    lines += [f"| `{name}` | {kind} | {text} |" for name, kind, text in rows(macro)]
+    return "\n".join(lines)
+
+
+def replaced(text):
+    for macro in ("RESULT_FIELD", "INSTALL_FIELD"):
+        begin, end = f"<!-- {macro} -->\n", f"\n<!-- end of {macro} -->"
+        before, rest = text.split(begin)
+        text = before + begin + table(macro) + end + rest.split(end, 1)[1]
+    return text
+
+
+def main(mode):
+    current = TARGET.read_text()
+    wanted = replaced(current)
+    if mode == "write":
+        TARGET.write_text(wanted)
+        return 0
+    if current != wanted:
+        print("docs/guide.md is not current: run scripts/document_results.py write")
+    print(f"{int(current == wanted)} passed, {int(current != wanted)} failed")
+    return 0 if current == wanted else 1
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ("write", "check"):
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

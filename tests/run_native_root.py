@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""What the native wall's root is made of, and how its namespaces begin and end: run_native_root.py [NAME…]
+
+As root every test runs twice, as root and as an ordinary user.
+"""
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from native_world import USER, World, equal, policy  # noqa: E402
+
+
+def of_kind(plan, kind):
+    return [mount for mount in plan["mounts"] if mount["kind"] == kind]
+
+
+def what_is_copied_is_what_the_host_has(world):
+    plan = world.plan("true")["plan"]
+    copies = of_kind(plan, "copy")
+    assert len(copies) > 3 and all(mount["read_only"] for mount in copies), copies
+    for mount in copies:
+        done = world.inside("cat", mount["target"])
+        equal((mount["target"], done.stdout), (mount["target"], pathlib.Path(mount["source"]).read_text()))
+    target = copies[0]["target"]
+    script = f"echo x >>{target} || echo no; chmod 666 {target} || echo no; rm -f {target} || echo no; touch /etc/new || echo no"
+    equal(world.inside("sh", "-c", script).stdout, "no\n" * 4)
+
+
+def what_is_found_through_a_link_is_that_link(world):
+    plan = world.plan("true")["plan"]
+    for mount in of_kind(plan, "link"):
+        if not mount["target"].startswith("/etc/"):
+            continue
+        done = world.inside("sh", "-c", f"readlink {mount['target']}; cat {mount['target']} | md5sum")
+        wanted = subprocess.run(["md5sum"], stdin=open(mount["target"], "rb"), capture_output=True, text=True, check=True).stdout
+        equal(done.stdout, mount["source"] + "\n" + wanted)
+
+
+def of_a_small_disk_nothing_is_taken(world):
+    policy(world, "limits: {disk: 1MiB}\nprofiles: {default: {network: 'off'}}\n")
+    equal(of_kind(world.plan("true")["plan"], "copy"), [])
+    equal(world.inside("cat", "/etc/nsswitch.conf").stdout, pathlib.Path("/etc/nsswitch.conf").read_text())
+
+
+def others_have_no_copies(world):
+    done = world.outside(world.cordon, "plan", "--json", "--wall", "bwrap", "--", "true")
+    equal(of_kind(json.loads(done.stdout)["plan"], "copy"), [])
+
+
+def left(world):
+    """Processes of this world's cordon."""
+    found = []
+    for path in pathlib.Path("/proc").glob("[0-9]*/exe"):
+        try:
+            if os.readlink(path) == str(world.cordon):
+                found.append(int(path.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+def whoever_began_ends(world):
+    """Whenever cordon is killed, and whatever comes of the plan."""
+    for number in range(30):
+        process = world.start("sleep", "30")
+        time.sleep(number * 0.0004)
+        process.kill()
+        process.communicate()
+    policy(world, "workspace: {writable: true}\nprofiles: {default: {network: 'off', writable: true}}\n")
+    equal(world.inside("true").returncode, 125)
+    until = time.monotonic() + 10
+    while left(world) and time.monotonic() < until:
+        time.sleep(0.05)
+    equal(left(world), [])
+
+
+def streams_may_be_closed(world):
+    run = f"{world.cordon} run --wall native -- sh -c 'ls -l /proc/self/fd | grep -c -v /dev/null; exit 3'"
+    for closing in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        done = world.outside("sh", "-c", f"{run} {closing}")
+        equal((closing, done.returncode), (closing, 3))
+
+
+def signals_that_the_caller_blocks_arrive(world):
+    """The first process is born with everything blocked and takes what is handed on."""
+    code = ("import signal, subprocess, sys, time\n"
+            "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
+            f"p = subprocess.Popen([{str(world.cordon)!r}, 'run', '--wall', 'native', '--', 'sh', '-c', 'trap \"echo term; exit 9\" TERM; echo up; while :; do sleep 0.05; done'], stdout=subprocess.PIPE)\n"
+            "print(p.stdout.readline()); p.terminate(); print(p.stdout.read(), p.wait())")
+    done = world.outside("python3", "-c", code)
+    equal(done.stdout, "b'up\\n'\nb'term\\n' 9\n")
+
+
+TESTS = [what_is_copied_is_what_the_host_has, what_is_found_through_a_link_is_that_link, of_a_small_disk_nothing_is_taken, others_have_no_copies,
+         whoever_began_ends, streams_may_be_closed, signals_that_the_caller_blocks_arrive]
+
+
+def main(wanted):
+    passed = failed = 0
+    for test in TESTS:
+        if wanted and test.__name__ not in wanted:
+            continue
+        for uid in (0, USER) if os.geteuid() == 0 else (os.geteuid(),):
+            title = f"native root{', as root' if uid == 0 else ''}: {test.__name__.replace('_', ' ')}"
+            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+                try:
+                    test(World(pathlib.Path(folder).resolve(), uid))
+                    print(f"ok   {title}", flush=True)
+                    passed += 1
+                except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
+                    print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
+                    failed += 1
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,258 @@
+#!/usr/bin/env python3
+"""The native wall and a project: what the host obeys later, files that are not there yet, shadows, and the commands around it:
+run_native_workspace.py [NAME…]
+"""
+import json
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+from native_world import SECRET, USER, equal, policy, run  # noqa: E402
+
+
+def writable(world, more="", workspace=""):
+    """A project that may be written, by the user's own word."""
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\n")
+    policy(world, f"workspace: {{writable: true{workspace}}}\nprofiles: {{default: {{network: 'off', writable: true{more}}}}}\n")
+
+
+def tree(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() and not path.is_symlink() else None
+            for path in sorted(folder.rglob("*"))}
+
+
+HANDED_OVER = [".git/hooks/pre-commit", ".git/config", ".git/config.worktree", ".git/commondir", ".git/info/attributes", ".git/modules/x/config",
+               ".gitmodules", ".husky/pre-commit", ".bashrc", ".profile", ".zshrc", ".envrc", ".vscode/tasks.json", ".idea/x", ".mcp.json",
+               ".claude/settings.json", ".codex/config.toml", ".npmrc", ".cargo/config.toml", ".config/fish/config.fish", "cordon.yaml", "sbox.yaml",
+               "sub/.git/hooks/pre-commit", "sub/.git/config", "sub/.git/commondir"]
+
+
+def what_the_host_obeys_later_cannot_be_written(world):
+    """In a writable workspace, there or not; each attack works on a copy outside."""
+    writable(world)
+    for git in (".git", "sub/.git"):
+        for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", "[core]\n"), ("hooks/old", ""), ("info/exclude", ""), ("objects/x", ""), ("refs/x", "")):
+            world.write(f"{git}/{path}", text)
+    before = tree(world.project)
+    copy = world.folder / "copy"
+    for path in HANDED_OVER:
+        shutil.copytree(world.project, copy)
+        subprocess.run(["chown", "-hR", f"{world.uid}:{world.uid}", copy], check=True) if os.geteuid() == 0 else None
+        done = subprocess.run([*world.identity(), "python3", "attacks.py", "attack", "hand_over", path], cwd=copy, env=world.env, capture_output=True,
+                              text=True, check=False)
+        equal((path, done.stdout), (path, "reached\n"))
+        shutil.rmtree(copy)
+    script = ("import subprocess, sys\nfor path in sys.argv[1:]:\n"
+              "  print(path, subprocess.run(['python3', 'attacks.py', 'attack', 'hand_over', path], capture_output=True, text=True).stdout, end='')")
+    done = world.inside("python3", "-c", script, *HANDED_OVER)
+    equal([line for line in done.stdout.splitlines() if "blocked" not in line], [])
+    equal(len(done.stdout.splitlines()), len(HANDED_OVER))
+    after = tree(world.project)
+    for path in ("made", "other"):
+        after.pop(path, None)
+    # Nothing was put there to hold the places, and the host's directories bear no marks.
+    equal(after, before)
+    marked = [str(path) for path in [world.project, *world.project.rglob("*")] if not path.is_symlink() and os.listxattr(path)]
+    equal(marked, [])
+    equal(list((world.home / ".cache/cordon/overlays").iterdir()), [])
+
+
+def a_project_with_a_repository_can_be_worked_on(world):
+    if not shutil.which("git") or not shutil.which("gcc"):
+        raise AssertionError("git and gcc are needed for this test")
+    writable(world)
+    world.write("main.c", "int main(void) { return 3; }\n")
+    world.write("src/old.txt", "old\n")
+    world.outside("git", "init", "-q", ".")
+    script = ("export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b; set -e; git add main.c src cordon.yaml; git commit -qm first;"
+              "gcc main.c -o program; ./program || echo $?; mkdir -p dist/deep && echo 1 >dist/deep/a; rm -rf dist; mkdir dist; echo 2 >dist/b;"
+              "mv src lib; mv lib/old.txt lib/new.txt; ln -s lib link; ln lib/new.txt hard; git add -A lib src; git commit -qm second; git status --short")
+    done = world.inside("sh", "-c", script)
+    equal((done.stdout, done.returncode), ("3\n?? attacks.py\n?? dist/\n?? hard\n?? link\n?? program\n", 0))
+    equal(world.outside("git", "log", "--format=%s").stdout, "second\nfirst\n")
+    equal([(world.project / "lib/new.txt").read_text(), (world.project / "dist/b").read_text(), os.readlink(world.project / "link")], ["old\n", "2\n", "lib"])
+    equal({path.lstat().st_uid for path in world.project.rglob("*") if ".git" not in path.parts and path.name != "cordon"}, {world.uid})
+
+
+def what_is_excluded_and_not_there_cannot_be_made(world):
+    writable(world, workspace=", exclude_paths: [.env, keys/, deep/er/secret]")
+    world.write("deep/er/fine", "x")
+    done = world.inside("sh", "-c", "echo a >.env; mkdir keys; echo b >keys/c; echo d >deep/er/secret; mv deep/er deep/other; rm -rf deep; echo e >deep/er/new; cat .env deep/er/new")
+    equal(done.stdout, "e\n")
+    equal([(world.project / path).exists() for path in (".env", "keys", "deep/er/secret", "deep/other", "deep/er/new")], [False, False, False, False, True])
+    # What came between planning and running, or stays there from an earlier run, is no surprise.
+    equal(world.inside("true").returncode, 0)
+
+
+def a_place_for_the_overlay_is_needed(world):
+    """Without one nothing runs, and the remedy is named."""
+    if os.geteuid() != 0 or world.uid != 0:
+        return
+    writable(world)
+    script = ("mount --make-rprivate / && mount -t tmpfs none $HOME/../project && cp -r $HOME/../saved/. $HOME/../project/ && cd $HOME/../project && "
+              f"{world.cordon} run -- sh -c 'echo ran'")
+    shutil.copytree(world.project, world.folder / "saved")
+    done = subprocess.run(["unshare", "-m", "sh", "-c", script], env=world.env, capture_output=True, text=True, check=False)
+    equal((done.stdout, done.returncode), ("", 125))
+    assert "XDG_CACHE_HOME" in done.stderr, done.stderr
+
+
+def files_that_may_be_made_are_taken_over(world):
+    policy(world, "workspace: {writable_paths: [new.lock, sub/other.lock, never.lock, odd.lock]}\nprofiles: {default: {network: 'off'}}\n")
+    world.write("sub/x", "x")
+    secret = world.write("~/secret", SECRET)
+    script = f"test ! -e new.lock && echo made >new.lock && echo >>new.lock && echo two >sub/other.lock; mkdir $(readlink odd.lock); ln -s {secret} x; echo no >else.lock"
+    done = world.inside("sh", "-c", script)
+    equal([(world.project / path).read_text() for path in ("new.lock", "sub/other.lock")], ["made\n\n", "two\n"])
+    equal((world.project / "new.lock").stat().st_uid, world.uid)
+    equal([(world.project / path).exists() for path in ("never.lock", "odd.lock", "else.lock")], [False] * 3)
+    assert "odd.lock: not taken over" in done.stderr, done.stderr
+    equal(sorted(path.name for path in world.project.iterdir()), ["attacks.py", "cordon.yaml", "new.lock", "sub"])
+    # A link that stands in its place is not followed to what the host has.
+    world.inside("sh", "-c", f"ln -s {secret} $(readlink never.lock)")
+    assert not (world.project / "never.lock").exists()
+
+
+def an_older_plan_is_refused(world):
+    """Whatever of it differs."""
+    policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off'}}\n")
+    (world.project / "out").mkdir()
+    world.own()
+    digest = world.outside(world.cordon, "plan", "--hash", "--", "echo", "ran").stdout.strip()
+    equal(world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran").stdout, "ran\n")
+
+    def refused():
+        done = world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran")
+        equal((done.stdout, done.returncode), ("", 125))
+        assert "another" in done.stderr, done
+    world.env["LANGUAGE"] = "x"
+    equal(world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran").stdout, "ran\n")
+    world.env["USER"] = "nobody"
+    refused()
+    world.env["USER"] = "somebody"
+    (world.project / "out").rmdir()
+    refused()
+    (world.project / "out").mkdir()
+    world.own()
+    world.write("cordon.yaml", (world.project / "cordon.yaml").read_text() + "limits: {memory: 1GiB}\n")
+    refused()
+
+
+def a_shadow_takes_what_is_written(world):
+    """And gives it back only when it is committed."""
+    world.write("kept", "old")
+    world.write("gone", "x")
+    world.write("sub/deep", "x")
+    script = "echo new >kept && rm gone && mkdir -p made .git/hooks && echo hi >made/file && echo evil >.git/hooks/pre-commit && echo done"
+    done = world.inside("sh", "-c", script, options=("--shadow",))
+    equal((done.stdout, done.returncode), ("done\n", 0))
+    assert re.search(r"^cordon: shadow \w+: \+\d+ ~1 -1; cordon diff, cordon commit or cordon discard$", done.stderr, re.MULTILINE), done.stderr
+    equal([(world.project / path).exists() for path in ("gone", "made", ".git")], [True, False, False])
+    equal((world.project / "kept").read_text(), "old")
+    # The next command goes on where the first ended.
+    equal(world.inside("sh", "-c", "cat kept made/file", options=("--shadow", "--quiet")).stdout, "new\nhi\n")
+    # Outside of it nothing has changed.
+    equal(world.inside("cat", "kept").stdout, "old")
+    done = world.outside(world.cordon, "diff", "--summary")
+    assert "modify  kept" in done.stdout and "delete  gone" in done.stdout, done.stdout
+    # What git would obey is not taken over with the rest.
+    equal(world.outside(world.cordon, "commit").returncode, 125)
+    equal(world.outside(world.cordon, "commit", "--skip-refused").returncode, 0)
+    equal([(world.project / path).exists() for path in ("gone", "made/file", ".git/hooks/pre-commit")], [False, True, False])
+    equal((world.project / "kept").read_text(), "new\n")
+    equal((world.project / "made/file").stat().st_uid, world.uid)
+    equal(world.outside(world.cordon, "discard").returncode, 0)
+
+
+def what_is_excluded_is_not_in_a_shadow(world):
+    """Neither what is there, nor what comes into being while the command runs."""
+    policy(world, "workspace: {shadow: true, writable: true, exclude_paths: ['*.pem', 'sub/.env']}\nprofiles: {default: {network: 'off'}}\n")
+    world.write("sub/.env", SECRET)
+    world.write("sub/key.pem", SECRET)
+    for path in ("sub/.env", "sub/key.pem"):
+        world.attack("read", path)
+    process = world.start("sh", "-c", "echo go; read x; cat sub/*.pem sub/.e* *.pem; ls -a . sub; mv sub other && cat other/*")
+    equal(process.stdout.readline(), b"go\n")
+    world.write("later.pem", SECRET)
+    world.write("sub/later.pem", SECRET)
+    out, err = process.communicate(b"\n", timeout=30)
+    assert SECRET.encode() not in out + err and b"later" not in out, out
+    equal((world.project / "sub").is_dir(), True)
+    equal(world.outside(world.cordon, "discard").returncode, 0)
+
+
+def commands_are_written_down(world):
+    world.inside("sh", "-c", "exit 3")
+    done = world.outside(world.cordon, "log", "--json")
+    line = json.loads(done.stdout.splitlines()[-1])
+    equal((line["command"], line["exit_code"], line["wall"], line["directory"]), (["sh", "-c", "exit 3"], 3, "native", str(world.project)))
+    assert "sh -c exit 3" in world.outside(world.cordon, "log").stdout
+    equal((world.home / ".local/state/cordon/run.log").stat().st_mode & 0o777, 0o600)
+
+
+def a_profile_is_named(world):
+    policy(world, "profiles: {default: {network: 'off'}, loud: {network: 'off', shell: /bin/bash}}\n")
+    equal(world.outside(world.cordon, "exec", "loud", "--", "sh", "-c", "echo $SHELL").stdout, "/bin/bash\n")
+    equal(world.outside(world.cordon, "exec", "other", "--", "true").returncode, 125)
+    done = world.outside(world.cordon, "run", "--dry-run", "--", "touch", "made")
+    equal(((world.project / "made").exists(), done.returncode), (False, 0))
+    assert "profile" in done.stdout, done.stdout
+
+
+def shims_stand_before_programs(world):
+    shims = world.home / "shims"
+    shims.mkdir()
+    world.own()
+    equal(world.outside(world.cordon, "shim", "--dir", shims, "python3").returncode, 0)
+    path = world.env["PATH"]
+    problems = world.outside(world.cordon, "shim", "--dir", shims, "--verify")
+    equal(problems.returncode, 1)
+    assert "must come first" in problems.stderr, problems.stderr
+    world.env["PATH"] = f"{shims}:{path}"
+    equal(world.outside(world.cordon, "shim", "--dir", shims, "--verify").returncode, 0)
+    code = "import os; print(os.uname().nodename == 'cordon')"
+    equal(world.outside("python3", "-c", code).stdout, "False\n")
+    policy(world, "profiles: {default: {network: 'off'}}\n")
+    equal(world.outside("python3", "-c", code).stdout, "True\n")
+    (shims / "python3").write_text("#!/bin/sh\nexit 0\n# A shim of cordon: \n")
+    world.own()
+    equal(world.outside(world.cordon, "shim", "--dir", shims, "--verify").returncode, 1)
+    (shims / "sh").write_text("somebody's")
+    world.own()
+    world.outside(world.cordon, "shim", "--dir", shims, "sh")
+    equal((shims / "sh").read_text(), "somebody's")
+
+
+def completions_are_read_by_the_shell(world):
+    script = world.outside(world.cordon, "completions", "bash").stdout
+    done = world.outside("bash", "-c", f"{script}\nCOMP_WORDS=(cordon ru); COMP_CWORD=1; _cordon; echo ${{COMPREPLY[@]}}\n"
+                                       "COMP_WORDS=(cordon run --sha); COMP_CWORD=2; _cordon; echo ${COMPREPLY[@]}")
+    equal((done.stdout, done.stderr), ("run\n--shadow\n", ""))
+    for shell in ("zsh", "fish"):
+        text = world.outside(world.cordon, "completions", shell).stdout
+        assert "install" in text and "shadow" in text, text
+    equal(world.outside(world.cordon, "completions", "cmd").returncode, 125)
+
+
+def clean_removes_what_is_kept(world):
+    done = world.outside(world.cordon, "clean", "--caches")
+    equal((done.stdout, done.returncode), ("nothing to remove\n", 0))
+    digest = __import__("hashlib").sha256(str(world.project).encode()).hexdigest()[:16]
+    for name in (digest + "-npm", "0123456789abcdef-npm"):
+        world.write(f"~/.cache/cordon/caches/{name}/file", "x")
+    equal(world.outside(world.cordon, "clean", "--caches", "--dry-run").stdout.count("would remove"), 1)
+    equal(world.outside(world.cordon, "clean", "--caches").returncode, 0)
+    equal(os.listdir(world.home / ".cache/cordon/caches"), ["0123456789abcdef-npm"])
+
+
+TESTS = [what_the_host_obeys_later_cannot_be_written, a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
+         a_place_for_the_overlay_is_needed, files_that_may_be_made_are_taken_over, an_older_plan_is_refused, a_shadow_takes_what_is_written,
+         what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, shims_stand_before_programs,
+         completions_are_read_by_the_shell, clean_removes_what_is_kept]
+
+if __name__ == "__main__":
+    sys.exit(run("native", TESTS, sys.argv[1:]))
