@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -193,6 +194,15 @@ def exit_codes_and_streams(world):
     equal((done.stdout, done.stderr), ("a b'\"\\ $HOME\n", "err\n"))
 
 
+def an_ignored_sigchld_changes_nothing(world):
+    """A caller's, which is inherited: without it nobody's end could be waited for."""
+    world.policy("profiles: {default: {network: 'off'}}\n")
+    ignore = {"preexec_fn": lambda: signal.signal(signal.SIGCHLD, signal.SIG_IGN)}
+    equal(world.inside("sh", "-c", "true; exit 5", **ignore).returncode, 5)
+    if world.wall == "native":
+        equal(world.outside(world.cordon, "run", "--wall", "none", "--", "sh", "-c", "true; exit 5", **ignore).returncode, 5)
+
+
 def what_is_named_can_be_written(world):
     world.write("out/old", "old")
     world.policy("profiles: {default: {network: 'off'}}\n", workspace=", writable_paths: [out]")
@@ -365,7 +375,7 @@ def it_works_in_a_container(world):
         assert "podman run --security-opt" in done.stderr, done.stderr
 
 
-TESTS = [seventeen_attacks, exit_codes_and_streams, what_is_named_can_be_written, what_is_excluded_is_hidden, a_link_is_no_writable_path,
+TESTS = [seventeen_attacks, exit_codes_and_streams, an_ignored_sigchld_changes_nothing, what_is_named_can_be_written, what_is_excluded_is_hidden, a_link_is_no_writable_path,
          time_and_output_are_kept, nothing_outlives_a_killed_cordon, what_it_cannot_enforce_is_refused, sessions_belong_to_a_plan,
          the_plan_is_what_it_is_told, the_program_is_the_one_that_is_named, it_works_in_a_container, none_is_asked_for_by_name]
 

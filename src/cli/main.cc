@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <functional>
@@ -12,6 +13,8 @@
 #include "cli/commands.h"
 
 int main(int argc, char** argv) try {
+  // A caller may have left it ignored, and then nobody's end can be waited for.
+  (void)signal(SIGCHLD, SIG_DFL);
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   app.require_subcommand(1);
   std::function<int()> chosen;
