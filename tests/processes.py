@@ -1,5 +1,7 @@
-"""Processes of the host, for tests that look whether anything is left of a sandbox."""
+"""Processes of the host, for tests that look whether anything is left of a sandbox; and what one draws on a terminal."""
+import os
 import pathlib
+import subprocess
 import time
 
 
@@ -34,3 +36,18 @@ def wait_until_gone(pids, seconds=10):
     while any(alive(pid) for pid in pids) and time.monotonic() < end:
         time.sleep(0.02)
     return [pid for pid in pids if alive(pid)]
+
+
+def drawn(command, **options):
+    """(exit status, what it writes to its standard output, which is a terminal)."""
+    ours, theirs = os.openpty()
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=theirs, **options)
+    os.close(theirs)
+    text = b""
+    try:
+        while part := os.read(ours, 65536):
+            text += part
+    except OSError:  # EIO: nobody has it open any more
+        pass
+    os.close(ours)
+    return process.wait(timeout=30), text.decode().replace("\r\n", "\n")

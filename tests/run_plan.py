@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tempfile
 
+from processes import drawn
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build"))
 CORDON = str(BUILD / "cordon")
@@ -331,6 +333,33 @@ def init_writes_what_is_found(world):
     assert "yarn, pnpm" in world.run("init", "--output", "-", "--from-lockfile").stderr
 
 
+def init_asks(world):
+    """Each answer is judged as the file would be; what is wrong is asked for again."""
+    world.write("package.json", '{"name": "x"}')
+    done = world.run("init", "-i", stdin="npmm\nnpm\n\nbad host!\nregistry.example, *.b.example\ny\n../up\ndist\n\nTERM\nmuch\n2GiB\n10m\n")
+    equal((done.returncode, done.stdout), (0, "wrote cordon.yaml\n"))
+    for said in ("[npm]: ", "there is no npmm", "bad host!", "../up", "'much'"):
+        assert said in done.stderr, (said, done.stderr)
+    equal(world.run("trust", "--yes").returncode, 0)
+    status, plan, _ = world.plan("make", TERM="dumb")
+    equal((status, hosts(plan), plan["limits"]["memory_bytes"], plan["limits"]["wall_time_ms"]), (0, ["registry.example", "*.b.example"], 2 << 30, 600000))
+    equal(variables(plan).get("TERM"), "dumb")
+    equal(world.plan("npm", "ci")[1]["decision"]["profile"], "pm-npm-install")
+    (world.project / "cordon.yaml").unlink()
+    done = world.run("init", "-i", stdin="npm\n")
+    equal((done.returncode, "nothing was written" in done.stderr, (world.project / "cordon.yaml").exists()), (125, True, False))
+
+
+def colours_are_for_terminals(world):
+    world.write("cordon.yaml", "version: 1\nprofiles: {default: {}}\n")
+    plain = world.run("plan", "--", "make").stdout
+    assert "\033" not in plain and plain.startswith("command\n"), plain
+    for env, head in (({}, "\033[1mcommand\033[m\n"), ({"NO_COLOR": "1"}, "command\n"), ({"TERM": "dumb"}, "command\n")):
+        status, text = drawn([CORDON, "plan", "--", "make"], cwd=world.project, env={**world.env, "TERM": "xterm", **env})
+        equal((status, text.startswith(head)), (0, True))
+        equal(text.replace("\033[1m", "").replace("\033[m", ""), plain)
+
+
 def many_files_and_patterns(world):
     """What is hidden among two thousand files is exactly what matches."""
     for folder in range(40):
@@ -347,7 +376,7 @@ def many_files_and_patterns(world):
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, many_files_and_patterns]
+         init_writes_what_is_found, init_asks, colours_are_for_terminals, many_files_and_patterns]
 
 
 def main(wanted):

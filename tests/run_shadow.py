@@ -8,12 +8,15 @@ import base64
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
+
+from processes import drawn
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build"))
@@ -114,6 +117,9 @@ def a_command_works_on_a_view(world):
     text = world.cordon("diff")
     for part in ("rename  old => new\n", "modify  run  (mode 0644 => 0755)\n", "--- a/a.txt\n+++ b/a.txt\n", "status: +2 ~3 -4\n"):
         assert part in text, (part, text)
+    coloured = drawn(world.as_user([world.bin / "cordon", "diff"]), cwd=world.ws, env={**world.env, "TERM": "xterm"})[1]
+    assert "\033[32m+three\033[m\n" in coloured, coloured
+    equal(re.sub("\033\\[[0-9]*m", "", coloured), text)
     equal(world.cordon("commit"), "committed: +2 ~3 -4\n")
     wanted = world.run("find . -mindepth 1 -printf '%P %y %m %l\\n' | sort; cat a.txt new dir/other")
     done = subprocess.run(["bash", "-c", "find . -mindepth 1 -printf '%P %y %m %l\\n' | sort; cat a.txt new dir/other"], cwd=world.ws,

@@ -13,6 +13,7 @@
 
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
+#include "cli/init_wizard.h"
 #include "policy/host_files.h"
 #include "policy/starter.h"
 #include "policy/surroundings.h"
@@ -27,6 +28,7 @@ struct Options {
   bool from_lockfile = false;
   bool for_user = false;
   bool force = false;
+  bool asks = false;
 };
 
 int Refuse(const Error& error) {
@@ -61,6 +63,15 @@ Result<std::string> ChoosePreset(const Options& options, const policy::Surroundi
   return std::string("generic");
 }
 
+// Standard output is the file's, if that is asked for.
+Result<policy::ProjectChoices> Choose(const Options& options, const policy::Surroundings& around) {
+  Result<std::string> preset = ChoosePreset(options, around);
+  if (!preset) return std::unexpected(preset.error());
+  policy::ProjectChoices choices = {.preset = std::move(*preset)};
+  if (!options.asks) return choices;
+  return AskForChoices(std::move(choices), stdin, stderr);
+}
+
 // A file that is there is left alone unless `force`; a link is never followed.
 Status Write(const std::string& path, const std::string& text, bool force) {
   if (force) (void)unlink(path.c_str());
@@ -90,11 +101,11 @@ int Init(const Options& options) {
       if (const Status made = policy::MakeFolders(around.config_home); !made)
         return Refuse(made.error());
     }
-    text = policy::StarterText(policy::FileKind::kUser, "");
+    text = policy::UserStarterText();
   } else {
-    const Result<std::string> preset = ChoosePreset(options, around);
-    if (!preset) return Refuse(preset.error());
-    text = policy::StarterText(policy::FileKind::kCordon, *preset);
+    const Result<policy::ProjectChoices> choices = Choose(options, around);
+    if (!choices) return Refuse(choices.error());
+    text = policy::ProjectStarterText(*choices);
   }
   if (path == "-") {
     (void)fputs(text.c_str(), stdout);
@@ -114,10 +125,13 @@ void AddInitCommand(CLI::App& app, std::function<int()>* chosen) {
   init->add_option("--preset", options->preset,
                    "a package manager or language; without it, what is found here");
   init->add_flag("--from-lockfile", options->from_lockfile, "only by the lockfile that is here");
-  init->add_flag("--user", options->for_user, "your own policy, which projects cannot widen");
+  CLI::Option* for_user =
+      init->add_flag("--user", options->for_user, "your own policy, which projects cannot widen");
+  init->add_flag("-i,--interactive", options->asks, "asks what the policy is to say")
+      ->excludes(for_user);
   init->add_option("--output", options->output, "the file; - is standard output");
   init->add_flag("--force", options->force, "replace what is there");
-  init->footer("cordon init\ncordon init --preset pnpm\ncordon init --user");
+  init->footer("cordon init\ncordon init -i\ncordon init --preset pnpm\ncordon init --user");
   init->callback([options, chosen] { *chosen = [options] { return Init(*options); }; });
 }
 

@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
+#include "cli/paint.h"
 #include "policy/plan_text.h"
 #include "policy/resolve.h"
 #include "policy/walls.h"
@@ -94,7 +95,7 @@ int Plan(Options& options) {
   if (options.as_json) {
     PrintJson(plan, lacks);
   } else {
-    (void)fputs(policy::PlanText(plan, lacks).c_str(), stdout);
+    Print(policy::PlanText(plan, lacks), Paint::kSections);
   }
   return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
 }

@@ -9,6 +9,7 @@
 #include "backend/native/fit.h"
 #include "backend/wasm/run.h"
 #include "cli/network_log.h"
+#include "cli/paint.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
@@ -185,7 +186,7 @@ int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
   const policy::Plan& plan = *planned.plan;
   if (plan.wall != policy::Wall::kNative) preparation.reset();
   if (run.dry_run) {
-    (void)fputs(policy::PlanText(plan, {}).c_str(), stdout);
+    Print(policy::PlanText(plan, {}), Paint::kSections);
     return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals, outcome);
   }
   if (!run.hash.empty() && plan.refusals.empty() && policy::PlanHash(plan) != run.hash) {

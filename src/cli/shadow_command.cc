@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/wasm/run.h"
+#include "cli/paint.h"
 #include "cli/shadow_approval.h"
 #include "policy/host_files.h"
 #include "shadow/commit.h"
@@ -199,7 +200,13 @@ int Diff(const Options& options) {
   const shadow::Report report =
       shadow::MakeReport(opened->info(), *sides, std::move(*set),
                          options.no_text ? shadow::Texts::kNo : shadow::Texts::kYes);
-  Put(options.as_json ? shadow::ReportJson(report) : shadow::ReportText(report, options.raw));
+  if (options.as_json) {
+    Put(shadow::ReportJson(report));
+  } else if (options.raw) {
+    Put(shadow::ReportText(report, true));
+  } else {
+    Print(shadow::ReportText(report, false), Paint::kDifference);
+  }
   return 0;
 }
 

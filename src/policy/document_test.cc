@@ -146,15 +146,38 @@ TEST(Document, InstallByRoleOrName) {
 
 TEST(Starter, EveryPresetIsReadWithoutErrors) {
   for (const std::string& preset : PresetNames()) {
-    EXPECT_EQ(ReadText(StarterText(FileKind::kCordon, preset)).errors, Texts()) << preset;
+    EXPECT_EQ(ReadText(ProjectStarterText({.preset = preset})).errors, Texts()) << preset;
   }
-  EXPECT_EQ(ReadText(StarterText(FileKind::kUser, ""), FileKind::kUser).errors, Texts());
+  EXPECT_EQ(ReadText(UserStarterText(), FileKind::kUser).errors, Texts());
+}
+
+TEST(Starter, ChoicesAreWhatIsRead) {
+  for (const char* preset : {"npm", "generic"}) {
+    const Read read = ReadText(ProjectStarterText({.preset = preset,
+                                                   .image = "it's@sha256:1",
+                                                   .hosts = {"*.example.org", "b.example:8443"},
+                                                   .writable_paths = {"dist", "a b"},
+                                                   .exclude_paths = {"*.pem"},
+                                                   .variables = {"TERM"},
+                                                   .memory = "2GiB",
+                                                   .wall_time = "10m"}));
+    EXPECT_EQ(read.errors, Texts());
+    const Document& document = read.document;
+    EXPECT_EQ(document.image.fields.ref.value, "it's@sha256:1");
+    EXPECT_EQ(document.workspace.fields.writable_paths.value.size(), 2U);
+    EXPECT_EQ(document.workspace.fields.writable_paths.value[1].value, "a b");
+    EXPECT_EQ(document.limits.fields.memory.value, uint64_t{2} << 30);
+    ASSERT_FALSE(document.profiles.items.empty());
+    EXPECT_EQ(document.profiles.items[0].fields.network.value, "on");
+    EXPECT_EQ(document.profiles.items[0].fields.network_allow.value.size(), 2U);
+  }
 }
 
 // What it explains is what is read: without the comment signs no key is unknown.
 TEST(Starter, TheReferenceHasNoUnknownKey) {
   for (const FileKind kind : {FileKind::kCordon, FileKind::kUser}) {
-    const std::string text = StarterText(kind, "npm");
+    const std::string text =
+        kind == FileKind::kUser ? UserStarterText() : ProjectStarterText({.preset = "npm"});
     std::string reference = "version: 1\n";
     bool is_reference = false;
     for (size_t at = 0; at < text.size();) {

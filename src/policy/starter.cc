@@ -18,13 +18,7 @@ constexpr Language kLanguages[] = {{"node", "npm"},
                                    {"php", "composer"},
                                    {"ruby", "bundler"}};
 
-constexpr std::string_view kGeneric = R"(workspace:
-  root: .
-
-profiles:
-  default:            # every command that no rule names
-    network: 'off'
-  install:
+constexpr std::string_view kGenericInstall = R"(  install:
     role: install
     network: 'off'    # 'on', with the hosts in network_allow
     writable_paths: []
@@ -102,6 +96,25 @@ class StarterWriter {
   std::string text_;
 };
 
+// As a text of YAML, whatever is in it.
+std::string Quoted(const std::string& word) {
+  std::string text = "'";
+  for (const char letter : word) text += letter == '\'' ? "''" : std::string(1, letter);
+  return text + "'";
+}
+
+std::string TextLine(const std::string& indent, const char* name, const std::string& value) {
+  return value.empty() ? "" : indent + name + ": " + Quoted(value) + "\n";
+}
+
+std::string ListLine(const std::string& indent, const char* name,
+                     const std::vector<std::string>& words) {
+  if (words.empty()) return {};
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + Quoted(word);
+  return indent + name + ": [" + list + "]\n";
+}
+
 std::string Reference(FileKind kind) {
   StarterWriter writer(kind);
   Document document;
@@ -136,17 +149,35 @@ std::string DetectManager(const Beneath& workspace, std::vector<std::string>* am
   return by_lockfile.empty() ? by_manifest : "";
 }
 
-std::string StarterText(FileKind kind, std::string_view preset) {
-  if (kind == FileKind::kUser) return std::string(kUserHead) + Reference(kind);
-  std::string text = "version: 1\n\n";
-  const Language* language = std::ranges::find(kLanguages, preset, &Language::name);
-  const std::string_view manager = language != std::end(kLanguages) ? language->manager : preset;
-  if (FindManager(manager) != nullptr) {
-    text += "package_manager:\n  name: " + std::string(manager) + "\n";
-  } else {
-    text += kGeneric;
+std::string UserStarterText() {
+  return std::string(kUserHead) + Reference(FileKind::kUser);
+}
+
+std::string ProjectStarterText(const ProjectChoices& choices) {
+  const Language* language = std::ranges::find(kLanguages, choices.preset, &Language::name);
+  const std::string_view manager =
+      language != std::end(kLanguages) ? language->manager : std::string_view(choices.preset);
+  const bool has_manager = FindManager(manager) != nullptr;
+  std::string text = "version: 1\n";
+  if (!choices.image.empty()) text += "\nimage:\n  ref: " + Quoted(choices.image) + "\n";
+  const std::string paths = ListLine("  ", "writable_paths", choices.writable_paths) +
+                            ListLine("  ", "exclude_paths", choices.exclude_paths);
+  if (!paths.empty() || !has_manager) text += "\nworkspace:\n  root: .\n" + paths;
+  if (!choices.variables.empty()) {
+    text += "\nenvironment:\n" + ListLine("  ", "pass_through", choices.variables);
   }
-  return text + Reference(kind);
+  const std::string limits =
+      TextLine("  ", "memory", choices.memory) + TextLine("  ", "wall_time", choices.wall_time);
+  if (!limits.empty()) text += "\nlimits:\n" + limits;
+  if (has_manager) text += "\npackage_manager:\n  name: " + std::string(manager) + "\n";
+  if (!choices.hosts.empty() || !has_manager) {
+    text += "\nprofiles:\n  default:            # every command that no rule names\n";
+    text += choices.hosts.empty()
+                ? "    network: 'off'\n"
+                : "    network: 'on'\n" + ListLine("    ", "network_allow", choices.hosts);
+  }
+  if (!has_manager) text += kGenericInstall;
+  return text + Reference(FileKind::kCordon);
 }
 
 }  // namespace cordon::policy

@@ -20,9 +20,22 @@ namespace cordon::policy {
 [[nodiscard]] std::string DetectManager(const Beneath& workspace,
                                         std::vector<std::string>* ambiguous);
 
-// A file that says what the preset says, with every other field as a comment that explains it.
-// `preset` is one of PresetNames or empty.
-[[nodiscard]] std::string StarterText(FileKind kind, std::string_view preset);
+// What a project's new policy says; what is empty is left to its default.
+struct ProjectChoices {
+  std::string preset;              // one of PresetNames
+  std::string image;               // of a container; without one, the host's programs
+  std::vector<std::string> hosts;  // for commands that no rule names
+  std::vector<std::string> writable_paths;
+  std::vector<std::string> exclude_paths;
+  std::vector<std::string> variables;  // of the host, passed through
+  std::string memory;
+  std::string wall_time;
+};
+
+// Files that say that, or what a user's own policy begins with, with every other field as a
+// comment that explains it.
+[[nodiscard]] std::string ProjectStarterText(const ProjectChoices& choices);
+[[nodiscard]] std::string UserStarterText();
 
 }  // namespace cordon::policy
 
