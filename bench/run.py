@@ -153,6 +153,28 @@ def row_native_network(_):
     return "the same with a list of hosts", f"{seconds * 1e3:.2f} ms", "", "", "≤ 8 ms"
 
 
+def row_npm_install(_):
+    """A hundred packages, all in the manager's cache, which each has to itself; needs the index once."""
+    words = ["npm", "ci", "--prefer-offline", "--no-audit", "--no-fund", "--no-update-notifier"]
+    package = {"name": "large", "version": "1.0.0", "dependencies": {"eslint": "8.57.0", "express": "4.19.2"}}
+    seconds = {}
+    with tempfile.TemporaryDirectory() as folder:
+        environment = {**os.environ, "XDG_STATE_HOME": f"{folder}/state", "XDG_CACHE_HOME": f"{folder}/cache", "npm_config_cache": f"{folder}/npm"}
+        for name, prefix in (("behind", [CORDON, "run", "--wall", "native", "--quiet", "--"]), ("without", [])):
+            project = pathlib.Path(folder, name)
+            project.mkdir()
+            (project / "package.json").write_text(json.dumps(package))
+            subprocess.run(["npm", "install", "--package-lock-only", *words[3:]], cwd=project, env=environment, capture_output=True, check=True)
+            def install(project=project, prefix=prefix):
+                start = time.perf_counter()
+                subprocess.run([*prefix, *words], cwd=project, env=environment, capture_output=True, check=True)
+                return time.perf_counter() - start
+            install()
+            seconds[name] = install
+        a, b = compare(seconds["behind"], seconds["without"], 7)
+    return "npm ci of a hundred packages, warm cache", f"{a:.2f} s", f"without a sandbox {b:.2f} s", f"{a / b:.2f}", "≤ 1.05"
+
+
 def row_plan(_):
     """A project of 2000 files with 20 patterns to exclude; whole process."""
     with tempfile.TemporaryDirectory() as folder:
@@ -374,6 +396,7 @@ ROWS = {
     "live-bash": row_live,
     "native-true": row_native_true,
     "native-network": row_native_network,
+    "npm-install": row_npm_install,
     "plan": row_plan,
     "shadow": row_shadow,
     "substitution": row_script,

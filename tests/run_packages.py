@@ -75,6 +75,17 @@ def npm_install(folder):
     compare(folder, ["npm", "install", "--no-audit", "--no-fund", "--no-update-notifier"], {"package.json": json.dumps(package)}, "node_modules")
 
 
+def npm_with_a_hundred_packages_and_a_native_script(folder):
+    """esbuild's script runs the program for this machine that came with it, and puts it where the package's own was."""
+    package = {"name": "large", "version": "1.0.0", "dependencies": {"eslint": "8.57.0", "express": "4.19.2", "esbuild": "0.21.5"}}
+    compare(folder, ["npm", "install", "--no-audit", "--no-fund", "--no-update-notifier"], {"package.json": json.dumps(package)}, "node_modules")
+    modules = folder / "behind/node_modules"
+    assert len(json.loads((modules / ".package-lock.json").read_text())["packages"]) >= 100
+    version = run([CORDON, "run", "--wall", "native", "--", "node_modules/.bin/esbuild", "--version"], folder / "behind", folder / "state")
+    equal((version.returncode, version.stdout), (0, "0.21.5\n"))
+    assert (modules / "esbuild/bin/esbuild").read_bytes().startswith(b"\x7fELF")
+
+
 def pip_download(folder):
     compare(folder, ["pip", "download", "--no-deps", "--disable-pip-version-check", "-d", ".venv/wheels", "six==1.16.0"], {"requirements.txt": "six==1.16.0\n"},
             ".venv/wheels")
@@ -125,7 +136,7 @@ def pip_in_two_phases(folder):
 
 def main(wanted):
     passed = failed = 0
-    for test in (npm_install, pip_download, npm_in_two_phases, pip_in_two_phases):
+    for test in (npm_install, npm_with_a_hundred_packages_and_a_native_script, pip_download, npm_in_two_phases, pip_in_two_phases):
         if wanted and test.__name__ not in wanted:
             continue
         title = f"packages: {test.__name__.replace('_', ' ')}"
