@@ -301,6 +301,7 @@ def row_idle(_):
 def row_session(key):
     what, name, promised = {
         "session-create": ("create", "a sandbox of the daemon, created until its first command has answered, median of 40", 5),
+        "session-pool": ("pool", "the same, of a daemon with two that wait", 1),
         "session-run": ("run", "`run('echo hi')` in a live session, asked of the daemon, median of 1000", 0.3),
     }[key]
     return name, f"{printed([ROOT / 'bench/session.py', what]):.2f} ms", "", "", f"≤ {promised} ms"
@@ -409,6 +410,7 @@ ROWS = {
     "cores": row_cores,
     "idle": row_idle,
     "session-create": row_session,
+    "session-pool": row_session,
     "session-run": row_session,
     "live-fork": row_state,
     "snapshot": row_state,

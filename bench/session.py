@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Times of a live sandbox as a client of the daemon sees them: session.py create | run. Prints the median in milliseconds."""
+"""Times of a live sandbox as a client of the daemon sees them: session.py create | pool | run. Prints the median in milliseconds."""
 import json
 import pathlib
 import statistics
@@ -11,8 +11,8 @@ CORDON = str(pathlib.Path(__file__).resolve().parent.parent / "build/cordon")
 
 
 class Client:
-    def __init__(self):
-        self.process = subprocess.Popen([CORDON, "serve", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, *options):
+        self.process = subprocess.Popen([CORDON, "serve", "--stdio", *options], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
 
     def ask(self, method, **params):
         line = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n"
@@ -28,13 +28,14 @@ class Client:
 
 
 def main(what):
-    client = Client()
+    client = Client(*(["--pool", "2"] if what == "pool" else []))
     times = []
     hello = ("run", {"command": "echo hi"})
-    for _ in range(40 if what == "create" else 1000):
-        if what == "create":
+    for _ in range(1000 if what == "run" else 40):
+        if what != "run":
             elapsed, result = client.timed(("create", {}), hello)
             client.ask("sandbox.destroy")
+            time.sleep(0.05 if what == "pool" else 0)
         else:
             if not times:
                 client.ask("create")

@@ -362,6 +362,10 @@ class Daemon(unittest.TestCase):
         process.stdin.flush()
         return json.loads(process.stdout.readline())
 
+    def children(self, process):
+        return [pid for pid in descendants(process.pid)
+                if int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == process.pid]
+
     def test_protocol_errors(self):
         process = self.start("--stdio")
         def error(line):
@@ -404,12 +408,53 @@ class Daemon(unittest.TestCase):
     def test_a_keeper_that_dies_takes_one_sandbox(self):
         process = self.start("--stdio")
         ids = [self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})["result"]["sandboxId"] for _ in range(2)]
-        keepers = [pid for pid in descendants(process.pid)
-                   if int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == process.pid]
-        os.kill(min(keepers), signal.SIGKILL)
+        os.kill(min(self.children(process)), signal.SIGKILL)
         answers = [self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run",
                                       "params": {"sandboxId": one, "command": "echo hi"}}) for one in ids]
         self.assertEqual(sum("result" in answer for answer in answers), 1)
+
+    def test_sandboxes_that_wait(self):
+        process = self.start("--stdio", "--pool", "2")
+
+        def create(**params):
+            return self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create", "params": params})["result"]["sandboxId"]
+
+        def run(sandbox, command):
+            params = {"sandboxId": sandbox, "command": command}
+            return self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run", "params": params})["result"]["stdout"]
+
+        def wait_for(count):
+            deadline = time.monotonic() + 30
+            while len(self.children(process)) != count and time.monotonic() < deadline:
+                time.sleep(0.01)
+            self.assertEqual(len(self.children(process)), count)
+            time.sleep(0.5)
+
+        sandboxes = [create()]
+        wait_for(3)
+        for _ in range(2):
+            sandboxes.append(create())
+            self.assertGreater(float(run(sandboxes[-1], "cat /proc/uptime").split()[0]), 0.4)
+        for number, sandbox in enumerate(sandboxes):
+            self.assertEqual(run(sandbox, f"ls /tmp; echo {number} >/tmp/{number}; echo $PWD"), "/home/user\n")
+        wait_for(5)
+        # Of another kind: what was made for the former ends.
+        other = create(env={"X": "1"}, limits={"fileCount": 100})
+        self.assertLess(float(run(other, "cat /proc/uptime").split()[0]), 0.4)
+        self.assertEqual(run(other, "echo $X $HOME"), "1 /home/user\n")
+        wait_for(6)
+        again = create(env={"X": "1"}, limits={"fileCount": 100})
+        self.assertGreater(float(run(again, "cat /proc/uptime").split()[0]), 0.4)
+        self.assertEqual(run(again, "echo $X; for i in {1..200}; do : >/tmp/$i || break; done 2>&1 | wc -l"), "1\n1\n")
+        # One that died is nobody's.
+        wait_for(7)
+        for pid in sorted(self.children(process))[-2:]:
+            os.kill(pid, signal.SIGKILL)
+        self.assertEqual(run(create(env={"X": "1"}, limits={"fileCount": 100}), "echo $X"), "1\n")
+        pids = descendants(process.pid)
+        process.stdin.close()
+        process.wait(10)
+        self.assertEqual(wait_until_gone(pids), [])
 
     def test_socket(self):
         folder = tempfile.mkdtemp()

@@ -17,6 +17,7 @@ struct Options {
   bool is_stdio = false;
   std::string path;
   size_t max_sandboxes = 64;
+  size_t pool = 0;
   std::string state_folder;
 };
 
@@ -36,6 +37,7 @@ Status Serve(const Options& options) {
   server_options.template_path = programs->template_program;
   server_options.userland_path = programs->userland;
   server_options.max_sandboxes = options.max_sandboxes;
+  server_options.pool = options.pool;
   server_options.state_folder =
       options.state_folder.empty() ? DefaultStateFolder() : options.state_folder;
   rpc::Server server(server_options);
@@ -54,6 +56,11 @@ void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
   where->require_option(1);
   command->add_option("--max-sandboxes", options->max_sandboxes, "at the same time (64)")
       ->check(CLI::Range(size_t{1}, size_t{100'000}));
+  command
+      ->add_option("--pool", options->pool,
+                   "sandboxes that wait for who asks next, of the kind that was asked for last (0)")
+      ->envname("CORDON_POOL")
+      ->check(CLI::Range(size_t{0}, size_t{1000}));
   command
       ->add_option("--state-dir", options->state_folder,
                    "where sandboxes are saved (~/.local/share/cordon/states)")

@@ -19,6 +19,7 @@ struct LiveOptions {
   std::string directory = "/home/user";
   std::vector<std::string> environment;
   std::string state_folder;  // of a sandbox that can be saved; empty: of none
+  bool operator==(const LiveOptions&) const = default;
 };
 
 // Serves the socket until its other end is closed or the sandbox ends; then nothing of the sandbox

@@ -206,26 +206,32 @@ void Create(const CallPtr& call) {
   sandbox->owner = call->client;
   sandbox->detached = call->Flag("detached");
   const std::weak_ptr<Sandbox> known = sandbox;
-  auto started =
-      SandboxLink::Start(server.loop(), options, [call, known](const live::Frame& frame) {
-        const std::shared_ptr<Sandbox> it = known.lock();
-        if (frame.kind == live::Kind::kReady && it) {
-          if (it->autosave_ms > 0) {
-            LoadAndReply(call, it);
-          } else {
-            call->Reply({{"sandboxId", it->id}});
-          }
-          // Not the last word: an end that nobody asked about is heard here.
-          return false;
-        }
-        call->Refuse({kSandboxError, frame.payload, {}});
-        if (it) call->client->server.Forget(it);
-        return true;
-      });
-  if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
-  sandbox->link = std::move(*started);
+  const SandboxLink::Handler hear = [call, known](const live::Frame& frame) {
+    const std::shared_ptr<Sandbox> it = known.lock();
+    if (frame.kind == live::Kind::kReady && it) {
+      if (it->autosave_ms > 0) {
+        LoadAndReply(call, it);
+      } else {
+        call->Reply({{"sandboxId", it->id}});
+      }
+      // Not the last word: an end that nobody asked about is heard here.
+      return false;
+    }
+    call->Refuse({kSandboxError, frame.payload, {}});
+    if (it) call->client->server.Forget(it);
+    return true;
+  };
+  sandbox->link = server.pool().Take(options, hear);
+  const bool was_ready = sandbox->link != nullptr;
+  if (!was_ready) {
+    Result<std::shared_ptr<SandboxLink>> started = SandboxLink::Start(server.loop(), options, hear);
+    if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
+    sandbox->link = std::move(*started);
+  }
   server.sandboxes()[sandbox->id] = sandbox;
   if (call->client->first_sandbox.empty()) call->client->first_sandbox = sandbox->id;
+  if (was_ready) (void)hear({live::Kind::kReady, 0, {}, {}});
+  server.pool().Keep(options);
 }
 
 void ListSandboxes(const CallPtr& call) {

@@ -79,7 +79,8 @@ Result<OwnedFd> Listen(const std::string& path) {
 
 }  // namespace
 
-Server::Server(ServerOptions options) : options_(std::move(options)), signals_(loop_) {}
+Server::Server(ServerOptions options)
+    : options_(std::move(options)), signals_(loop_), pool_(loop_, options_.pool) {}
 
 std::string Server::NewSandboxId() {
   // Not to be guessed: it is all that a connection needs to name a detached sandbox.
@@ -115,6 +116,7 @@ void Server::Run() {
   FinishSaves();
   for (const auto& client : std::exchange(clients_, {})) client->Close();
   for (const auto& [id, sandbox] : std::exchange(sandboxes_, {})) sandbox->link->Close();
+  pool_.Close();
   // Every keeper has seen the end of its socket.
   while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
   }

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "rpc/message.h"
+#include "rpc/pool.h"
 #include "rpc/sandbox_link.h"
 
 namespace cordon::rpc {
@@ -27,6 +28,7 @@ struct ServerOptions {
   std::string userland_path;
   size_t max_sandboxes = 64;
   size_t max_request_bytes = size_t{8} << 20;
+  size_t pool = 0;           // sandboxes that are made before somebody asks
   std::string state_folder;  // has a folder for each namespace; empty: nothing can be saved
 };
 
@@ -69,6 +71,7 @@ class Server {
   [[nodiscard]] asio::io_context& loop() { return loop_; }
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] std::map<std::string, std::shared_ptr<Sandbox>>& sandboxes() { return sandboxes_; }
+  [[nodiscard]] Pool& pool() { return pool_; }
   // Ends it, after the last save of a persistent one. `then` hears why that could not be, or
   // nothing.
   void Forget(const std::shared_ptr<Sandbox>& sandbox,
@@ -87,6 +90,7 @@ class Server {
   ServerOptions options_;
   asio::io_context loop_;
   asio::signal_set signals_;
+  Pool pool_;
   std::unique_ptr<asio::local::stream_protocol::acceptor> acceptor_;
   std::set<std::shared_ptr<Client>> clients_;
   std::map<std::string, std::shared_ptr<Sandbox>> sandboxes_;

@@ -37,6 +37,13 @@ struct SandboxOptions {
   // descriptors of the caller that this must not hold.
   bool can_fork = false;
   std::vector<int> private_fds;
+
+  bool operator==(const SandboxOptions& other) const {
+    return sizes == other.sizes && template_path == other.template_path &&
+           userland_path == other.userland_path && namespaces == other.namespaces &&
+           code.data() == other.code.data() && code.size() == other.code.size() &&
+           can_fork == other.can_fork && private_fds == other.private_fds;
+  }
 };
 
 // A sandbox that stands still beside the one that it was copied from, until somebody keeps it.

@@ -41,6 +41,7 @@ struct MemorySizes {
   uint64_t max_processes;
   uint64_t max_files;
   uint64_t file_bytes;
+  bool operator==(const MemorySizes&) const = default;
 };
 
 struct MemoryFiles {
