@@ -15,6 +15,9 @@ peer must be the same user or root). Parameters are an object. Requests are answ
 `process.*` and `files.*` work while a command runs. A request is at most 8 MiB and 32 levels deep; longer ones are refused
 and skipped. A client that does not take its answers is not read from.
 
+Whoever begins with a zero byte talks MessagePack instead: every message in both directions is four bytes, its length, highest first,
+and a map with the same members. Bytes are bytes there, in parameters and results, under their plain name.
+
 Bytes that are no UTF-8 come twice: as text with replacements under their name, exact as base64 under their name + `Base64`.
 Parameters that are bytes are given either way. A path that is not absolute begins in `/home/user`.
 

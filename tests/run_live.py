@@ -7,6 +7,7 @@ import pathlib
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
@@ -412,6 +413,37 @@ class Daemon(unittest.TestCase):
         answers = [self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run",
                                       "params": {"sandboxId": one, "command": "echo hi"}}) for one in ids]
         self.assertEqual(sum("result" in answer for answer in answers), 1)
+
+    def test_packed_messages(self):
+        try:
+            from pip._vendor import msgpack
+        except ImportError:
+            self.skipTest("no MessagePack here: pip brings one")
+        process = self.start("--stdio")
+
+        def send(message):
+            process.stdin.write(struct.pack(">I", len(message)) + message)
+            process.stdin.flush()
+            length, = struct.unpack(">I", process.stdout.read(4))
+            return msgpack.unpackb(process.stdout.read(length))
+
+        def ask(method, **params):
+            answer = send(msgpack.packb({"jsonrpc": "2.0", "id": method, "method": method, "params": params}))
+            self.assertEqual((answer["jsonrpc"], answer["id"]), ("2.0", method))
+            return answer.get("result", answer.get("error"))
+
+        self.assertEqual(set(ask("create")), {"sandboxId"})
+        every = bytes(range(256)) * 1000
+        self.assertEqual(ask("files.write", path="/tmp/f", data=every), {})
+        self.assertEqual(ask("files.read", path="/tmp/f"), {"data": every, "size": len(every)})
+        result = ask("run", command="head -c 300 /tmp/f; cat >&2", stdin=b"\xff\0")
+        self.assertEqual((result["stdout"], result["stderr"], result["exitCode"]), (every[:300], b"\xff\0", 0))
+        self.assertEqual(ask("files.list", path="/tmp")["entries"][0]["name"], b"f")
+        self.assertEqual(ask("nope")["message"], "Method not found: nope")
+        self.assertEqual(send(b"\x91" * 100_000)["error"]["message"], "Request too deep")
+        self.assertEqual(send(b"\xc1")["error"]["code"], -32700)
+        self.assertEqual(send(b"x" * (9 << 20))["error"]["message"], "Request too large")
+        self.assertEqual(ask("run", command="echo alive")["stdout"], b"alive\n")
 
     def test_sandboxes_that_wait(self):
         process = self.start("--stdio", "--pool", "2")

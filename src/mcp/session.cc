@@ -58,21 +58,21 @@ void ToolCall::Reply(const Json& structured) {
   if (std::exchange(answered_, true)) return;
   session.calls_.erase(id_);
   const std::string text = structured.dump(2, ' ', false, Json::error_handler_t::replace);
-  session.Send(rpc::ResultLine(id_, {{"content", {{{"type", "text"}, {"text", text}}}},
-                                     {"structuredContent", structured},
-                                     {"isError", false}}));
+  session.Send(rpc::ResultMessage(id_, {{"content", {{{"type", "text"}, {"text", text}}}},
+                                        {"structuredContent", structured},
+                                        {"isError", false}}));
 }
 
 void ToolCall::Fail(const std::string& why) {
   if (std::exchange(answered_, true)) return;
   session.calls_.erase(id_);
-  session.Send(
-      rpc::ResultLine(id_, {{"content", {{{"type", "text"}, {"text", why}}}}, {"isError", true}}));
+  session.Send(rpc::ResultMessage(
+      id_, {{"content", {{{"type", "text"}, {"text", why}}}}, {"isError", true}}));
 }
 
 void ToolCall::Progress(const std::string& message) {
   if (answered_ || !wants_progress() || session.outgoing_.size() > kMostWaiting) return;
-  session.Send(rpc::NotificationLine(
+  session.Send(rpc::NotificationMessage(
       "notifications/progress",
       {{"progressToken", progress_token_}, {"progress", ++progress_}, {"message", message}}));
 }
@@ -113,7 +113,7 @@ void Session::Read() {
         lines_->Add({buffer_.data(), count});
         while (const auto line = lines_->Next()) {
           if (line->is_too_long) {
-            Send(rpc::ErrorLine(nullptr, {rpc::kParseError, "Request too large", {}}));
+            Send(rpc::ErrorMessage(nullptr, {rpc::kParseError, "Request too large", {}}));
           } else {
             Take(line->text);
           }
@@ -122,9 +122,9 @@ void Session::Read() {
       });
 }
 
-void Session::Send(const std::string& line) {
+void Session::Send(rpc::Json message) {
   if (!output_) return;
-  outgoing_ += line;
+  outgoing_ += rpc::Encode(std::move(message), rpc::Form::kLines);
   if (writing_.empty()) Write();
 }
 
@@ -140,7 +140,7 @@ void Session::Write() {
 
 void Session::Take(const std::string& line) {
   const rpc::Parsed parsed = rpc::ParseRequest(line);
-  if (!parsed.request) return Send(rpc::ErrorLine(parsed.id, parsed.error));
+  if (!parsed.request) return Send(rpc::ErrorMessage(parsed.id, parsed.error));
   const rpc::Request& request = *parsed.request;
   if (request.is_notification) {
     if (request.method == "notifications/cancelled") {
@@ -149,13 +149,13 @@ void Session::Take(const std::string& line) {
     return;
   }
   if (request.method == "initialize") return Initialize(request);
-  if (request.method == "ping") return Send(rpc::ResultLine(request.id, Json::object()));
+  if (request.method == "ping") return Send(rpc::ResultMessage(request.id, Json::object()));
   if (request.method == "tools/list") {
-    return Send(rpc::ResultLine(request.id, {{"tools", DescribeTools()}}));
+    return Send(rpc::ResultMessage(request.id, {{"tools", DescribeTools()}}));
   }
   if (request.method == "tools/call") return CallTool(request);
-  Send(rpc::ErrorLine(request.id,
-                      {rpc::kMethodNotFound, "Method not found: " + request.method, {}}));
+  Send(rpc::ErrorMessage(request.id,
+                         {rpc::kMethodNotFound, "Method not found: " + request.method, {}}));
 }
 
 void Session::Initialize(const rpc::Request& request) {
@@ -164,16 +164,16 @@ void Session::Initialize(const rpc::Request& request) {
   for (const char* known : kVersions) {
     if (wanted == known) version = known;
   }
-  Send(rpc::ResultLine(request.id, {{"protocolVersion", version},
-                                    {"capabilities", {{"tools", {{"listChanged", false}}}}},
-                                    {"serverInfo", {{"name", "cordon"}, {"version", "0.1"}}},
-                                    {"instructions", kInstructions}}));
+  Send(rpc::ResultMessage(request.id, {{"protocolVersion", version},
+                                       {"capabilities", {{"tools", {{"listChanged", false}}}}},
+                                       {"serverInfo", {{"name", "cordon"}, {"version", "0.1"}}},
+                                       {"instructions", kInstructions}}));
 }
 
 void Session::CallTool(const rpc::Request& request) {
   const Json name = request.params.value("name", Json());
   const auto refuse = [&](const std::string& why) {
-    Send(rpc::ErrorLine(request.id, {rpc::kInvalidParams, why, {}}));
+    Send(rpc::ErrorMessage(request.id, {rpc::kInvalidParams, why, {}}));
   };
   const auto tool =
       std::ranges::find_if(Tools(), [&](const Tool& known) { return name == known.name; });

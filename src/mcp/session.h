@@ -77,7 +77,7 @@ class Session {
   friend class ToolCall;
   void Read();
   void Write();
-  void Send(const std::string& line);
+  void Send(rpc::Json message);
   void Take(const std::string& line);
   void Initialize(const rpc::Request& request);
   void CallTool(const rpc::Request& request);

@@ -80,7 +80,7 @@ void AutoSave::Report(const std::shared_ptr<Sandbox>& sandbox, const std::string
   const std::shared_ptr<Client> owner = sandbox->owner.lock();
   if (!owner) return;
   owner->Send(
-      NotificationLine("persistence.failed", {{"sandboxId", sandbox->id}, {"error", error}}));
+      NotificationMessage("persistence.failed", {{"sandboxId", sandbox->id}, {"error", error}}));
 }
 
 void AutoSave::Saved(const std::shared_ptr<Sandbox>& sandbox, bool again) {

@@ -40,13 +40,13 @@ Call::~Call() {
 void Call::Reply(const Json& result) {
   if (std::exchange(answered_, true)) return;
   --client->requests;
-  if (!request.is_notification) client->Send(ResultLine(request.id, result));
+  if (!request.is_notification) client->Send(ResultMessage(request.id, result));
 }
 
 void Call::Refuse(const RpcError& error) {
   if (std::exchange(answered_, true)) return;
   --client->requests;
-  if (!request.is_notification) client->Send(ErrorLine(request.id, error));
+  if (!request.is_notification) client->Send(ErrorMessage(request.id, error));
 }
 
 RpcError ErrorOf(int error_number, const std::string& text) {
@@ -116,6 +116,10 @@ std::optional<std::string> Call::Bytes(const std::string& name) {
     return bytes;
   }
   if (plain == request.params.end() || plain->is_null()) return std::string();
+  if (plain->is_binary()) {
+    const Json::binary_t& bytes = plain->get_binary();
+    return std::string(bytes.begin(), bytes.end());
+  }
   if (!plain->is_string()) {
     Refuse({kInvalidParams, "Param must be a string: " + name, {}});
     return std::nullopt;

@@ -33,7 +33,7 @@ class Call {
   [[nodiscard]] std::optional<std::string> Path(const char* name);
   [[nodiscard]] std::optional<int64_t> Number(const char* name, int64_t otherwise, int64_t least,
                                               int64_t most);
-  // "data" or "dataBase64"; empty when there is neither.
+  // "data", text or bytes, or "dataBase64"; empty when there is neither.
   [[nodiscard]] std::optional<std::string> Bytes(const std::string& name);
   [[nodiscard]] bool Has(const char* name) const { return request.params.contains(name); }
   [[nodiscard]] bool Flag(const char* name) const;

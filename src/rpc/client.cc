@@ -21,7 +21,8 @@ Client::Client(Server& owner, OwnedFd input, OwnedFd output)
       input_(owner.loop(), input.release()),
       output_(owner.loop(), output.release()),
       buffer_(kReadBytes, '\0'),
-      lines_(owner.options().max_request_bytes) {}
+      lines_(owner.options().max_request_bytes),
+      packs_(owner.options().max_request_bytes) {}
 
 void Client::Start() {
   Read();
@@ -37,32 +38,38 @@ void Client::Read() {
         self->reads_ = false;
         if (self->closed_) return;
         if (error) return self->server.Leave(*self);
-        self->lines_.Add({self->buffer_.data(), count});
-        self->TakeLines();
+        const std::string_view bytes(self->buffer_.data(), count);
+        if (!self->form_) self->form_ = bytes.front() == 0 ? Form::kPacked : Form::kLines;
+        *self->form_ == Form::kLines ? self->lines_.Add(bytes) : self->packs_.Add(bytes);
+        self->TakeMessages();
         self->Read();
       });
 }
 
-void Client::TakeLines() {
+std::optional<Arrived> Client::NextMessage() {
+  return *form_ == Form::kLines ? lines_.Next() : packs_.Next();
+}
+
+void Client::TakeMessages() {
   while (!closed_) {
-    std::optional<LineReader::Line> line = lines_.Next();
-    if (!line) return;
-    if (line->is_too_long) {
-      Send(ErrorLine(nullptr, {kParseError, "Request too large", {}}));
+    const std::optional<Arrived> arrived = NextMessage();
+    if (!arrived) return;
+    if (arrived->is_too_long) {
+      Send(ErrorMessage(nullptr, {kParseError, "Request too large", {}}));
       continue;
     }
-    Parsed parsed = ParseRequest(line->text);
+    Parsed parsed = ParseRequest(arrived->text, *form_);
     if (!parsed.request) {
-      Send(ErrorLine(parsed.id, parsed.error));
+      Send(ErrorMessage(parsed.id, parsed.error));
       continue;
     }
     Dispatch(shared_from_this(), std::move(*parsed.request));
   }
 }
 
-void Client::Send(const std::string& line) {
+void Client::Send(Json message) {
   if (closed_) return;
-  outgoing_ += line;
+  outgoing_ += Encode(std::move(message), form_.value_or(Form::kLines));
   if (writing_.empty()) Write();
 }
 

@@ -1,13 +1,15 @@
 #ifndef CORDON_RPC_CLIENT_H_
 #define CORDON_RPC_CLIENT_H_
 
-// One connection. It is read only as fast as it takes answers, so that a client that takes none
-// costs a bounded amount of memory.
+// One connection. Whoever begins with a zero byte, of the length of a first message, talks in
+// packed messages and gets such; everybody else in lines. It is read only as fast as it takes
+// answers, so that a client that takes none costs a bounded amount of memory.
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +34,7 @@ class Client : public std::enable_shared_from_this<Client> {
   Client(Server& server, OwnedFd input, OwnedFd output);
 
   void Start();
-  void Send(const std::string& line);
+  void Send(Json message);
   // Runs `then` as soon as the client has taken enough of what was sent to it.
   void WhenTaken(std::function<void()> then);
   void Close();
@@ -47,11 +49,14 @@ class Client : public std::enable_shared_from_this<Client> {
  private:
   void Read();
   void Write();
-  void TakeLines();
+  void TakeMessages();
+  [[nodiscard]] std::optional<Arrived> NextMessage();
 
   asio::posix::stream_descriptor input_, output_;
   std::string buffer_;
+  std::optional<Form> form_;  // the first byte that arrives says it
   LineReader lines_;
+  PackReader packs_;
   std::string outgoing_, writing_;
   std::vector<std::function<void()>> waiting_;
   bool reads_ = false;

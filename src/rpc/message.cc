@@ -10,9 +10,74 @@ namespace {
 // A parser that is not recursive does not mind depth; what is later done with a value does.
 constexpr int kMaxDepth = 32;
 
-std::string Dump(const Json& message) {
-  return message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+constexpr size_t kLengthBytes = 4;
+// Of bytes: those that PutData put.
+constexpr uint64_t kNoText = 1;
+
+std::string TextOf(const Json::binary_t& bytes) {
+  return {bytes.begin(), bytes.end()};
 }
+
+// Bytes become members that JSON has.
+void Expand(Json& value) {
+  std::vector<std::string> names;
+  for (auto& [name, member] : value.items()) {
+    if (member.is_structured()) Expand(member);
+    if (member.is_binary()) names.push_back(name);
+  }
+  if (!value.is_object()) return;
+  for (const std::string& name : names) {
+    const Json::binary_t bytes = std::move(value[name].get_binary());
+    value.erase(name);
+    if (bytes.has_subtype() && bytes.subtype() == kNoText) {
+      value[name + "Base64"] = EncodeBase64(TextOf(bytes));
+    } else {
+      PutText(value, name, TextOf(bytes));
+    }
+  }
+}
+
+// The mark is ours alone: packed, it would be an extension type.
+void ClearMarks(Json& value) {
+  if (value.is_binary()) return value.get_binary().clear_subtype();
+  if (!value.is_structured()) return;
+  for (auto& member : value) ClearMarks(member);
+}
+
+// Says whether a message nests too deeply, before it is built by functions that call themselves.
+class Depth final : public nlohmann::json_sax<Json> {
+ public:
+  bool is_too_deep() const { return is_too_deep_; }
+  bool null() override { return true; }
+  bool boolean(bool /*value*/) override { return true; }
+  bool number_integer(number_integer_t /*value*/) override { return true; }
+  bool number_unsigned(number_unsigned_t /*value*/) override { return true; }
+  bool number_float(number_float_t /*value*/, const string_t& /*text*/) override { return true; }
+  bool string(string_t& /*value*/) override { return true; }
+  bool binary(binary_t& /*value*/) override { return true; }
+  bool start_object(size_t /*count*/) override { return Enter(); }
+  bool key(string_t& /*name*/) override { return true; }
+  bool end_object() override { return Leave(); }
+  bool start_array(size_t /*count*/) override { return Enter(); }
+  bool end_array() override { return Leave(); }
+  bool parse_error(size_t /*position*/, const std::string& /*token*/,
+                   const nlohmann::detail::exception& /*error*/) override {
+    return false;
+  }
+
+ private:
+  bool Enter() {
+    is_too_deep_ = ++depth_ > kMaxDepth;
+    return !is_too_deep_;
+  }
+  bool Leave() {
+    --depth_;
+    return true;
+  }
+
+  int depth_ = 0;
+  bool is_too_deep_ = false;
+};
 
 bool IsTooDeep(std::string_view line) {
   int depth = 0;
@@ -47,7 +112,7 @@ void LineReader::Add(std::string_view bytes) {
   bytes_.append(bytes);
 }
 
-std::optional<LineReader::Line> LineReader::Next() {
+std::optional<Arrived> LineReader::Next() {
   for (;;) {
     const size_t end = bytes_.find('\n', std::max(at_, seen_));
     if (end == std::string::npos) {
@@ -58,9 +123,9 @@ std::optional<LineReader::Line> LineReader::Next() {
       bytes_.clear();
       seen_ = 0;
       if (std::exchange(skips_, true)) return std::nullopt;
-      return Line{true, {}};
+      return Arrived{true, {}};
     }
-    Line line = {end - at_ > most_, {}};
+    Arrived line = {end - at_ > most_, {}};
     if (!line.is_too_long) line.text = bytes_.substr(at_, end - at_);
     at_ = end + 1;
     seen_ = at_;
@@ -69,9 +134,41 @@ std::optional<LineReader::Line> LineReader::Next() {
   }
 }
 
-Parsed ParseRequest(std::string_view line) {
-  if (IsTooDeep(line)) return Refuse(kInvalidRequest, "Request too deep");
-  const Json message = Json::parse(line, nullptr, false);
+void PackReader::Add(std::string_view bytes) {
+  const size_t skipped = std::min(skip_, bytes.size());
+  skip_ -= skipped;
+  bytes_.append(bytes.substr(skipped));
+}
+
+std::optional<Arrived> PackReader::Next() {
+  if (bytes_.size() < kLengthBytes) return std::nullopt;
+  size_t length = 0;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    length = length << 8 | static_cast<unsigned char>(bytes_[i]);
+  }
+  const size_t end = kLengthBytes + length;
+  if (length > most_) {
+    skip_ = end - std::min(end, bytes_.size());
+    bytes_.erase(0, end);
+    return Arrived{true, {}};
+  }
+  if (bytes_.size() < end) return std::nullopt;
+  Arrived arrived = {false, bytes_.substr(kLengthBytes, length)};
+  bytes_.erase(0, end);
+  return arrived;
+}
+
+Parsed ParseRequest(std::string_view text, Form form) {
+  Json message;
+  if (form == Form::kLines) {
+    if (IsTooDeep(text)) return Refuse(kInvalidRequest, "Request too deep");
+    message = Json::parse(text, nullptr, false);
+  } else {
+    Depth depth;
+    (void)Json::sax_parse(text, &depth, Json::input_format_t::msgpack);
+    if (depth.is_too_deep()) return Refuse(kInvalidRequest, "Request too deep");
+    message = Json::from_msgpack(text, true, false);
+  }
   if (message.is_discarded()) return Refuse(kParseError, "Parse error");
   if (!message.is_object()) return Refuse(kInvalidRequest, "Invalid request");
   Request request;
@@ -101,21 +198,44 @@ Parsed ParseRequest(std::string_view line) {
   return {std::move(request), {}, std::move(read_id)};
 }
 
-std::string ResultLine(const Json& id, const Json& result) {
-  return Dump({{"jsonrpc", "2.0"}, {"id", id}, {"result", result}});
+Json ResultMessage(const Json& id, const Json& result) {
+  return {{"jsonrpc", "2.0"}, {"id", id}, {"result", result}};
 }
 
-std::string ErrorLine(const Json& id, const RpcError& error) {
+Json ErrorMessage(const Json& id, const RpcError& error) {
   Json body = {{"code", error.code}, {"message", error.message}};
   if (!error.error_name.empty()) body["data"] = {{"errno", error.error_name}};
-  return Dump({{"jsonrpc", "2.0"}, {"id", id}, {"error", body}});
+  return {{"jsonrpc", "2.0"}, {"id", id}, {"error", body}};
 }
 
-std::string NotificationLine(const char* method, const Json& params) {
-  return Dump({{"jsonrpc", "2.0"}, {"method", method}, {"params", params}});
+Json NotificationMessage(const char* method, const Json& params) {
+  return {{"jsonrpc", "2.0"}, {"method", method}, {"params", params}};
 }
 
-void PutBytes(Json& object, const std::string& name, const std::string& bytes) {
+std::string Encode(Json message, Form form) {
+  if (form == Form::kLines) {
+    Expand(message);
+    return message.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  }
+  ClearMarks(message);
+  std::string text(kLengthBytes, '\0');
+  Json::to_msgpack(message, text);
+  const size_t length = text.size() - kLengthBytes;
+  for (size_t i = 0; i < kLengthBytes; ++i) {
+    text[i] = static_cast<char>(length >> 8 * (kLengthBytes - 1 - i));
+  }
+  return text;
+}
+
+void PutBytes(Json& object, const std::string& name, std::string_view bytes) {
+  object[name] = Json::binary({bytes.begin(), bytes.end()});
+}
+
+void PutData(Json& object, const std::string& name, std::string_view bytes) {
+  object[name] = Json::binary({bytes.begin(), bytes.end()}, kNoText);
+}
+
+void PutText(Json& object, const std::string& name, const std::string& bytes) {
   object[name] = bytes;
   if (!IsUtf8(bytes)) object[name + "Base64"] = EncodeBase64(bytes);
 }

@@ -1,7 +1,8 @@
 #ifndef CORDON_RPC_MESSAGE_H_
 #define CORDON_RPC_MESSAGE_H_
 
-// JSON-RPC 2.0, one message a line. What clients send is read here and nowhere else.
+// JSON-RPC 2.0, a message a line, or in MessagePack (github.com/msgpack/msgpack spec) behind its
+// length. What clients send is read here and nowhere else.
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -35,16 +36,23 @@ struct Request {
   Json params = Json::object();
 };
 
+enum class Form {
+  kLines,   // JSON, which has no zero byte, up to a newline
+  kPacked,  // four bytes, the length, highest first, and a MessagePack map
+};
+
+// A message that arrived.
+struct Arrived {
+  bool is_too_long = false;  // the rest of it is skipped
+  std::string text;
+};
+
 // Takes lines out of what arrived.
 class LineReader {
  public:
   explicit LineReader(size_t most_bytes) : most_(most_bytes) {}
   void Add(std::string_view bytes);
-  struct Line {
-    bool is_too_long = false;  // the rest of it is skipped
-    std::string text;
-  };
-  [[nodiscard]] std::optional<Line> Next();
+  [[nodiscard]] std::optional<Arrived> Next();
 
  private:
   std::string bytes_;
@@ -54,21 +62,41 @@ class LineReader {
   bool skips_ = false;
 };
 
+// Takes what stands behind a length out of what arrived.
+class PackReader {
+ public:
+  explicit PackReader(size_t most_bytes) : most_(most_bytes) {}
+  void Add(std::string_view bytes);
+  [[nodiscard]] std::optional<Arrived> Next();
+
+ private:
+  std::string bytes_;
+  size_t most_;
+  size_t skip_ = 0;
+};
+
 // A request, or the error that is the answer, with the id if one could be read.
 struct Parsed {
   std::optional<Request> request;
   RpcError error;
   Json id;
 };
-[[nodiscard]] Parsed ParseRequest(std::string_view line);
+[[nodiscard]] Parsed ParseRequest(std::string_view text, Form form = Form::kLines);
 
-// Lines with their end. Text that is no UTF-8 is made so.
-[[nodiscard]] std::string ResultLine(const Json& id, const Json& result);
-[[nodiscard]] std::string ErrorLine(const Json& id, const RpcError& error);
-[[nodiscard]] std::string NotificationLine(const char* method, const Json& params);
+[[nodiscard]] Json ResultMessage(const Json& id, const Json& result);
+[[nodiscard]] Json ErrorMessage(const Json& id, const RpcError& error);
+[[nodiscard]] Json NotificationMessage(const char* method, const Json& params);
 
-// Bytes as two members: `name` and, when they are no UTF-8, `name`Base64, which is exact.
-void PutBytes(Json& object, const std::string& name, const std::string& bytes);
+// With what ends or precedes it. In a line, text that is no UTF-8 is made so.
+[[nodiscard]] std::string Encode(Json message, Form form);
+
+// Bytes of a message. Packed they are that. In a line they are two members: `name` and, when they
+// are no UTF-8, `name`Base64, which is exact.
+void PutBytes(Json& object, const std::string& name, std::string_view bytes);
+// The same for what is no text in the first place: in a line, `name`Base64 alone.
+void PutData(Json& object, const std::string& name, std::string_view bytes);
+// Both members at once, for JSON that is kept.
+void PutText(Json& object, const std::string& name, const std::string& bytes);
 
 }  // namespace cordon::rpc
 

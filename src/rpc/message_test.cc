@@ -59,6 +59,25 @@ TEST(ParseRequestTest, TakesWhatTheStandardSays) {
   EXPECT_TRUE(ParseRequest(R"({"jsonrpc":"2.0","method":"run"})").request->is_notification);
 }
 
+TEST(ParseRequestTest, TakesPackedOnes) {
+  const Json message = {{"jsonrpc", "2.0"},
+                        {"id", 7},
+                        {"method", "files.write"},
+                        {"params", {{"path", "x"}, {"data", Json::binary({0, 0xff})}}}};
+  std::string text;
+  Json::to_msgpack(message, text);
+  const Parsed parsed = ParseRequest(text, Form::kPacked);
+  ASSERT_TRUE(parsed.request);
+  EXPECT_EQ(parsed.request->params["data"], Json::binary({0, 0xff}));
+  for (size_t size = 0; size < text.size(); ++size) {
+    EXPECT_EQ(ParseRequest(text.substr(0, size), Form::kPacked).error.code, kParseError) << size;
+  }
+  EXPECT_EQ(ParseRequest(text + "x", Form::kPacked).error.code, kParseError);
+  // An array in an array, and so on; and one that says it has four thousand million members.
+  EXPECT_EQ(ParseRequest(std::string(1 << 20, '\x91'), Form::kPacked).error.code, kInvalidRequest);
+  EXPECT_EQ(ParseRequest("\xdd\xff\xff\xff\xff\x01", Form::kPacked).error.code, kParseError);
+}
+
 TEST(ParseRequestTest, SaysWhatIsWrong) {
   EXPECT_EQ(ParseRequest("{").error.code, kParseError);
   EXPECT_EQ(ParseRequest("[]").error.code, kInvalidRequest);
@@ -69,11 +88,49 @@ TEST(ParseRequestTest, SaysWhatIsWrong) {
   EXPECT_EQ(parsed.id, 7);
 }
 
-TEST(PutBytesTest, IsExact) {
+TEST(EncodeTest, BytesInALineAreTextAndExact) {
   Json object;
-  PutBytes(object, "data", "\xff");
-  EXPECT_EQ(DecodeBase64(object["dataBase64"].get<std::string>()), "\xff");
-  EXPECT_EQ(ResultLine(1, object).back(), '\n');
+  PutBytes(object, "text", "a\xc3\xa4");
+  PutBytes(object, "bytes", "\xff");
+  PutData(object, "data", "a");
+  object["list"] = {{{"inner", Json::binary({0x80})}}};
+  const std::string line = Encode(ResultMessage(1, object), Form::kLines);
+  EXPECT_EQ(line.back(), '\n');
+  const Json result = Json::parse(line)["result"];
+  EXPECT_EQ(result["text"], "a\xc3\xa4");
+  EXPECT_FALSE(result.contains("textBase64"));
+  EXPECT_EQ(DecodeBase64(result["bytesBase64"].get<std::string>()), "\xff");
+  EXPECT_EQ(result["dataBase64"], EncodeBase64("a"));
+  EXPECT_FALSE(result.contains("data"));
+  EXPECT_EQ(result["list"][0]["innerBase64"], EncodeBase64("\x80"));
+}
+
+TEST(EncodeTest, PackedBytesAreBytes) {
+  Json object;
+  PutBytes(object, "text", "a");
+  PutData(object, "data", "\xff");
+  const std::string packed = Encode(ResultMessage(1, object), Form::kPacked);
+  PackReader reader(1000);
+  reader.Add(packed.substr(0, 10));
+  EXPECT_FALSE(reader.Next());
+  reader.Add(packed.substr(10));
+  const std::optional<Arrived> arrived = reader.Next();
+  ASSERT_TRUE(arrived && !arrived->is_too_long);
+  const Json result = Json::from_msgpack(arrived->text)["result"];
+  EXPECT_EQ(result["text"], Json::binary({'a'}));
+  EXPECT_EQ(result["data"], Json::binary({0xff}));
+  EXPECT_FALSE(reader.Next());
+}
+
+TEST(PackReaderTest, SkipsWhatIsTooLongAndNothingElse) {
+  PackReader reader(10);
+  reader.Add(std::string("\0\0\0\x02hi\0\0\0\x14", 10) + std::string(5, 'x'));
+  EXPECT_EQ(reader.Next()->text, "hi");
+  EXPECT_TRUE(reader.Next()->is_too_long);
+  EXPECT_FALSE(reader.Next());
+  reader.Add(std::string(15, 'x') + std::string("\0\0\0\x01y", 5));
+  EXPECT_EQ(reader.Next()->text, "y");
+  EXPECT_FALSE(reader.Next());
 }
 
 }  // namespace

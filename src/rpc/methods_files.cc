@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "rpc/base64.h"
 #include "rpc/call.h"
 
 namespace cordon::rpc {
@@ -99,8 +98,9 @@ void FilesRead(const CallPtr& call) {
   if (!length) return;
   AskFiles(call, {Kind::kReadFile, 0, {*offset, std::min(*length, kMostAtOnce)}, Joined(*path)},
            [call](const Frame& answer) {
-             call->Reply(
-                 {{"dataBase64", EncodeBase64(answer.payload)}, {"size", answer.payload.size()}});
+             Json result = {{"size", answer.payload.size()}};
+             PutData(result, "data", answer.payload);
+             call->Reply(result);
            });
 }
 

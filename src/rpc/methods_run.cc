@@ -6,7 +6,6 @@
 #include <string>
 #include <vector>
 
-#include "rpc/base64.h"
 #include "rpc/call.h"
 
 namespace cordon::rpc {
@@ -74,7 +73,7 @@ void TakeOutput(const std::shared_ptr<Going>& going, const Frame& frame) {
   if (client == nullptr) return;
   Json params = {{going->name_key, going->name}, {"stream", StreamName(stream)}};
   PutBytes(params, "data", frame.payload);
-  client->Send(NotificationLine("output", params));
+  client->Send(NotificationMessage("output", params));
   client->WhenTaken([going, credit] { going->sandbox->link->Tell(credit); });
 }
 
@@ -95,7 +94,7 @@ void FinishProcess(const Going& going, const Frame& frame) {
   Json params =
       frame.kind == Kind::kEnd ? EndOf(frame) : Json{{"exitCode", -1}, {"error", frame.payload}};
   params["processId"] = going.name;
-  client->Send(NotificationLine("exit", params));
+  client->Send(NotificationMessage("exit", params));
   const auto found = client->processes.find(going.name.get<uint32_t>());
   if (found == client->processes.end()) return;
   for (auto& write : std::exchange(found->second->writes, {})) write.done(false);

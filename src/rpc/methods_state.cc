@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "rpc/base64.h"
 #include "rpc/call.h"
 #include "rpc/state_flow.h"
 
@@ -70,8 +69,9 @@ void BlobRead(const CallPtr& call) {
   if (!length) return;
   Ask(call, sandbox, {Kind::kBlobRead, 0, {*id, *offset, std::min(*length, kMostAtOnce)}, {}},
       [call](const Frame& answer) {
-        call->Reply(
-            {{"dataBase64", EncodeBase64(answer.payload)}, {"size", answer.payload.size()}});
+        Json result = {{"size", answer.payload.size()}};
+        PutData(result, "data", answer.payload);
+        call->Reply(result);
       });
 }
 

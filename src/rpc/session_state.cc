@@ -87,7 +87,7 @@ std::optional<SessionState> ReadCapture(std::string_view output) {
     output.remove_prefix(end + 1);
     if (part == kDirectory) state.directory = text;
     if (part < kParts) {
-      PutBytes(state.session, kNames[part], text);
+      PutText(state.session, kNames[part], text);
     } else if (text.find('=') != std::string::npos && !text.starts_with("_=")) {
       state.environment.push_back(text);
     }

@@ -70,7 +70,7 @@ Json HistoryOf(const Frame& answer) {
   std::string command;
   while (reader.Take(&seconds) && reader.TakeString(&command)) {
     Json entry = {{"timestamp", seconds * 1000}};
-    PutBytes(entry, "command", command);
+    PutText(entry, "command", command);
     entries.push_back(std::move(entry));
   }
   return entries;
@@ -82,11 +82,11 @@ std::string ConfigOf(SessionState state) {
   // A configuration is JSON: what is no UTF-8 is in the session's state alone.
   for (const std::string& variable : state.environment) {
     Json probe = Json::object();
-    PutBytes(probe, "v", variable);
+    PutText(probe, "v", variable);
     if (!probe.contains("vBase64")) environment.push_back(variable);
   }
   Json directory = Json::object();
-  PutBytes(directory, "v", state.directory);
+  PutText(directory, "v", state.directory);
   const Json config = {{"environment", std::move(environment)},
                        {"directory", directory["v"]},
                        {"session", std::move(state.session)}};
@@ -99,7 +99,7 @@ void AddLines(Json* report, const std::string& text) {
   for (size_t at = 0; at < text.size() && skipped.size() < kMostLines;) {
     const size_t end = std::min(text.find('\n', at), text.size());
     Json line = Json::object();
-    PutBytes(line, "v", "session: " + text.substr(at, end - at));
+    PutText(line, "v", "session: " + text.substr(at, end - at));
     skipped.push_back(line["v"]);
     at = end + 1;
   }
