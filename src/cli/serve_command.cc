@@ -1,5 +1,7 @@
 #include "cli/serve_command.h"
 
+#include <sys/resource.h>
+
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -30,7 +32,16 @@ std::string DefaultStateFolder() {
   return std::string(home) + "/.local/share/cordon/states";
 }
 
+// Three for each sandbox, and what clients have.
+void TakeDescriptors() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 Status Serve(const Options& options) {
+  TakeDescriptors();
   const Result<Programs> programs = Programs::Find();
   if (!programs) return std::unexpected(programs.error());
   rpc::ServerOptions server_options;
