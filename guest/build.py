@@ -11,6 +11,7 @@ the rootfs has only those.
 """
 
 import concurrent.futures
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -23,6 +24,7 @@ import sys
 import tempfile
 import time
 
+import compile_server
 import sources
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -31,6 +33,7 @@ SYSCALLS = HERE.parent / "src/kernel/syscalls.def"
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "cordon/guest"
 # Ports are built two at a time, so that one's configure, which is sequential, overlaps with another's make.
 WORKERS = int(os.environ.get("CORDON_GUEST_WORKERS", "2"))
+NICE = 5
 EMPTY_DIRECTORIES = ["home/user", "root", "tmp", "var/tmp", "run", "dev", "proc", "mnt", "opt", "usr/local/bin",
                      "usr/sbin", "usr/lib"]
 LINKS = {"bin": "usr/bin", "sbin": "usr/sbin", "lib": "usr/lib", "var/run": "/run"}
@@ -122,9 +125,7 @@ class Toolchain:
         self.key = digest(tree_digest(HERE / "libc", HERE / "toolchain"), repr(rows), version)
         self.path = CACHE / "toolchain" / self.key[:32]
 
-    def build(self):
-        if self.path.is_dir():
-            return False
+    def build(self, compilers):
         log = CACHE / "logs/toolchain.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
@@ -135,12 +136,12 @@ class Toolchain:
                 fail_with_log("unpacking musl", log)
             stage = work / "stage"
             (stage / "bin").mkdir(parents=True)
-            if run_logged([str(HERE / "libc/build-musl.sh"), str(work / "musl"), str(stage)], log) != 0:
+            command = [str(HERE / "libc/build-musl.sh"), str(work / "musl"), str(stage)]
+            if run_logged(command, log, env={**os.environ, **compilers}) != 0:
                 fail_with_log("building musl", log)
             self.add_drivers(stage)
             shutil.copy(work / "musl/COPYRIGHT", stage / "COPYRIGHT.musl")
             publish(stage, self.path)
-        return True
 
     @staticmethod
     def add_drivers(stage):
@@ -172,8 +173,8 @@ class Port:
         self.path = CACHE / "ports" / f"{name}-{self.key[:32]}"
         self.log = CACHE / "logs" / f"{name}.log"
 
-    def build(self):
-        """Returns the seconds that it took; 0 from the cache."""
+    def build(self, compilers):
+        """Returns the seconds that it took; 0 from the cache. `compilers`: variables by which they are found."""
         if self.path.is_dir():
             return 0.0
         begin = time.monotonic()
@@ -185,13 +186,13 @@ class Port:
             for need in self.all_needs():
                 copy_stage(need.path / "library", work / "libraries")
             environment = {
-                "PATH": f"{self.toolchain.path}/bin:/usr/local/bin:/usr/bin:/bin", "HOME": str(work),
+                **compilers, "PATH": f"{self.toolchain.path}/bin:{compilers['PATH']}", "HOME": str(work),
                 "LC_ALL": "C.UTF-8", "PORT": self.name, "RECIPE": str(self.recipe), "SOURCE": str(work / "source"),
                 "BUILD": str(work / "build"), "STAGE": str(work / "stage/rootfs"),
                 "LIBRARY": str(work / "stage/library"), "CORDON_WORK": str(work),
                 "CONFIG_SITE": str(HERE / "ports/config.site"), "FREEZE": str(FREEZE),
             }
-            if run_logged(["nice", "-n", "5", "bash", str(HERE / "ports/port.sh")], self.log, env=environment) != 0:
+            if run_logged(["nice", "-n", str(NICE), "bash", str(HERE / "ports/port.sh")], self.log, env=environment) != 0:
                 fail_with_log(f"building {self.name}", self.log)
             self.check(work / "stage")
             publish(work / "stage", self.path)
@@ -246,14 +247,14 @@ def load_ports(names, toolchain):
     return list(ports.values())
 
 
-def build_ports(ports):
+def build_ports(ports, compilers):
     """Builds each as soon as what it needs is there, in the order of the list otherwise."""
     waiting, running, done = list(ports), {}, set()
     with concurrent.futures.ThreadPoolExecutor(WORKERS) as pool:
         while waiting or running:
             for port in [port for port in waiting if done.issuperset(port.needs)][:WORKERS - len(running)]:
                 waiting.remove(port)
-                running[pool.submit(port.build)] = port
+                running[pool.submit(port.build, compilers)] = port
             for future in concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED).done:
                 port = running.pop(future)
                 seconds = future.result()
@@ -349,12 +350,15 @@ def build_tests(toolchain, output):
 def build(output, names):
     CACHE.mkdir(parents=True, exist_ok=True)
     output.mkdir(parents=True, exist_ok=True)
-    begin = time.monotonic()
     toolchain = Toolchain()
-    if toolchain.build():
-        print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
     ports = load_ports(names, toolchain)
-    build_ports(ports)
+    is_all_there = all(part.path.is_dir() for part in (toolchain, *ports))
+    with contextlib.nullcontext({}) if is_all_there else compile_server.running(NICE) as compilers:
+        if not toolchain.path.is_dir():
+            begin = time.monotonic()
+            toolchain.build(compilers)
+            print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
+        build_ports(ports, compilers)
     stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", FREEZE, HERE / "build.py"), *[port.key for port in ports])
     stamp_file = output / ".stamp"
     if not stamp_file.is_file() or stamp_file.read_text() != stamp:
