@@ -37,7 +37,7 @@ conformance: build
 format:
 	git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
-style: build
+style: packages-full build
 	scripts/check_style.py format tidy
 
 clean:

@@ -17,8 +17,12 @@ packages=(
   podman runc uidmap busybox-static                                                      # the container wall, and an image for its tests
 )
 command -v npm >/dev/null || packages+=(npm)                                             # brings the sources of QuickJS
-# 850 MB for one program: cordon-job.exe, and where it runs.
-[ "${1:-}" != full ] || packages+=(gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 wine wine64)
+if [ "${1:-}" = full ]; then
+  packages+=(
+    libclang-19-dev                                                                      # a plugin of clang-tidy
+    gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 wine wine64                    # cordon-job.exe, and where it runs: 850 MB
+  )
+fi
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")

@@ -11,7 +11,7 @@
 // libarchive's own is in the object that refers to every format it writes, and with them to bzip2,
 // lzma and XML. The pax writer calls it for entries that a tar cannot hold.
 extern "C" void
-__archive_write_entry_filetype_unsupported(  // NOLINT(readability-identifier-naming)
+__archive_write_entry_filetype_unsupported(  // NOLINT(bugprone-reserved-identifier,readability-identifier-naming)
     struct archive* archive, struct archive_entry* /*entry*/, const char* /*format*/) {
   archive_set_error(archive, EINVAL, "a file of a kind that tar does not hold");
 }
