@@ -482,6 +482,7 @@ class Daemon(unittest.TestCase):
         wait_for(7)
         for pid in sorted(self.children(process))[-2:]:
             os.kill(pid, signal.SIGKILL)
+        time.sleep(0.5)
         self.assertEqual(run(create(env={"X": "1"}, limits={"fileCount": 100}), "echo $X"), "1\n")
         pids = descendants(process.pid)
         process.stdin.close()

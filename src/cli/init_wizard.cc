@@ -94,10 +94,11 @@ class Wizard {
       Result<std::string> answer =
           Answer("Package manager or language (" + list + ")", choices_.preset);
       if (!answer) return std::unexpected(answer.error());
-      choices_.preset = std::move(*answer);
-      if (std::ranges::find(names, choices_.preset) != names.end()) return {};
-      (void)fprintf(out_, "  there is no %s\n", choices_.preset.c_str());
-      choices_.preset = "generic";
+      if (std::ranges::find(names, *answer) != names.end()) {
+        choices_.preset = std::move(*answer);
+        return {};
+      }
+      (void)fprintf(out_, "  there is no %s\n", answer->c_str());
     }
   }
 
