@@ -1,10 +1,15 @@
 #include "rpc/pool.h"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
 #include <utility>
 
 namespace cordon::rpc {
+namespace {
+
+// Whoever has just got a sandbox has its first command run before another one takes a processor.
+constexpr std::chrono::milliseconds kPause{10};
+
+}  // namespace
 
 void Pool::Keep(const live::LiveOptions& options) {
   if (size_ == 0 || !options.state_folder.empty()) return;
@@ -12,7 +17,7 @@ void Pool::Keep(const live::LiveOptions& options) {
     for (const Warm& warm : std::exchange(warm_, {})) warm.link->Close();
     kind_ = options;
   }
-  FillSoon();
+  FillAfter(kPause);
 }
 
 std::shared_ptr<SandboxLink> Pool::Take(const live::LiveOptions& options,
@@ -27,12 +32,15 @@ std::shared_ptr<SandboxLink> Pool::Take(const live::LiveOptions& options,
 
 void Pool::Close() {
   size_ = 0;
+  timer_.cancel();
   for (const Warm& warm : std::exchange(warm_, {})) warm.link->Close();
 }
 
-// Not before what is at hand is answered.
-void Pool::FillSoon() {
-  asio::post(loop_, [this] { Fill(); });
+void Pool::FillAfter(std::chrono::milliseconds time) {
+  timer_.expires_after(time);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) Fill();
+  });
 }
 
 void Pool::Fill() {
@@ -57,7 +65,7 @@ void Pool::Hear(const SandboxLink::Handler* warm, const live::Frame& frame) {
   if (found == warm_.end()) return;
   if (frame.kind == live::Kind::kReady) {
     found->is_ready = true;
-    FillSoon();
+    FillAfter({});
   } else if (frame.kind == live::Kind::kDead) {
     warm_.erase(found);
   }

@@ -3,6 +3,8 @@
 
 // Sandboxes that were made before anybody asked, of the kind that was asked for last.
 
+#include <boost/asio/steady_timer.hpp>
+#include <chrono>
 #include <cstddef>
 #include <list>
 #include <memory>
@@ -15,7 +17,7 @@ namespace cordon::rpc {
 class Pool {
  public:
   // With the size 0 it does nothing.
-  Pool(asio::io_context& loop, size_t size) : loop_(loop), size_(size) {}
+  Pool(asio::io_context& loop, size_t size) : loop_(loop), timer_(loop), size_(size) {}
 
   // From now on sandboxes of this kind are kept, one being made at a time; others end. One that can
   // be saved is of no kind: its folder is its own.
@@ -33,11 +35,12 @@ class Pool {
     std::shared_ptr<SandboxLink::Handler> heir;  // who has taken it
     bool is_ready = false;
   };
-  void FillSoon();
+  void FillAfter(std::chrono::milliseconds time);
   void Fill();
   void Hear(const SandboxLink::Handler* warm, const live::Frame& frame);
 
   asio::io_context& loop_;
+  asio::steady_timer timer_;
   size_t size_;
   std::optional<live::LiveOptions> kind_;
   std::list<Warm> warm_;
