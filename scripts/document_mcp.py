@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """docs/mcp.md from src/mcp/tools.def and settings.def: document_mcp.py write | check"""
 import json
-import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from generated_document import ROOT, run
+
 TARGET = ROOT / "docs/mcp.md"
 HEAD = """# The tools of `cordon mcp`
 
@@ -40,7 +40,7 @@ def members(schema):
     return ", ".join(one(name, inner) for name, inner in schema.get("properties", {}).items())
 
 
-def text():
+def text(_):
     table = (ROOT / "src/mcp/tools.def").read_text()
     rows = re.findall(r'^TOOL\((\w+), \w+, "([^"]*)",\s*"([^"]*)",\s*R"\((.*?)\)",\s*R"\((.*?)\)",\s*R"\((.*?)\)"\)$', table, re.M | re.S)
     if len(rows) != table.count("\nTOOL("):
@@ -62,18 +62,5 @@ def text():
     return out + "| `--state-dir` | `CORDON_MCP_STATE_DIR` | `stateDir` | none | where exported states are kept, by name |\n"
 
 
-def main(mode):
-    if mode == "write":
-        TARGET.write_text(text())
-        return 0
-    current = TARGET.exists() and TARGET.read_text() == text()
-    if not current:
-        print("docs/mcp.md is not current: run scripts/document_mcp.py write")
-    print(f"{int(current)} passed, {int(not current)} failed")
-    return 0 if current else 1
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("write", "check"):
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    run(TARGET, text, __doc__)

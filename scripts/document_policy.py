@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """docs/policy.md from src/policy/schema.def and src/policy/managers.def: document_policy.py write | check"""
-import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from generated_document import ROOT, run
+
 POLICY = ROOT / "src/policy"
 TARGET = ROOT / "docs/policy.md"
 HEAD = """# Policy files
@@ -106,7 +106,7 @@ def sources():
     return "\n".join(lines).replace("  |", " |") + "\n"
 
 
-def text():
+def text(_):
     found = sections()
     titles = {structure: re.sub(r"(?<!^)(?=[A-Z])", " ", structure).lower() for structure, _, _ in found}
     titles["Document"] = "the file"
@@ -123,18 +123,5 @@ def text():
     return "".join(parts)
 
 
-def main(mode):
-    if mode == "write":
-        TARGET.write_text(text())
-        return 0
-    current = TARGET.exists() and TARGET.read_text() == text()
-    if not current:
-        print("docs/policy.md is not current: run scripts/document_policy.py write")
-    print(f"{int(current)} passed, {int(not current)} failed")
-    return 0 if current else 1
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("write", "check"):
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    run(TARGET, text, __doc__)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """docs/protocol.md from src/rpc/methods.def: document_protocol.py write | check"""
-import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from generated_document import ROOT, run
+
 TARGET = ROOT / "docs/protocol.md"
 HEAD = """# The protocol of `cordon serve`
 
@@ -39,7 +39,7 @@ may connect and knows its id may use a detached one.
 """
 
 
-def text():
+def text(_):
     table = (ROOT / "src/rpc/methods.def").read_text()
     rows = re.findall(r'^METHOD\("([^"]+)", \w+,\s*"([^"]*)",\s*"([^"]*)",\s*"([^"]*)"\)', table, re.M)
     if len(rows) != table.count("\nMETHOD("):
@@ -48,18 +48,5 @@ def text():
     return HEAD + "".join(f"| `{name}` | {parameters} | {result} | {summary} |\n" for name, parameters, result, summary in cells)
 
 
-def main(mode):
-    if mode == "write":
-        TARGET.write_text(text())
-        return 0
-    current = TARGET.exists() and TARGET.read_text() == text()
-    if not current:
-        print("docs/protocol.md is not current: run scripts/document_protocol.py write")
-    print(f"{int(current)} passed, {int(not current)} failed")
-    return 0 if current else 1
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("write", "check"):
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    run(TARGET, text, __doc__)

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The tables of docs/guide.md that say what --json and --report hold, from src/cli/result_fields.def: document_results.py write | check"""
-import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from generated_document import ROOT, run
+
 TABLE = ROOT / "src/cli/result_fields.def"
 TARGET = ROOT / "docs/guide.md"
 
@@ -36,19 +36,5 @@ def replaced(text):
     return text
 
 
-def main(mode):
-    current = TARGET.read_text()
-    wanted = replaced(current)
-    if mode == "write":
-        TARGET.write_text(wanted)
-        return 0
-    if current != wanted:
-        print("docs/guide.md is not current: run scripts/document_results.py write")
-    print(f"{int(current == wanted)} passed, {int(current != wanted)} failed")
-    return 0 if current == wanted else 1
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("write", "check"):
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    run(TARGET, replaced, __doc__)

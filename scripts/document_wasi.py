@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """The table of docs/wasi.md from src/kernel/wasi.def: document_wasi.py write | check"""
-import pathlib
 import re
 import sys
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+from generated_document import ROOT, run
+
 TARGET = ROOT / "docs/wasi.md"
 HEAD = """# The import module `wasi_snapshot_preview1`
 
@@ -22,7 +22,7 @@ absolute name. Paths are relative to a descriptor; one that begins with `/` or l
 """
 
 
-def text():
+def text(_):
     rows = re.findall(r'^WASI\((\w+),\s*"(\w*)",\s*"([^"]*)",\s*"([^"]*)"\)', (ROOT / "src/kernel/wasi.def").read_text(), re.M)
     for name, parameters, names, _ in rows:
         if len(parameters) != len([part for part in names.split(", ") if part]):
@@ -30,18 +30,5 @@ def text():
     return HEAD + "".join(f"| `{name}` | {parameters} | {names} | {notes} |\n" for name, parameters, names, notes in rows)
 
 
-def main(mode):
-    if mode == "write":
-        TARGET.write_text(text())
-        return 0
-    current = TARGET.exists() and TARGET.read_text() == text()
-    if not current:
-        print("docs/wasi.md is not current: run scripts/document_wasi.py write")
-    print(f"{int(current)} passed, {int(not current)} failed")
-    return 0 if current else 1
-
-
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("write", "check"):
-        sys.exit(__doc__)
-    sys.exit(main(sys.argv[1]))
+    run(TARGET, text, __doc__)
