@@ -298,22 +298,18 @@ def row_idle(_):
     return "idle sandbox with a sleeping program, one of 16, proportional set size", f"{total / 1024:.2f} MiB", "", "", "≤ 2 MiB"
 
 
-def row_session(key):
-    what, name, promised = {
-        "session-create": ("create", "a sandbox of the daemon, created until its first command has answered, median of 40", 5),
-        "session-pool": ("pool", "the same, of a daemon with two that wait", 1),
-        "session-run": ("run", "`run('echo hi')` in a live session, asked of the daemon, median of 1000", 0.3),
+def row_client(key):
+    """What a program beside this one measures as a client of the daemon, in milliseconds."""
+    program, name, promised = {
+        "session-create": ("session.py create", "a sandbox of the daemon, created until its first command has answered, median of 40", 5),
+        "session-pool": ("session.py pool", "the same, of a daemon with two that wait", 1),
+        "session-run": ("session.py run", "`run('echo hi')` in a live session, asked of the daemon, median of 1000", 0.3),
+        "live-fork": ("state.py fork", "fork of bash and Python with 10 MB of its own, 1000 files, until the copy answers, median of 30", 3),
+        "snapshot": ("state.py snapshot", "snapshot of a sandbox with 10 000 files, 100 of them changed, median of 30", 2),
+        "restore": ("state.py restore", "restoring it", 2),
     }[key]
-    return name, f"{printed([ROOT / 'bench/session.py', what]):.2f} ms", "", "", f"≤ {promised} ms"
-
-
-def row_state(key):
-    what, name, promised = {
-        "live-fork": ("fork", "fork of bash and Python with 10 MB of its own, 1000 files, until the copy answers, median of 30", 3),
-        "snapshot": ("snapshot", "snapshot of a sandbox with 10 000 files, 100 of them changed, median of 30", 2),
-        "restore": ("restore", "restoring it", 2),
-    }[key]
-    return name, f"{printed([ROOT / 'bench/state.py', what]):.2f} ms", "", "", f"≤ {promised} ms"
+    file, what = program.split()
+    return name, f"{printed([ROOT / 'bench' / file, what]):.2f} ms", "", "", f"≤ {promised} ms"
 
 
 def network_figures():
@@ -409,12 +405,12 @@ ROWS = {
     "pipe": row_pipe,
     "cores": row_cores,
     "idle": row_idle,
-    "session-create": row_session,
-    "session-pool": row_session,
-    "session-run": row_session,
-    "live-fork": row_state,
-    "snapshot": row_state,
-    "restore": row_state,
+    "session-create": row_client,
+    "session-pool": row_client,
+    "session-run": row_client,
+    "live-fork": row_client,
+    "snapshot": row_client,
+    "restore": row_client,
     "python": row_python,
     "python-start": row_python_start,
     "git": row_git,

@@ -30,11 +30,17 @@ def alive(pid):
         return False
 
 
+def eventually(condition, seconds=20):
+    """What it returns once that is true, or after that time."""
+    end = time.monotonic() + seconds
+    while not (value := condition()) and time.monotonic() < end:
+        time.sleep(0.02)
+    return value
+
+
 def wait_until_gone(pids, seconds=10):
     """Those that are still alive after that time."""
-    end = time.monotonic() + seconds
-    while any(alive(pid) for pid in pids) and time.monotonic() < end:
-        time.sleep(0.02)
+    eventually(lambda: not any(alive(pid) for pid in pids), seconds)
     return [pid for pid in pids if alive(pid)]
 
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox  # noqa: E402
-from processes import alive, descendants  # noqa: E402
+from processes import alive, descendants, eventually  # noqa: E402
 
 COUNT = """
 import sys, time
@@ -31,16 +31,6 @@ while True:
 
 def read(sandbox, path):
     return sandbox.files.read(path).decode()
-
-
-def eventually(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        value = condition()
-        if value:
-            return value
-        time.sleep(0.02)
-    return condition()
 
 
 def number(sandbox, path):

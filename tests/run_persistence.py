@@ -20,17 +20,9 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import RpcError, Sandbox  # noqa: E402
+from processes import eventually  # noqa: E402
 
 kills = 25
-
-
-def eventually(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(0.01)
-    return True
 
 
 class Case(unittest.TestCase):

@@ -305,10 +305,4 @@ class States(unittest.TestCase):
 
 
 if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if not name.startswith("-")] or None
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__]) if names else \
-        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    outcome = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
-    failed = len(outcome.failures) + len(outcome.errors)
-    print(f"{outcome.testsRun - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    unittest.main(verbosity=2)

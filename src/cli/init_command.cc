@@ -36,18 +36,12 @@ int Refuse(const Error& error) {
   return backend::kOwnFailure;
 }
 
-std::string JoinWords(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
-  return text;
-}
-
 Result<std::string> ChoosePreset(const Options& options, const policy::Surroundings& around) {
   const std::vector<std::string> names = policy::PresetNames();
   if (!options.preset.empty()) {
     if (std::ranges::find(names, options.preset) != names.end()) return options.preset;
     return Fail(ErrorCode::kInvalid,
-                "unknown preset '" + options.preset + "'; there are " + JoinWords(names),
+                "unknown preset '" + options.preset + "'; there are " + policy::ListText(names),
                 "--preset");
   }
   const Result<policy::Beneath> here = policy::Beneath::Open(around.directory);
@@ -56,7 +50,7 @@ Result<std::string> ChoosePreset(const Options& options, const policy::Surroundi
   std::string found = policy::DetectManager(*here, &ambiguous);
   if (!found.empty()) return found;
   if (!ambiguous.empty()) {
-    return Fail(ErrorCode::kInvalid, "lockfiles of " + JoinWords(ambiguous) +
+    return Fail(ErrorCode::kInvalid, "lockfiles of " + policy::ListText(ambiguous) +
                                          " are here; --preset names the one that counts");
   }
   if (options.from_lockfile) return Fail(ErrorCode::kInvalid, "no lockfile here", around.directory);

@@ -88,8 +88,7 @@ class Wizard {
 
   Status AskPreset() {
     const std::vector<std::string> names = policy::PresetNames();
-    std::string list;
-    for (const std::string& name : names) list += (list.empty() ? "" : ", ") + name;
+    const std::string list = policy::ListText(names);
     for (;;) {
       Result<std::string> answer =
           Answer("Package manager or language (" + list + ")", choices_.preset);

@@ -1,6 +1,7 @@
 #include "policy/starter.h"
 
 #include <algorithm>
+#include <iterator>
 
 #include "policy/forms.h"
 #include "policy/managers.h"
@@ -110,9 +111,9 @@ std::string TextLine(const std::string& indent, const char* name, const std::str
 std::string ListLine(const std::string& indent, const char* name,
                      const std::vector<std::string>& words) {
   if (words.empty()) return {};
-  std::string list;
-  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + Quoted(word);
-  return indent + name + ": [" + list + "]\n";
+  std::vector<std::string> quoted;
+  std::ranges::transform(words, std::back_inserter(quoted), Quoted);
+  return indent + name + ": [" + ListText(quoted) + "]\n";
 }
 
 std::string Reference(FileKind kind) {
@@ -123,6 +124,12 @@ std::string Reference(FileKind kind) {
 }
 
 }  // namespace
+
+std::string ListText(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
 
 std::vector<std::string> PresetNames() {
   std::vector<std::string> names;

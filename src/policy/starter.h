@@ -15,6 +15,9 @@ namespace cordon::policy {
 // What `cordon init --preset` knows: package managers and languages.
 [[nodiscard]] std::vector<std::string> PresetNames();
 
+// "npm, pip", for a sentence.
+[[nodiscard]] std::string ListText(const std::vector<std::string>& words);
+
 // The package manager whose lockfile is in the workspace, or else whose manifest; empty if none or
 // if several lockfiles are there (then `ambiguous` names them).
 [[nodiscard]] std::string DetectManager(const Beneath& workspace,

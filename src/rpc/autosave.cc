@@ -1,6 +1,7 @@
 #include "rpc/autosave.h"
 
 #include <algorithm>
+#include <optional>
 #include <utility>
 
 #include "rpc/state_flow.h"
@@ -14,11 +15,9 @@ using live::Kind;
 // `then` hears it; false when the sandbox does not say.
 void AskWhetherBusy(const std::shared_ptr<Sandbox>& sandbox, std::function<void(bool)> then) {
   sandbox->link->Ask({Kind::kUsage, 0, {}, {}}, [then = std::move(then)](const Frame& frame) {
-    live::PayloadReader reader(frame.payload);
-    control::Usage usage = {};
-    const bool answered = frame.kind == Kind::kAnswer && frame.arg[0] >= 0 && reader.Take(&usage);
+    const std::optional<control::Usage> usage = ReadUsage(frame);
     // The session's shell is one.
-    then(answered && usage.processes_now > 1);
+    then(usage && usage->processes_now > 1);
     return true;
   });
 }

@@ -271,18 +271,17 @@ void Usage(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox) return;
   sandbox->link->Ask({live::Kind::kUsage, 0, {}, {}}, [call](const live::Frame& frame) {
-    live::PayloadReader reader(frame.payload);
-    control::Usage usage = {};
-    if (frame.kind != live::Kind::kAnswer || frame.arg[0] < 0 || !reader.Take(&usage)) {
+    const std::optional<control::Usage> usage = ReadUsage(frame);
+    if (!usage) {
       call->Refuse({kSandboxError, frame.payload, {}});
       return true;
     }
-    call->Reply({{"processes", usage.processes_now},
-                 {"processesStarted", usage.processes_started},
-                 {"memoryBytes", usage.memory_bytes_now},
-                 {"memoryPeakBytes", usage.memory_bytes_peak},
-                 {"fileBytes", usage.file_bytes},
-                 {"fileCount", usage.file_count}});
+    call->Reply({{"processes", usage->processes_now},
+                 {"processesStarted", usage->processes_started},
+                 {"memoryBytes", usage->memory_bytes_now},
+                 {"memoryPeakBytes", usage->memory_bytes_peak},
+                 {"fileBytes", usage->file_bytes},
+                 {"fileCount", usage->file_count}});
     return true;
   });
 }

@@ -203,4 +203,11 @@ void SandboxLink::Close() {
   End("Sandbox has been destroyed");
 }
 
+std::optional<control::Usage> ReadUsage(const live::Frame& frame) {
+  live::PayloadReader reader(frame.payload);
+  control::Usage usage = {};
+  const bool answered = frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0;
+  return answered && reader.Take(&usage) ? std::optional(usage) : std::nullopt;
+}
+
 }  // namespace cordon::rpc

@@ -11,14 +11,19 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "kernel/control.h"
 #include "live/frame.h"
 #include "live/live_sandbox.h"
 
 namespace cordon::rpc {
 
 namespace asio = boost::asio;
+
+// What the sandbox uses, if this frame, which answered a kUsage, says it.
+[[nodiscard]] std::optional<control::Usage> ReadUsage(const live::Frame& frame);
 
 class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
  public:

@@ -137,7 +137,7 @@ Result<std::unique_ptr<Keeper>> Keeper::Start(const SandboxOptions& options) {
   Result<OwnedFd> userland = OpenProgram(options.userland_path);
   if (!userland) return std::unexpected(userland.error());
   std::unique_ptr<Keeper> keeper(new Keeper);
-  Result<MemoryFiles> files = MemoryFiles::Create(options.sizes, options.code);
+  Result<MemoryFiles> files = MemoryFiles::Create(options.sizes, options.code.bytes);
   if (!files) return std::unexpected(files.error());
   keeper->files_ = std::move(*files);
   CORDON_TRY(keeper->DescribeUserland(userland->get()));

@@ -27,23 +27,26 @@
 
 namespace cordon::backend {
 
+// Bytes of somebody else's; the same ones are equal, others are not compared.
+struct CodeBytes {
+  std::span<const std::byte> bytes;
+  bool operator==(const CodeBytes& other) const {
+    return bytes.data() == other.bytes.data() && bytes.size() == other.bytes.size();
+  }
+};
+
 struct SandboxOptions {
   MemorySizes sizes{uint64_t{1} << 30, 256, 100'000, uint64_t{256} << 20};
   std::string template_path;
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
-  std::span<const std::byte> code;  // of the code window
+  CodeBytes code;  // of the code window
   // Its processes live under a family process, so that it can be forked. `private_fds` are
   // descriptors of the caller that this must not hold.
   bool can_fork = false;
   std::vector<int> private_fds;
 
-  bool operator==(const SandboxOptions& other) const {
-    return sizes == other.sizes && template_path == other.template_path &&
-           userland_path == other.userland_path && namespaces == other.namespaces &&
-           code.data() == other.code.data() && code.size() == other.code.size() &&
-           can_fork == other.can_fork && private_fds == other.private_fds;
-  }
+  bool operator==(const SandboxOptions&) const = default;
 };
 
 // A sandbox that stands still beside the one that it was copied from, until somebody keeps it.

@@ -75,7 +75,7 @@ class CommandRun {
     Result<std::vector<std::byte>> window;
     if (!request_.modules.empty()) window = BuildCodeWindow(request_.modules);
     if (!window) return std::unexpected(window.error());
-    options.code = *window;
+    options.code.bytes = *window;
     cpu_before_ = UsageSampler::TotalProcessorTime();
     Result<std::unique_ptr<Keeper>> keeper = Keeper::Start(options);
     if (!keeper) return std::unexpected(keeper.error());
