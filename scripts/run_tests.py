@@ -48,6 +48,7 @@ FAST = [
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),
+    ("C++ interface and its commands", ["tests/run_client.py"]),
     ("model context protocol", ["tests/run_mcp.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
     ("tools document", ["scripts/document_mcp.py", "check"]),

@@ -5,6 +5,7 @@
 
 #include "cli/clean_command.h"
 #include "cli/completions_command.h"
+#include "cli/copy_command.h"
 #include "cli/doctor_command.h"
 #include "cli/freeze_command.h"
 #include "cli/init_command.h"
@@ -13,6 +14,7 @@
 #include "cli/mcp_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
+#include "cli/sandbox_command.h"
 #include "cli/serve_command.h"
 #include "cli/shadow_command.h"
 #include "cli/shell_command.h"
@@ -42,6 +44,14 @@ const Command kCommands[] = {
     {{"shadow", "diff", "commit", "discard"}, AddShadowCommands},
     {{"serve"}, AddServeCommand},
     {{"mcp"}, AddMcpCommand},
+    {{"ls"}, AddListCommand},
+    {{"create"}, AddCreateCommand},
+    {{"cp"}, AddCopyCommand},
+    {{"snapshot"}, AddSnapshotCommand},
+    {{"restore"}, AddRestoreCommand},
+    {{"fork"}, AddForkCommand},
+    {{"kill"}, AddKillCommand},
+    {{"stats"}, AddStatsCommand},
     {{"export"}, AddExportCommand},
     {{"import"}, AddImportCommand},
     {{"log"}, AddLogCommand},

@@ -5,6 +5,7 @@
 #include <memory>
 #include <string>
 
+#include "cli/exec_in_sandbox.h"
 #include "cli/run_plan.h"
 #include "policy/surroundings.h"
 
@@ -23,6 +24,15 @@ std::string ShellOf(const PlannedRun& run) {
   const auto& variables = planned.plan->environment;
   const auto shell = std::ranges::find(variables, "SHELL", &policy::Variable::name);
   return shell == variables.end() ? kShell : shell->value;
+}
+
+int Exec(PlannedRun& run, SandboxExec& there) {
+  if (there.sandbox.empty()) return RunPlanned(run);
+  // There is no profile then: what stands in its place is the program.
+  there.argv = run.request.argv;
+  there.argv.insert(there.argv.begin(), run.request.profile);
+  there.environment = run.environment;
+  return ExecInSandbox(there);
 }
 
 }  // namespace
@@ -47,17 +57,28 @@ void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
 
 void AddExecCommand(CLI::App& app, std::function<int()>* chosen) {
   auto run = std::make_shared<PlannedRun>();
+  auto there = std::make_shared<SandboxExec>();
   CLI::App* command = app.add_subcommand(
-      "exec", "run a command with this profile of the policy, whatever the rules");
-  command->add_option("profile", run->request.profile, "the profile")->required();
+      "exec",
+      "run a command with this profile of the policy, whatever the rules, or in a sandbox of a "
+      "daemon");
+  command->add_option("profile", run->request.profile, "the profile");
+  command->add_option("--sandbox", there->sandbox, "instead of a profile: its id");
+  command->add_option("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
+      ->envname("CORDON_SOCKET");
   AddPlanOptions(command, *run, Profile::kNamedOtherwise);
   command->add_option("--env", run->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--report", run->report, "file for a report in JSON");
   command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");
   command->add_option("command", run->request.argv, "program and arguments, after --");
-  command->footer("cordon exec test -- make check");
-  command->callback([run, chosen] { *chosen = [run] { return RunPlanned(*run); }; });
+  command->footer(
+      "cordon exec test -- make check\n"
+      "cordon exec --socket ./cordon.sock --sandbox 5f0c -- python3 -q");
+  command->callback([run, there, chosen] {
+    if (run->request.profile.empty()) throw CLI::RequiredError("profile");
+    *chosen = [run, there] { return Exec(*run, *there); };
+  });
 }
 
 }  // namespace cordon::cli

@@ -1,0 +1,22 @@
+# `cmake --install build --prefix P`: the command in bin, what it starts and the userland in lib/cordon, and the C++ interface:
+# one static archive, its headers and a package for find_package(cordon).
+include(CMakePackageConfigHelpers)
+include(GNUInstallDirs)
+
+install(TARGETS cordon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS cordon-template cordon-compile cordon-gateway RUNTIME DESTINATION lib/cordon)
+install(FILES ${CMAKE_BINARY_DIR}/userland.img DESTINATION lib/cordon)
+
+# What stands behind the interface, in one archive: whoever links it needs nothing else of ours.
+add_library(cordon_client STATIC $<TARGET_OBJECTS:client> $<TARGET_OBJECTS:rpc_message> $<TARGET_OBJECTS:base>)
+set_target_properties(cordon_client PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME cordon-client)
+target_compile_features(cordon_client PUBLIC cxx_std_23)
+target_include_directories(cordon_client INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+install(TARGETS cordon_client EXPORT cordon_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
+install(FILES ${CMAKE_SOURCE_DIR}/include/cordon/cordon.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cordon)
+# cordon.h includes it by this name, which is looked for beside cordon.h.
+install(FILES ${CMAKE_SOURCE_DIR}/src/base/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cordon/base)
+install(EXPORT cordon_targets FILE cordonConfig.cmake NAMESPACE cordon:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cordon)
+set_target_properties(cordon_client PROPERTIES EXPORT_NAME client)
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/cordonConfigVersion.cmake VERSION 0.1 COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/cordonConfigVersion.cmake DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cordon)

@@ -1,0 +1,17 @@
+#ifndef CORDON_CLI_COPY_COMMAND_H_
+#define CORDON_CLI_COPY_COMMAND_H_
+
+#include <functional>
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace cordon::cli {
+
+// `cordon cp`: a file or tree into a sandbox of a daemon, or out of it.
+void AddCopyCommand(CLI::App& app, std::function<int()>* chosen);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_COPY_COMMAND_H_

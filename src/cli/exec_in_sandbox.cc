@@ -1,0 +1,102 @@
+#include "cli/exec_in_sandbox.h"
+
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+#include <thread>
+
+#include "base/owned_fd.h"
+#include "cli/raw_terminal.h"
+#include "cli/sandbox_options.h"
+
+namespace cordon::cli {
+namespace {
+
+std::optional<TerminalSize> SizeOfTerminal() {
+  winsize size = {};
+  if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return std::nullopt;
+  return TerminalSize{size.ws_row, size.ws_col};
+}
+
+// Whoever does not read any more loses what comes; the command finds out by its own streams.
+void WriteAll(int fd, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t put = write(fd, bytes.data(), bytes.size());
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0) return;
+    bytes.remove_prefix(static_cast<size_t>(put));
+  }
+}
+
+// Standard input and changes of the terminal's size, until `stop` is readable or the process takes
+// no more.
+void PassInput(Process process, int stop, int resized) {
+  std::array<char, 64 * 1024> buffer = {};
+  bool reads = true;
+  for (;;) {
+    std::array<pollfd, 3> ready = {
+        {{stop, POLLIN, 0}, {resized, POLLIN, 0}, {reads ? STDIN_FILENO : -1, POLLIN, 0}}};
+    if (poll(ready.data(), ready.size(), -1) < 0 && errno != EINTR) return;
+    if (ready[0].revents != 0) return;
+    if (ready[1].revents != 0) {
+      signalfd_siginfo ignored;
+      (void)!read(resized, &ignored, sizeof ignored);
+      if (const auto size = SizeOfTerminal()) (void)process.Resize(*size);
+    }
+    if (ready[2].revents == 0) continue;
+    const ssize_t got = read(STDIN_FILENO, buffer.data(), buffer.size());
+    if (got < 0 && errno == EINTR) continue;
+    reads = got > 0 && process.Write({buffer.data(), static_cast<size_t>(got)}).has_value();
+    if (got <= 0) (void)process.CloseInput();
+  }
+}
+
+Result<int> Exec(Client& client, const SandboxExec& exec) {
+  SpawnOptions options;
+  for (const std::string& variable : exec.environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
+    }
+    options.env[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  const bool has_terminal = RawTerminal::IsThere();
+  if (has_terminal) options.terminal = SizeOfTerminal().value_or(TerminalSize{});
+  options.on_output = [](Stream stream, std::string_view bytes) {
+    WriteAll(stream == Stream::kError ? STDERR_FILENO : STDOUT_FILENO, bytes);
+  };
+  const OwnedFd stop(eventfd(0, EFD_CLOEXEC));
+  sigset_t resizes;
+  sigemptyset(&resizes);
+  sigaddset(&resizes, SIGWINCH);
+  (void)pthread_sigmask(SIG_BLOCK, &resizes, nullptr);
+  const OwnedFd resized(signalfd(-1, &resizes, SFD_CLOEXEC));
+  if (!stop.valid() || !resized.valid()) return SystemError("eventfd() or signalfd()");
+
+  Sandbox sandbox = client.Open(exec.sandbox);
+  Result<Process> process = sandbox.Spawn(exec.argv, options);
+  if (!process) return std::unexpected(process.error());
+  std::optional<RawTerminal> raw;
+  if (has_terminal) raw.emplace();
+  std::thread input(PassInput, *process, stop.get(), resized.get());
+  const Result<CommandResult> ended = process->Wait();
+  (void)eventfd_write(stop.get(), 1);
+  input.join();
+  if (!ended) return std::unexpected(ended.error());
+  return ended->exit_code;
+}
+
+}  // namespace
+
+int ExecInSandbox(const SandboxExec& exec) {
+  return WithClient(exec.socket, [&](Client& client) { return Exec(client, exec); });
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,24 @@
+#ifndef CORDON_CLI_EXEC_IN_SANDBOX_H_
+#define CORDON_CLI_EXEC_IN_SANDBOX_H_
+
+// `cordon exec --sandbox ID -- COMMAND`: a process in a sandbox of a daemon, with the streams or
+// the terminal of this one.
+
+#include <string>
+#include <vector>
+
+namespace cordon::cli {
+
+struct SandboxExec {
+  std::string socket;
+  std::string sandbox;
+  std::vector<std::string> environment;  // NAME=VALUE
+  std::vector<std::string> argv;
+};
+
+// The command's exit status, or 125 with the reason on standard error.
+[[nodiscard]] int ExecInSandbox(const SandboxExec& exec);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_EXEC_IN_SANDBOX_H_

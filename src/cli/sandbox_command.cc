@@ -1,0 +1,177 @@
+#include "cli/sandbox_command.h"
+
+#include <CLI/CLI.hpp>
+#include <cinttypes>
+#include <cstdio>
+#include <memory>
+#include <utility>
+
+#include "base/units.h"
+#include "cli/sandbox_options.h"
+
+namespace cordon::cli {
+namespace {
+
+struct Named {
+  std::string socket;
+  std::string sandbox;
+  std::string name;  // of a snapshot
+};
+
+// A command about one sandbox: --socket and its id.
+std::pair<CLI::App*, std::shared_ptr<Named>> AddNamed(CLI::App& app, const char* name,
+                                                      const char* about) {
+  auto named = std::make_shared<Named>();
+  CLI::App* command = app.add_subcommand(name, about);
+  AddSocketOption(*command, &named->socket);
+  command->add_option("sandbox", named->sandbox, "its id")->required();
+  return {command, std::move(named)};
+}
+
+void OnSandbox(CLI::App* command, const std::shared_ptr<Named>& named, std::function<int()>* chosen,
+               std::function<Status(Sandbox&, const Named&)> action) {
+  command->callback([named, chosen, action = std::move(action)] {
+    *chosen = [named, action] {
+      return WithSandbox(named->socket, named->sandbox,
+                         [&](Sandbox& sandbox) { return action(sandbox, *named); });
+    };
+  });
+}
+
+// Prints what came of it, a line.
+Status Print(const Result<std::string>& text) {
+  if (!text) return std::unexpected(text.error());
+  (void)printf("%s\n", text->c_str());
+  return {};
+}
+
+struct CreateRequest {
+  std::string socket;
+  std::string timeout, memory, disk;
+  std::vector<std::string> environment;
+  CreateOptions options = {.detached = true};
+};
+
+Status ReadCreateOptions(CreateRequest& request) {
+  Limits& limits = request.options.limits;
+  if (!request.timeout.empty()) {
+    const auto timeout = ParseDuration(request.timeout, "--timeout");
+    if (!timeout) return std::unexpected(timeout.error());
+    limits.timeout_ms = timeout->count();
+  }
+  const std::pair<const std::string*, std::optional<int64_t>*> sizes[] = {
+      {&request.memory, &limits.memory_bytes}, {&request.disk, &limits.fs_bytes}};
+  for (const auto& [text, limit] : sizes) {
+    if (text->empty()) continue;
+    const auto bytes = ParseSize(*text, text == &request.memory ? "--memory" : "--disk");
+    if (!bytes) return std::unexpected(bytes.error());
+    *limit = static_cast<int64_t>(*bytes);
+  }
+  for (const std::string& variable : request.environment) {
+    const size_t equals = variable.find('=');
+    if (equals == std::string::npos || equals == 0) {
+      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
+    }
+    request.options.env[variable.substr(0, equals)] = variable.substr(equals + 1);
+  }
+  return {};
+}
+
+Result<int> Create(Client& client, CreateRequest request) {
+  CORDON_TRY(ReadCreateOptions(request));
+  const Result<Sandbox> made = client.Create(request.options);
+  if (!made) return std::unexpected(made.error());
+  (void)printf("%s\n", made->id().c_str());
+  return 0;
+}
+
+Result<int> List(Client& client) {
+  const Result<std::vector<SandboxInfo>> all = client.List();
+  if (!all) return std::unexpected(all.error());
+  for (const SandboxInfo& one : *all) {
+    (void)printf("%s\t%" PRIu64 " running\n", one.id.c_str(), one.running);
+  }
+  return 0;
+}
+
+Status PrintUsage(Sandbox& sandbox) {
+  const Result<Usage> usage = sandbox.GetUsage();
+  if (!usage) return std::unexpected(usage.error());
+  const std::pair<const char*, uint64_t> lines[] = {
+      {"processes", usage->processes},       {"processes started", usage->processes_started},
+      {"memory bytes", usage->memory_bytes}, {"memory bytes, peak", usage->memory_peak_bytes},
+      {"file bytes", usage->file_bytes},     {"files", usage->file_count},
+  };
+  for (const auto& [name, number] : lines) (void)printf("%-20s%" PRIu64 "\n", name, number);
+  return {};
+}
+
+}  // namespace
+
+void AddListCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto socket = std::make_shared<std::string>();
+  CLI::App* command = app.add_subcommand("ls", "the detached sandboxes of a daemon");
+  AddSocketOption(*command, socket.get());
+  command->callback([socket, chosen] { *chosen = [socket] { return WithClient(*socket, List); }; });
+}
+
+void AddCreateCommand(CLI::App& app, std::function<int()>* chosen) {
+  auto request = std::make_shared<CreateRequest>();
+  CLI::App* command =
+      app.add_subcommand("create", "a sandbox of a daemon, which lives until `cordon kill`");
+  AddSocketOption(*command, &request->socket);
+  command->add_option("--timeout", request->timeout, "of each command, as 500ms, 10s, 5m (30s)");
+  command->add_option("--memory", request->memory, "of the sandbox, as 256MiB (1GiB)");
+  command->add_option("--disk", request->disk, "bytes of its files (256MiB)");
+  command->add_option("--env", request->environment, "NAME=VALUE")->allow_extra_args(false);
+  command->footer(
+      "cordon serve --unix ./cordon.sock &\n"
+      "id=$(cordon create --socket ./cordon.sock)\n"
+      "cordon exec --socket ./cordon.sock --sandbox $id -- ls -l /");
+  command->callback([request, chosen] {
+    *chosen = [request] {
+      return WithClient(request->socket, [&](Client& client) { return Create(client, *request); });
+    };
+  });
+}
+
+void AddSnapshotCommand(CLI::App& app, std::function<int()>* chosen) {
+  const auto [command, named] = AddNamed(
+      app, "snapshot", "stores a sandbox's files and shell, for `cordon restore`; prints the name");
+  command->add_option("name", named->name, "the snapshot's; otherwise a number");
+  OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& given) {
+    return Print(sandbox.Snapshot(given.name));
+  });
+}
+
+void AddRestoreCommand(CLI::App& app, std::function<int()>* chosen) {
+  const auto [command, named] =
+      AddNamed(app, "restore", "a sandbox's files and shell are as they were");
+  command->add_option("name", named->name, "the snapshot's")->required();
+  OnSandbox(command, named, chosen,
+            [](Sandbox& sandbox, const Named& given) { return sandbox.Restore(given.name); });
+}
+
+void AddForkCommand(CLI::App& app, std::function<int()>* chosen) {
+  const auto [command, named] = AddNamed(
+      app, "fork", "a copy of a sandbox in the middle of what it does; prints the copy's id");
+  OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& /*given*/) -> Status {
+    const Result<Sandbox> copy = sandbox.Fork(/*detached=*/true);
+    if (!copy) return std::unexpected(copy.error());
+    return Print(copy->id());
+  });
+}
+
+void AddKillCommand(CLI::App& app, std::function<int()>* chosen) {
+  const auto [command, named] = AddNamed(app, "kill", "ends a sandbox and everything in it");
+  OnSandbox(command, named, chosen,
+            [](Sandbox& sandbox, const Named& /*given*/) { return sandbox.Destroy(); });
+}
+
+void AddStatsCommand(CLI::App& app, std::function<int()>* chosen) {
+  const auto [command, named] = AddNamed(app, "stats", "what a sandbox uses now");
+  OnSandbox(command, named, chosen,
+            [](Sandbox& sandbox, const Named& /*given*/) { return PrintUsage(sandbox); });
+}
+
+}  // namespace cordon::cli

@@ -1,0 +1,33 @@
+#include "cli/sandbox_options.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+
+#include "backend/wasm/run.h"
+
+namespace cordon::cli {
+
+void AddSocketOption(CLI::App& command, std::string* socket) {
+  command.add_option("--socket", *socket, "of `cordon serve --unix`")
+      ->envname("CORDON_SOCKET")
+      ->required();
+}
+
+int WithClient(const std::string& socket, const std::function<Result<int>(Client&)>& action) {
+  Result<Client> client = Client::Connect(socket);
+  const Result<int> done = client ? action(*client) : Result<int>(std::unexpected(client.error()));
+  if (done) return *done;
+  (void)fprintf(stderr, "cordon: %s\n", done.error().ToString().c_str());
+  return backend::kOwnFailure;
+}
+
+int WithSandbox(const std::string& socket, const std::string& id,
+                const std::function<Status(Sandbox&)>& action) {
+  return WithClient(socket, [&](Client& client) -> Result<int> {
+    Sandbox sandbox = client.Open(id);
+    CORDON_TRY(action(sandbox));
+    return 0;
+  });
+}
+
+}  // namespace cordon::cli

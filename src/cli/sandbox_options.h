@@ -1,0 +1,28 @@
+#ifndef CORDON_CLI_SANDBOX_OPTIONS_H_
+#define CORDON_CLI_SANDBOX_OPTIONS_H_
+
+// What the commands about sandboxes of a daemon have in common.
+
+#include <functional>
+#include <string>
+
+#include "cordon/cordon.h"
+
+namespace CLI {
+class App;
+}  // namespace CLI
+
+namespace cordon::cli {
+
+// --socket, $CORDON_SOCKET
+void AddSocketOption(CLI::App& command, std::string* socket);
+
+// What a detached sandbox of that daemon is asked for; the exit status.
+[[nodiscard]] int WithClient(const std::string& socket,
+                             const std::function<Result<int>(Client&)>& action);
+[[nodiscard]] int WithSandbox(const std::string& socket, const std::string& id,
+                              const std::function<Status(Sandbox&)>& action);
+
+}  // namespace cordon::cli
+
+#endif  // CORDON_CLI_SANDBOX_OPTIONS_H_

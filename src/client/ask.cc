@@ -1,0 +1,29 @@
+#include "client/ask.h"
+
+#include <utility>
+
+namespace cordon::client {
+
+Error Destroyed() {
+  return {ErrorCode::kInvalid, "Sandbox has been destroyed", {}, 0};
+}
+
+Result<Json> AskOf(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
+                   const char* method, Json params, const OutputHandler& on_output) {
+  if (!connection) return std::unexpected(Destroyed());
+  params["sandboxId"] = sandbox;
+  return connection->Ask(method, std::move(params), on_output);
+}
+
+Status AskDone(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
+               const char* method, Json params) {
+  const Result<Json> answer = AskOf(connection, sandbox, method, std::move(params));
+  return answer ? Status() : std::unexpected(answer.error());
+}
+
+std::string SnapshotOf(const Json& object) {
+  const Json id = object.value("snapshotId", Json());
+  return id.is_number() ? id.dump() : TextOf(object, "snapshotId");
+}
+
+}  // namespace cordon::client

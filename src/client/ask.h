@@ -1,0 +1,35 @@
+#ifndef CORDON_CLIENT_ASK_H_
+#define CORDON_CLIENT_ASK_H_
+
+// Requests about one sandbox.
+
+#include <memory>
+#include <string>
+#include <type_traits>
+
+#include "client/connection.h"
+
+namespace cordon::client {
+
+[[nodiscard]] Error Destroyed();
+// `connection` is null when the sandbox was destroyed.
+[[nodiscard]] Result<Json> AskOf(const std::shared_ptr<Connection>& connection,
+                                 const std::string& sandbox, const char* method,
+                                 Json params = Json::object(), const OutputHandler& on_output = {});
+[[nodiscard]] Status AskDone(const std::shared_ptr<Connection>& connection,
+                             const std::string& sandbox, const char* method,
+                             Json params = Json::object());
+// What `make` makes of an answer.
+template <typename Make>
+[[nodiscard]] auto Then(const Result<Json>& answer, Make make)
+    -> Result<std::invoke_result_t<Make, const Json&>> {
+  if (!answer) return std::unexpected(answer.error());
+  return make(*answer);
+}
+
+// A snapshot's name, which is text or a number.
+[[nodiscard]] std::string SnapshotOf(const Json& object);
+
+}  // namespace cordon::client
+
+#endif  // CORDON_CLIENT_ASK_H_

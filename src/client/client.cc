@@ -1,0 +1,73 @@
+#include <utility>
+
+#include "client/connection.h"
+#include "cordon/cordon.h"
+
+namespace cordon {
+namespace {
+
+using client::Connection;
+using client::Json;
+
+Json LimitsOf(const Limits& limits) {
+  const std::pair<const char*, std::optional<int64_t>> all[] = {
+      {"timeoutMs", limits.timeout_ms},     {"stdoutBytes", limits.stdout_bytes},
+      {"stderrBytes", limits.stderr_bytes}, {"memoryBytes", limits.memory_bytes},
+      {"fsBytes", limits.fs_bytes},         {"fileCount", limits.file_count},
+      {"processes", limits.processes},      {"commandBytes", limits.command_bytes},
+  };
+  Json json = Json::object();
+  for (const auto& [name, value] : all) {
+    if (value) json[name] = *value;
+  }
+  return json;
+}
+
+Json PersistenceOf(const Persistence& persistence) {
+  Json json = {
+      {"mode", persistence.mode == Persistence::Mode::kPersistent ? "persistent" : "session"},
+      {"namespace", persistence.name}};
+  if (persistence.autosave_ms) json["autosaveMs"] = *persistence.autosave_ms;
+  return json;
+}
+
+}  // namespace
+
+Result<Client> Client::Start(const std::string& program) {
+  Result<std::shared_ptr<Connection>> connection = Connection::Start(program);
+  if (!connection) return std::unexpected(connection.error());
+  return Client(std::move(*connection));
+}
+
+Result<Client> Client::Connect(const std::string& path) {
+  Result<std::shared_ptr<Connection>> connection = Connection::Connect(path);
+  if (!connection) return std::unexpected(connection.error());
+  return Client(std::move(*connection));
+}
+
+Result<Sandbox> Client::Create(const CreateOptions& options) {
+  Json params = {{"limits", LimitsOf(options.limits)}, {"detached", options.detached}};
+  if (!options.directory.empty()) params["directory"] = options.directory;
+  if (!options.env.empty()) params["env"] = options.env;
+  if (options.persistence) params["persistence"] = PersistenceOf(*options.persistence);
+  const Result<Json> made = connection_->Ask("create", std::move(params));
+  if (!made) return std::unexpected(made.error());
+  return Sandbox(connection_, made->value("sandboxId", ""), !options.detached);
+}
+
+Sandbox Client::Open(std::string id) {
+  return {connection_, std::move(id), /*ends_with_this=*/false};
+}
+
+Result<std::vector<SandboxInfo>> Client::List() {
+  const Result<Json> answer = connection_->Ask("sandbox.list", Json::object());
+  if (!answer) return std::unexpected(answer.error());
+  std::vector<SandboxInfo> all;
+  for (const Json& one : answer->value("sandboxes", Json::array())) {
+    all.push_back({one.value("sandboxId", ""), one.value("detached", false),
+                   one.value("running", uint64_t{0})});
+  }
+  return all;
+}
+
+}  // namespace cordon

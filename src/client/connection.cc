@@ -1,0 +1,274 @@
+#include "client/connection.h"
+
+#include <fcntl.h>
+#include <spawn.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+namespace cordon::client {
+namespace {
+
+constexpr size_t kMostMessage = size_t{256} << 20;
+
+Error Gone() {
+  return {ErrorCode::kSystem, "the daemon has ended", {}, 0};
+}
+
+bool SendAll(int socket, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t done = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+    if (done < 0 && errno == EINTR) continue;
+    if (done <= 0) return false;
+    bytes.remove_prefix(static_cast<size_t>(done));
+  }
+  return true;
+}
+
+// "ENOENT" as a number; 0 if it is none.
+int ErrnoOf(const std::string& name) {
+  constexpr int kMost = 134;
+  for (int number = 1; number < kMost; ++number) {
+    const char* known = strerrorname_np(number);
+    if (known != nullptr && name == known) return number;
+  }
+  return 0;
+}
+
+Error RefusalOf(const Json& error) {
+  Error refusal = {ErrorCode::kInvalid, error.value("message", "refused"), {}, 0};
+  const Json data = error.value("data", Json::object());
+  if (!data.is_object()) return refusal;
+  refusal.system_errno = ErrnoOf(data.value("errno", ""));
+  if (refusal.system_errno != 0) refusal.code = ErrorCode::kSystem;
+  return refusal;
+}
+
+std::string ProgramOr(const std::string& given) {
+  if (!given.empty()) return given;
+  const char* named = getenv("CORDON");
+  return named != nullptr && named[0] != '\0' ? named : "cordon";
+}
+
+// `cordon serve --stdio` with this as both streams. It ends when the other end is closed.
+Result<pid_t> StartDaemon(const std::string& program, int socket) {
+  posix_spawn_file_actions_t actions;
+  if (posix_spawn_file_actions_init(&actions) != 0) return SystemError("posix_spawn", ENOMEM);
+  (void)posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
+  (void)posix_spawn_file_actions_adddup2(&actions, socket, STDOUT_FILENO);
+  std::vector<std::string> words = {program, "serve", "--stdio"};
+  std::array<char*, 4> argv = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  // A Ctrl-C of the terminal is for the client.
+  posix_spawnattr_t attributes;
+  (void)posix_spawnattr_init(&attributes);
+  (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+  pid_t pid = -1;
+  const int error =
+      posix_spawnp(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
+  (void)posix_spawnattr_destroy(&attributes);
+  (void)posix_spawn_file_actions_destroy(&actions);
+  if (error != 0) return SystemError("posix_spawnp(" + program + ")", error);
+  return pid;
+}
+
+}  // namespace
+
+Connection::Connection(OwnedFd socket, pid_t daemon)
+    : socket_(std::move(socket)), daemon_(daemon), reader_([this] { Read(); }) {}
+
+Connection::~Connection() {
+  (void)shutdown(socket_.get(), SHUT_RDWR);
+  reader_.join();
+  socket_.reset();
+  while (daemon_ > 0 && waitpid(daemon_, nullptr, 0) < 0 && errno == EINTR) {
+  }
+}
+
+Result<std::shared_ptr<Connection>> Connection::Start(const std::string& program) {
+  int ends[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) {
+    return SystemError("socketpair(AF_UNIX)");
+  }
+  OwnedFd own(ends[0]);
+  const OwnedFd other(ends[1]);
+  const Result<pid_t> daemon = StartDaemon(ProgramOr(program), other.get());
+  if (!daemon) return std::unexpected(daemon.error());
+  return std::shared_ptr<Connection>(new Connection(std::move(own), *daemon));
+}
+
+Result<std::shared_ptr<Connection>> Connection::Connect(const std::string& path) {
+  sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  if (path.empty() || path.size() >= sizeof address.sun_path) {
+    return Fail(ErrorCode::kInvalid, "a socket's path has 1 to 107 bytes", path);
+  }
+  memcpy(address.sun_path, path.data(), path.size());
+  OwnedFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket.valid()) return SystemError("socket(AF_UNIX)");
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    return SystemError("connect(" + path + ")");
+  }
+  return std::shared_ptr<Connection>(new Connection(std::move(socket), -1));
+}
+
+Result<Json> Connection::Ask(const char* method, Json params, const OutputHandler& on_output) {
+  Waiting waiting;
+  if (on_output) waiting.on_output = &on_output;
+  return AskAs(method, std::move(params), waiting);
+}
+
+Status Connection::Spawn(Json params, const std::shared_ptr<Running>& running) {
+  Waiting waiting;
+  waiting.running = running;
+  const Result<Json> started = AskAs("spawn", std::move(params), waiting);
+  return started ? Status() : std::unexpected(started.error());
+}
+
+Result<CommandResult> Connection::Wait(Running& running) {
+  if (std::this_thread::get_id() == reader_.get_id()) {
+    return Fail(ErrorCode::kInvalid, "an output handler may not wait for the connection");
+  }
+  std::unique_lock guard(lock_);
+  changed_.wait(guard, [&] { return running.end.has_value(); });
+  return *running.end;
+}
+
+Result<Json> Connection::AskAs(const char* method, Json params, Waiting& waiting) {
+  if (std::this_thread::get_id() == reader_.get_id()) {
+    return Fail(ErrorCode::kInvalid, "an output handler may not wait for the connection");
+  }
+  int64_t id = 0;
+  {
+    const std::scoped_lock guard(lock_);
+    if (ended_) return std::unexpected(Gone());
+    id = ++last_id_;
+    waiting_[id] = &waiting;
+  }
+  const std::string message = rpc::Encode(
+      {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}},
+      rpc::Form::kPacked);
+  {
+    // Whether it was sent, the reader knows: it sees the end, too.
+    const std::scoped_lock guard(send_lock_);
+    if (!SendAll(socket_.get(), message)) (void)shutdown(socket_.get(), SHUT_RDWR);
+  }
+  std::unique_lock guard(lock_);
+  changed_.wait(guard, [&] { return waiting.answer.has_value(); });
+  return std::move(*waiting.answer);
+}
+
+void Connection::Read() {
+  std::string buffer(size_t{256} << 10, '\0');
+  rpc::PackReader messages(kMostMessage);
+  for (;;) {
+    const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), 0);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return EndAll();
+    messages.Add({buffer.data(), static_cast<size_t>(got)});
+    while (const auto message = messages.Next()) {
+      Take(Json::from_msgpack(message->text, /*strict=*/true, /*allow_exceptions=*/false));
+    }
+  }
+}
+
+void Connection::Take(const Json& message) {
+  if (!message.is_object()) return;
+  const auto method = message.find("method");
+  if (method == message.end()) return TakeAnswer(message);
+  if (method->is_string()) {
+    TakeNotification(method->get<std::string>(), message.value("params", Json::object()));
+  }
+}
+
+void Connection::TakeNotification(const std::string& method, const Json& params) {
+  std::shared_ptr<Running> running;
+  const OutputHandler* on_output = nullptr;
+  {
+    const std::scoped_lock guard(lock_);
+    const auto process = running_.find(params.value("processId", uint32_t{0}));
+    const auto request = waiting_.find(params.value("requestId", int64_t{0}));
+    // The thread that waits for this request, and with it the handler, stays until the answer.
+    if (request != waiting_.end()) on_output = request->second->on_output;
+    if (process != running_.end()) {
+      running = process->second;
+      if (running->on_output) on_output = &running->on_output;
+    }
+    if (running && method == "exit") {
+      const Json error = params.value("error", Json());
+      running->end = error.is_null() ? Result<CommandResult>(ResultOf(params))
+                                     : Fail(ErrorCode::kSystem, TextOf(params, "error"));
+      running_.erase(process);
+      changed_.notify_all();
+      return;
+    }
+  }
+  if (method != "output" || on_output == nullptr) return;
+  (*on_output)(params.value("stream", "") == "stderr" ? Stream::kError : Stream::kOut,
+               TextOf(params, "data"));
+}
+
+void Connection::TakeAnswer(const Json& message) {
+  const std::scoped_lock guard(lock_);
+  const auto found = waiting_.find(message.value("id", int64_t{0}));
+  if (found == waiting_.end()) return;
+  Waiting& waiting = *found->second;
+  waiting_.erase(found);
+  if (const auto error = message.find("error"); error != message.end()) {
+    waiting.answer = std::unexpected(RefusalOf(*error));
+  } else {
+    waiting.answer = message.value("result", Json::object());
+    if (waiting.running) {
+      waiting.running->id = waiting.answer->value().value("processId", uint32_t{0});
+      running_[waiting.running->id] = waiting.running;
+    }
+  }
+  changed_.notify_all();
+}
+
+void Connection::EndAll() {
+  const std::scoped_lock guard(lock_);
+  ended_ = true;
+  for (const auto& [id, waiting] : std::exchange(waiting_, {})) {
+    waiting->answer = std::unexpected(Gone());
+  }
+  for (const auto& [id, running] : std::exchange(running_, {})) {
+    running->end = std::unexpected(Gone());
+  }
+  changed_.notify_all();
+}
+
+std::string TextOf(const Json& object, const char* name) {
+  const auto found = object.find(name);
+  if (found == object.end()) return {};
+  if (found->is_binary()) return {found->get_binary().begin(), found->get_binary().end()};
+  return found->is_string() ? found->get<std::string>() : std::string();
+}
+
+Json BytesOf(std::string_view bytes) {
+  return Json::binary({bytes.begin(), bytes.end()});
+}
+
+CommandResult ResultOf(const Json& json) {
+  const Json truncated = json.value("truncated", Json::object());
+  CommandResult result = {
+      .exit_code = json.value("exitCode", -1),
+      .out = TextOf(json, "stdout"),
+      .err = TextOf(json, "stderr"),
+      .execution_time_ms = json.value("executionTimeMs", 0.0),
+      .out_truncated = truncated.value("stdout", false),
+      .err_truncated = truncated.value("stderr", false),
+      .signal = json.value("signal", 0),
+      .error_class = json.value("errorClass", ""),
+  };
+  return result;
+}
+
+}  // namespace cordon::client

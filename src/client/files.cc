@@ -1,0 +1,215 @@
+// Files and archives of one sandbox.
+
+#include <algorithm>
+#include <utility>
+
+#include "client/ask.h"
+
+namespace cordon {
+
+using client::AskDone;
+using client::AskOf;
+using client::Connection;
+using client::Json;
+using client::Then;
+
+namespace {
+
+FileInfo InfoOf(const Json& json) {
+  using Type = FileInfo::Type;
+  const std::string type = json.value("type", "");
+  FileInfo info = {
+      .name = client::TextOf(json, "name"),
+      .type = type == "file"      ? Type::kFile
+              : type == "dir"     ? Type::kDirectory
+              : type == "symlink" ? Type::kSymlink
+                                  : Type::kOther,
+      .size = json.value("size", uint64_t{0}),
+      .mode = json.value("mode", uint32_t{0}),
+      .mtime_ms = json.value("mtimeMs", int64_t{0}),
+      .target = client::TextOf(json, "target"),
+  };
+  return info;
+}
+
+TransferReport ReportOf(const Json& json) {
+  TransferReport report = {
+      .entries = json.value("entries", uint64_t{0}),
+      .digest = json.value("digest", ""),
+      .skipped = {},
+      .skipped_count = json.value("skippedCount", uint64_t{0}),
+  };
+  for (const Json& one : json.value("skipped", Json::array())) {
+    report.skipped.push_back(one.is_string() ? one.get<std::string>() : one.dump());
+  }
+  return report;
+}
+
+// An archive on its way out, which is freed whatever happens.
+Result<TransferReport> Take(const std::shared_ptr<Connection>& connection, const std::string& id,
+                            const Json& report, const Sink& sink) {
+  const Json blob = report.value("blobId", Json());
+  const auto size = report.value("size", uint64_t{0});
+  Status done;
+  for (uint64_t at = 0; done && at < size;) {
+    const Result<Json> piece =
+        AskOf(connection, id, "blob.read", {{"blobId", blob}, {"offset", at}});
+    if (!piece) {
+      done = std::unexpected(piece.error());
+      break;
+    }
+    const std::string bytes = client::TextOf(*piece, "data");
+    at += bytes.size();
+    done = bytes.empty() ? Fail(ErrorCode::kCorrupt, "the daemon's archive was cut") : sink(bytes);
+  }
+  (void)AskDone(connection, id, "blob.free", {{"blobId", blob}});
+  if (!done) return std::unexpected(done.error());
+  return ReportOf(report);
+}
+
+// An archive on its way in: its number.
+Result<Json> Give(const std::shared_ptr<Connection>& connection, const std::string& id,
+                  const Source& source) {
+  Json blob = 0;
+  const auto send = [&](std::string_view piece) -> Status {
+    const Result<Json> sent =
+        AskOf(connection, id, "blob.write", {{"blobId", blob}, {"data", client::BytesOf(piece)}});
+    if (!sent) return std::unexpected(sent.error());
+    blob = sent->value("blobId", Json());
+    return {};
+  };
+  Status done = send({});
+  while (done) {
+    const Result<std::string> bytes = source();
+    if (bytes && bytes->empty()) return blob;
+    if (!bytes) done = std::unexpected(bytes.error());
+    for (size_t at = 0; done && at < bytes->size(); at += client::kPiece) {
+      done = send(std::string_view(*bytes).substr(at, client::kPiece));
+    }
+  }
+  if (blob != 0) (void)AskDone(connection, id, "blob.free", {{"blobId", blob}});
+  return std::unexpected(done.error());
+}
+
+}  // namespace
+
+Result<std::string> Sandbox::ReadFile(const std::string& path, uint64_t offset,
+                                      std::optional<uint64_t> length) {
+  std::string bytes;
+  while (!length || bytes.size() < *length) {
+    const uint64_t wanted =
+        std::min<uint64_t>(client::kPiece, length.value_or(UINT64_MAX) - bytes.size());
+    const Result<Json> piece =
+        AskOf(connection_, id_, "files.read",
+              {{"path", path}, {"offset", offset + bytes.size()}, {"length", wanted}});
+    if (!piece) return std::unexpected(piece.error());
+    const std::string data = client::TextOf(*piece, "data");
+    bytes += data;
+    if (data.size() < wanted) break;
+  }
+  return bytes;
+}
+
+// A file of several pieces is built beside its place.
+Status Sandbox::WriteFile(const std::string& path, std::string_view bytes,
+                          std::optional<uint32_t> mode) {
+  Json params = {{"path", path}};
+  if (mode) params["mode"] = *mode;
+  if (bytes.size() <= client::kPiece) {
+    params["data"] = client::BytesOf(bytes);
+    return AskDone(connection_, id_, "files.write", std::move(params));
+  }
+  const std::string beside = path + ".cordon-part";
+  params["path"] = beside;
+  params["data"] = client::BytesOf({});
+  CORDON_TRY(AskDone(connection_, id_, "files.write", std::move(params)));
+  Status done = AppendFile(beside, bytes);
+  if (done) done = Rename(beside, path);
+  if (!done) (void)Remove(beside);
+  return done;
+}
+
+Status Sandbox::AppendFile(const std::string& path, std::string_view bytes) {
+  do {
+    const std::string_view piece = bytes.substr(0, client::kPiece);
+    CORDON_TRY(AskDone(connection_, id_, "files.write",
+                       {{"path", path}, {"data", client::BytesOf(piece)}, {"append", true}}));
+    bytes.remove_prefix(piece.size());
+  } while (!bytes.empty());
+  return {};
+}
+
+Result<std::vector<FileInfo>> Sandbox::List(const std::string& path) {
+  return Then(AskOf(connection_, id_, "files.list", {{"path", path}}), [](const Json& answer) {
+    std::vector<FileInfo> entries;
+    for (const Json& one : answer.value("entries", Json::array())) entries.push_back(InfoOf(one));
+    return entries;
+  });
+}
+
+Result<FileInfo> Sandbox::Stat(const std::string& path) {
+  return Then(AskOf(connection_, id_, "files.stat", {{"path", path}}), InfoOf);
+}
+
+Status Sandbox::MakeDirectory(const std::string& path, uint32_t mode) {
+  return AskDone(connection_, id_, "files.mkdir", {{"path", path}, {"mode", mode}});
+}
+
+Status Sandbox::Remove(const std::string& path) {
+  return AskDone(connection_, id_, "files.rm", {{"path", path}});
+}
+
+Status Sandbox::Rename(const std::string& from, const std::string& to) {
+  return AskDone(connection_, id_, "files.rename", {{"from", from}, {"to", to}});
+}
+
+Status Sandbox::Copy(const std::string& from, const std::string& to) {
+  return AskDone(connection_, id_, "files.copy", {{"from", from}, {"to", to}});
+}
+
+Status Sandbox::Symlink(const std::string& target, const std::string& path) {
+  return AskDone(connection_, id_, "files.symlink", {{"target", target}, {"path", path}});
+}
+
+Status Sandbox::Chmod(const std::string& path, uint32_t mode) {
+  return AskDone(connection_, id_, "files.chmod", {{"path", path}, {"mode", mode}});
+}
+
+Result<TransferReport> Sandbox::Pack(const std::string& path, const Sink& sink) {
+  const Result<Json> report = AskOf(connection_, id_, "files.pack", {{"path", path}});
+  if (!report) return std::unexpected(report.error());
+  return Take(connection_, id_, *report, sink);
+}
+
+Result<TransferReport> Sandbox::Unpack(const std::string& path, const Source& source) {
+  const Result<Json> blob = Give(connection_, id_, source);
+  if (!blob) return std::unexpected(blob.error());
+  return Then(AskOf(connection_, id_, "files.unpack", {{"path", path}, {"blobId", *blob}}),
+              ReportOf);
+}
+
+Result<TransferReport> Sandbox::Export(const Sink& sink) {
+  const Result<Json> report = AskOf(connection_, id_, "persistence.export");
+  if (!report) return std::unexpected(report.error());
+  return Take(connection_, id_, *report, sink);
+}
+
+Result<TransferReport> Sandbox::Import(const Source& source, ImportMode mode) {
+  const Result<Json> blob = Give(connection_, id_, source);
+  if (!blob) return std::unexpected(blob.error());
+  const char* how = mode == ImportMode::kMerge ? "merge" : "replace";
+  return Then(AskOf(connection_, id_, "persistence.import", {{"blobId", *blob}, {"mode", how}}),
+              ReportOf);
+}
+
+Result<bool> Sandbox::Save() {
+  return Then(AskOf(connection_, id_, "persistence.save"),
+              [](const Json& answer) { return answer.value("changed", false); });
+}
+
+Result<bool> Sandbox::Load() {
+  return Then(AskOf(connection_, id_, "persistence.load"),
+              [](const Json& answer) { return answer.value("loaded", false); });
+}
+
+}  // namespace cordon

@@ -1,0 +1,161 @@
+#!/usr/bin/env python3
+"""The C++ interface as somebody else has it, and the commands about a daemon's sandboxes: run_client.py [NAME...]"""
+import os
+import pathlib
+import pty
+import subprocess
+import tempfile
+import unittest
+
+from processes import descendants, eventually, wait_until_gone
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+BUILD = ROOT / "build"
+CORDON = str(BUILD / "cordon")
+
+
+class Interface(unittest.TestCase):
+    def test_example_against_the_installed_package(self):
+        """Built with the compiler of the system and nothing but what was installed; then it runs the installed command."""
+        with tempfile.TemporaryDirectory() as folder:
+            def cmake(*words):
+                done = subprocess.run(["cmake", *map(str, words)], capture_output=True, text=True, check=False)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            cmake("--install", BUILD, "--prefix", f"{folder}/there")
+            cmake("-S", ROOT / "tests/sdk/cpp", "-B", f"{folder}/build", "-G", "Ninja", "-DCMAKE_CXX_COMPILER=clang++-19",
+                  f"-DCMAKE_PREFIX_PATH={folder}/there")
+            cmake("--build", f"{folder}/build")
+            environment = {"PATH": f"{folder}/there/bin:/usr/bin:/bin", "HOME": folder}
+            done = subprocess.run([f"{folder}/build/example"], env=environment, capture_output=True, text=True, timeout=120)
+            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "all of it\n", ""))
+
+
+class Commands(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+        self.socket = f"{self.folder}/s"
+        self.daemon = subprocess.Popen([CORDON, "serve", "--unix", self.socket], env={"HOME": self.folder, "PATH": "/usr/bin:/bin"})
+        self.addCleanup(self.end)
+        self.assertTrue(eventually(lambda: os.path.exists(self.socket)))
+
+    def end(self):
+        children = descendants(self.daemon.pid)
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.assertEqual(wait_until_gone(children), [])
+
+    def cordon(self, *words, status=0, **options):
+        done = subprocess.run([CORDON, *words], env={**os.environ, "CORDON_SOCKET": self.socket}, capture_output=True, text=True,
+                              check=False, timeout=60, **options)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return done
+
+    def create(self, *words):
+        return self.cordon("create", *words).stdout.strip()
+
+    def run_in(self, sandbox, *words, status=0, **options):
+        return self.cordon("exec", "--sandbox", sandbox, "--", *words, status=status, **options).stdout
+
+    def test_sandboxes(self):
+        one, other = self.create("--env", "A=b"), self.create("--memory", "256MiB", "--timeout", "10s")
+        listed = self.cordon("ls").stdout
+        self.assertEqual(sorted(line.split()[0] for line in listed.splitlines()), sorted([one, other]))
+        self.run_in(one, "sh", "-c", "echo kept >~/f")
+        self.assertEqual(self.run_in(one, "cat", "f"), "kept\n")
+        self.run_in(other, "cat", "f", status=1)
+        figures = self.cordon("stats", one).stdout
+        self.assertIn("memory bytes, peak", figures)
+        self.cordon("kill", other)
+        self.assertEqual([line.split()[0] for line in self.cordon("ls").stdout.splitlines()], [one])
+        self.assertIn("Unknown sandboxId", self.cordon("kill", other, status=125).stderr)
+
+    def test_streams_and_status(self):
+        sandbox = self.create()
+        data = os.urandom(3_000_000).hex()
+        self.assertEqual(self.run_in(sandbox, "cat", input=data), data)
+        done = self.cordon("exec", "--sandbox", sandbox, "--", "sh", "-c", "echo out; echo err >&2; exit 7", status=7)
+        self.assertEqual((done.stdout, done.stderr), ("out\n", "err\n"))
+        self.run_in(sandbox, "no-such-program", status=127)
+        self.assertEqual(self.run_in(sandbox, "true", stdin=subprocess.DEVNULL), "")
+
+    def test_terminal(self):
+        """With a terminal the command has one, of the same size, whose line discipline is the sandbox's."""
+        sandbox = self.create()
+        pid, terminal = pty.fork()
+        if pid == 0:
+            os.execve(CORDON, ["cordon", "exec", "--socket", self.socket, "--sandbox", sandbox, "--", "bash", "--norc"], {"PATH": "/usr/bin:/bin"})
+        os.set_blocking(terminal, False)
+        seen = b""
+
+        def shows(text):
+            nonlocal seen
+            try:
+                seen += os.read(terminal, 65536)
+            except (BlockingIOError, OSError):
+                pass
+            return text in seen
+        self.assertTrue(eventually(lambda: shows(b"$ ")), seen)
+        os.write(terminal, b"tty; sleep 100\r")
+        self.assertTrue(eventually(lambda: shows(b"/dev/pts/")), seen)
+        os.write(terminal, b"\x03")
+        os.write(terminal, b"echo ended $((100 + 30)); exit 5\r")
+        self.assertTrue(eventually(lambda: shows(b"ended 130")), seen)
+        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), 5)
+        os.close(terminal)
+
+    def test_copies(self):
+        sandbox = self.create()
+        tree = pathlib.Path(self.folder, "tree")
+        (tree / "sub").mkdir(parents=True)
+        (tree / "sub/data").write_bytes(os.urandom(2_500_000))
+        (tree / "link").symlink_to("sub/data")
+        (tree / "run").write_text("#!/bin/sh\n")
+        (tree / "run").chmod(0o755)
+        self.cordon("cp", str(tree), f"{sandbox}:/tmp")
+        self.assertEqual(self.run_in(sandbox, "readlink", "/tmp/tree/link"), "sub/data\n")
+        self.assertEqual(self.run_in(sandbox, "stat", "-c", "%a", "/tmp/tree/run"), "755\n")
+        self.cordon("cp", f"{sandbox}:/tmp/tree", f"{self.folder}/back")
+        self.assertEqual((pathlib.Path(self.folder, "back/sub/data")).read_bytes(), (tree / "sub/data").read_bytes())
+        self.assertEqual(os.readlink(f"{self.folder}/back/link"), "sub/data")
+        self.cordon("cp", f"{sandbox}:/tmp/tree/run", self.folder)
+        self.assertEqual(pathlib.Path(self.folder, "run").read_text(), "#!/bin/sh\n")
+        self.assertIn("SANDBOX:PATH", self.cordon("cp", "/etc/passwd", "/tmp/x", status=125).stderr)
+        self.cordon("cp", f"{sandbox}:/no/such", self.folder, status=125)
+
+    def test_copies_follow_no_link_out(self):
+        """A tree of the sandbox's that would lead elsewhere when it is written here."""
+        sandbox = self.create()
+        victim = pathlib.Path(self.folder, "victim")
+        victim.write_text("untouched")
+        there = pathlib.Path(self.folder, "there/tree")
+        there.mkdir(parents=True)
+        (there / "f").symlink_to(victim)
+        self.run_in(sandbox, "sh", "-c", "mkdir /tmp/tree; echo hostile >/tmp/tree/f")
+        self.cordon("cp", f"{sandbox}:/tmp/tree", f"{self.folder}/there")
+        self.assertEqual(victim.read_text(), "untouched")
+        self.assertEqual((there / "f").read_text(), "hostile\n")
+
+    def test_forks_and_snapshots(self):
+        sandbox = self.create()
+        self.run_in(sandbox, "sh", "-c", "echo one >/tmp/f")
+        self.assertEqual(self.cordon("snapshot", sandbox, "first").stdout, "first\n")
+        copy = self.cordon("fork", sandbox).stdout.strip()
+        self.run_in(sandbox, "sh", "-c", "echo two >/tmp/f")
+        self.assertEqual(self.run_in(copy, "cat", "/tmp/f"), "one\n")
+        self.cordon("restore", sandbox, "first")
+        self.assertEqual(self.run_in(sandbox, "cat", "/tmp/f"), "one\n")
+        self.cordon("kill", sandbox)
+        self.assertEqual(self.run_in(copy, "cat", "/tmp/f"), "one\n")
+
+    def test_refusals(self):
+        missing = subprocess.run([CORDON, "ls"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+        self.assertEqual((missing.returncode, "--socket" in missing.stderr), (125, True), missing.stderr)
+        self.assertIn("connect(/no/socket)", self.cordon("ls", "--socket", "/no/socket", status=125).stderr)
+        self.assertIn("profile", self.cordon("exec", status=125).stderr)
+        self.assertIn("expected NAME=VALUE", self.cordon("create", "--env", "A", status=125).stderr)
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)
