@@ -96,6 +96,8 @@ void Inherit(Process& child, const Process& parent) {
   memcpy(child.command_line, parent.command_line, parent.command_line_size);
   child.command_line_size = parent.command_line_size;
   child.descriptor_limit = parent.descriptor_limit;
+  child.address_limit = parent.address_limit;
+  child.address_limit_hard = parent.address_limit_hard;
   child.descriptor_end = parent.descriptor_end;
   for (uint32_t i = 0; i < parent.descriptor_end; ++i) {
     child.descriptors[i] = parent.descriptors[i];

@@ -89,6 +89,11 @@ bool TryCharge(uint64_t pages) {
   return true;
 }
 
+// Whether the process may have that many beside what it has.
+bool HasAddressSpace(uint64_t present_pages, uint64_t pages) {
+  return present_pages + pages <= Current().address_limit / kPageBytes;
+}
+
 void Uncharge(uint64_t pages) {
   ReturnPages(pages);
   Current().committed_pages -= pages;
@@ -162,11 +167,11 @@ void SetPlain(uint32_t page, uint32_t count, bool is_plain) {
 // Makes free pages present, zeroed.
 int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
   uint32_t fresh = count - kept.Count(page, count);
-  bool is_charged = TryCharge(fresh);
+  bool is_charged = HasAddressSpace(Current().committed_pages, fresh) && TryCharge(fresh);
   if (!is_charged) {
     DiscardKept();
     fresh = count;
-    is_charged = ChargePages(fresh);
+    is_charged = HasAddressSpace(Current().committed_pages, fresh) && ChargePages(fresh);
   }
   if (!is_charged) return -ENOMEM;
   Current().committed_pages += fresh;
@@ -221,6 +226,7 @@ Mutex& MemoryMapLock() {
 
 bool ChargeThreadPages(uint64_t pages) {
   const MutexLock locked(lock, LockRank::kMemoryMap);
+  if (!HasAddressSpace(Current().committed_pages, pages)) return false;
   if (!TryCharge(pages)) {
     DiscardKept();
     if (!ChargePages(pages)) return false;
@@ -245,7 +251,7 @@ namespace {
 // Linear memory without any page, `charge` of which the process is going to have.
 bool EmptyMemory(uint64_t charge, uint32_t max_pages) {
   Process& process = Current();
-  if (!ChargePages(charge)) return false;
+  if (!HasAddressSpace(0, charge) || !ChargePages(charge)) return false;
   ReturnPages(process.committed_pages);
   process.committed_pages = charge;
   process.thread_pages = OwnData().charged_pages = 0;

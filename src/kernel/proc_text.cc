@@ -117,6 +117,15 @@ void Limits(const Process& process, TextWriter& out) {
   out.Add("Max stack size            8388608              8388608              bytes     \n");
   out.Add("Max open files            %-20u %-20u files     \n", process.descriptor_limit,
           kMaxDescriptors);
+  out.Add("Max address space         ");
+  for (const uint64_t limit : {process.address_limit, process.address_limit_hard}) {
+    if (limit == UINT64_MAX) {
+      out.Add("%-20s ", "unlimited");
+    } else {
+      out.Add("%-20llu ", static_cast<unsigned long long>(limit));
+    }
+  }
+  out.Add("bytes     \n");
 }
 
 void MemoryPages(const Process& process, TextWriter& out) {

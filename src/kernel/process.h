@@ -72,6 +72,9 @@ struct alignas(4096) Process {
   Disposition disposition[kSignals + 1];
   char command[16] = {};
   uint32_t descriptor_limit = 256;
+  // RLIMIT_AS in bytes, soft and hard; counted as the sandbox's memory is, so without the first stack.
+  uint64_t address_limit = UINT64_MAX;
+  uint64_t address_limit_hard = UINT64_MAX;
   uint32_t command_line_size = 0;
   Mutex descriptor_lock;        // and of `directory`
   uint32_t descriptor_end = 0;  // beyond the highest open one

@@ -386,14 +386,25 @@ int64_t SysPrlimit(const uint64_t* slots) {
   constexpr uint64_t kInfinity = UINT64_MAX;
   constexpr uint32_t kOpenFiles = 7;
   constexpr uint32_t kStack = 3;
+  constexpr uint32_t kAddressSpace = 9;
   const uint32_t resource = Arg(slots, 1);
   Process& process = Current();
   uint64_t limit[2] = {kInfinity, kInfinity};
   if (resource == kOpenFiles) limit[0] = process.descriptor_limit, limit[1] = kMaxDescriptors;
   if (resource == kStack) limit[0] = limit[1] = 8 << 20;
+  if (resource == kAddressSpace) {
+    limit[0] = process.address_limit;
+    limit[1] = process.address_limit_hard;
+  }
   if (Arg(slots, 2) != 0) {
     uint64_t wanted[2];
     if (Load(&wanted, Arg(slots, 2)) != 0) return -EFAULT;
+    if (resource == kAddressSpace) {
+      if (wanted[0] > wanted[1]) return -EINVAL;
+      if (wanted[1] > process.address_limit_hard) return -EPERM;
+      process.address_limit = wanted[0];
+      process.address_limit_hard = wanted[1];
+    }
     if (resource == kOpenFiles) {
       if (wanted[0] > kMaxDescriptors) return wanted[0] == kInfinity ? -EPERM : -EINVAL;
       process.descriptor_limit = static_cast<uint32_t>(wanted[0]);
