@@ -67,6 +67,7 @@ FULL = [
     ("other walls", ["tests/run_walls.py"]),
     ("job objects", ["tests/run_jobobject.py"]),
     ("package managers", ["tests/run_packages.py"]),
+    ("conformance of diffutils", ["tests/conformance/run.py", "diffutils"]),
     ("official suite, optimised tier", ["build/cordon-spectest", *suite_files()]),
     ("official suite, fast tier", ["build/cordon-spectest", "--tier=fast", *suite_files()]),
     ("cases, checked build", ["scripts/run_checked.sh"]),

@@ -5,7 +5,6 @@ import os
 import pathlib
 import re
 import shutil
-import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
@@ -30,9 +29,10 @@ def unpack(package):
     if not folder.is_dir():
         UNPACKED.mkdir(parents=True, exist_ok=True)
         work = UNPACKED / f".{folder.name}.{os.getpid()}"
-        done = subprocess.run(["dpkg-source", "--no-check", "-x", str(port.fetch()), str(work)], capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            sys.exit(f"unpacking {package}:\n{done.stdout}{done.stderr}")
+        try:
+            port.unpack(work)
+        except (guest.BuildError, sources.SourceError) as error:
+            sys.exit(f"unpacking {package}: {error}")
         work.rename(folder)
     return folder, re.sub(r"^\d+:|-[^-]*$", "", port.version)
 
