@@ -47,7 +47,7 @@ namespace {
 
 constexpr uint32_t kModes = EPOLLET | EPOLLONESHOT | EPOLLEXCLUSIVE | EPOLLWAKEUP;
 constexpr uint32_t kAlwaysTold = EPOLLERR | EPOLLHUP;
-constexpr uint32_t kEventsAtOnce = 128;
+constexpr uint32_t kEventsAtOnce = 128;  // on the kernel's stack
 
 // In the arena. Its lock comes before those of everything that is watched: it is held while they
 // are asked.
@@ -277,20 +277,24 @@ struct Collected {
   Epoll* epoll;
   uint32_t most;
   uint32_t count;
+  const Watch* first_told;  // compared and nothing else: it may be gone
   GuestEvent events[kEventsAtOnce];
 };
 
-// What was told of goes to the end of the list, so that the others have their turn.
+// What was told of goes to the end of the list, so that the others have their turn. One call tells
+// of each once, however often it collects.
 bool Collect(void* argument) {
   auto& out = *static_cast<Collected*>(argument);
   Epoll& epoll = *out.epoll;
   const MutexLock lock(watches->lock, LockRank::kRename);
   Watch* end = epoll.last;
-  for (Watch* watch = epoll.first; watch != nullptr && out.count < out.most;) {
+  for (Watch* watch = epoll.first;
+       watch != nullptr && watch != out.first_told && out.count < out.most;) {
     Watch* next = watch == end ? nullptr : watch->next;
     const uint32_t events = TakeEvents(*watch);
     if (events != 0) {
       out.events[out.count++] = {events, 0, watch->data};
+      if (out.first_told == nullptr) out.first_told = watch;
       Unlink(epoll, *watch);
       Append(epoll, *watch);
     }
@@ -324,13 +328,23 @@ int64_t SysEpollPwait(const uint64_t* slots) {
   }
   Collected out;
   out.epoll = epoll;
-  out.most = std::min(Arg(slots, 2), kEventsAtOnce);
-  out.count = 0;
-  error = CollectOrWait(out, SignedArg(slots, 3));
-  if (error != 0) return error;
+  out.first_told = nullptr;
+  uint32_t told = 0;
+  do {
+    out.most = std::min(Arg(slots, 2) - told, kEventsAtOnce);
+    out.count = 0;
+    if (told > 0) {
+      (void)Collect(&out);
+    } else if (error = CollectOrWait(out, SignedArg(slots, 3)); error != 0) {
+      return error;
+    }
+    const auto bytes = static_cast<uint32_t>(out.count * sizeof(GuestEvent));
+    const auto place = static_cast<uint32_t>(Arg(slots, 1) + told * sizeof(GuestEvent));
+    if (CopyOut(place, out.events, bytes) != 0) error = -EFAULT;
+    told += out.count;
+  } while (error == 0 && out.count == kEventsAtOnce && told < Arg(slots, 2));
   RestoreMask();
-  const auto bytes = static_cast<uint32_t>(out.count * sizeof(GuestEvent));
-  return CopyOut(Arg(slots, 1), out.events, bytes) != 0 ? -EFAULT : int64_t{out.count};
+  return error != 0 ? error : int64_t{told};
 }
 
 int64_t SysEventfd(const uint64_t* slots) {

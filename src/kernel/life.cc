@@ -83,6 +83,7 @@ void Inherit(Process& child, const Process& parent) {
   child.who = parent.who;
   child.umask = parent.umask;
   child.nice = parent.nice;
+  memcpy(child.avoided_processors, parent.avoided_processors, sizeof child.avoided_processors);
   child.terminal = parent.terminal;
   if (child.terminal != nullptr) Retain(child.terminal);
   child.root = parent.root;

@@ -12,6 +12,7 @@
 #include "arena/lock.h"
 #include "arena/wait.h"
 #include "kernel/control.h"
+#include "kernel/processors.h"
 #include "kernel/thread.h"
 #include "vfs/filesystem.h"
 #include "vfs/path_walk.h"
@@ -66,13 +67,16 @@ struct alignas(4096) Process {
   vfs::Credentials who;
   uint32_t umask = 022;
   int32_t nice = 0;
+  uint8_t avoided_processors[kMaxProcessors / 8] =
+      {};  // sched_setaffinity, as a mask of the others
   vfs::Node root, directory, executable;
   Terminal* terminal = nullptr;
   SignalInfo info[kSignals + 1];
   Disposition disposition[kSignals + 1];
   char command[16] = {};
   uint32_t descriptor_limit = 256;
-  // RLIMIT_AS in bytes, soft and hard; counted as the sandbox's memory is, so without the first stack.
+  // RLIMIT_AS in bytes, soft and hard; counted as the sandbox's memory is, so without the first
+  // stack.
   uint64_t address_limit = UINT64_MAX;
   uint64_t address_limit_hard = UINT64_MAX;
   uint32_t command_line_size = 0;

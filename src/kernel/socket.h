@@ -71,6 +71,8 @@ struct Socket {
   // Under `lock`; the atomic ones are also read without it, as hints.
   std::atomic<SocketState> state{SocketState::kIdle};
   bool naming = false;  // a bind is under way
+  // Connected, and the caller, who does not wait, was told that it goes on.
+  bool connects_unseen = false;
   bool closed = false;
   bool receive_ended = false;  // when the inbox is empty, that is the end
   bool send_ended = false;

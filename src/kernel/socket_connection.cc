@@ -95,7 +95,7 @@ int32_t BeginConnecting(Socket& socket) {
     case SocketState::kConnecting:
       return -EALREADY;
     case SocketState::kConnected:
-      return -EISCONN;
+      return socket.connects_unseen ? -EINPROGRESS : -EISCONN;
     case SocketState::kListening:
       return socket.is_unix() ? -EINVAL : -EISCONN;
   }
@@ -249,15 +249,26 @@ int32_t ListenSocket(Socket& socket, uint32_t backlog) {
 int32_t ConnectSocket(Socket& socket, const SocketAddress& address, bool blocks) {
   if (!socket.is_paired()) return ConnectDatagram(socket, address);
   int32_t error = BeginConnecting(socket);
+  if (error == -EINPROGRESS) {
+    // The second call is told, as Linux does it.
+    const MutexLock lock(socket.lock, LockRank::kInode);
+    socket.connects_unseen = false;
+    return 0;
+  }
   if (error != 0) return error;
   bool was_bound = true;
   if (!socket.is_unix()) error = BindAnyName(socket, &was_bound);
   if (error == 0) error = ConnectStream(socket, address, blocks);
   if (error != 0 && !was_bound) ForgetName(socket);
   EndConnecting(socket, error == 0 ? SocketState::kConnected : SocketState::kIdle);
+  if (error != 0) return error;
   // Whoever polls the socket in another process sees it connected.
-  if (error == 0) socket.writable.WakeAll();
-  return error;
+  socket.writable.WakeAll();
+  if (blocks || socket.is_unix()) return 0;
+  // Over the internet nobody is connected at once, not even on loopback: programs take this way.
+  const MutexLock lock(socket.lock, LockRank::kInode);
+  socket.connects_unseen = true;
+  return -EINPROGRESS;
 }
 
 int32_t AcceptSocket(Socket& socket, bool blocks, Socket** out) {

@@ -389,6 +389,11 @@ int64_t SysPrlimit(const uint64_t* slots) {
   constexpr uint32_t kAddressSpace = 9;
   const uint32_t resource = Arg(slots, 1);
   Process& process = Current();
+  if (const int32_t pid = SignedArg(slots, 0);
+      pid != 0 && pid != static_cast<int32_t>(process.pid)) {
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    return pid < 0 || FindProcess(static_cast<uint32_t>(pid)) == nullptr ? -ESRCH : -EPERM;
+  }
   uint64_t limit[2] = {kInfinity, kInfinity};
   if (resource == kOpenFiles) limit[0] = process.descriptor_limit, limit[1] = kMaxDescriptors;
   if (resource == kStack) limit[0] = limit[1] = 8 << 20;

@@ -17,7 +17,6 @@
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/process.h"
-#include "kernel/processors.h"
 #include "kernel/syscall.h"
 
 namespace cordon::kernel {
@@ -65,15 +64,6 @@ int64_t SysSysinfo(const uint64_t* slots) {
   return Store(Arg(slots, 0), info);
 }
 
-int64_t SysAffinity(const uint64_t* slots) {
-  uint8_t mask[kMaxProcessors / 8] = {};
-  for (uint32_t i = 0; i < ProcessorCount(); ++i)
-    mask[i / 8] = static_cast<uint8_t>(mask[i / 8] | 1u << i % 8);
-  const uint32_t size = (ProcessorCount() + 31) / 32 * 4;
-  if (Arg(slots, 1) < size || Arg(slots, 1) % 4 != 0) return -EINVAL;
-  return CopyOut(Arg(slots, 2), mask, size) != 0 ? -EFAULT : static_cast<int64_t>(size);
-}
-
 int64_t SysPrctl(const uint64_t* slots) {
   Process& process = Current();
   switch (Arg(slots, 0)) {
@@ -99,33 +89,6 @@ int64_t SysPrctl(const uint64_t* slots) {
     default:
       return -EINVAL;
   }
-}
-
-// Priorities are remembered and shown; the host's scheduler does not know them.
-Process* OfPriorityCall(const uint64_t* slots) {
-  const uint32_t pid = Arg(slots, 1);
-  if (Arg(slots, 0) != 0) return &Current();
-  return pid == 0 ? &Current() : FindProcess(pid);
-}
-
-int64_t SysGetpriority(const uint64_t* slots) {
-  if (Arg(slots, 0) > 2) return -EINVAL;
-  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-  const Process* process = OfPriorityCall(slots);
-  return process == nullptr ? -ESRCH : 20 - process->nice;
-}
-
-int64_t SysSetpriority(const uint64_t* slots) {
-  if (Arg(slots, 0) > 2) return -EINVAL;
-  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-  Process* process = OfPriorityCall(slots);
-  if (process == nullptr) return -ESRCH;
-  const int32_t nice = std::clamp(SignedArg(slots, 2), -20, 19);
-  const vfs::Credentials& who = Current().who;
-  if (who.uid != 0 && who.uid != process->who.uid) return -EPERM;
-  if (who.uid != 0 && nice < process->nice) return -EACCES;
-  process->nice = nice;
-  return 0;
 }
 
 int64_t SysSetgroups(const uint64_t* slots) {
@@ -288,10 +251,7 @@ constexpr CallRow kRows[] = {
     {"uname", SysUname},
     {"sethostname", SysSethostname},
     {"sysinfo", SysSysinfo},
-    {"sched_getaffinity", SysAffinity},
     {"prctl", SysPrctl},
-    {"getpriority", SysGetpriority},
-    {"setpriority", SysSetpriority},
     {"setgroups", SysSetgroups},
     {"msync", SysMsync},
     {"close_range", SysCloseRange},

@@ -198,8 +198,8 @@ uint32_t HashOf(std::string_view name) {
 
 CallHandler HandlerOf(std::string_view name) {
   for (const CallTable& table :
-       {FileCalls(), PollCalls(), PathCalls(), ProcessCalls(), SystemCalls(), TimeCalls(),
-        SocketCalls(), EventCalls(), StatCalls(), FutexCalls(), ThreadCalls()}) {
+       {FileCalls(), PollCalls(), PathCalls(), ProcessCalls(), SchedulerCalls(), SystemCalls(),
+        TimeCalls(), SocketCalls(), EventCalls(), StatCalls(), FutexCalls(), ThreadCalls()}) {
     for (size_t i = 0; i < table.count; ++i) {
       if (table.rows[i].name == name) return table.rows[i].handler;
     }

@@ -54,6 +54,7 @@ CallTable TimeCalls();
 CallTable SocketCalls();
 CallTable EventCalls();
 CallTable StatCalls();
+CallTable SchedulerCalls();
 CallTable FutexCalls();
 CallTable ThreadCalls();
 
