@@ -71,11 +71,15 @@ enum class Kind : uint32_t {
   kOutput,       // arg: stream; payload
   kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
   kDead,         // payload: why the sandbox ended. The last frame.
+  kPolicy,       // arg: PolicyEvent, request of the run that it belongs to or 0, and
+                 // kDenied: how many earlier ones nobody saw; payload: the program's name
+                 // kLimitMet: control::Limit
 };
+enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };
 
 enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };
 enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
-enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit };
+enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit, kDenied };
 
 inline constexpr size_t kArguments = 8;
 inline constexpr size_t kMaxPayload = 8 << 20;

@@ -1,5 +1,6 @@
 #include "live/live_sandbox.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,13 @@ void ServedSandbox::Serve() {
     const Status opened = state_calls_.OpenFolder(options_.state_folder);
     if (!opened) {
       (void)Die(opened.error().ToString());
+      (void)Flush();
+      return;
+    }
+  }
+  if (options_.tools) {
+    if (const Status allowed = mailbox_.AllowTools(*options_.tools); !allowed) {
+      (void)Die(allowed.error().ToString());
       (void)Flush();
       return;
     }
@@ -186,6 +194,12 @@ void RunLiveSandbox(const LiveOptions& options, OwnedFd socket, OwnedFd forks) {
   backend::SandboxOptions sandbox = options.sandbox;
   sandbox.can_fork = true;
   sandbox.private_fds = {socket.get(), forks.get()};
+  // Everything that is started from here on inherits it.
+  if (options.nice != 0 && setpriority(PRIO_PROCESS, 0, options.nice) != 0) {
+    const Error error = SystemError("setpriority").error();
+    (void)SendAll(socket.get(), Encode({Kind::kDead, 0, {}, error.ToString()}));
+    return;
+  }
   Result<std::unique_ptr<backend::Keeper>> keeper = backend::Keeper::Start(sandbox);
   if (!keeper) {
     const Frame dead = {Kind::kDead, 0, {}, keeper.error().ToString()};

@@ -3,7 +3,8 @@
 
 // One sandbox and whoever holds the other end of its socket. What it does is in live_sandbox.cc
 // (the socket), served_runs.cc (how runs begin and are interrupted), served_session.cc (what
-// happens in the sandbox) and served_state.cc (forks and snapshots).
+// happens in the sandbox), served_policy.cc (what it was not allowed) and served_state.cc (forks
+// and snapshots).
 
 #include <chrono>
 #include <list>
@@ -105,6 +106,15 @@ class ServedSandbox {
   // What a background process writes from now on is not part of the result.
   void End(Run& run, int exit_code, int signal);
 
+  // --- the policy (served_policy.cc) ---
+  // What the kernel refused and which limits were met since it was asked last.
+  void TakePolicyEvents();
+  void TakeDenials();
+  void TakeLimits();
+  // Of a sandbox whose control page is another one now.
+  void SkipDenials() { denials_seen_ = page_.denials.count.load(); }
+  Run* FindRunByNumber(uint32_t number);
+
   // A guest that writes without end must not keep us from its time-out.
   bool HasTakenEnough(int count);
   void MoveOutput(Run& run);
@@ -148,6 +158,7 @@ class ServedSandbox {
   std::list<std::unique_ptr<Run>> waiting_, running_;
   std::vector<uint32_t> free_jobs_;
   uint32_t last_number_ = 0;
+  uint32_t denials_seen_ = 0;
   Session session_;
   std::map<std::string, Snapshot> snapshots_;
   History history_;

@@ -30,6 +30,7 @@ constexpr milliseconds kLongestLookPeriod{1000};
 bool ServedSandbox::Progress() {
   if (const Status alive = keeper_->Reap(); !alive) return Die(alive.error().ToString());
   WatchShell();
+  TakePolicyEvents();
   for (const auto& run : running_) {
     if (run->number == 0 || run->output[0] == nullptr) continue;
     if (!run->in_session && !run->ended) WatchProcess(*run);
@@ -45,6 +46,10 @@ bool ServedSandbox::Progress() {
   if (running_.size() != before || !waiting_.empty()) StartRuns();
   if (damaged_) return Die("sandbox ended: its control page is damaged");
   if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
+    Queue({Kind::kPolicy,
+           0,
+           {static_cast<int64_t>(PolicyEvent::kLimitMet), 0, control::kLimitMemory},
+           {}});
     return Die("sandbox ended: more memory than its limit was taken");
   }
   return true;
@@ -179,6 +184,15 @@ void ServedSandbox::FinishIfDrained(Run& run) {
     if (!run.output[i]) continue;
     if (!run.output[i]->reached_end()) return;
     if (run.output[i]->truncated()) truncated |= 1 << (i + 1);
+  }
+  // They were written before it ended.
+  TakePolicyEvents();
+  if (run.end_class == EndClass::kNone && truncated == 0) {
+    if (run.was_denied) {
+      run.end_class = EndClass::kDenied;
+    } else if (run.limits_met != 0 && run.exit_code != 0) {
+      run.end_class = EndClass::kLimit;
+    }
   }
   const auto time = std::chrono::duration_cast<microseconds>(Clock::now() - run.started);
   Queue({Kind::kEnd,

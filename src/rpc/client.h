@@ -37,6 +37,10 @@ class Client : public std::enable_shared_from_this<Client> {
   void Send(Json message);
   // Runs `then` as soon as the client has taken enough of what was sent to it.
   void WhenTaken(std::function<void()> then);
+  // It has not taken what was sent to it, and hears nothing more that it did not ask for.
+  [[nodiscard]] bool IsBehind() const;
+  // No longer ones from now on.
+  void LimitRequests(size_t most_bytes);
   void Close();
   [[nodiscard]] bool closed() const { return closed_; }
 
