@@ -15,7 +15,7 @@ class AsyncSandboxPool:
         self._options = Options(**options)
         self._fill = fill_params(self._options, min_size, max_size, replenish_interval_ms)
         self._max_size = max_size
-        self._changed = asyncio.Condition()
+        self._changed = None  # belongs to the loop that is asked first
         self._out = set()
         self._reserved = 0
         self._filled = None
@@ -26,6 +26,7 @@ class AsyncSandboxPool:
         """Returns when all that are to wait are there."""
         self._refuse_if_draining()
         if self._filled is None:
+            self._changed = asyncio.Condition()
             self._filled = asyncio.ensure_future(self._start())
         await asyncio.shield(self._filled)
 
@@ -46,7 +47,7 @@ class AsyncSandboxPool:
         try:
             sandbox = await AsyncSandbox._on(self._daemon, self._options.other(**changes))
             self._out.add(sandbox)
-            sandbox._at_end = self._out.discard
+            sandbox._at_end = self._forget
             return sandbox
         finally:
             self._reserved -= 1
@@ -57,13 +58,18 @@ class AsyncSandboxPool:
         if sandbox not in self._out:
             raise SandboxError("the sandbox is not of this pool")
         await sandbox.destroy()
-        await self._notify()
+
+    def _forget(self, sandbox):
+        self._out.discard(sandbox)
+        asyncio.ensure_future(self._notify())
 
     async def drain(self):
         """All sandboxes end, and no more are given."""
         if self._draining:
             return
         self._draining = True
+        if self._filled is None:
+            return
         await self._notify()
         async with self._changed:
             await self._changed.wait_for(lambda: self._reserved == 0)
