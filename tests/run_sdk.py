@@ -40,10 +40,6 @@ def keepers(daemon):
     return [pid for pid, parent in parents.items() if parent == daemon._process.pid]
 
 
-def age(sandbox):
-    return float(sandbox.commands.run("cat /proc/uptime").stdout.split()[0])
-
-
 class Pools(unittest.TestCase):
     def open(self, **options):
         pool = SandboxPool(**options)

@@ -37,9 +37,10 @@ import { Sandbox, SandboxError, SandboxPool } from '../../sdk/typescript/index.j
   };
   const sandbox = await Sandbox.create({ storage });
   await sandbox.run('cd /tmp; x=1; echo text >f');
-  const running = sandbox.run('sleep 0.5');
+  const running = await sandbox.commands.spawn(['sleep', '1000']);
   await assert.rejects(sandbox.offload(), /Cannot offload while a command is running/);
-  await running;
+  await running.kill();
+  await running.wait();
   await sandbox.offload();
   await sandbox.offload();
   assert.deepEqual([...kept.keys()], [sandbox.sessionId]);
