@@ -254,6 +254,62 @@ class Offload(unittest.TestCase):
         asyncio.run(work())
 
 
+class Suspended(unittest.TestCase):
+    def setUp(self):
+        self.sandbox = Sandbox()
+        self.addCleanup(self.sandbox.destroy)
+
+    def states(self):
+        """Of all its processes, as the host says: T is stopped."""
+        states = []
+        for pid in descendants(self.sandbox._daemon._process.pid):
+            try:
+                states.append(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0])
+            except OSError:
+                continue
+        return states
+
+    def test_nothing_runs_until_it_is_resumed(self):
+        process = self.sandbox.commands.spawn(["sh", "-c", "while :; do :; done"])
+        self.sandbox.suspend()
+        self.sandbox.pause()
+        # The service, the shell and the loop.
+        self.assertTrue(eventually(lambda: self.states().count("T") >= 3), self.states())
+        asked = []
+        asker = threading.Thread(target=lambda: asked.append(self.sandbox.commands.exec(["echo", "later"]).stdout))
+        asker.start()
+        asker.join(0.3)
+        self.assertEqual(asked, [])
+        self.sandbox.resume()
+        self.sandbox.resume()
+        asker.join(60)
+        self.assertEqual(asked, ["later\n"])
+        self.assertEqual(self.states().count("T"), 0)
+        process.kill()
+        process.wait()
+
+    def test_no_time_passes_for_a_command(self):
+        done = []
+        started = threading.Event()
+        runner = threading.Thread(target=lambda: done.append(self.sandbox.commands.run(
+            "echo on; while [ ! -e /tmp/go ]; do sleep 0.01; done; echo end", timeout_ms=6000, on_stdout=lambda _: started.set())))
+        runner.start()
+        started.wait()
+        self.sandbox.suspend()
+        time.sleep(6.5)  # longer than the command may take
+        self.sandbox.resume()
+        self.sandbox.files.write("/tmp/go", "")
+        runner.join(60)
+        self.assertEqual((done[0].stdout, done[0].error_class), ("on\nend\n", None))
+        self.assertLess(done[0].execution_time_ms, 6000)
+
+    def test_it_can_be_destroyed(self):
+        pids = descendants(self.sandbox._daemon._process.pid)
+        self.sandbox.suspend()
+        self.sandbox.destroy()
+        self.assertEqual(wait_until_gone(pids), [])
+
+
 class Names(unittest.TestCase):
     """That users of other packages bring."""
 

@@ -240,6 +240,11 @@ export class Sandbox {
   usage(): Promise<Record<string, number>>;
   /** Whether it is there and answers. */
   isRunning(): Promise<boolean>;
+  /** Everything stands still, and what is asked waits, until resume. No time passes for what runs. */
+  suspend(): Promise<void>;
+  /** Another name of suspend. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
   /** Gives files and session to storage.save and ends all processes, until rehydrate. Not while a command runs. */
   offload(): Promise<void>;
   /** Takes them back from storage.load. One that fails may be tried again. */

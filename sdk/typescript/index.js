@@ -106,6 +106,10 @@ export class Sandbox {
       await call('persistence.import', { blobId: await giveBlob(call, await data), mode })));
   }
 
+  async suspend() { await this.#call('sandbox.suspend', {}); }
+  async resume() { await this.#call('sandbox.resume', {}); }
+  pause() { return this.suspend(); }
+
   async offload() {
     if (this.#away) return;
     const save = this.#storage('save');

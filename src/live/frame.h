@@ -64,6 +64,8 @@ enum class Kind : uint32_t {
   kLoadState,  // kAnswer: 1, and what kImportImage answers; or 0: there is none
   kClearState,
   kSetHistory,  // payload: as kHistory answers
+  kSuspend,     // everything stands still; requests wait, and no time passes for runs
+  kResume,
   // Events.
   kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error

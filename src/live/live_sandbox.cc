@@ -95,6 +95,7 @@ bool ServedSandbox::Flush() {
 }
 
 void ServedSandbox::Handle(Frame frame) {
+  if (!IsForNow(frame)) return;
   switch (frame.kind) {
     case Kind::kRun:
     case Kind::kSpawn: {
@@ -118,6 +119,10 @@ void ServedSandbox::Handle(Frame frame) {
       const Status restored = history_.Restore(mailbox_, frame.payload);
       return Answer(frame.id, restored ? 0 : -EIO, {});
     }
+    case Kind::kSuspend:
+      return Suspend(frame.id);
+    case Kind::kResume:
+      return Resume(frame.id);
     case Kind::kFork:
       return Fork(frame.id);
     case Kind::kSnapshot: {

@@ -3,14 +3,15 @@
 
 // One sandbox and whoever holds the other end of its socket. What it does is in live_sandbox.cc
 // (the socket), served_runs.cc (how runs begin and are interrupted), served_session.cc (what
-// happens in the sandbox), served_policy.cc (what it was not allowed) and served_state.cc (forks
-// and snapshots).
+// happens in the sandbox), served_policy.cc (what it was not allowed), served_suspend.cc (how it
+// stands still) and served_state.cc (forks and snapshots).
 
 #include <chrono>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -106,6 +107,13 @@ class ServedSandbox {
   // What a background process writes from now on is not part of the result.
   void End(Run& run, int exit_code, int signal);
 
+  // --- standing still (served_suspend.cc) ---
+  [[nodiscard]] bool is_suspended() const { return suspended_.has_value(); }
+  void Suspend(uint32_t id);
+  void Resume(uint32_t id);
+  // False: the frame waits until the sandbox goes on.
+  bool IsForNow(Frame& frame);
+
   // --- the policy (served_policy.cc) ---
   // What the kernel refused and which limits were met since it was asked last.
   void TakePolicyEvents();
@@ -163,6 +171,8 @@ class ServedSandbox {
   std::map<std::string, Snapshot> snapshots_;
   History history_;
   StateCalls state_calls_{*keeper_, options_.sandbox};
+  std::optional<Clock::time_point> suspended_;  // since
+  std::vector<Frame> held_;                     // that came meanwhile
   bool damaged_ = false;
   bool is_busy_ = false;
 };

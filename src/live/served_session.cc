@@ -28,6 +28,7 @@ constexpr milliseconds kLongestLookPeriod{1000};
 }  // namespace
 
 bool ServedSandbox::Progress() {
+  if (is_suspended()) return true;
   if (const Status alive = keeper_->Reap(); !alive) return Die(alive.error().ToString());
   WatchShell();
   TakePolicyEvents();
@@ -212,6 +213,7 @@ bool ServedSandbox::Retire(const Run& run) {
 }
 
 Clock::time_point ServedSandbox::NextWake() {
+  if (is_suspended()) return Clock::time_point::max();
   if (std::exchange(is_busy_, false)) return Clock::now();
   Clock::time_point next = Clock::time_point::max();
   for (const auto& run : running_) {

@@ -1,4 +1,5 @@
-// Methods by which a sandbox gives its state to its client and has no processes meanwhile.
+// Methods by which a sandbox stands still, or gives its state to its client and has no processes
+// meanwhile.
 
 #include <string>
 #include <utility>
@@ -19,7 +20,23 @@ void EndProcesses(Sandbox& sandbox) {
   sandbox.link->Close();
 }
 
+void AskToStand(const CallPtr& call, Kind kind) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  AskKeeper(
+      sandbox, {kind, 0, {}, {}}, [call](const Frame&) { call->Reply(Json::object()); },
+      RefusalOf(call));
+}
+
 }  // namespace
+
+void Suspend(const CallPtr& call) {
+  AskToStand(call, Kind::kSuspend);
+}
+
+void Resume(const CallPtr& call) {
+  AskToStand(call, Kind::kResume);
+}
 
 void Offload(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();

@@ -246,6 +246,15 @@ class AsyncSandbox:
         forked._join(daemon, sandbox_id)
         return forked
 
+    async def suspend(self):
+        """Everything stands still, and what is asked waits, until resume. No time passes for what runs."""
+        await self._call("sandbox.suspend", {})
+
+    pause = suspend
+
+    async def resume(self):
+        await self._call("sandbox.resume", {})
+
     async def offload(self):
         """Gives files and session to the callback storage.save and ends all processes, until rehydrate."""
         if self._is_away:

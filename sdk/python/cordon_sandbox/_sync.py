@@ -355,6 +355,15 @@ class Sandbox:
         forked._begin(daemon, sandbox_id, self._options.other())
         return forked
 
+    def suspend(self):
+        """Everything stands still, and what is asked waits, until resume. No time passes for what runs."""
+        self._call("sandbox.suspend", {})
+
+    pause = suspend
+
+    def resume(self):
+        self._call("sandbox.resume", {})
+
     def offload(self):
         """Gives files and session to the callback storage.save and ends all processes, until rehydrate."""
         if self._is_away:
