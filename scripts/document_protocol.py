@@ -30,6 +30,8 @@ was too large, or it failed and had met a limit of memory, processes or files) o
 
 Notifications: `output {requestId | processId, stream, data}`; `exit {processId, exitCode, executionTimeMs, truncated, [signal],
 [errorClass]}`; `persistence.failed {sandboxId, error}`: a sandbox could not be saved, which is tried again;
+`files.changed {watchId, type, path}` of `files.watch`: `created`, `changed`, `removed`, or `overflow`: more is different than is told, or
+the client did not take what it was told;
 `audit {type, sessionId, timestamp, …}`: what happened to a sandbox that was created with `audit`, to the connection that created it:
 `sandbox.create [forkOf]`, `sandbox.destroy [reason]`, `command.start {command, requestId | processId}`, `command.complete`,
 `command.timeout` and `command.cancelled` (the same with `exitCode`, `executionTimeMs`, `[errorClass]`), `limit.exceeded {limit}`,

@@ -47,6 +47,7 @@ FAST = [
     ("live sandboxes", ["tests/run_live.py"]),
     ("policies of live sandboxes", ["tests/run_live_policy.py"]),
     ("software development kits", ["tests/run_sdk.py"]),
+    ("watched directories", ["tests/run_watch.py"]),
     ("snippets of users", ["tests/run_snippets.py"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),

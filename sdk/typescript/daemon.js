@@ -70,7 +70,7 @@ export class Daemon {
 
   // This program need not end its sandboxes before it ends: they go with it. It waits for what it asked.
   #keepAlive() {
-    const waits = this.#answers.size > 0 || [...this.#listeners.keys()].some((key) => key.startsWith('process'));
+    const waits = this.#answers.size > 0 || [...this.#listeners.keys()].some((key) => !key.startsWith('request'));
     for (const one of [this.#process, this.#process.stdin, this.#process.stdout]) {
       if (waits) one?.ref?.();
       else one?.unref?.();
@@ -112,12 +112,13 @@ export class Daemon {
       return;
     }
     if (message.method !== undefined) {
-      const { processId, requestId } = message.params;
-      const key = processId !== undefined ? `process ${processId}` : `request ${requestId}`;
+      const { processId, requestId, watchId } = message.params;
+      const isProcess = processId !== undefined;
+      const key = isProcess ? `process ${processId}` : watchId !== undefined ? `watch ${watchId}` : `request ${requestId}`;
       const listener = this.#listeners.get(key);
       if (listener) listener(message);
-      // A process may speak before its number was told.
-      else if (processId !== undefined) this.#early.set(key, [...(this.#early.get(key) ?? []), message]);
+      // A process may speak before its number was told, and a directory change.
+      else if (requestId === undefined || isProcess) this.#early.set(key, [...(this.#early.get(key) ?? []), message]);
       return;
     }
     const answer = this.#answers.get(message.id);

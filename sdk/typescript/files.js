@@ -36,10 +36,29 @@ export async function giveBlob(call, data) {
 
 export class Files {
   #call;
+  #daemon;
 
-  constructor(call) {
+  constructor(call, daemon) {
     this.#call = call;
+    this.#daemon = daemon;
   }
+
+  async watch(path, onEvent, { recursive = false } = {}) {
+    const { watchId } = await this.#call('files.watch', { path, recursive });
+    const daemon = this.#daemon;
+    daemon.listen(`watch ${watchId}`, (message) => {
+      if (message !== null) onEvent({ type: message.params.type, path: bytesOf(message.params, 'path').toString() });
+    });
+    return {
+      async stop() {
+        daemon.forget(`watch ${watchId}`);
+        // It ends with the sandbox, too.
+        await daemon.call('files.unwatch', { watchId }).catch(() => {});
+      },
+    };
+  }
+
+  watchDir(path, onEvent, options) { return this.watch(path, onEvent, options); }
 
   async pack(path) {
     return takeBlob(this.#call, await this.#call('files.pack', { path }));

@@ -144,6 +144,12 @@ export interface FileInfo {
   target?: string;
 }
 
+export interface FileEvent {
+  /** `overflow`: more is different than was told. */
+  type: 'created' | 'changed' | 'removed' | 'overflow';
+  path: string;
+}
+
 export interface HistoryEntry {
   index: number;
   command: string;
@@ -202,6 +208,13 @@ export interface Files {
   copy(from: string, to: string): Promise<void>;
   symlink(target: string, path: string): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
+  /**
+   * Of a directory in whose path are no links. Events come together, a moment after what they tell of; what was undone in
+   * between does not come.
+   */
+  watch(path: string, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
+  /** Another name of watch. */
+  watchDir(path: string, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
   /** The directory's contents as a tar. */
   pack(path: string): Promise<Uint8Array>;
   /** A tar, plain or compressed by gzip or zstd, into the directory. */

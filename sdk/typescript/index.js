@@ -25,7 +25,7 @@ export class Sandbox {
     this.#options = options;
     const call = (method, params, listener) => this.#call(method, params, listener);
     this.commands = new Commands(call, daemon);
-    this.files = new Files(call);
+    this.files = new Files(call, daemon);
     this.sandboxes = {
       create: (label, changes) => this.#createOther(label, changes),
       list: async () => (await this.#call('sandbox.list', {})).sandboxes,

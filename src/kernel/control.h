@@ -80,6 +80,8 @@ struct Denials {
   Denial entries[kDenials];
 };
 
+enum FileChanges : uint32_t { kNobodyWatches = 0, kNothingChanged = 1, kSomethingChanged = 2 };
+
 // A command of the client.
 struct Job {
   enum State : uint32_t { kFree = 0, kRunning = 1, kExited = 2 };
@@ -272,6 +274,9 @@ struct Control {
   // address that it wanted.
   std::atomic<uint64_t> fault_instruction;
   std::atomic<uint64_t> fault_address;
+
+  // FileChanges: the keeper says that it wants to know, the kernel that there is something to know.
+  std::atomic<uint32_t> file_changes;
 
   ForkControl fork;
   Denials denials;

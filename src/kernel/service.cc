@@ -48,6 +48,7 @@ void Boot(control::Control& control) {
   if (kernel == nullptr) FailBoot(control);
   SetKernel(kernel);
   vfs::SetCopyFunction(cordon_copy);
+  vfs::SetChangeWord(&control.file_changes);
   kernel->arena = objects;
   kernel->control = &control;
   kernel->boot_ns = platform::ClockNs(1);

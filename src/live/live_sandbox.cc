@@ -123,6 +123,14 @@ void ServedSandbox::Handle(Frame frame) {
       return Suspend(frame.id);
     case Kind::kResume:
       return Resume(frame.id);
+    case Kind::kWatch: {
+      FileAnswer answer = watches_.Add(frame.id, frame.payload, frame.arg[0] != 0);
+      return Answer(frame.id, answer.result, std::move(answer.payload));
+    }
+    case Kind::kUnwatch:
+      // The last word about it.
+      (void)watches_.Remove(frame.id);
+      return Answer(frame.id, -ECANCELED, {});
     case Kind::kFork:
       return Fork(frame.id);
     case Kind::kSnapshot: {

@@ -27,6 +27,7 @@
 #include "live/shell.h"
 #include "live/state_calls.h"
 #include "live/stream.h"
+#include "live/watches.h"
 
 namespace cordon::live {
 
@@ -171,6 +172,7 @@ class ServedSandbox {
   std::map<std::string, Snapshot> snapshots_;
   History history_;
   StateCalls state_calls_{*keeper_, options_.sandbox};
+  Watches watches_{*keeper_, page_};
   std::optional<Clock::time_point> suspended_;  // since
   std::vector<Frame> held_;                     // that came meanwhile
   bool damaged_ = false;

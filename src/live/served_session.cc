@@ -45,6 +45,7 @@ bool ServedSandbox::Progress() {
   const size_t before = running_.size();
   std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
   if (running_.size() != before || !waiting_.empty()) StartRuns();
+  for (const Frame& event : watches_.Look()) Queue(event);
   if (damaged_) return Die("sandbox ended: its control page is damaged");
   if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
     Queue({Kind::kPolicy,
@@ -221,6 +222,7 @@ Clock::time_point ServedSandbox::NextWake() {
   }
   if (session_.current != nullptr || session_.is_settling)
     next = std::min(next, session_.next_look);
+  next = std::min(next, watches_.next());
   // An idle sandbox sleeps: memory is only taken by what runs.
   if (!running_.empty()) return std::min(next, sampler_.next());
   return std::min(next, Clock::now() + std::chrono::seconds(1));

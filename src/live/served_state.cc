@@ -77,6 +77,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
     EndServing();
   }
   SkipDenials();
+  watches_.Forget();
   for (const auto& run : running_) {
     run->request.id = UINT32_MAX;
     // Nobody writes there any more; a terminal at which nobody types is not hung up.
@@ -132,6 +133,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   }
   running_.clear();
   SkipDenials();
+  watches_.Doubt();
   FreeAllJobs();
   session_ = {};
   session_.alive = true;

@@ -108,6 +108,7 @@ void Client::Close() {
   output_.close(ignored);
   waiting_.clear();
   processes.clear();
+  for (const auto& [id, watch] : std::exchange(watches, {})) EndWatch(watch);
 }
 
 }  // namespace cordon::rpc

@@ -29,6 +29,15 @@ struct Process {
   std::vector<Write> writes;
 };
 
+// A directory that the client watches.
+struct Watch {
+  std::weak_ptr<Sandbox> sandbox;
+  uint32_t asked = 0;  // the request to the keeper
+  std::string path;
+  bool missed = false;  // events, because the client did not listen
+};
+void EndWatch(const Watch& watch);
+
 class Client : public std::enable_shared_from_this<Client> {
  public:
   Client(Server& server, OwnedFd input, OwnedFd output);
@@ -48,6 +57,8 @@ class Client : public std::enable_shared_from_this<Client> {
   std::string first_sandbox;
   std::map<uint32_t, std::shared_ptr<Process>> processes;
   uint32_t last_process = 0;
+  std::map<uint32_t, Watch> watches;
+  uint32_t last_watch = 0;
   size_t requests = 0;  // that are not answered yet
 
  private:

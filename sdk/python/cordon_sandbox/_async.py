@@ -57,7 +57,7 @@ class _Daemon:
                 answer.set_exception(protocol.SandboxError("the daemon has ended"))
         self._waiting.clear()
         for key, listener in self._listeners.items():
-            if key[0] == "process":
+            if key[0] != "audit":
                 listener(None)
 
     def _notify(self, message):
@@ -67,7 +67,8 @@ class _Daemon:
             if take is not None:
                 take(params)
             return
-        key = ("audit", params["sessionId"]) if message["method"] == "audit" else ("process", params.get("processId"))
+        is_audit = message["method"] == "audit"
+        key = ("audit", params["sessionId"]) if is_audit else protocol.listener_key(params)
         listener = self._listeners.get(key)
         if listener is not None:
             listener(message)

@@ -3,6 +3,7 @@
 import asyncio
 
 from . import _protocol as protocol
+from ._watch import AsyncWatch
 
 
 class AsyncProcess:
@@ -185,6 +186,12 @@ class AsyncFiles:
 
     async def chmod(self, path, mode):
         await self._sandbox._call("files.chmod", {"path": path, "mode": mode})
+
+    async def watch(self, path, *, recursive=False):
+        params = {"path": path, "recursive": recursive}
+        return AsyncWatch(self._sandbox._daemon, (await self._sandbox._call("files.watch", params))["watchId"])
+
+    watch_dir = watch
 
     async def pack(self, path):
         return await self._sandbox._take_blob(await self._sandbox._call("files.pack", {"path": path}))

@@ -84,6 +84,14 @@ def result_of(message):
 _telling = threading.local()
 
 
+def listener_key(params):
+    """Whom a notification is for."""
+    for kind in ("process", "watch"):
+        if kind + "Id" in params:
+            return kind, params[kind + "Id"]
+    return "request", params.get("requestId")
+
+
 def tell(callback, event):
     """A callback is told of an event. What goes wrong in it is shown, and harms nothing else."""
     _telling.now = True

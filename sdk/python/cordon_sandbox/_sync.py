@@ -9,6 +9,7 @@ import threading
 from . import _protocol as protocol
 from ._commands import Commands, Process
 from ._options import Options, SandboxInfo
+from ._watch import Watch
 
 __all__ = ["Files", "Process", "Sandbox", "Sandboxes"]
 
@@ -57,12 +58,12 @@ class _Daemon:
         if message["method"] == "audit":
             self._tell_auditor(params)
             return
-        key = ("process", params["processId"]) if "processId" in params else ("request", params.get("requestId"))
+        key = protocol.listener_key(params)
         with self._lock:
             listener = self._listeners.get(key)
             if listener is None:
-                # A process may speak before its number was told.
-                if key[0] == "process":
+                # A process may speak before its number was told, and a directory change.
+                if key[0] in ("process", "watch"):
                     self._early.setdefault(key, []).append(message)
                 return
         listener.put(message)
@@ -193,6 +194,13 @@ class Files:
 
     def chmod(self, path, mode):
         self._sandbox._call("files.chmod", {"path": path, "mode": mode})
+
+    def watch(self, path, *, recursive=False):
+        """A Watch of a directory in whose path are no links. Events come together, a moment after what they tell of."""
+        params = {"path": path, "recursive": recursive}
+        return Watch(self._sandbox._daemon, self._sandbox._call("files.watch", params)["watchId"])
+
+    watch_dir = watch
 
     def pack(self, path):
         """The directory's contents as a tar."""
