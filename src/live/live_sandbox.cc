@@ -207,8 +207,10 @@ void RunLiveSandbox(const LiveOptions& options, OwnedFd socket, OwnedFd forks) {
   backend::SandboxOptions sandbox = options.sandbox;
   sandbox.can_fork = true;
   sandbox.private_fds = {socket.get(), forks.get()};
-  // Everything that is started from here on inherits it.
-  if (options.nice != 0 && setpriority(PRIO_PROCESS, 0, options.nice) != 0) {
+  // Everything that is started from here on inherits it. Nobody becomes more urgent than the
+  // daemon.
+  if (options.nice > getpriority(PRIO_PROCESS, 0) &&
+      setpriority(PRIO_PROCESS, 0, options.nice) != 0) {
     const Error error = SystemError("setpriority").error();
     (void)SendAll(socket.get(), Encode({Kind::kDead, 0, {}, error.ToString()}));
     return;
