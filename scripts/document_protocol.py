@@ -24,11 +24,19 @@ Parameters that are bytes are given either way. A path that is not absolute begi
 Errors: -32700 no JSON or `Request too large`, -32600 no request, -32601 `Method not found: X`, -32602 a parameter
 (`Missing required param: X`, `Unknown sandboxId: X`, `Maximum of N concurrent sandboxes reached`), 1 the sandbox or
 its files, with the name of the error in `data.errno`. That a command fails is no error but its `exitCode`; a time-out is exit
-code 124 with what was written until then. `errorClass` is `TIMEOUT`, `CANCELLED` or `LIMIT_EXCEEDED` (output was dropped, or the
-command was too large); `CAPABILITY_DENIED` is kept for policies.
+code 124 with what was written until then. `errorClass` is `TIMEOUT`, `CANCELLED`, `LIMIT_EXCEEDED` (output was dropped, the command
+was too large, or it failed and had met a limit of memory, processes or files) or `CAPABILITY_DENIED` (a program that
+`security.toolAllowlist` does not name was to be started). All are told by who decided it, whatever the command prints.
 
 Notifications: `output {requestId | processId, stream, data}`; `exit {processId, exitCode, executionTimeMs, truncated, [signal],
-[errorClass]}`; `persistence.failed {sandboxId, error}`: a sandbox could not be saved, which is tried again.
+[errorClass]}`; `persistence.failed {sandboxId, error}`: a sandbox could not be saved, which is tried again;
+`files.changed {watchId, type, path}` of `files.watch`: `created`, `changed`, `removed`, or `overflow`: more is different than is told, or
+the client did not take what it was told;
+`audit {type, sessionId, timestamp, …}`: what happened to a sandbox that was created with `audit`, to the connection that created it:
+`sandbox.create [forkOf]`, `sandbox.destroy [reason]`, `command.start {command, requestId | processId}`, `command.complete`,
+`command.timeout` and `command.cancelled` (the same with `exitCode`, `executionTimeMs`, `[errorClass]`), `limit.exceeded {limit}`,
+`capability.denied {capability, tool, [requestId]}`. Before the answer that they belong to. A client that does not take its messages
+loses events and nothing else: `missed` in the next one says how many.
 
 In brackets: what may be left out. Every method but `create`, `sandbox.list`, `kill`, `version` and `process.*` takes `sandboxId`;
 without it the first sandbox of the connection is meant. A sandbox ends with its connection unless it is detached; whoever

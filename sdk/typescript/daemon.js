@@ -4,6 +4,9 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+// The most bytes of one message.
+export const MAX_PIECE = 4 << 20;
+
 export class SandboxError extends Error {
   name = 'SandboxError';
 }
@@ -29,6 +32,15 @@ export function putBytes(params, name, data) {
   return params;
 }
 
+// What goes wrong in a callback is its own program's error, and nothing of ours.
+function tell(callback, event) {
+  try {
+    callback(event);
+  } catch (error) {
+    queueMicrotask(() => { throw error; });
+  }
+}
+
 function findProgram(given) {
   const packed = fileURLToPath(new URL('./bin/cordon', import.meta.url));
   return given ?? process.env.CORDON ?? (existsSync(packed) ? packed : 'cordon');
@@ -42,16 +54,27 @@ export class Daemon {
   #listeners = new Map();
   #early = new Map();
   #pieces = [];
-  users = 1; // a sandbox and its forks
+  #auditors = new Map();
+  users = 1; // a sandbox, its forks and others of the same daemon
 
-  constructor(program) {
-    this.#process = spawn(findProgram(program), ['serve', '--stdio'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  constructor(program, ...more) {
+    this.#process = spawn(findProgram(program), ['serve', '--stdio', ...more], { stdio: ['pipe', 'pipe', 'inherit'] });
     this.#process.stdout.on('data', (chunk) => this.#take(chunk));
     this.#process.stdin.on('error', () => {});
     this.exited = new Promise((resolve) => {
       this.#process.on('error', (error) => this.#end(`cannot start the daemon: ${error.message}`, resolve));
       this.#process.on('close', () => this.#end('the daemon has ended', resolve));
     });
+    this.#keepAlive();
+  }
+
+  // This program need not end its sandboxes before it ends: they go with it. It waits for what it asked.
+  #keepAlive() {
+    const waits = this.#answers.size > 0 || [...this.#listeners.keys()].some((key) => !key.startsWith('request'));
+    for (const one of [this.#process, this.#process.stdin, this.#process.stdout]) {
+      if (waits) one?.ref?.();
+      else one?.unref?.();
+    }
   }
 
   #end(reason, resolve) {
@@ -80,18 +103,28 @@ export class Daemon {
       process.emitWarning(`the sandbox could not be saved: ${message.params.error}`);
       return;
     }
+    if (message.method === 'audit') {
+      const { sessionId } = message.params;
+      const callback = this.#auditors.get(sessionId);
+      // It is told of before whoever made it knows its number.
+      if (!callback) this.#early.set(sessionId, [...(this.#early.get(sessionId) ?? []), message.params]);
+      else tell(callback, message.params);
+      return;
+    }
     if (message.method !== undefined) {
-      const { processId, requestId } = message.params;
-      const key = processId !== undefined ? `process ${processId}` : `request ${requestId}`;
+      const { processId, requestId, watchId } = message.params;
+      const isProcess = processId !== undefined;
+      const key = isProcess ? `process ${processId}` : watchId !== undefined ? `watch ${watchId}` : `request ${requestId}`;
       const listener = this.#listeners.get(key);
       if (listener) listener(message);
-      // A process may speak before its number was told.
-      else if (processId !== undefined) this.#early.set(key, [...(this.#early.get(key) ?? []), message]);
+      // A process may speak before its number was told, and a directory change.
+      else if (requestId === undefined || isProcess) this.#early.set(key, [...(this.#early.get(key) ?? []), message]);
       return;
     }
     const answer = this.#answers.get(message.id);
     this.#answers.delete(message.id);
     this.#listeners.delete(`request ${message.id}`);
+    this.#keepAlive();
     if (!answer) return;
     if (message.error === undefined) answer.resolve(message.result);
     else answer.reject(new RpcError(message.error.code, message.error.message, message.error.data?.errno));
@@ -103,22 +136,39 @@ export class Daemon {
     if (listener) this.#listeners.set(`request ${id}`, listener);
     return new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
+      this.#keepAlive();
       this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
     });
   }
 
+  audit(sessionId, callback) {
+    this.#auditors.set(sessionId, callback);
+    for (const event of this.#early.get(sessionId) ?? []) tell(callback, event);
+    this.#early.delete(sessionId);
+  }
+
   listen(key, listener) {
     this.#listeners.set(key, listener);
+    this.#keepAlive();
     for (const message of this.#early.get(key) ?? []) listener(message);
     this.#early.delete(key);
   }
 
   forget(key) {
     this.#listeners.delete(key);
+    this.#keepAlive();
+  }
+
+  // Of one of its users. The daemon ends with the last.
+  leave() {
+    this.users -= 1;
+    return this.users === 0 ? this.close() : Promise.resolve();
   }
 
   close() {
     this.#ended ??= 'Sandbox has been destroyed';
+    this.#process.ref();
+    this.#process.stdout?.ref?.();
     this.#process.stdin.end();
     return this.exited;
   }

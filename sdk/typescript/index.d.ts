@@ -5,25 +5,93 @@ export interface CreateOptions {
   timeoutMs?: number;
   fsLimitBytes?: number;
   env?: Record<string, string>;
+  /** Where the session begins, /home/user. */
+  cwd?: string;
+  /** Directories in which Python looks for modules. */
+  pythonPath?: string | string[];
+  limits?: Limits;
   security?: {
-    limits?: {
-      timeoutMs?: number;
-      stdoutBytes?: number;
-      stderrBytes?: number;
-      commandBytes?: number;
-      memoryBytes?: number;
-      fileCount?: number;
-      fsBytes?: number;
-      processes?: number;
-    };
+    /**
+     * Programs that may be started, beside the shells; every other one, under whatever name, ends with exit code 126, and the
+     * command's errorClass is CAPABILITY_DENIED.
+     */
+    toolAllowlist?: string[];
+    limits?: Limits;
+    /** Always so: what runs is ended from outside, whatever it does. */
+    hardKill?: boolean;
     packagePolicy?: { enabled?: boolean };
+    onAuditEvent?: (event: AuditEvent) => void;
   };
+  /** What happens to the sandbox, in the order in which it happened, before the call that caused it resolves. */
+  onAuditEvent?: (event: AuditEvent) => void;
+  /** For offload and rehydrate. */
+  storage?: Storage;
+  /** Of everything that it does, 0 to 19. */
+  nice?: number;
+  /** A name for sandboxes.list. */
+  label?: string;
   /** `session`: saved and loaded on request; `persistent`: loaded at once, saved while things happen and at the end. */
   persistence?: { mode?: 'ephemeral' | 'session' | 'persistent'; namespace?: string; autosaveMs?: number };
   /** Taken for the sake of callers of other packages; not needed. */
   adapter?: unknown;
   /** The same. */
   wasmDir?: string;
+  shellWasmPath?: string;
+  shellExecWasmPath?: string;
+}
+
+/** A limit that is not known is an error. */
+export interface Limits {
+  /** Of each command. 0: none. */
+  timeoutMs?: number;
+  /** Of each command; what is beyond is dropped. */
+  stdoutBytes?: number;
+  stderrBytes?: number;
+  /** The longest command. */
+  commandBytes?: number;
+  memoryBytes?: number;
+  processes?: number;
+  fileCount?: number;
+  /** Of all files that the sandbox writes. */
+  fsBytes?: number;
+  /** The longest request. */
+  rpcBytes?: number;
+}
+
+export interface Storage {
+  save(sandboxId: string, state: Uint8Array): void | Promise<void>;
+  load(sandboxId: string): Uint8Array | Promise<Uint8Array>;
+}
+
+export type AuditType =
+  | 'sandbox.create' | 'sandbox.destroy'
+  | 'command.start' | 'command.complete' | 'command.timeout' | 'command.cancelled'
+  | 'limit.exceeded' | 'capability.denied';
+
+export interface AuditEvent {
+  type: AuditType | (string & {});
+  sessionId: string;
+  /** Milliseconds since 1970. */
+  timestamp: number;
+  /** Of command.*: the first 1024 bytes. */
+  command?: string;
+  exitCode?: number;
+  executionTimeMs?: number;
+  errorClass?: ErrorClass;
+  /** Of limit.exceeded: its name in Limits. */
+  limit?: string;
+  /** Of capability.denied. */
+  capability?: string;
+  tool?: string;
+  /** Of sandbox.create: which one it was forked from. */
+  forkOf?: string;
+  /** Of sandbox.destroy that nobody asked for. */
+  reason?: string;
+  /** Events before this one that were dropped, because nobody took them. */
+  missed?: number;
+  requestId?: number;
+  processId?: number;
+  [member: string]: unknown;
 }
 
 export type ErrorClass = 'TIMEOUT' | 'CANCELLED' | 'CAPABILITY_DENIED' | 'LIMIT_EXCEEDED';
@@ -47,16 +115,23 @@ export interface RunOptions {
   /** With a callback, output comes as it is written. */
   onStdout?: (data: Uint8Array) => void;
   onStderr?: (data: Uint8Array) => void;
+  /** With one of these two: in a shell of its own, beside the session. */
+  cwd?: string;
+  env?: Record<string, string>;
+  /** Another name of env. */
+  envs?: Record<string, string>;
 }
 
 export interface ExecOptions {
+  onStdout?: (data: Uint8Array) => void;
+  onStderr?: (data: Uint8Array) => void;
   env?: Record<string, string>;
   cwd?: string;
   timeoutMs?: number;
   stdin?: string | Uint8Array;
 }
 
-export interface SpawnOptions extends Omit<ExecOptions, 'stdin'> {
+export interface SpawnOptions extends Omit<ExecOptions, 'stdin' | 'onStdout' | 'onStderr'> {
   terminal?: { rows: number; columns: number };
 }
 
@@ -67,6 +142,12 @@ export interface FileInfo {
   mode: number;
   mtimeMs: number;
   target?: string;
+}
+
+export interface FileEvent {
+  /** `overflow`: more is different than was told. */
+  type: 'created' | 'changed' | 'removed' | 'overflow';
+  path: string;
 }
 
 export interface HistoryEntry {
@@ -97,18 +178,27 @@ export class SandboxProcess implements AsyncIterable<{ stream: 'stdout' | 'stder
 
 export interface Commands {
   /** In the session's shell. */
-  run(command: string, options?: RunOptions): Promise<RunResult>;
+  run(command: string, options: RunOptions & { background: true }): Promise<SandboxProcess>;
+  run(command: string, options?: RunOptions & { background?: false }): Promise<RunResult>;
   /** A process beside the session. */
   exec(argv: string[], options?: ExecOptions): Promise<RunResult>;
   spawn(argv: string[], options?: SpawnOptions): Promise<SandboxProcess>;
   cancel(): Promise<number>;
+  /** Processes of spawn whose end nobody has seen yet. */
+  list(): SandboxProcess[];
+  /** false: there is none of that number. */
+  kill(id: number): Promise<boolean>;
+  sendStdin(id: number, data: string | Uint8Array): Promise<void>;
 }
 
 export interface Files {
-  read(path: string, options?: { offset?: number; length?: number }): Promise<Uint8Array>;
+  read(path: string, options: { offset?: number; length?: number; format: 'text' }): Promise<string>;
+  read(path: string, options?: { offset?: number; length?: number; format?: 'bytes' }): Promise<Uint8Array>;
   write(path: string, data: string | Uint8Array, options?: { mode?: number; append?: boolean }): Promise<void>;
   list(path: string): Promise<FileInfo[]>;
   stat(path: string): Promise<FileInfo>;
+  /** Another name of stat. */
+  getInfo(path: string): Promise<FileInfo>;
   exists(path: string): Promise<boolean>;
   mkdir(path: string, options?: { mode?: number }): Promise<void>;
   makeDir(path: string): Promise<void>;
@@ -118,6 +208,13 @@ export interface Files {
   copy(from: string, to: string): Promise<void>;
   symlink(target: string, path: string): Promise<void>;
   chmod(path: string, mode: number): Promise<void>;
+  /**
+   * Of a directory in whose path are no links. Events come together, a moment after what they tell of; what was undone in
+   * between does not come.
+   */
+  watch(path: string, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
+  /** Another name of watch. */
+  watchDir(path: string, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
   /** The directory's contents as a tar. */
   pack(path: string): Promise<Uint8Array>;
   /** A tar, plain or compressed by gzip or zstd, into the directory. */
@@ -134,8 +231,12 @@ export interface ImportReport {
 export class Sandbox {
   static create(options?: CreateOptions): Promise<Sandbox>;
   readonly sessionId: string;
+  /** The same. */
+  readonly sandboxId: string;
+  readonly label?: string;
   readonly commands: Commands;
   readonly files: Files;
+  readonly sandboxes: Sandboxes;
   run(command: string, options?: RunOptions): Promise<RunResult>;
   /** Ends what runs; each is answered with errorClass CANCELLED. */
   cancel(): Promise<number>;
@@ -150,6 +251,17 @@ export class Sandbox {
   getHistory(): Promise<HistoryEntry[]>;
   clearHistory(): Promise<void>;
   usage(): Promise<Record<string, number>>;
+  /** Whether it is there and answers. */
+  isRunning(): Promise<boolean>;
+  /** Everything stands still, and what is asked waits, until resume. No time passes for what runs. */
+  suspend(): Promise<void>;
+  /** Another name of suspend. */
+  pause(): Promise<void>;
+  resume(): Promise<void>;
+  /** Gives files and session to storage.save and ends all processes, until rehydrate. Not while a command runs. */
+  offload(): Promise<void>;
+  /** Takes them back from storage.load. One that fails may be tried again. */
+  rehydrate(): Promise<void>;
   /** Into the namespace of `persistence`; false: nothing was new. */
   saveState(): Promise<boolean>;
   /** Files and session become what was saved last; false: nothing was. */
@@ -168,4 +280,32 @@ export class Sandbox {
   /** `replace` (the default): what the sandbox has of its own goes first. A promise of exportState may be given. */
   importState(data: Uint8Array | Promise<Uint8Array>, options?: { mode?: 'replace' | 'merge' }): Promise<ImportReport>;
   destroy(): Promise<void>;
+  /** Another name of destroy. */
+  kill(): Promise<void>;
+}
+
+/** Other sandboxes of the same daemon, made as this one was. */
+export interface Sandboxes {
+  create(label?: string, changes?: CreateOptions): Promise<Sandbox>;
+  list(): Promise<{ sandboxId: string; label?: string; detached: boolean; running: number }[]>;
+  remove(sandboxId: string): Promise<void>;
+}
+
+/**
+ * `minSize` sandboxes wait, at most `maxSize` are there at a time, waiting ones included; one that was taken is replaced
+ * after `replenishIntervalMs`.
+ */
+export class SandboxPool {
+  constructor(sizes?: { minSize?: number; maxSize?: number; replenishIntervalMs?: number }, options?: CreateOptions);
+  /** Resolves when all that are to wait are there. */
+  init(): Promise<void>;
+  /**
+   * One that waits, or one that is made now; when there are `maxSize`, after one was released. One that is to differ from
+   * the pool's options in what it begins with is made at once.
+   */
+  checkout(changes?: CreateOptions): Promise<Sandbox>;
+  /** The sandbox ends: nobody gets what another one had. */
+  release(sandbox: Sandbox): Promise<void>;
+  /** All sandboxes end, and no more are given. */
+  drain(): Promise<void>;
 }

@@ -65,6 +65,23 @@ struct Slot {
   uint32_t reserved[2];
 };
 
+// Programs that the client's policy forbids and somebody wanted to start (kernel/tool_policy.h). Of
+// more than kDenials since the keeper looked, the earlier ones are overwritten; it knows how many.
+inline constexpr uint32_t kDenials = 64;
+inline constexpr uint32_t kToolName = 64;  // the longest name of a tool, with its zero
+struct Denial {
+  uint32_t run;  // that wanted it; 0: none
+  uint32_t reserved;
+  char name[kToolName];
+};
+struct Denials {
+  std::atomic<uint32_t> count;  // since the start of the sandbox; the newest is count - 1
+  uint32_t reserved[15];
+  Denial entries[kDenials];
+};
+
+enum FileChanges : uint32_t { kNobodyWatches = 0, kNothingChanged = 1, kSomethingChanged = 2 };
+
 // A command of the client.
 struct Job {
   enum State : uint32_t { kFree = 0, kRunning = 1, kExited = 2 };
@@ -116,6 +133,8 @@ enum class Request : uint32_t {
   kPark,        // arg0 ForkHow: every process leaves the kernel, gives up the generation of blocks
           // and waits for a ForkStep. result: how many will clone themselves, or -errno and the
           // reason as payload; a ForkStep must follow in either case
+  kAllowTools,  // arg0 how many; payload: names of programs. Once, before anything was started:
+                // from then on no other program starts but the shells
   // Whole trees, for export and import: paths are absolute and no component of them is a link;
   // mounts are not crossed; errors are as above.
   kTreeList = 64,   // arg0 1: all, not only what the image has not; arg1/2 cookie; payload: path.
@@ -256,7 +275,11 @@ struct Control {
   std::atomic<uint64_t> fault_instruction;
   std::atomic<uint64_t> fault_address;
 
+  // FileChanges: the keeper says that it wants to know, the kernel that there is something to know.
+  std::atomic<uint32_t> file_changes;
+
   ForkControl fork;
+  Denials denials;
   Job jobs[kMaxJobs];
   Slot slots[kMaxSlots];
   alignas(4096) Mailbox mailbox;

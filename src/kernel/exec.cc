@@ -7,6 +7,7 @@
 #include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 
 #include "arena/layout.h"
@@ -18,6 +19,7 @@
 #include "kernel/open_file.h"
 #include "kernel/process.h"
 #include "kernel/syscall.h"
+#include "kernel/tool_policy.h"
 #include "kernel/wasi.h"
 #include "vfs/path_walk.h"
 #include "wasm/instance.h"
@@ -106,6 +108,7 @@ std::string_view Trim(std::string_view text) {
 struct Executable {
   vfs::Node node;
   vfs::Program program;
+  char name[control::kToolName] = {};  // by which it was found
 };
 
 // Finds what `path` stands for, through `#!` lines. On success the node is referenced.
@@ -123,8 +126,11 @@ int32_t Resolve(std::string_view path, StartStrings* strings, Executable* out) {
     if (error == 0 && !S_ISREG(stat.mode)) error = -EACCES;
     if (error == 0) error = fs.Access(process.who, out->node.id, 1);
     if (error == 0 &&
-        (fs.ProgramOf(out->node.id, &out->program) || FindByContents(out->node, &out->program)))
+        (fs.ProgramOf(out->node.id, &out->program) || FindByContents(out->node, &out->program))) {
+      const std::string_view name = path.substr(path.rfind('/') + 1);
+      memcpy(out->name, name.data(), std::min(name.size(), sizeof out->name - 1));
       return 0;
+    }
     char* line = names[depth % 2];
     const int64_t got = error != 0 ? error : fs.Read(out->node.id, 0, line, kScriptLine - 1);
     fs.Release(out->node.id);
@@ -376,12 +382,28 @@ int32_t Replace(const Executable& executable, std::string_view path, StartString
   cordon_run_on(BaseStackTop(), RunProgram);
 }
 
+// In the place of a program that the client does not allow, as if it had been one that says so and
+// ends: whoever started it need not know of policies. Takes over the reference; returns only if
+// other threads end this one.
+int32_t EndAsDenied(const Executable& executable) {
+  executable.node.fs->Release(executable.node.id);
+  ReleaseHeld();
+  if (!EndOtherThreads()) return kRestart;
+  BecomeLeader();
+  ReportDenial(executable.name);
+  char message[sizeof executable.name + 64];
+  snprintf(message, sizeof message, "%s: tool not allowed by security policy\n", executable.name);
+  WriteMessage(message);
+  ExitCurrent(126u << 8);
+}
+
 }  // namespace
 
 int32_t Execute(std::string_view path, StartStrings* strings) {
   Executable executable;
   const int32_t error = Resolve(path, strings, &executable);
   if (error != 0) return error;
+  if (!MayStart(executable.program, *strings)) return EndAsDenied(executable);
   return Replace(executable, path, strings, Way::kFrozenIfItIs);
 }
 

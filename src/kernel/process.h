@@ -87,6 +87,8 @@ struct alignas(4096) Process {
   char command_line[2048] = {};
 };
 
+struct ToolPolicy;
+
 struct Kernel {
   Arena* arena;
   control::Control* control;
@@ -106,6 +108,7 @@ struct Kernel {
   uint64_t boot_ns;
   std::atomic<bool> parking;  // everybody has to park; under table_lock
   uint32_t generation;        // of file blocks, that is written to
+  ToolPolicy* tools;          // what may be started; null: everything
   char hostname[65];
   Process* processes[control::kMaxSlots];
 };

@@ -26,6 +26,7 @@
 #include "kernel/socket.h"
 #include "kernel/syscall.h"
 #include "kernel/terminal.h"
+#include "kernel/tool_policy.h"
 #include "vfs/image.h"
 #include "vfs/memory_fs.h"
 
@@ -47,6 +48,7 @@ void Boot(control::Control& control) {
   if (kernel == nullptr) FailBoot(control);
   SetKernel(kernel);
   vfs::SetCopyFunction(cordon_copy);
+  vfs::SetChangeWord(&control.file_changes);
   kernel->arena = objects;
   kernel->control = &control;
   kernel->boot_ns = platform::ClockNs(1);
@@ -288,6 +290,8 @@ int32_t Answer(control::Mailbox& mailbox) {
       return KillAll();
     case control::Request::kCheck:
       return Check(mailbox);
+    case control::Request::kAllowTools:
+      return AllowTools(mailbox, payload_bytes);
     case control::Request::kBeginRun:
     case control::Request::kFeed:
     case control::Request::kSignalRun:

@@ -64,6 +64,11 @@ enum class Kind : uint32_t {
   kLoadState,  // kAnswer: 1, and what kImportImage answers; or 0: there is none
   kClearState,
   kSetHistory,  // payload: as kHistory answers
+  kSuspend,     // everything stands still; requests wait, and no time passes for runs
+  kResume,
+  kWatch,    // arg: 1 with all that is below; payload: path of a directory. kAnswer, then kChanged
+             // until kUnwatch of the same id
+  kUnwatch,  // kAnswer: -ECANCELED
   // Events.
   kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error
@@ -71,11 +76,17 @@ enum class Kind : uint32_t {
   kOutput,       // arg: stream; payload
   kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
   kDead,         // payload: why the sandbox ended. The last frame.
+  kPolicy,       // arg: PolicyEvent, request of the run that it belongs to or 0, and
+                 // kDenied: how many earlier ones nobody saw; payload: the program's name
+                 // kLimitMet: control::Limit
+  kChanged,      // arg: WatchEvent; payload: path below the directory, nothing for kOverflow
 };
+enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
+enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };
 
 enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };
 enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
-enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit };
+enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit, kDenied };
 
 inline constexpr size_t kArguments = 8;
 inline constexpr size_t kMaxPayload = 8 << 20;

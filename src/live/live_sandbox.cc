@@ -1,5 +1,6 @@
 #include "live/live_sandbox.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,6 +19,13 @@ void ServedSandbox::Serve() {
     const Status opened = state_calls_.OpenFolder(options_.state_folder);
     if (!opened) {
       (void)Die(opened.error().ToString());
+      (void)Flush();
+      return;
+    }
+  }
+  if (options_.tools) {
+    if (const Status allowed = mailbox_.AllowTools(*options_.tools); !allowed) {
+      (void)Die(allowed.error().ToString());
       (void)Flush();
       return;
     }
@@ -87,6 +95,7 @@ bool ServedSandbox::Flush() {
 }
 
 void ServedSandbox::Handle(Frame frame) {
+  if (!IsForNow(frame)) return;
   switch (frame.kind) {
     case Kind::kRun:
     case Kind::kSpawn: {
@@ -110,6 +119,18 @@ void ServedSandbox::Handle(Frame frame) {
       const Status restored = history_.Restore(mailbox_, frame.payload);
       return Answer(frame.id, restored ? 0 : -EIO, {});
     }
+    case Kind::kSuspend:
+      return Suspend(frame.id);
+    case Kind::kResume:
+      return Resume(frame.id);
+    case Kind::kWatch: {
+      FileAnswer answer = watches_.Add(frame.id, frame.payload, frame.arg[0] != 0);
+      return Answer(frame.id, answer.result, std::move(answer.payload));
+    }
+    case Kind::kUnwatch:
+      // The last word about it.
+      (void)watches_.Remove(frame.id);
+      return Answer(frame.id, -ECANCELED, {});
     case Kind::kFork:
       return Fork(frame.id);
     case Kind::kSnapshot: {
@@ -186,6 +207,14 @@ void RunLiveSandbox(const LiveOptions& options, OwnedFd socket, OwnedFd forks) {
   backend::SandboxOptions sandbox = options.sandbox;
   sandbox.can_fork = true;
   sandbox.private_fds = {socket.get(), forks.get()};
+  // Everything that is started from here on inherits it. Nobody becomes more urgent than the
+  // daemon.
+  if (options.nice > getpriority(PRIO_PROCESS, 0) &&
+      setpriority(PRIO_PROCESS, 0, options.nice) != 0) {
+    const Error error = SystemError("setpriority").error();
+    (void)SendAll(socket.get(), Encode({Kind::kDead, 0, {}, error.ToString()}));
+    return;
+  }
   Result<std::unique_ptr<backend::Keeper>> keeper = backend::Keeper::Start(sandbox);
   if (!keeper) {
     const Frame dead = {Kind::kDead, 0, {}, keeper.error().ToString()};

@@ -6,6 +6,7 @@
 // is a process of its own, so that what goes wrong in it ends one sandbox.
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,6 +20,9 @@ struct LiveOptions {
   std::string directory = "/home/user";
   std::vector<std::string> environment;
   std::string state_folder;  // of a sandbox that can be saved; empty: of none
+  // Programs that may be started, beside the shells; nothing: all.
+  std::optional<std::vector<std::string>> tools;
+  int nice = 0;  // of all that it does, 0 to 19
   bool operator==(const LiveOptions&) const = default;
 };
 

@@ -36,6 +36,9 @@ struct Run {
   int shells = 0;  // that ended before they began it
   Clock::time_point next_interrupt = Clock::time_point::max();
 
+  bool was_denied = false;  // a program that the policy forbids
+  uint32_t limits_met = 0;  // bits of control::Limit
+
   // It has ended; what is in its rings still goes to the client.
   bool ended = false;
   int exit_code = 0;

@@ -3,13 +3,15 @@
 
 // One sandbox and whoever holds the other end of its socket. What it does is in live_sandbox.cc
 // (the socket), served_runs.cc (how runs begin and are interrupted), served_session.cc (what
-// happens in the sandbox) and served_state.cc (forks and snapshots).
+// happens in the sandbox), served_policy.cc (what it was not allowed), served_suspend.cc (how it
+// stands still) and served_state.cc (forks and snapshots).
 
 #include <chrono>
 #include <list>
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,7 @@
 #include "live/shell.h"
 #include "live/state_calls.h"
 #include "live/stream.h"
+#include "live/watches.h"
 
 namespace cordon::live {
 
@@ -105,6 +108,22 @@ class ServedSandbox {
   // What a background process writes from now on is not part of the result.
   void End(Run& run, int exit_code, int signal);
 
+  // --- standing still (served_suspend.cc) ---
+  [[nodiscard]] bool is_suspended() const { return suspended_.has_value(); }
+  void Suspend(uint32_t id);
+  void Resume(uint32_t id);
+  // False: the frame waits until the sandbox goes on.
+  bool IsForNow(Frame& frame);
+
+  // --- the policy (served_policy.cc) ---
+  // What the kernel refused and which limits were met since it was asked last.
+  void TakePolicyEvents();
+  void TakeDenials();
+  void TakeLimits();
+  // Of a sandbox whose control page is another one now.
+  void SkipDenials() { denials_seen_ = page_.denials.count.load(); }
+  Run* FindRunByNumber(uint32_t number);
+
   // A guest that writes without end must not keep us from its time-out.
   bool HasTakenEnough(int count);
   void MoveOutput(Run& run);
@@ -148,10 +167,14 @@ class ServedSandbox {
   std::list<std::unique_ptr<Run>> waiting_, running_;
   std::vector<uint32_t> free_jobs_;
   uint32_t last_number_ = 0;
+  uint32_t denials_seen_ = 0;
   Session session_;
   std::map<std::string, Snapshot> snapshots_;
   History history_;
   StateCalls state_calls_{*keeper_, options_.sandbox};
+  Watches watches_{*keeper_, page_};
+  std::optional<Clock::time_point> suspended_;  // since
+  std::vector<Frame> held_;                     // that came meanwhile
   bool damaged_ = false;
   bool is_busy_ = false;
 };

@@ -28,8 +28,10 @@ constexpr milliseconds kLongestLookPeriod{1000};
 }  // namespace
 
 bool ServedSandbox::Progress() {
+  if (is_suspended()) return true;
   if (const Status alive = keeper_->Reap(); !alive) return Die(alive.error().ToString());
   WatchShell();
+  TakePolicyEvents();
   for (const auto& run : running_) {
     if (run->number == 0 || run->output[0] == nullptr) continue;
     if (!run->in_session && !run->ended) WatchProcess(*run);
@@ -43,8 +45,13 @@ bool ServedSandbox::Progress() {
   const size_t before = running_.size();
   std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
   if (running_.size() != before || !waiting_.empty()) StartRuns();
+  for (const Frame& event : watches_.Look()) Queue(event);
   if (damaged_) return Die("sandbox ended: its control page is damaged");
   if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
+    Queue({Kind::kPolicy,
+           0,
+           {static_cast<int64_t>(PolicyEvent::kLimitMet), 0, control::kLimitMemory},
+           {}});
     return Die("sandbox ended: more memory than its limit was taken");
   }
   return true;
@@ -180,6 +187,15 @@ void ServedSandbox::FinishIfDrained(Run& run) {
     if (!run.output[i]->reached_end()) return;
     if (run.output[i]->truncated()) truncated |= 1 << (i + 1);
   }
+  // They were written before it ended.
+  TakePolicyEvents();
+  if (run.end_class == EndClass::kNone && truncated == 0) {
+    if (run.was_denied) {
+      run.end_class = EndClass::kDenied;
+    } else if (run.limits_met != 0 && run.exit_code != 0) {
+      run.end_class = EndClass::kLimit;
+    }
+  }
   const auto time = std::chrono::duration_cast<microseconds>(Clock::now() - run.started);
   Queue({Kind::kEnd,
          run.request.id,
@@ -198,6 +214,7 @@ bool ServedSandbox::Retire(const Run& run) {
 }
 
 Clock::time_point ServedSandbox::NextWake() {
+  if (is_suspended()) return Clock::time_point::max();
   if (std::exchange(is_busy_, false)) return Clock::now();
   Clock::time_point next = Clock::time_point::max();
   for (const auto& run : running_) {
@@ -205,6 +222,7 @@ Clock::time_point ServedSandbox::NextWake() {
   }
   if (session_.current != nullptr || session_.is_settling)
     next = std::min(next, session_.next_look);
+  next = std::min(next, watches_.next());
   // An idle sandbox sleeps: memory is only taken by what runs.
   if (!running_.empty()) return std::min(next, sampler_.next());
   return std::min(next, Clock::now() + std::chrono::seconds(1));

@@ -76,6 +76,8 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
     (void)Flush();
     EndServing();
   }
+  SkipDenials();
+  watches_.Forget();
   for (const auto& run : running_) {
     run->request.id = UINT32_MAX;
     // Nobody writes there any more; a terminal at which nobody types is not hung up.
@@ -130,6 +132,8 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
            {}});
   }
   running_.clear();
+  SkipDenials();
+  watches_.Doubt();
   FreeAllJobs();
   session_ = {};
   session_.alive = true;

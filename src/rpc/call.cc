@@ -132,7 +132,16 @@ bool Call::Flag(const char* name) const {
   return found != request.params.end() && found->is_boolean() && found->get<bool>();
 }
 
-std::shared_ptr<Sandbox> Call::TheSandbox() {
+std::shared_ptr<Sandbox> Call::TheSandbox(Presence also) {
+  std::shared_ptr<Sandbox> sandbox = TheSandboxInAnyState();
+  if (!sandbox || sandbox->presence == Presence::kHere || sandbox->presence == also) {
+    return sandbox;
+  }
+  Refuse({kSandboxError, "Sandbox is offloaded — call rehydrate() first", {}});
+  return nullptr;
+}
+
+std::shared_ptr<Sandbox> Call::TheSandboxInAnyState() {
   std::string id = client->first_sandbox;
   if (Has("sandboxId")) {
     const std::optional<std::string> given = Text("sandboxId");

@@ -37,7 +37,9 @@ class Call {
   [[nodiscard]] std::optional<std::string> Bytes(const std::string& name);
   [[nodiscard]] bool Has(const char* name) const { return request.params.contains(name); }
   [[nodiscard]] bool Flag(const char* name) const;
-  [[nodiscard]] std::shared_ptr<Sandbox> TheSandbox();
+  // One that is there, or in this other state; refuses the call otherwise.
+  [[nodiscard]] std::shared_ptr<Sandbox> TheSandbox(Presence also = Presence::kHere);
+  [[nodiscard]] std::shared_ptr<Sandbox> TheSandboxInAnyState();
   // For one more sandbox; refuses the call otherwise.
   [[nodiscard]] bool HasRoom();
 

@@ -87,6 +87,15 @@ void Client::Write() {
                     });
 }
 
+bool Client::IsBehind() const {
+  return outgoing_.size() + writing_.size() > kMostOutgoing;
+}
+
+void Client::LimitRequests(size_t most_bytes) {
+  lines_.SetMost(most_bytes);
+  packs_.SetMost(most_bytes);
+}
+
 void Client::WhenTaken(std::function<void()> then) {
   if (outgoing_.size() + writing_.size() <= kMostOutgoing) return then();
   waiting_.push_back(std::move(then));
@@ -99,6 +108,7 @@ void Client::Close() {
   output_.close(ignored);
   waiting_.clear();
   processes.clear();
+  for (const auto& [id, watch] : std::exchange(watches, {})) EndWatch(watch);
 }
 
 }  // namespace cordon::rpc

@@ -29,6 +29,15 @@ struct Process {
   std::vector<Write> writes;
 };
 
+// A directory that the client watches.
+struct Watch {
+  std::weak_ptr<Sandbox> sandbox;
+  uint32_t asked = 0;  // the request to the keeper
+  std::string path;
+  bool missed = false;  // events, because the client did not listen
+};
+void EndWatch(const Watch& watch);
+
 class Client : public std::enable_shared_from_this<Client> {
  public:
   Client(Server& server, OwnedFd input, OwnedFd output);
@@ -37,6 +46,10 @@ class Client : public std::enable_shared_from_this<Client> {
   void Send(Json message);
   // Runs `then` as soon as the client has taken enough of what was sent to it.
   void WhenTaken(std::function<void()> then);
+  // It has not taken what was sent to it, and hears nothing more that it did not ask for.
+  [[nodiscard]] bool IsBehind() const;
+  // No longer ones from now on.
+  void LimitRequests(size_t most_bytes);
   void Close();
   [[nodiscard]] bool closed() const { return closed_; }
 
@@ -44,6 +57,8 @@ class Client : public std::enable_shared_from_this<Client> {
   std::string first_sandbox;
   std::map<uint32_t, std::shared_ptr<Process>> processes;
   uint32_t last_process = 0;
+  std::map<uint32_t, Watch> watches;
+  uint32_t last_watch = 0;
   size_t requests = 0;  // that are not answered yet
 
  private:

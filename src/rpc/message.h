@@ -51,6 +51,7 @@ struct Arrived {
 class LineReader {
  public:
   explicit LineReader(size_t most_bytes) : most_(most_bytes) {}
+  void SetMost(size_t most_bytes) { most_ = most_bytes; }
   void Add(std::string_view bytes);
   [[nodiscard]] std::optional<Arrived> Next();
 
@@ -66,6 +67,7 @@ class LineReader {
 class PackReader {
  public:
   explicit PackReader(size_t most_bytes) : most_(most_bytes) {}
+  void SetMost(size_t most_bytes) { most_ = most_bytes; }
   void Add(std::string_view bytes);
   [[nodiscard]] std::optional<Arrived> Next();
 

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "rpc/audit.h"
 #include "rpc/call.h"
 
 namespace cordon::rpc {
@@ -37,17 +38,26 @@ void Fork(const CallPtr& call) {
   sandbox->limits = origin->limits;
   sandbox->owner = call->client;
   sandbox->detached = call->Flag("detached");
+  sandbox->is_audited = origin->is_audited;
+  sandbox->options = origin->options;
+  sandbox->options.state_folder.clear();
   const std::weak_ptr<Sandbox> known = sandbox;
   auto forked = origin->link->Fork(
       server.loop(),
-      [call, known](const live::Frame& frame) {
+      [call, known, from = origin->id](const live::Frame& frame) {
         const std::shared_ptr<Sandbox> it = known.lock();
         if (frame.kind == live::Kind::kReady && it) {
+          it->is_there = true;
           call->Reply({{"sandboxId", it->id}});
+          Audit(*it, "sandbox.create", {{"forkOf", from}});
+          return false;
+        }
+        if (frame.kind == live::Kind::kPolicy) {
+          if (it) AuditPolicy(*it, frame);
           return false;
         }
         call->Refuse({kSandboxError, frame.payload, {}});
-        if (it) call->client->server.Forget(it);
+        if (it && it->presence != Presence::kAway) call->client->server.Forget(it);
         return true;
       },
       [call, known](const std::string& reason) {

@@ -4,8 +4,10 @@
 #include <csignal>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "rpc/audit.h"
 #include "rpc/call.h"
 
 namespace cordon::rpc {
@@ -32,6 +34,8 @@ const char* ClassName(EndClass end_class) {
       return "CANCELLED";
     case EndClass::kLimit:
       return "LIMIT_EXCEEDED";
+    case EndClass::kDenied:
+      return "CAPABILITY_DENIED";
     case EndClass::kNone:
       return nullptr;
   }
@@ -47,7 +51,44 @@ struct Going {
   const char* name_key = "requestId";
   bool streams = false;
   std::string output[2];
+  std::string command;  // as events show it
 };
+
+// What events say of it.
+Json AboutCommand(const Going& going) {
+  return {{going.name_key, going.name}, {"command", going.command}};
+}
+
+void AuditStart(Going* going, std::string command) {
+  if (!going->sandbox->is_audited) return;
+  going->command = AuditText(command);
+  Audit(*going->sandbox, "command.start", AboutCommand(*going));
+}
+
+// `end` is what the keeper decided, or kDead.
+void AuditEnd(const Going& going, const Frame& end) {
+  if (!going.sandbox->is_audited) return;
+  Json details = AboutCommand(going);
+  if (end.kind != Kind::kEnd) {
+    details["error"] = end.payload;
+    return Audit(*going.sandbox, "command.cancelled", std::move(details));
+  }
+  for (const auto& [bit, limit] : {std::pair{2, "stdoutBytes"}, std::pair{4, "stderrBytes"}}) {
+    if ((end.arg[3] & bit) == 0) continue;
+    Json exceeded = AboutCommand(going);
+    exceeded["limit"] = limit;
+    Audit(*going.sandbox, "limit.exceeded", std::move(exceeded));
+  }
+  details["exitCode"] = end.arg[0];
+  details["executionTimeMs"] = static_cast<double>(end.arg[4]) / 1000.0;
+  const auto end_class = static_cast<EndClass>(end.arg[2]);
+  if (const char* name = ClassName(end_class)) details["errorClass"] = name;
+  Audit(*going.sandbox,
+        end_class == EndClass::kTimeout     ? "command.timeout"
+        : end_class == EndClass::kCancelled ? "command.cancelled"
+                                            : "command.complete",
+        std::move(details));
+}
 
 Json EndOf(const Frame& end) {
   Json result = {
@@ -133,6 +174,7 @@ bool TakeFrame(const std::shared_ptr<Going>& going, const Frame& frame) {
       return false;
     case Kind::kEnd:
       going->sandbox->running.erase(frame.id);
+      AuditEnd(*going, frame);
       if (going->call) {
         FinishCall(*going, frame);
       } else {
@@ -140,6 +182,7 @@ bool TakeFrame(const std::shared_ptr<Going>& going, const Frame& frame) {
       }
       return true;
     default:
+      AuditEnd(*going, frame);
       if (going->call) {
         going->call->Refuse({kSandboxError, frame.payload, {}});
       } else {
@@ -206,6 +249,15 @@ bool ReadCommand(const CallPtr& call, Frame* frame) {
   return fits;
 }
 
+// Of exec and spawn, for events.
+std::string JoinArguments(const CallPtr& call) {
+  std::string text;
+  for (const Json& argument : call->request.params["argv"]) {
+    text += (text.empty() ? "" : " ") + argument.get<std::string>();
+  }
+  return text;
+}
+
 // A buffered command, or one whose output streams.
 void StartCall(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Frame frame) {
   const auto input = call->Bytes("stdin");
@@ -218,54 +270,13 @@ void StartCall(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Fra
   going->streams = call->Flag("stream");
   if (!input->empty()) frame.arg[3] |= live::kHasInput;
   const bool in_session = frame.kind == Kind::kRun;
+  AuditStart(going.get(), in_session ? frame.payload : JoinArguments(call));
   const uint32_t run = sandbox->link->Ask(
       std::move(frame), [going](const Frame& answer) { return TakeFrame(going, answer); });
   sandbox->running[run] = {call->client.get(), call->request.id, in_session};
   if (input->empty()) return;
   SendInput(sandbox, run, *input);
   sandbox->link->Tell({Kind::kCloseInput, run, {}, {}});
-}
-
-std::string Quoted(const std::string& text) {
-  std::string quoted = "'";
-  for (const char c : text) quoted += c == '\'' ? std::string("'\\''") : std::string(1, c);
-  return quoted + "'";
-}
-
-// A variable of the session is set and read by its shell.
-void AskShell(const CallPtr& call, const std::string& script,
-              std::function<void(int64_t, const std::string&)> then) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
-  if (!sandbox) return;
-  constexpr int64_t kPatienceMs = 30'000;
-  constexpr int64_t kMost = 1 << 20;
-  auto output = std::make_shared<std::string>();
-  sandbox->link->Ask({Kind::kRun, 0, {kPatienceMs, kMost, kMost, live::kUnrecorded}, script},
-                     [call, output, then = std::move(then)](const Frame& frame) {
-                       if (frame.kind == Kind::kOutput && frame.arg[0] == 1)
-                         *output += frame.payload;
-                       if (frame.kind == Kind::kOutput) return false;
-                       if (frame.kind == Kind::kEnd) {
-                         then(frame.arg[0], *output);
-                       } else {
-                         call->Refuse({kSandboxError, frame.payload, {}});
-                       }
-                       return true;
-                     });
-}
-
-std::optional<std::string> ReadName(const CallPtr& call) {
-  auto name = call->Text("name");
-  if (!name) return name;
-  const auto is_letter = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-  };
-  const bool fits =
-      !name->empty() && is_letter((*name)[0]) &&
-      std::ranges::all_of(*name, [&](char c) { return is_letter(c) || (c >= '0' && c <= '9'); });
-  if (fits) return name;
-  call->Refuse({kInvalidParams, "Invalid environment variable name: '" + *name + "'", {}});
-  return std::nullopt;
 }
 
 struct Target {
@@ -301,6 +312,8 @@ void Run(const CallPtr& call) {
   const auto command = call->Text("command");
   if (!command) return;
   if (static_cast<int64_t>(command->size()) > sandbox->limits.command_bytes) {
+    Audit(*sandbox, "limit.exceeded",
+          {{"limit", "commandBytes"}, {"requestId", call->request.id}, {"bytes", command->size()}});
     return call->Reply({{"exitCode", 1},
                         {"stdout", ""},
                         {"stderr", "command too large\n"},
@@ -345,6 +358,7 @@ void Spawn(const CallPtr& call) {
   auto process = std::make_shared<Process>();
   process->sandbox = sandbox;
   client->processes[client->last_process] = process;
+  AuditStart(going.get(), JoinArguments(call));
   process->run = sandbox->link->Ask(
       std::move(frame), [going](const Frame& answer) { return TakeFrame(going, answer); });
   sandbox->running[process->run] = {client.get(), Json()};
@@ -396,64 +410,6 @@ void Cancel(const CallPtr& call) {
     ++count;
   }
   call->Reply({{"cancelled", count}});
-}
-
-void EnvSet(const CallPtr& call) {
-  const auto name = ReadName(call);
-  if (!name) return;
-  const auto value = call->Text("value");
-  if (!value) return;
-  AskShell(call, "export " + *name + "=" + Quoted(*value),
-           [call, name](int64_t status, const std::string&) {
-             if (status == 0) return call->Reply(Json::object());
-             call->Refuse({kSandboxError, "The shell refused to set " + *name, {}});
-           });
-}
-
-void EnvGet(const CallPtr& call) {
-  const auto name = ReadName(call);
-  if (!name) return;
-  AskShell(call, "[[ -v " + *name + " ]] && builtin printf %s \"$" + *name + "\"",
-           [call](int64_t status, const std::string& output) {
-             Json result = {{"value", nullptr}};
-             if (status == 0) PutBytes(result, "value", output);
-             call->Reply(result);
-           });
-}
-
-void HistoryList(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
-  if (!sandbox) return;
-  sandbox->link->Ask({Kind::kHistory, 0, {0}, {}}, [call](const Frame& frame) {
-    if (frame.kind != Kind::kAnswer) {
-      call->Refuse({kSandboxError, frame.payload, {}});
-      return true;
-    }
-    live::PayloadReader reader(frame.payload);
-    Json entries = Json::array();
-    int64_t seconds = 0;
-    std::string command;
-    for (auto index = frame.arg[0]; reader.Take(&seconds) && reader.TakeString(&command); ++index) {
-      Json entry = {{"index", index}, {"timestamp", seconds * 1000}};
-      PutBytes(entry, "command", command);
-      entries.push_back(std::move(entry));
-    }
-    call->Reply({{"entries", entries}});
-    return true;
-  });
-}
-
-void HistoryClear(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
-  if (!sandbox) return;
-  sandbox->link->Ask({Kind::kHistory, 0, {1}, {}}, [call](const Frame& frame) {
-    if (frame.kind == Kind::kAnswer) {
-      call->Reply(Json::object());
-    } else {
-      call->Refuse({kSandboxError, frame.payload, {}});
-    }
-    return true;
-  });
 }
 
 }  // namespace cordon::rpc

@@ -4,8 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "rpc/audit.h"
 #include "rpc/autosave.h"
 #include "rpc/call.h"
+#include "rpc/security.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -13,30 +15,6 @@ namespace {
 
 constexpr const char* kVersion = "0.1";
 constexpr int kProtocol = 1;
-constexpr int64_t kMaxBytes = int64_t{1} << 40;
-constexpr int64_t kMaxMilliseconds = int64_t{1} << 40;
-
-// Where create finds a number: at the top or in `limits`.
-struct Limits {
-  const CallPtr& call;
-  Json limits;
-  bool refused = false;
-
-  int64_t Get(const char* name, int64_t otherwise, int64_t least, int64_t most) {
-    if (refused) return otherwise;
-    const auto found = limits.find(name);
-    if (found == limits.end() || found->is_null()) return otherwise;
-    const bool fits = found->is_number() && found->get<double>() >= static_cast<double>(least) &&
-                      found->get<double>() <= static_cast<double>(most);
-    if (fits) return static_cast<int64_t>(found->get<double>());
-    refused = true;
-    call->Refuse({kInvalidParams,
-                  std::string("Limit must be a number from ") + std::to_string(least) + " to " +
-                      std::to_string(most) + ": " + name,
-                  {}});
-    return otherwise;
-  }
-};
 
 bool IsName(const std::string& name) {
   const auto is_letter = [](char c) {
@@ -76,32 +54,6 @@ bool ReadEnvironment(const CallPtr& call, std::vector<std::string>* variables) {
     variables->push_back(name + "=" + value.get<std::string>());
   }
   return true;
-}
-
-bool ReadLimits(const CallPtr& call, live::LiveOptions* options, RunLimits* runs) {
-  const Json& params = call->request.params;
-  Json merged = params.value("limits", Json::object());
-  if (!merged.is_object()) {
-    call->Refuse({kInvalidParams, "Param must be an object: limits", {}});
-    return false;
-  }
-  if (params.contains("timeoutMs")) merged["timeoutMs"] = params["timeoutMs"];
-  if (params.contains("fsLimitBytes")) merged["fsBytes"] = params["fsLimitBytes"];
-  Limits limits{call, std::move(merged)};
-  auto& sizes = options->sandbox.sizes;
-  const auto get = [&](const char* name, uint64_t otherwise, int64_t least, int64_t most) {
-    return static_cast<uint64_t>(limits.Get(name, static_cast<int64_t>(otherwise), least, most));
-  };
-  constexpr int64_t kMiB = 1 << 20;
-  sizes.memory_bytes = get("memoryBytes", sizes.memory_bytes, 16 * kMiB, kMaxBytes);
-  sizes.max_processes = get("processes", sizes.max_processes, 2, 1000);
-  sizes.max_files = get("fileCount", sizes.max_files, 16, 10'000'000);
-  sizes.file_bytes = get("fsBytes", sizes.file_bytes, kMiB, kMaxBytes);
-  runs->timeout_ms = limits.Get("timeoutMs", runs->timeout_ms, 0, kMaxMilliseconds);
-  runs->stdout_bytes = limits.Get("stdoutBytes", runs->stdout_bytes, 0, kMaxBytes);
-  runs->stderr_bytes = limits.Get("stderrBytes", runs->stderr_bytes, 0, kMaxBytes);
-  runs->command_bytes = limits.Get("commandBytes", runs->command_bytes, 1, 250 * 1024);
-  return !limits.refused;
 }
 
 // A part of a path: what could lead elsewhere, or be another's in disguise, is refused.
@@ -155,6 +107,13 @@ bool ReadPersistence(const CallPtr& call, live::LiveOptions* options, Sandbox* s
   return true;
 }
 
+// It is the client's from now on.
+void Created(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, const Json& told) {
+  sandbox->is_there = true;
+  call->Reply(told);
+  Audit(*sandbox, "sandbox.create");
+}
+
 // Of a new sandbox that is persistent: what was saved before, then its saves begin.
 void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
   const auto fail = [call, sandbox](const RpcError& error) {
@@ -164,7 +123,7 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
   const auto begin = [call, sandbox](const Json& told) {
     sandbox->autosave = std::make_shared<AutoSave>(call->client->server.loop(), sandbox,
                                                    std::chrono::milliseconds(sandbox->autosave_ms));
-    call->Reply(told);
+    Created(call, sandbox, told);
   };
   AskKeeper(
       sandbox, {live::Kind::kLoadState, 0, {}, {}},
@@ -182,29 +141,64 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
       fail);
 }
 
+// What create was given.
+bool ReadOptions(const CallPtr& call, Sandbox* sandbox) {
+  live::LiveOptions& options = sandbox->options;
+  options.sandbox.template_path = call->client->server.options().template_path;
+  options.sandbox.userland_path = call->client->server.options().userland_path;
+  if (call->Has("directory")) {
+    const std::optional<std::string> directory = call->Path("directory");
+    if (!directory) return false;
+    options.directory = *directory;
+  }
+  options.environment = DefaultEnvironment(options.directory);
+  return ReadEnvironment(call, &options.environment) && ReadSecurity(call, &options, sandbox) &&
+         ReadPersistence(call, &options, sandbox);
+}
+
 }  // namespace
+
+void PoolFill(const CallPtr& call) {
+  Sandbox kind;
+  if (!ReadOptions(call, &kind)) return;
+  if (kind.can_be_saved) {
+    return call->Refuse({kInvalidParams, "Sandboxes that can be saved do not wait", {}});
+  }
+  constexpr int64_t kMostWaiting = 1000;
+  constexpr int64_t kMost = 100'000;
+  constexpr int64_t kLongestPause = 86'400'000;
+  const auto size = call->Number("size", 1, 0, kMostWaiting);
+  if (!size) return;
+  const auto most = call->Number("most", kMost, 0, kMost);
+  if (!most) return;
+  const auto pause = call->Number("intervalMs", 0, 0, kLongestPause);
+  if (!pause) return;
+  Server& server = call->client->server;
+  server.pool().Choose(
+      kind.options,
+      {static_cast<size_t>(*size), static_cast<size_t>(*most), std::chrono::milliseconds(*pause),
+       [&server] { return server.sandboxes().size(); }},
+      [call](const std::string& error) {
+        if (error.empty()) return call->Reply(Json::object());
+        call->Refuse({kSandboxError, error, {}});
+      });
+}
 
 void Create(const CallPtr& call) {
   Server& server = call->client->server;
   if (!call->HasRoom()) return;
-  live::LiveOptions options;
-  options.sandbox.template_path = server.options().template_path;
-  options.sandbox.userland_path = server.options().userland_path;
-  if (call->Has("directory")) {
-    const std::optional<std::string> directory = call->Path("directory");
-    if (!directory) return;
-    options.directory = *directory;
-  }
-  options.environment = DefaultEnvironment(options.directory);
   const auto sandbox = std::make_shared<Sandbox>();
-  if (!ReadEnvironment(call, &options.environment) ||
-      !ReadLimits(call, &options, &sandbox->limits) ||
-      !ReadPersistence(call, &options, sandbox.get())) {
-    return;
-  }
+  if (!ReadOptions(call, sandbox.get())) return;
+  const live::LiveOptions& options = sandbox->options;
   sandbox->id = server.NewSandboxId();
   sandbox->owner = call->client;
   sandbox->detached = call->Flag("detached");
+  sandbox->is_audited = call->Flag("audit");
+  if (call->Has("label")) {
+    const std::optional<std::string> label = call->Text("label");
+    if (!label) return;
+    sandbox->label = *label;
+  }
   const std::weak_ptr<Sandbox> known = sandbox;
   const SandboxLink::Handler hear = [call, known](const live::Frame& frame) {
     const std::shared_ptr<Sandbox> it = known.lock();
@@ -212,13 +206,17 @@ void Create(const CallPtr& call) {
       if (it->autosave_ms > 0) {
         LoadAndReply(call, it);
       } else {
-        call->Reply({{"sandboxId", it->id}});
+        Created(call, it, {{"sandboxId", it->id}});
       }
       // Not the last word: an end that nobody asked about is heard here.
       return false;
     }
+    if (frame.kind == live::Kind::kPolicy) {
+      if (it) AuditPolicy(*it, frame);
+      return false;
+    }
     call->Refuse({kSandboxError, frame.payload, {}});
-    if (it) call->client->server.Forget(it);
+    if (it && it->presence != Presence::kAway) call->client->server.Forget(it);
     return true;
   };
   sandbox->link = server.pool().Take(options, hear);
@@ -238,14 +236,16 @@ void ListSandboxes(const CallPtr& call) {
   Json list = Json::array();
   for (const auto& [id, sandbox] : call->client->server.sandboxes()) {
     if (!sandbox->detached && sandbox->owner.lock() != call->client) continue;
-    list.push_back(
-        {{"sandboxId", id}, {"detached", sandbox->detached}, {"running", sandbox->running.size()}});
+    Json one = {
+        {"sandboxId", id}, {"detached", sandbox->detached}, {"running", sandbox->running.size()}};
+    if (!sandbox->label.empty()) one["label"] = sandbox->label;
+    list.push_back(std::move(one));
   }
   call->Reply({{"sandboxes", list}});
 }
 
 void Destroy(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandboxInAnyState();
   if (!sandbox) return;
   if (call->client->first_sandbox == sandbox->id) call->client->first_sandbox.clear();
   call->client->server.Forget(sandbox, [call](const std::string& error) {

@@ -48,7 +48,7 @@ void WithBlob(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
 }  // namespace
 
 void BlobWrite(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kReturning);
   if (!sandbox) return;
   const auto id = call->Number("blobId", 0, 0, INT64_MAX / 2);
   if (!id) return;
@@ -59,7 +59,7 @@ void BlobWrite(const CallPtr& call) {
 }
 
 void BlobRead(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kLeaving);
   if (!sandbox) return;
   const auto id = call->Number("blobId", 0, 0, INT64_MAX / 2);
   if (!id) return;
@@ -76,7 +76,7 @@ void BlobRead(const CallPtr& call) {
 }
 
 void BlobFree(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kLeaving);
   if (!sandbox) return;
   const auto id = call->Number("blobId", 0, 0, INT64_MAX / 2);
   if (!id) return;
@@ -120,7 +120,7 @@ void PersistenceExport(const CallPtr& call) {
 }
 
 void PersistenceImport(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kReturning);
   if (!sandbox) return;
   const std::string mode = call->Has("mode") ? call->Text("mode").value_or("?") : "replace";
   if (mode == "?") return;
@@ -133,7 +133,12 @@ void PersistenceImport(const CallPtr& call) {
         [call, sandbox, replaces](const Frame& answer) {
           RestoreState(
               sandbox, ParseReport(answer.payload), replaces,
-              [call](const Json& report) { call->Reply(report); }, RefusalOf(call));
+              [call, sandbox](const Json& report) {
+                // What an offloaded sandbox waited for.
+                if (sandbox->presence == Presence::kReturning) sandbox->presence = Presence::kHere;
+                call->Reply(report);
+              },
+              RefusalOf(call));
         });
   });
 }

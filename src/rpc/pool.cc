@@ -11,13 +11,47 @@ constexpr std::chrono::milliseconds kPause{10};
 
 }  // namespace
 
+void Pool::SetKind(const live::LiveOptions& options) {
+  if (kind_ == options) return;
+  for (const Warm& warm : std::exchange(warm_, {})) warm.link->Close();
+  kind_ = options;
+}
+
 void Pool::Keep(const live::LiveOptions& options) {
   if (size_ == 0 || !options.state_folder.empty()) return;
-  if (kind_ != options) {
-    for (const Warm& warm : std::exchange(warm_, {})) warm.link->Close();
-    kind_ = options;
+  if (choice_) {
+    // Each waits its time, whatever is taken meanwhile.
+    if (kind_ == options && !is_armed_) FillAfter(choice_->pause);
+    return;
   }
+  SetKind(options);
   FillAfter(kPause);
+}
+
+void Pool::Choose(const live::LiveOptions& options, Choice choice,
+                  std::function<void(const std::string&)> then) {
+  Tell("another kind was chosen");
+  SetKind(options);
+  size_ = choice.size;
+  choice_ = std::move(choice);
+  then_ = std::move(then);
+  while (warm_.size() > size_) {
+    warm_.back().link->Close();
+    warm_.pop_back();
+  }
+  Fill();
+}
+
+void Pool::MakeRoom() {
+  if (choice_ && !is_armed_) FillAfter(choice_->pause);
+}
+
+void Pool::Tell(const std::string& error) {
+  if (const auto then = std::exchange(then_, nullptr)) then(error);
+}
+
+bool Pool::IsFull() const {
+  return warm_.size() >= size_ || (choice_ && warm_.size() + choice_->in_use() >= choice_->most);
 }
 
 std::shared_ptr<SandboxLink> Pool::Take(const live::LiveOptions& options,
@@ -32,20 +66,26 @@ std::shared_ptr<SandboxLink> Pool::Take(const live::LiveOptions& options,
 
 void Pool::Close() {
   size_ = 0;
+  choice_.reset();
+  then_ = nullptr;
   timer_.cancel();
   for (const Warm& warm : std::exchange(warm_, {})) warm.link->Close();
 }
 
 void Pool::FillAfter(std::chrono::milliseconds time) {
+  is_armed_ = true;
   timer_.expires_after(time);
   timer_.async_wait([this](const boost::system::error_code& error) {
-    if (!error) Fill();
+    if (error) return;
+    is_armed_ = false;
+    Fill();
   });
 }
 
 void Pool::Fill() {
   const bool is_busy = !std::ranges::all_of(warm_, &Warm::is_ready);
-  if (warm_.size() >= size_ || is_busy) return;
+  if (is_busy) return;
+  if (IsFull()) return Tell({});
   Warm warm;
   warm.heir = std::make_shared<SandboxLink::Handler>();
   auto link = SandboxLink::Start(loop_, *kind_, [this, heir = warm.heir](const live::Frame& frame) {
@@ -54,7 +94,7 @@ void Pool::Fill() {
     return frame.kind == live::Kind::kDead;
   });
   // Whoever asks for one makes one, and hears why it cannot be made.
-  if (!link) return;
+  if (!link) return Tell(link.error().ToString());
   warm.link = std::move(*link);
   warm_.push_back(std::move(warm));
 }
@@ -67,6 +107,7 @@ void Pool::Hear(const SandboxLink::Handler* warm, const live::Frame& frame) {
     found->is_ready = true;
     FillAfter({});
   } else if (frame.kind == live::Kind::kDead) {
+    if (!found->is_ready) Tell(frame.payload);
     warm_.erase(found);
   }
 }

@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "rpc/audit.h"
 #include "rpc/autosave.h"
 #include "rpc/client.h"
 
@@ -184,8 +185,15 @@ void Server::Forget(const std::shared_ptr<Sandbox>& sandbox,
                     const std::function<void(const std::string& error)>& then) {
   sandboxes_.erase(sandbox->id);
   const auto end = [this, sandbox, then](const std::string& error) {
+    Json details = Json::object();
+    if (sandbox->presence == Presence::kHere && sandbox->link->closed())
+      details["reason"] = sandbox->link->end_reason();
     sandbox->link->Close();
     ending_.erase(sandbox);
+    if (std::exchange(sandbox->is_there, false)) {
+      Audit(*sandbox, "sandbox.destroy", std::move(details));
+    }
+    pool_.MakeRoom();
     if (then) then(error);
   };
   if (!sandbox->autosave || sandbox->link->closed()) return end({});

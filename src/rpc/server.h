@@ -39,13 +39,27 @@ struct RunLimits {
   int64_t command_bytes = 64 * 1024;
 };
 
+// Whether a sandbox has processes (methods_offload.cc).
+enum class Presence {
+  kHere,
+  kLeaving,    // its state is being taken; nothing may change it
+  kAway,       // it has none
+  kReturning,  // it has, and waits for its state
+};
+
 // A sandbox as clients see it.
 struct Sandbox {
   std::string id;
+  std::string label;  // its client's name for it; may be empty
+  live::LiveOptions options;
   std::shared_ptr<SandboxLink> link;
+  Presence presence = Presence::kHere;
   RunLimits limits;
   std::weak_ptr<Client> owner;
   bool detached = false;
+  bool is_there = false;       // its client was told of it
+  bool is_audited = false;     // its client hears what happens to it
+  uint64_t missed_events = 0;  // because the client did not listen
   uint64_t last_snapshot = 0;  // of those without a name
   // What cancel may name, by the id at the keeper.
   struct Running {

@@ -20,6 +20,17 @@ constexpr uint64_t kPiece = 1 << 20;           // no lock is held over a longer 
 constexpr uint32_t kPermissions = 07777;
 constexpr uint32_t kWrite = 2;
 
+std::atomic<uint32_t>* change_word = nullptr;
+
+void NoteChange() {
+  constexpr uint32_t kNothingChanged = 1;
+  constexpr uint32_t kSomethingChanged = 2;
+  // Nearly always somebody did, or nobody asks: the word stays where it is in the caches.
+  if (change_word == nullptr || change_word->load(std::memory_order_relaxed) != kNothingChanged)
+    return;
+  change_word->store(kSomethingChanged, std::memory_order_release);
+}
+
 CopyFunction copy_function = [](void* to, const void* from, uint64_t size) {
   memcpy(to, from, size);
   return 0;
@@ -49,10 +60,15 @@ bool InGroup(const Credentials& who, uint32_t gid) {
 
 }  // namespace
 
+void SetChangeWord(std::atomic<uint32_t>* word) {
+  change_word = word;
+}
+
 void Touch(Inode* inode) {
   const int64_t now = Now();
   inode->mtime = now;
   inode->ctime = now;
+  NoteChange();
 }
 
 void SetCopyFunction(CopyFunction copy) {
@@ -304,6 +320,7 @@ int MemoryFs::SetAttributes(const Credentials& who, uint64_t id, const Attribute
   if ((change.fields & Attributes::kAtime) != 0) inode.atime = use_now ? now : NsOf(change.atime);
   if ((change.fields & Attributes::kMtime) != 0) inode.mtime = use_now ? now : NsOf(change.mtime);
   inode.ctime = now;
+  NoteChange();
   return 0;
 }
 

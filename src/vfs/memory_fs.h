@@ -23,6 +23,10 @@ struct Quotas {
   std::atomic<uint32_t>* limits_met = nullptr;  // control::Limit bits
 };
 
+// The word that is 1 while somebody wants to know of changes, and that the first one makes 2
+// (control::FileChanges). Of every file system of this process and its clones; null: nobody.
+void SetChangeWord(std::atomic<uint32_t>* word);
+
 struct Inode;
 
 class MemoryFs final : public FileSystem {

@@ -1,94 +1,18 @@
 """The same for asyncio: every method that asks the sandbox is a coroutine."""
 
 import asyncio
+import inspect
 import itertools
 import json
 
 from . import _protocol as protocol
+from ._async_commands import AsyncCommands, AsyncFiles, AsyncProcess
+from ._options import Options, SandboxInfo
+
+__all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
 
 # A line is one message; a result has as much as the limits of output allow.
 _MAX_LINE = 256 << 20
-
-
-class AsyncCommands:
-    def __init__(self, sandbox):
-        self._sandbox = sandbox
-
-    async def run(self, command, *, timeout_ms=None, stdin=None, on_stdout=None, on_stderr=None):
-        streams = bool(on_stdout or on_stderr)
-        params = protocol.run_params(command, timeout_ms, stdin, streams)
-        if not streams:
-            return protocol.CommandResult(await self._sandbox._call("run", params))
-        kept = {"stdout": bytearray(), "stderr": bytearray()}
-        callbacks = {"stdout": on_stdout, "stderr": on_stderr}
-
-        def take(message):
-            stream = message["stream"]
-            data = protocol.get_bytes(message, "data")
-            kept[stream] += data
-            if callbacks[stream] is not None:
-                callbacks[stream](data)
-
-        result = protocol.CommandResult(await self._sandbox._call("run", params, take))
-        result.stdout_bytes = bytes(kept["stdout"])
-        result.stderr_bytes = bytes(kept["stderr"]) + result.stderr_bytes
-        return result
-
-    async def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None):
-        params = protocol.run_params("", timeout_ms, stdin, False)
-        del params["command"]
-        params.update(argv=list(argv), **({"env": dict(env)} if env else {}), **({"cwd": cwd} if cwd else {}))
-        return protocol.CommandResult(await self._sandbox._call("exec", params))
-
-    async def cancel(self):
-        return (await self._sandbox._call("cancel", {}))["cancelled"]
-
-
-class AsyncFiles:
-    def __init__(self, sandbox):
-        self._sandbox = sandbox
-
-    async def read(self, path, *, offset=0, length=None):
-        data = bytearray()
-        while length is None or len(data) < length:
-            most = protocol.MAX_READ if length is None else min(protocol.MAX_READ, length - len(data))
-            piece = protocol.get_bytes(await self._sandbox._call(
-                "files.read", {"path": path, "offset": offset + len(data), "length": most}), "data")
-            data += piece
-            if len(piece) < most:
-                break
-        return bytes(data)
-
-    async def write(self, path, data, *, mode=None, append=False):
-        for method, params in protocol.write_requests(path, data, mode, append):
-            await self._sandbox._call(method, params)
-
-    async def list(self, path):
-        result = await self._sandbox._call("files.list", {"path": path})
-        return [protocol.FileInfo(entry) for entry in result["entries"]]
-
-    async def stat(self, path):
-        return protocol.FileInfo(await self._sandbox._call("files.stat", {"path": path}),
-                                 path.rstrip("/").rpartition("/")[2])
-
-    async def mkdir(self, path, *, mode=0o755):
-        await self._sandbox._call("files.mkdir", {"path": path, "mode": mode})
-
-    async def rm(self, path):
-        await self._sandbox._call("files.rm", {"path": path})
-
-    async def rename(self, old, new):
-        await self._sandbox._call("files.rename", {"from": old, "to": new})
-
-    async def copy(self, old, new):
-        await self._sandbox._call("files.copy", {"from": old, "to": new})
-
-    async def pack(self, path):
-        return await self._sandbox._take_blob(await self._sandbox._call("files.pack", {"path": path}))
-
-    async def unpack(self, path, data):
-        blob = await self._sandbox._give_blob(data)
-        return protocol.ImportReport(await self._sandbox._call("files.unpack", {"path": path, "blobId": blob}))
 
 
 class _Daemon:
@@ -97,13 +21,15 @@ class _Daemon:
     def __init__(self):
         self._ids = itertools.count(1)
         self._waiting = {}
+        self._listeners = {}  # of processes and of events
+        self._early = {}  # for who listens soon
         self._process = None
         self._reader = None
-        self.users = 1  # a sandbox and its forks
+        self.users = 1  # a sandbox, its forks and others of the same daemon
 
-    async def open(self, program):
+    async def open(self, program, *arguments):
         self._process = await asyncio.create_subprocess_exec(
-            protocol.find_program(program), "serve", "--stdio",
+            protocol.find_program(program), "serve", "--stdio", *arguments,
             stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_MAX_LINE)
         self._reader = asyncio.ensure_future(self._read())
 
@@ -117,9 +43,7 @@ class _Daemon:
                 protocol.warn_of_failed_save(message["params"])
                 continue
             if "method" in message:
-                answer, take = self._waiting.get(message["params"].get("requestId"), (None, None))
-                if take is not None:
-                    take(message["params"])
+                self._notify(message)
                 continue
             answer, _ = self._waiting.pop(message.get("id"), (None, None))
             if answer is None or answer.done():
@@ -132,6 +56,33 @@ class _Daemon:
             if not answer.done():
                 answer.set_exception(protocol.SandboxError("the daemon has ended"))
         self._waiting.clear()
+        for key, listener in self._listeners.items():
+            if key[0] != "audit":
+                listener(None)
+
+    def _notify(self, message):
+        params = message["params"]
+        if "requestId" in params and message["method"] == "output":
+            _, take = self._waiting.get(params["requestId"], (None, None))
+            if take is not None:
+                take(params)
+            return
+        is_audit = message["method"] == "audit"
+        key = ("audit", params["sessionId"]) if is_audit else protocol.listener_key(params)
+        listener = self._listeners.get(key)
+        if listener is not None:
+            listener(message)
+        else:
+            # It is told of before whoever made it knows its number.
+            self._early.setdefault(key, []).append(message)
+
+    def listen(self, key, listener):
+        self._listeners[key] = listener
+        for message in self._early.pop(key, ()):
+            listener(message)
+
+    def forget(self, key):
+        self._listeners.pop(key, None)
 
     async def call(self, method, params, take=None):
         if self._reader.done():
@@ -155,18 +106,48 @@ class _Daemon:
         await self._process.wait()
         await self._reader
 
+    async def leave(self):
+        self.users -= 1
+        if self.users == 0:
+            await self.close()
+
+
+class AsyncSandboxes:
+    """Other sandboxes of the same daemon, made as this one was."""
+
+    def __init__(self, sandbox):
+        self._sandbox = sandbox
+
+    async def create(self, label=None, **options):
+        daemon = self._sandbox._daemon
+        if daemon is None:
+            raise protocol.SandboxError("Sandbox has been destroyed")
+        daemon.users += 1
+        return await AsyncSandbox._on(daemon, self._sandbox._options.other(label=label, **options))
+
+    async def list(self):
+        return [SandboxInfo(entry) for entry in (await self._sandbox._call("sandbox.list", {}))["sandboxes"]]
+
+    async def remove(self, sandbox_id):
+        await self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
+
 
 class AsyncSandbox:
-    """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
+    """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`. Keywords: see Options.
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
-        self._program = program
-        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence)
-        self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
+    Functions in `on_audit_event` and `storage` may be coroutines.
+    """
+
+    def __init__(self, **options):
+        self._options = Options(**options)
+        self._is_saved = self._options.is_saved
         self._daemon = None
         self._id = None
+        self._is_away = False
+        self._at_end = None
         self.commands = AsyncCommands(self)
         self.files = AsyncFiles(self)
+        self.sandboxes = AsyncSandboxes(self)
 
     @classmethod
     async def create(cls, **options):
@@ -174,20 +155,78 @@ class AsyncSandbox:
         await sandbox._open()
         return sandbox
 
+    @classmethod
+    async def _on(cls, daemon, options):
+        """Of a daemon that counts it among its users already."""
+        sandbox = cls()
+        sandbox._options = options
+        sandbox._is_saved = options.is_saved
+        await sandbox._begin(daemon)
+        return sandbox
+
     async def _open(self):
         daemon = _Daemon()
-        await daemon.open(self._program)
+        await daemon.open(self._options.program)
+        await self._begin(daemon)
+
+    async def _begin(self, daemon):
         try:
-            self._id = (await daemon.call("create", self._params))["sandboxId"]
+            sandbox_id = (await daemon.call("create", self._options.params()))["sandboxId"]
         except BaseException:
-            await daemon.close()
+            await daemon.leave()
             raise
-        self._daemon = daemon
+        self._join(daemon, sandbox_id)
+
+    def _join(self, daemon, sandbox_id):
+        self._daemon, self._id = daemon, sandbox_id
+        callback = self._options.on_audit_event
+        if callback is not None:
+            daemon.listen(("audit", sandbox_id), lambda message: self._tell(callback, message["params"]))
+
+    @staticmethod
+    def _tell(callback, event):
+        told = protocol.tell(callback, event)
+        if inspect.isawaitable(told):
+            asyncio.ensure_future(told)
+
+    @property
+    def session_id(self):
+        return self._id
+
+    sandbox_id = session_id
+
+    @property
+    def label(self):
+        return self._options.label
+
+    async def is_running(self):
+        """Whether it is there and answers."""
+        try:
+            await self.usage()
+        except protocol.SandboxError:
+            return False
+        return True
 
     async def _call(self, method, params, take=None):
         if self._daemon is None:
             raise protocol.SandboxError("Sandbox has been destroyed")
         return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
+
+    async def set_env(self, name, value):
+        await self._call("env.set", {"name": name, "value": value})
+
+    async def get_env(self, name):
+        result = await self._call("env.get", {"name": name})
+        return None if result["value"] is None else protocol.get_bytes(result, "value").decode("utf-8", "surrogateescape")
+
+    async def history(self):
+        return (await self._call("shell.history.list", {}))["entries"]
+
+    async def clear_history(self):
+        await self._call("shell.history.clear", {})
+
+    async def usage(self):
+        return await self._call("usage", {})
 
     async def save_state(self):
         return (await self._call("persistence.save", {}))["changed"]
@@ -201,11 +240,46 @@ class AsyncSandbox:
     async def fork(self):
         """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
         daemon = self._daemon
-        forked = AsyncSandbox(program=self._program)
-        forked._id = (await self._call("sandbox.fork", {}))["sandboxId"]
+        sandbox_id = (await self._call("sandbox.fork", {}))["sandboxId"]
         daemon.users += 1
-        forked._daemon = daemon
+        forked = AsyncSandbox()
+        forked._options = self._options.other()
+        forked._join(daemon, sandbox_id)
         return forked
+
+    async def suspend(self):
+        """Everything stands still, and what is asked waits, until resume. No time passes for what runs."""
+        await self._call("sandbox.suspend", {})
+
+    pause = suspend
+
+    async def resume(self):
+        await self._call("sandbox.resume", {})
+
+    async def offload(self):
+        """Gives files and session to the callback storage.save and ends all processes, until rehydrate."""
+        if self._is_away:
+            return
+        save = self._options.storage_function("save")
+        report = await self._call("offload", {})
+        try:
+            saved = save(self._id, await self._take_blob(report))
+            if inspect.isawaitable(saved):
+                await saved
+            self._is_away = True
+        finally:
+            await self._call("offload.end", {"kept": self._is_away})
+
+    async def rehydrate(self):
+        """Takes them back from storage.load. One that fails may be tried again."""
+        if not self._is_away:
+            return
+        state = self._options.storage_function("load")(self._id)
+        if inspect.isawaitable(state):
+            state = await state
+        await self._call("rehydrate", {})
+        await self.import_state(state, mode="merge")
+        self._is_away = False
 
     async def snapshot(self, name=None):
         return (await self._call("snapshot.create", {} if name is None else {"name": name}))["snapshotId"]
@@ -247,17 +321,18 @@ class AsyncSandbox:
         daemon, self._daemon = self._daemon, None
         if daemon is None:
             return
-        daemon.users -= 1
+        is_heard = self._is_saved or self._options.on_audit_event is not None
         try:
-            if self._is_saved or daemon.users > 0:
+            if is_heard or daemon.users > 1:
                 await daemon.call("sandbox.destroy", {"sandboxId": self._id})
         except protocol.SandboxError:
             # It had ended already; but what was not saved has to be known.
             if self._is_saved:
                 raise
         finally:
-            if daemon.users == 0:
-                await daemon.close()
+            await daemon.leave()
+            if self._at_end is not None:
+                self._at_end(self)
 
     kill = destroy
 

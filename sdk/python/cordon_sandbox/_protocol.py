@@ -4,6 +4,8 @@ import base64
 import json
 import os
 import shutil
+import sys
+import threading
 import warnings
 
 MAX_READ = 4 << 20
@@ -71,6 +73,43 @@ def get_bytes(obj, name):
     return (obj.get(name) or "").encode("utf-8", "surrogatepass")
 
 
+def result_of(message):
+    if message is None:
+        raise SandboxError("the daemon has ended")
+    if "error" in message:
+        raise error_of(message)
+    return message["result"]
+
+
+_telling = threading.local()
+
+
+def listener_key(params):
+    """Whom a notification is for."""
+    for kind in ("process", "watch"):
+        if kind + "Id" in params:
+            return kind, params[kind + "Id"]
+    return "request", params.get("requestId")
+
+
+def tell(callback, event):
+    """A callback is told of an event. What goes wrong in it is shown, and harms nothing else."""
+    _telling.now = True
+    try:
+        return callback(event)
+    except Exception:  # whatever a caller's function raises
+        sys.excepthook(*sys.exc_info())
+    finally:
+        _telling.now = False
+    return None
+
+
+def refuse_in_callback():
+    """The answer could not be read while a callback waits for it."""
+    if getattr(_telling, "now", False):
+        raise SandboxError("a callback for events cannot ask the sandbox")
+
+
 def put_bytes(params, name, data):
     if isinstance(data, str):
         params[name] = data
@@ -100,18 +139,6 @@ def find_program(given=None):
     return found
 
 
-def create_params(timeout_ms, fs_limit_bytes, env, limits, persistence):
-    params = {"timeoutMs": timeout_ms, "fsLimitBytes": fs_limit_bytes}
-    if env:
-        params["env"] = dict(env)
-    if limits:
-        params["limits"] = dict(limits)
-    if persistence:
-        names = {"autosave_ms": "autosaveMs"}
-        params["persistence"] = {names.get(name, name): value for name, value in persistence.items()}
-    return params
-
-
 def warn_of_failed_save(params):
     warnings.warn(f"the sandbox could not be saved: {params['error']}", RuntimeWarning, stacklevel=2)
 
@@ -124,6 +151,24 @@ def run_params(command, timeout_ms, stdin, stream):
         put_bytes(params, "stdin", stdin)
     if stream:
         params["stream"] = True
+    return params
+
+
+def exec_params(argv, env, cwd, timeout_ms, stdin, stream):
+    params = run_params("", timeout_ms, stdin, stream)
+    del params["command"]
+    params["argv"] = list(argv)
+    if env:
+        params["env"] = dict(env)
+    if cwd:
+        params["cwd"] = cwd
+    return params
+
+
+def spawn_params(argv, env, cwd, timeout_ms, terminal):
+    params = exec_params(argv, env, cwd, timeout_ms, None, False)
+    if terminal:
+        params["terminal"] = {"rows": terminal[0], "columns": terminal[1]}
     return params
 
 

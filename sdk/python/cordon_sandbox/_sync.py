@@ -7,20 +7,27 @@ import subprocess
 import threading
 
 from . import _protocol as protocol
+from ._commands import Commands, Process
+from ._options import Options, SandboxInfo
+from ._watch import Watch
+
+__all__ = ["Files", "Process", "Sandbox", "Sandboxes"]
 
 
 class _Daemon:
     """One `cordon serve --stdio`. Any thread may ask; one reads the answers."""
 
-    def __init__(self, program):
+    def __init__(self, program, *arguments):
         self._process = subprocess.Popen(
-            [protocol.find_program(program), "serve", "--stdio"],
+            [protocol.find_program(program), "serve", "--stdio", *arguments],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._answers = {}
         self._listeners = {}
         self._early = {}
+        self._auditors = {}  # of each sandbox
+        self._audit_lock = threading.Lock()  # while one is told
         self._dead = False
         self._users = 1  # a sandbox and its forks
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -48,15 +55,36 @@ class _Daemon:
         if message["method"] == "persistence.failed":
             protocol.warn_of_failed_save(params)
             return
-        key = ("process", params["processId"]) if "processId" in params else ("request", params.get("requestId"))
+        if message["method"] == "audit":
+            self._tell_auditor(params)
+            return
+        key = protocol.listener_key(params)
         with self._lock:
             listener = self._listeners.get(key)
             if listener is None:
-                # A process may speak before its number was told.
-                if key[0] == "process":
+                # A process may speak before its number was told, and a directory change.
+                if key[0] in ("process", "watch"):
                     self._early.setdefault(key, []).append(message)
                 return
         listener.put(message)
+
+    def _tell_auditor(self, event):
+        with self._audit_lock:
+            with self._lock:
+                callback = self._auditors.get(event["sessionId"])
+                if callback is None:
+                    # It is told of before whoever made it knows its number.
+                    self._early.setdefault(("audit", event["sessionId"]), []).append(event)
+            if callback is not None:
+                protocol.tell(callback, event)
+
+    def audit(self, sandbox_id, callback):
+        with self._audit_lock:
+            with self._lock:
+                self._auditors[sandbox_id] = callback
+                early = self._early.pop(("audit", sandbox_id), ())
+            for event in early:
+                protocol.tell(callback, event)
 
     def listen(self, key, listener):
         with self._lock:
@@ -70,6 +98,7 @@ class _Daemon:
 
     def start(self, method, params, listener=None):
         """Sends a request; its answer comes through the queue that is returned."""
+        protocol.refuse_in_callback()
         answer = listener if listener is not None else queue.Queue()
         with self._lock:
             if self._dead:
@@ -87,7 +116,7 @@ class _Daemon:
 
     def call(self, method, params):
         _, answer = self.start(method, params)
-        return result_of(answer.get())
+        return protocol.result_of(answer.get())
 
     def join(self):
         with self._lock:
@@ -107,130 +136,12 @@ class _Daemon:
         self._process.stdout.close()
 
 
-def result_of(message):
-    if message is None:
-        raise protocol.SandboxError("the daemon has ended")
-    if "error" in message:
-        raise protocol.error_of(message)
-    return message["result"]
-
-
-class Process:
-    """A process of `commands.spawn`: iterate over it for ("stdout" | "stderr", bytes)."""
-
-    def __init__(self, daemon, process_id):
-        self._daemon = daemon
-        self.id = process_id
-        self._messages = queue.Queue()
-        self.exit_code = None
-        self.error_class = None
-        daemon.listen(("process", process_id), self._messages)
-
-    def __iter__(self):
-        while self.exit_code is None:
-            message = self._messages.get()
-            if message is None:
-                raise protocol.SandboxError("the daemon has ended")
-            params = message["params"]
-            if message["method"] == "exit":
-                self.exit_code = params["exitCode"]
-                self.error_class = params.get("errorClass")
-                self._daemon.forget(("process", self.id))
-            else:
-                yield params["stream"], protocol.get_bytes(params, "data")
-
-    def wait(self):
-        for _ in self:
-            pass
-        return self.exit_code
-
-    def _ask(self, method, **params):
-        self._daemon.call(method, dict(params, processId=self.id))
-
-    def write(self, data):
-        """Returns when the process has room for it."""
-        for at in range(0, len(data), protocol.MAX_WRITE):
-            params = {"processId": self.id}
-            protocol.put_bytes(params, "data", data[at:at + protocol.MAX_WRITE])
-            self._daemon.call("process.write", params)
-
-    def close_stdin(self):
-        self._ask("process.closeStdin")
-
-    def signal(self, number):
-        self._ask("process.signal", signal=number)
-
-    def resize(self, rows, columns):
-        self._ask("process.resize", rows=rows, columns=columns)
-
-    def kill(self):
-        self._ask("process.kill")
-
-
-class Commands:
-    def __init__(self, sandbox):
-        self._sandbox = sandbox
-
-    def run(self, command, *, timeout_ms=None, stdin=None, stream=False, on_stdout=None, on_stderr=None):
-        """In the session's shell. With a callback, output comes as it is written, as bytes."""
-        streams = bool(stream or on_stdout or on_stderr)
-        params = protocol.run_params(command, timeout_ms, stdin, streams)
-        if not streams:
-            return protocol.CommandResult(self._sandbox._call("run", params))
-        return self._stream("run", params, {"stdout": on_stdout, "stderr": on_stderr})
-
-    def _stream(self, method, params, callbacks):
-        messages = queue.Queue()
-        request_id, _ = self._sandbox._start(method, params, messages)
-        kept = {"stdout": bytearray(), "stderr": bytearray()}
-        try:
-            while True:
-                message = messages.get()
-                if message is None or "method" not in message:
-                    break
-                data = protocol.get_bytes(message["params"], "data")
-                stream = message["params"]["stream"]
-                kept[stream] += data
-                if callbacks[stream] is not None:
-                    callbacks[stream](data)
-        finally:
-            self._sandbox._daemon.forget(("request", request_id))
-        result = protocol.CommandResult(result_of(message))
-        result.stdout_bytes = bytes(kept["stdout"])
-        result.stderr_bytes = bytes(kept["stderr"]) + result.stderr_bytes
-        return result
-
-    def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None):
-        """A process beside the session."""
-        params = protocol.run_params("", timeout_ms, stdin, False)
-        del params["command"]
-        params["argv"] = list(argv)
-        if env:
-            params["env"] = dict(env)
-        if cwd:
-            params["cwd"] = cwd
-        return protocol.CommandResult(self._sandbox._call("exec", params))
-
-    def spawn(self, argv, *, env=None, cwd=None, timeout_ms=0, terminal=None):
-        """`terminal`: (rows, columns)."""
-        params = {"argv": list(argv), "timeoutMs": timeout_ms}
-        if env:
-            params["env"] = dict(env)
-        if cwd:
-            params["cwd"] = cwd
-        if terminal:
-            params["terminal"] = {"rows": terminal[0], "columns": terminal[1]}
-        return Process(self._sandbox._daemon, self._sandbox._call("spawn", params)["processId"])
-
-    def cancel(self):
-        return self._sandbox._call("cancel", {})["cancelled"]
-
-
 class Files:
     def __init__(self, sandbox):
         self._sandbox = sandbox
 
-    def read(self, path, *, offset=0, length=None):
+    def read(self, path, *, offset=0, length=None, format="bytes"):
+        """Bytes; with the format "text", what they are in UTF-8."""
         data = bytearray()
         while length is None or len(data) < length:
             most = protocol.MAX_READ if length is None else min(protocol.MAX_READ, length - len(data))
@@ -239,7 +150,7 @@ class Files:
             data += piece
             if len(piece) < most:
                 break
-        return bytes(data)
+        return data.decode("utf-8", "replace") if format == "text" else bytes(data)
 
     def write(self, path, data, *, mode=None, append=False):
         for method, params in protocol.write_requests(path, data, mode, append):
@@ -250,6 +161,8 @@ class Files:
 
     def stat(self, path):
         return protocol.FileInfo(self._sandbox._call("files.stat", {"path": path}), path.rstrip("/").rpartition("/")[2])
+
+    get_info = stat
 
     def exists(self, path):
         try:
@@ -282,6 +195,13 @@ class Files:
     def chmod(self, path, mode):
         self._sandbox._call("files.chmod", {"path": path, "mode": mode})
 
+    def watch(self, path, *, recursive=False):
+        """A Watch of a directory in whose path are no links. Events come together, a moment after what they tell of."""
+        params = {"path": path, "recursive": recursive}
+        return Watch(self._sandbox._daemon, self._sandbox._call("files.watch", params)["watchId"])
+
+    watch_dir = watch
+
     def pack(self, path):
         """The directory's contents as a tar."""
         return self._sandbox._take_blob(self._sandbox._call("files.pack", {"path": path}))
@@ -292,29 +212,86 @@ class Files:
         return protocol.ImportReport(self._sandbox._call("files.unpack", {"path": path, "blobId": blob}))
 
 
+class Sandboxes:
+    """Other sandboxes of the same daemon, made as this one was."""
+
+    def __init__(self, sandbox):
+        self._sandbox = sandbox
+
+    def create(self, label=None, **options):
+        daemon = self._sandbox._daemon
+        if daemon is None:
+            raise protocol.SandboxError("Sandbox has been destroyed")
+        daemon.join()
+        return Sandbox._on(daemon, self._sandbox._options.other(label=label, **options))
+
+    def list(self):
+        return [SandboxInfo(entry) for entry in self._sandbox._call("sandbox.list", {})["sandboxes"]]
+
+    def remove(self, sandbox_id):
+        self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
+
+
 class Sandbox:
-    """A sandbox with a shell that lives. Use it as a context manager, or destroy it.
+    """A sandbox with a shell that lives. Use it as a context manager, or destroy it. Keywords: see Options.
 
     `persistence`: {"mode": "session"} is saved and loaded on request, {"mode": "persistent"} loaded at once and saved while things
     happen ("autosave_ms") and at the end; each in a "namespace" that one sandbox has at a time.
     """
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
-        self._daemon = _Daemon(program)
-        self._id = None
-        self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
+    def __init__(self, **options):
+        options = Options(**options)
+        self._open(_Daemon(options.program), options)
+
+    @classmethod
+    def create(cls, **options):
+        return cls(**options)
+
+    @classmethod
+    def _on(cls, daemon, options):
+        """Of a daemon that counts it among its users already."""
+        sandbox = cls.__new__(cls)
+        sandbox._open(daemon, options)
+        return sandbox
+
+    def _open(self, daemon, options):
+        self._daemon = None
         try:
-            self._id = self._daemon.call(
-                "create", protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence))["sandboxId"]
+            self._begin(daemon, daemon.call("create", options.params())["sandboxId"], options)
         finally:
-            if self._id is None:
-                self._daemon.close()
+            if self._daemon is None and daemon.leave():
+                daemon.close()
+
+    def _begin(self, daemon, sandbox_id, options):
+        self._id = sandbox_id
+        self._options = options
+        self._is_saved = options.is_saved
+        self._is_away = False
+        self._at_end = None
         self.commands = Commands(self)
         self.files = Files(self)
+        self.sandboxes = Sandboxes(self)
+        self._daemon = daemon
+        if options.on_audit_event is not None:
+            daemon.audit(sandbox_id, options.on_audit_event)
 
     @property
     def session_id(self):
         return self._id
+
+    sandbox_id = session_id
+
+    @property
+    def label(self):
+        return self._options.label
+
+    def is_running(self):
+        """Whether it is there and answers."""
+        try:
+            self.usage()
+        except protocol.SandboxError:
+            return False
+        return True
 
     def _start(self, method, params, listener=None):
         if self._daemon is None:
@@ -322,7 +299,7 @@ class Sandbox:
         return self._daemon.start(method, dict(params, sandboxId=self._id), listener)
 
     def _call(self, method, params):
-        return result_of(self._start(method, params)[1].get())
+        return protocol.result_of(self._start(method, params)[1].get())
 
     def set_env(self, name, value):
         self._call("env.set", {"name": name, "value": value})
@@ -380,14 +357,41 @@ class Sandbox:
     def fork(self):
         """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
         daemon = self._daemon
-        forked = Sandbox.__new__(Sandbox)
-        forked._id = self._call("sandbox.fork", {})["sandboxId"]
-        forked._is_saved = False
+        sandbox_id = self._call("sandbox.fork", {})["sandboxId"]
         daemon.join()
-        forked._daemon = daemon
-        forked.commands = Commands(forked)
-        forked.files = Files(forked)
+        forked = Sandbox.__new__(Sandbox)
+        forked._begin(daemon, sandbox_id, self._options.other())
         return forked
+
+    def suspend(self):
+        """Everything stands still, and what is asked waits, until resume. No time passes for what runs."""
+        self._call("sandbox.suspend", {})
+
+    pause = suspend
+
+    def resume(self):
+        self._call("sandbox.resume", {})
+
+    def offload(self):
+        """Gives files and session to the callback storage.save and ends all processes, until rehydrate."""
+        if self._is_away:
+            return
+        save = self._options.storage_function("save")
+        report = self._call("offload", {})
+        try:
+            save(self._id, self._take_blob(report))
+            self._is_away = True
+        finally:
+            self._call("offload.end", {"kept": self._is_away})
+
+    def rehydrate(self):
+        """Takes them back from storage.load. One that fails may be tried again."""
+        if not self._is_away:
+            return
+        state = self._options.storage_function("load")(self._id)
+        self._call("rehydrate", {})
+        self.import_state(state, mode="merge")
+        self._is_away = False
 
     def snapshot(self, name=None):
         """Stores the files and the session's shell; what restore wants. Waits until no command runs in the session."""
@@ -404,12 +408,14 @@ class Sandbox:
         self._call("snapshot.delete", {"snapshotId": snapshot_id})
 
     def destroy(self):
+        protocol.refuse_in_callback()
         daemon, self._daemon = self._daemon, None
         if daemon is None:
             return
         is_last = daemon.leave()
+        is_heard = self._is_saved or self._options.on_audit_event is not None
         try:
-            if self._is_saved or not is_last:
+            if is_heard or not is_last:
                 daemon.call("sandbox.destroy", {"sandboxId": self._id})
         except protocol.SandboxError:
             # It had ended already; but what was not saved has to be known.
@@ -418,6 +424,8 @@ class Sandbox:
         finally:
             if is_last:
                 daemon.close()
+            if self._at_end is not None:
+                self._at_end(self)
 
     kill = destroy
 

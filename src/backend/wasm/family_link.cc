@@ -121,6 +121,18 @@ void FamilyLink::TakeBack() {
   (void)SendWithFds(socket_.get(), BytesOf(request), {});
 }
 
+Status FamilyLink::Stop() {
+  FamilyRequest request;
+  request.kind = FamilyRequest::kStop;
+  return SendWithFds(socket_.get(), BytesOf(request), {});
+}
+
+Status FamilyLink::Continue() {
+  FamilyRequest request;
+  request.kind = FamilyRequest::kContinue;
+  return SendWithFds(socket_.get(), BytesOf(request), {});
+}
+
 void FamilyLink::End() {
   if (!socket_.valid()) return;
   (void)shutdown(socket_.get(), SHUT_WR);

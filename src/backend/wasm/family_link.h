@@ -65,6 +65,9 @@ class FamilyLink {
   [[nodiscard]] Result<pid_t> AwaitCopies(Deadline deadline);
   // The copies that there are end.
   void TakeBack();
+  // All processes of this sandbox stand still, or go on.
+  [[nodiscard]] Status Stop();
+  [[nodiscard]] Status Continue();
   // Ends all processes of this sandbox; returns when none is left.
   void End();
   // Lets go of it without ending anything: somebody else holds the socket too.
@@ -95,7 +98,7 @@ struct FamilyEvent {
   char text[512] = {};
 };
 struct FamilyRequest {
-  enum Kind : uint32_t { kGive, kTakeBack };
+  enum Kind : uint32_t { kGive, kTakeBack, kStop, kContinue };
   Kind kind = kGive;
   uint32_t parts = 0;  // bit set: which come, in order, before `copy_link`
   uint32_t copies = 0;

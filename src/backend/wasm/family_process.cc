@@ -179,6 +179,10 @@ class FamilyProcess {
           BeginEnd(member);
         } else if (request.kind == FamilyRequest::kTakeBack) {
           EndCopies(member);
+        } else if (request.kind == FamilyRequest::kStop ||
+                   request.kind == FamilyRequest::kContinue) {
+          const int number = request.kind == FamilyRequest::kStop ? SIGSTOP : SIGCONT;
+          if (member.group > 0) (void)kill(-member.group, number);
         } else {
           TakeGift(member, request, std::move(got->fds));
         }

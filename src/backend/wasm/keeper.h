@@ -90,6 +90,11 @@ class Keeper {
   // From any thread, and from signal handlers.
   static void WakeUp(control::Control& page);
 
+  // Every process of a sandbox with a family process stands still, and answers nothing, until
+  // Continue.
+  [[nodiscard]] Status Stop();
+  [[nodiscard]] Status Continue();
+
   // Ends every process of the sandbox. Idempotent.
   void Kill();
 

@@ -180,6 +180,14 @@ Result<SandboxCopy> Keeper::Revive(SandboxCopy& stored) {
                      stored.processes};
 }
 
+Status Keeper::Stop() {
+  return link_ ? link_->Stop() : Fail(ErrorCode::kUnsupported, "a sandbox without a family");
+}
+
+Status Keeper::Continue() {
+  return link_ ? link_->Continue() : Fail(ErrorCode::kUnsupported, "a sandbox without a family");
+}
+
 Status Keeper::Adopt(SandboxCopy copy, Origin origin, uint64_t lost_ns) {
   // Whoever sleeps on the old page would not hear the new one's bell.
   WakeUp(page());

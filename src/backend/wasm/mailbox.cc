@@ -98,6 +98,14 @@ Result<uint32_t> Mailbox::SignalRun(uint32_t run, int number, Shell shell) {
   return static_cast<uint32_t>(answer->result);
 }
 
+Status Mailbox::AllowTools(const std::vector<std::string>& names) {
+  std::string payload;
+  for (const std::string& name : names) payload += name + '\0';
+  CORDON_TRY(Call(control::Request::kAllowTools, {static_cast<uint32_t>(names.size())}, payload,
+                  "list of allowed tools"));
+  return {};
+}
+
 Status Mailbox::CheckKernel() {
   const Result<ServiceAnswer> answer =
       Call(control::Request::kCheck, {}, {}, "check of the kernel");

@@ -1,0 +1,118 @@
+// Methods by which a sandbox stands still, or gives its state to its client and has no processes
+// meanwhile.
+
+#include <string>
+#include <utility>
+
+#include "rpc/audit.h"
+#include "rpc/call.h"
+#include "rpc/state_flow.h"
+
+namespace cordon::rpc {
+namespace {
+
+using live::Frame;
+using live::Kind;
+
+void EndProcesses(Sandbox& sandbox) {
+  // First, because whoever hears of the end takes it for that of the sandbox.
+  sandbox.presence = Presence::kAway;
+  sandbox.link->Close();
+}
+
+void AskToStand(const CallPtr& call, Kind kind) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  AskKeeper(
+      sandbox, {kind, 0, {}, {}}, [call](const Frame&) { call->Reply(Json::object()); },
+      RefusalOf(call));
+}
+
+}  // namespace
+
+void Suspend(const CallPtr& call) {
+  AskToStand(call, Kind::kSuspend);
+}
+
+void Resume(const CallPtr& call) {
+  AskToStand(call, Kind::kResume);
+}
+
+void Offload(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  if (!sandbox->running.empty()) {
+    return call->Refuse({kSandboxError, "Cannot offload while a command is running", {}});
+  }
+  if (sandbox->autosave) {
+    return call->Refuse(
+        {kSandboxError, "A persistent sandbox is saved in its namespace: destroy it instead", {}});
+  }
+  sandbox->presence = Presence::kLeaving;
+  const auto refuse = [call, sandbox](const RpcError& error) {
+    if (sandbox->presence == Presence::kLeaving) sandbox->presence = Presence::kHere;
+    call->Refuse(error);
+  };
+  CaptureState(
+      sandbox,
+      [call, sandbox, refuse](const std::string& config) {
+        AskKeeper(
+            sandbox, {Kind::kExportImage, 0, {}, config},
+            [call](const Frame& answer) {
+              Json report = ParseReport(answer.payload);
+              report["blobId"] = answer.arg[0];
+              call->Reply(report);
+            },
+            refuse);
+      },
+      refuse);
+}
+
+void OffloadEnd(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandboxInAnyState();
+  if (!sandbox) return;
+  if (sandbox->presence != Presence::kLeaving) {
+    return call->Refuse({kSandboxError, "Sandbox is not being offloaded", {}});
+  }
+  if (call->Flag("kept")) {
+    EndProcesses(*sandbox);
+  } else {
+    sandbox->presence = Presence::kHere;
+  }
+  call->Reply(Json::object());
+}
+
+void Rehydrate(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandboxInAnyState();
+  if (!sandbox) return;
+  if (sandbox->presence == Presence::kReturning) EndProcesses(*sandbox);
+  if (sandbox->presence != Presence::kAway) {
+    return call->Refuse({kSandboxError, "Sandbox is not offloaded", {}});
+  }
+  const std::weak_ptr<Sandbox> known = sandbox;
+  auto started = SandboxLink::Start(call->client->server.loop(), sandbox->options,
+                                    [call, known](const Frame& frame) {
+                                      const std::shared_ptr<Sandbox> it = known.lock();
+                                      if (frame.kind == Kind::kReady && it) {
+                                        call->Reply(Json::object());
+                                        return false;
+                                      }
+                                      if (frame.kind == Kind::kPolicy) {
+                                        if (it) AuditPolicy(*it, frame);
+                                        return false;
+                                      }
+                                      call->Refuse({kSandboxError, frame.payload, {}});
+                                      if (!it) return true;
+                                      // Its state is still its client's.
+                                      if (it->presence == Presence::kReturning)
+                                        it->presence = Presence::kAway;
+                                      if (it->presence != Presence::kAway)
+                                        call->client->server.Forget(it);
+                                      return true;
+                                    });
+  if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
+  sandbox->link = std::move(*started);
+  sandbox->presence = Presence::kReturning;
+}
+
+}  // namespace cordon::rpc
