@@ -26,6 +26,9 @@ inline constexpr uint32_t kMailboxBytes = 1u << 18;
 inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
 inline constexpr uint32_t kScriptRing = 3;     // what a session's shell is to run
 inline constexpr uint32_t kRingsPerJob = 4;
+inline constexpr uint32_t kMaxHostCalls = 16;     // commands that the host serves, at once
+inline constexpr uint32_t kRingsPerHostCall = 2;  // what is said inside, what is said outside
+inline constexpr uint32_t kHostCallRings = kMaxJobs * kRingsPerJob;  // their first one
 
 // A byte ring with one writing and one reading side. Counters run freely; their difference is the
 // fill, a value above kRingBytes is hostile. Each side sleeps on the other's counter after it has
@@ -73,6 +76,16 @@ struct Job {
   std::atomic<uint32_t> pid;          // of the guest process, in the guest's numbers
   std::atomic<uint32_t> uses_terminal;
   uint32_t reserved[4];
+};
+
+// A command of the sandbox that is served outside (kernel/host_call.cc, live/host_calls.h). Its
+// rings carry the frames of live/host_frame.h.
+struct HostCall {
+  // Taken from kFree by the kernel, which prepares the rings, opens it and closes it; freed by the
+  // keeper, when it has seen that.
+  enum State : uint32_t { kFree = 0, kPreparing = 1, kOpen = 2, kClosed = 3 };
+  std::atomic<uint32_t> state;
+  uint32_t reserved[15];
 };
 
 // Requests of the keeper to the service process inside, one at a time: the keeper fills in
@@ -240,6 +253,7 @@ struct Control {
   uint64_t code_window_bytes;
   uint32_t run_as_uid;  // user and group that the template takes; 0: those it was started with
   uint32_t can_fork;    // the template hands over a listener for the notified call
+  std::atomic<uint32_t> serves_host_calls;  // set by the keeper: it looks at `host_calls`
 
   std::atomic<uint32_t> booted;  // the kernel is ready for requests
   std::atomic<uint32_t>
@@ -259,8 +273,9 @@ struct Control {
   ForkControl fork;
   Job jobs[kMaxJobs];
   Slot slots[kMaxSlots];
+  HostCall host_calls[kMaxHostCalls];
   alignas(4096) Mailbox mailbox;
-  alignas(4096) Ring rings[kMaxJobs * kRingsPerJob];
+  alignas(4096) Ring rings[kHostCallRings + kMaxHostCalls * kRingsPerHostCall];
 };
 
 enum FailReason : uint32_t {
