@@ -64,9 +64,8 @@ int32_t ChannelControl(OpenFile& file, uint32_t request, uint32_t argument) {
   return kStreamOperations.control(ChannelOf(file).input, request, argument);
 }
 
-constexpr Operations kChannelOperations = {ReadChannel,   WriteChannel, PollChannel,
-                                           ChannelQueues, CloseChannel, ChannelControl,
-                                           "host-call"};
+constexpr Operations kChannelOperations = {ReadChannel,  WriteChannel,   PollChannel, ChannelQueues,
+                                           CloseChannel, ChannelControl, "host-call"};
 
 int32_t TakeCall(control::Control& control) {
   for (uint32_t i = 0; i < control::kMaxHostCalls; ++i) {

@@ -64,6 +64,12 @@ enum class Kind : uint32_t {
   kLoadState,  // kAnswer: 1, and what kImportImage answers; or 0: there is none
   kClearState,
   kSetHistory,  // payload: as kHistory answers
+  // Commands of the sandbox that somebody outside serves.
+  kServeHostCalls = 60,  // the id is that of the events about them. kAnswer; never kEnd
+  kAddCommand,           // payload: name. kAnswer
+  kHostWant,             // arg: call, bytes of standard input at most; answered by kHostInput
+  kHostOutput,           // arg: call, stream; payload; answered by kHostTaken
+  kHostExit,             // arg: call, status; no answer
   // Events.
   kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error
@@ -71,6 +77,10 @@ enum class Kind : uint32_t {
   kOutput,       // arg: stream; payload
   kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
   kDead,         // payload: why the sandbox ended. The last frame.
+  kHostCalled,   // arg: call; payload: as GuestSays::kCall has it, checked
+  kHostInput,    // arg: call, 1 at the end; payload
+  kHostTaken,    // arg: call, stream: what was to be written there went on
+  kHostGone,     // arg: call: the command has ended
 };
 
 enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };

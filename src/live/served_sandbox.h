@@ -20,6 +20,7 @@
 #include "base/owned_fd.h"
 #include "live/frame.h"
 #include "live/history.h"
+#include "live/host_calls.h"
 #include "live/live_sandbox.h"
 #include "live/run.h"
 #include "live/shell.h"
@@ -152,6 +153,7 @@ class ServedSandbox {
   std::map<std::string, Snapshot> snapshots_;
   History history_;
   StateCalls state_calls_{*keeper_, options_.sandbox};
+  HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};
   bool damaged_ = false;
   bool is_busy_ = false;
 };

@@ -43,6 +43,8 @@ bool ServedSandbox::Progress() {
   const size_t before = running_.size();
   std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
   if (running_.size() != before || !waiting_.empty()) StartRuns();
+  if (!host_calls_.Progress()) damaged_ = true;
+  is_busy_ |= host_calls_.is_busy();
   if (damaged_) return Die("sandbox ended: its control page is damaged");
   if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
     return Die("sandbox ended: more memory than its limit was taken");

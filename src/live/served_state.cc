@@ -85,6 +85,8 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
     }
     FeedInput(*run);
   }
+  host_calls_.ServeAs(0);
+  host_calls_.Restart();
   outgoing_.clear();
   session_.wants_seed = session_.alive;
   SeedIfWanted();
@@ -130,6 +132,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
            {}});
   }
   running_.clear();
+  host_calls_.Restart();
   FreeAllJobs();
   session_ = {};
   session_.alive = true;
