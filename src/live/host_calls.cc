@@ -25,11 +25,11 @@ control::Ring* HostCalls::RingsOf(uint32_t slot) const {
   return page_.rings + control::kHostCallRings + uint64_t{slot} * control::kRingsPerHostCall;
 }
 
-HostCalls::Going* HostCalls::Find(int64_t number) {
-  for (const auto& going : going_) {
-    if (going != nullptr && going->number == number && !going->has_ended) return going.get();
-  }
-  return nullptr;
+uint32_t HostCalls::Find(int64_t number) const {
+  const auto found = std::ranges::find_if(going_, [number](const auto& going) {
+    return going != nullptr && going->is_told && going->number == number;
+  });
+  return static_cast<uint32_t>(found - going_.begin());
 }
 
 void HostCalls::Give(Going& going, std::string bytes) {
@@ -53,8 +53,15 @@ void HostCalls::CutOff(Going& going) {
 }
 
 void HostCalls::Handle(const Frame& frame) {
-  Going* going = Find(frame.arg[0]);
-  if (going == nullptr) return;
+  const uint32_t slot = Find(frame.arg[0]);
+  if (slot == control::kMaxHostCalls) return;
+  Going* going = going_[slot].get();
+  if (frame.kind == Kind::kHostExit) {
+    going->is_done = true;
+    if (!going->has_ended) Exit(*going, static_cast<uint32_t>(frame.arg[1]));
+    return FreeIfOver(slot);
+  }
+  if (going->has_ended) return;
   switch (frame.kind) {
     case Kind::kHostWant: {
       const auto wanted =
@@ -73,8 +80,6 @@ void HostCalls::Handle(const Frame& frame) {
       going->writes.push_back({going->given, frame.arg[1]});
       return;
     }
-    case Kind::kHostExit:
-      return Exit(*going, static_cast<uint32_t>(frame.arg[1]));
     default:
       return;
   }
@@ -134,9 +139,18 @@ bool HostCalls::Move(uint32_t slot) {
 }
 
 void HostCalls::Close(uint32_t slot) {
-  const std::unique_ptr<Going> going = std::exchange(going_[slot], nullptr);
-  if (going != nullptr && going->is_told && id_ != 0)
-    send_({Kind::kHostGone, id_, {going->number}, {}});
+  const auto& going = going_[slot];
+  if (going != nullptr && !going->is_gone) {
+    going->is_gone = going->has_ended = true;
+    if (going->is_told) send_({Kind::kHostGone, id_, {going->number}, {}});
+  }
+  FreeIfOver(slot);
+}
+
+void HostCalls::FreeIfOver(uint32_t slot) {
+  const auto& going = going_[slot];
+  if (going != nullptr && (!going->is_gone || (going->is_told && !going->is_done))) return;
+  going_[slot].reset();
   page_.host_calls[slot].state.store(HostCall::kFree);
 }
 
@@ -160,7 +174,7 @@ bool HostCalls::Progress() {
 void HostCalls::Restart() {
   for (uint32_t slot = 0; slot < control::kMaxHostCalls; ++slot) {
     const std::unique_ptr<Going> going = std::exchange(going_[slot], nullptr);
-    if (going != nullptr && going->is_told && id_ != 0)
+    if (going != nullptr && going->is_told && !going->is_gone)
       send_({Kind::kHostGone, id_, {going->number}, {}});
     if (page_.host_calls[slot].state.load() != HostCall::kOpen) continue;
     control::Ring* rings = RingsOf(slot);

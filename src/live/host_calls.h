@@ -3,8 +3,8 @@
 
 // Commands of the sandbox that a client serves: the keeper's ends of their channels. Standard input
 // comes as it is asked for, output goes as the command takes it; what a guest says wrong ends that
-// one command. A command that ends while it is served is told of as kHostGone, as is one whose
-// service ended, when it has ended itself.
+// one command. Its last word is kHostGone, the client's is kHostExit, in either order; the channel is
+// free when both were said, so that no guest calls faster than somebody listens.
 
 #include <array>
 #include <cstdint>
@@ -53,21 +53,25 @@ class HostCalls {
     OutputStream from;
     InputStream to;
     HostFrameReader reader;
-    bool is_told = false;  // to the client
-    bool has_ended = false;
+    bool is_told = false;    // to the client
+    bool has_ended = false;  // nothing more is said to the command
+    bool is_gone = false;    // and it has closed its channel
+    bool is_done = false;    // the client has said its last word
     uint64_t given = 0;
     uint64_t moved = 0;
     std::deque<Write> writes;
   };
 
   [[nodiscard]] control::Ring* RingsOf(uint32_t slot) const;
-  [[nodiscard]] Going* Find(int64_t number);
+  // kMaxHostCalls: there is none.
+  [[nodiscard]] uint32_t Find(int64_t number) const;
   void Give(Going& going, std::string bytes);
   void Say(Going& going, const std::string& message);
   void Exit(Going& going, uint32_t status);
   // Without a word: whatever runs there is not ours.
   void CutOff(Going& going);
   void Close(uint32_t slot);
+  void FreeIfOver(uint32_t slot);
   [[nodiscard]] bool Move(uint32_t slot);
   [[nodiscard]] bool Hear(Going& going);
   void Take(Going& going, HostFrame frame);

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "rpc/call.h"
+#include "rpc/extensions.h"
 
 namespace cordon::rpc {
 namespace {
@@ -40,9 +41,12 @@ void Fork(const CallPtr& call) {
   const std::weak_ptr<Sandbox> known = sandbox;
   auto forked = origin->link->Fork(
       server.loop(),
-      [call, known](const live::Frame& frame) {
+      [call, known, origin](const live::Frame& frame) {
         const std::shared_ptr<Sandbox> it = known.lock();
         if (frame.kind == live::Kind::kReady && it) {
+          it->extensions = Extensions::Serve(
+              it->id, it->link,
+              origin->extensions ? origin->extensions->known() : Extensions::Known());
           call->Reply({{"sandboxId", it->id}});
           return false;
         }

@@ -18,6 +18,7 @@
 
 #include "rpc/autosave.h"
 #include "rpc/client.h"
+#include "rpc/extensions.h"
 
 namespace cordon::rpc {
 namespace {
@@ -202,6 +203,7 @@ void Server::Leave(Client& client) {
       Forget(sandbox);
       continue;
     }
+    if (sandbox->extensions) sandbox->extensions->Leave(client);
     for (const auto& [run, running] : sandbox->running) {
       if (running.client == &client) sandbox->link->Tell({live::Kind::kCancel, run, {}, {}});
     }
