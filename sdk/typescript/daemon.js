@@ -4,6 +4,10 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { ExtensionHost } from './extensions.js';
+
+export { bytesOf, putBytes } from './bytes.js';
+
 export class SandboxError extends Error {
   name = 'SandboxError';
 }
@@ -16,17 +20,6 @@ export class RpcError extends SandboxError {
     this.code = code;
     this.errno = errno;
   }
-}
-
-export function bytesOf(object, name) {
-  const coded = object[`${name}Base64`];
-  return coded === undefined ? Buffer.from(object[name] ?? '') : Buffer.from(coded, 'base64');
-}
-
-export function putBytes(params, name, data) {
-  if (typeof data === 'string') params[name] = data;
-  else params[`${name}Base64`] = Buffer.from(data).toString('base64');
-  return params;
 }
 
 function findProgram(given) {
@@ -43,6 +36,7 @@ export class Daemon {
   #early = new Map();
   #pieces = [];
   users = 1; // a sandbox and its forks
+  extensions = new ExtensionHost(this);
 
   constructor(program) {
     this.#process = spawn(findProgram(program), ['serve', '--stdio'], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -80,6 +74,10 @@ export class Daemon {
       process.emitWarning(`the sandbox could not be saved: ${message.params.error}`);
       return;
     }
+    if (message.method?.startsWith('extension.')) {
+      this.extensions.take(message);
+      return;
+    }
     if (message.method !== undefined) {
       const { processId, requestId } = message.params;
       const key = processId !== undefined ? `process ${processId}` : `request ${requestId}`;
@@ -105,6 +103,11 @@ export class Daemon {
       this.#answers.set(id, { resolve, reject });
       this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
     });
+  }
+
+  // To a request of the daemon.
+  answer(id, body) {
+    if (this.#ended === null) this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, ...body })}\n`);
   }
 
   listen(key, listener) {

@@ -1,3 +1,7 @@
+import type { Extension } from './extensions.js';
+
+export type { Extension, ExtensionCall, ExtensionInput, ExtensionResult, PythonPackage } from './extensions.js';
+
 export interface CreateOptions {
   /** The `cordon` to start; otherwise $CORDON, the one in this package, or the one on the PATH. */
   program?: string;
@@ -20,6 +24,8 @@ export interface CreateOptions {
   };
   /** `session`: saved and loaded on request; `persistent`: loaded at once, saved while things happen and at the end. */
   persistence?: { mode?: 'ephemeral' | 'session' | 'persistent'; namespace?: string; autosaveMs?: number };
+  /** Commands of the sandbox that this program serves. */
+  extensions?: Extension[];
   /** Taken for the sake of callers of other packages; not needed. */
   adapter?: unknown;
   /** The same. */
@@ -157,6 +163,9 @@ export class Sandbox {
   clearPersistedState(): Promise<void>;
   /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
   fork(): Promise<Sandbox>;
+  /** More commands that this program serves; their names. Forks that are made from now on have them too. */
+  registerExtensions(extensions: Extension[]): Promise<string[]>;
+  removeExtension(name: string): Promise<void>;
   /** Stores the files and the session's shell; waits until no command runs in the session. What restore wants. */
   snapshot(name?: string): Promise<string>;
   /** Everything that runs ends; files and shell are as they were. */

@@ -233,7 +233,7 @@ export class Sandbox {
     this.files = new Files(call);
   }
 
-  static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security, persistence } = {}) {
+  static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security, persistence, extensions = [] } = {}) {
     if (security?.packagePolicy?.enabled) throw new SandboxError('packagePolicy: packages are not there yet');
     const daemon = new Daemon(program);
     try {
@@ -241,6 +241,7 @@ export class Sandbox {
       const { sandboxId } = await daemon.call('create', {
         timeoutMs, ...(fsLimitBytes !== undefined && { fsLimitBytes }), ...(env && { env }), ...(limits && { limits }), ...(persistence && { persistence }),
       });
+      if (extensions.length > 0) await daemon.extensions.register(sandboxId, extensions);
       return new Sandbox(daemon, sandboxId, persistence?.mode === 'persistent');
     } catch (error) {
       await daemon.close();
@@ -287,8 +288,12 @@ export class Sandbox {
   async fork() {
     const { sandboxId } = await this.#call('sandbox.fork', {});
     this.#daemon.users += 1;
+    this.#daemon.extensions.copy(this.#id, sandboxId);
     return new Sandbox(this.#daemon, sandboxId);
   }
+
+  registerExtensions(extensions) { return this.#daemon.extensions.register(this.#id, extensions); }
+  removeExtension(name) { return this.#daemon.extensions.remove(this.#id, name); }
 
   async snapshot(name) {
     return (await this.#call('snapshot.create', name === undefined ? {} : { name })).snapshotId;
@@ -302,6 +307,7 @@ export class Sandbox {
     if (this.#gone) return;
     this.#gone = true;
     this.#daemon.users -= 1;
+    this.#daemon.extensions.forget(this.#id);
     const isLast = this.#daemon.users === 0;
     try {
       if (this.#isSaved || !isLast) await this.#daemon.call('sandbox.destroy', { sandboxId: this.#id });

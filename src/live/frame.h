@@ -66,7 +66,7 @@ enum class Kind : uint32_t {
   kSetHistory,  // payload: as kHistory answers
   // Commands of the sandbox that somebody outside serves.
   kServeHostCalls = 60,  // the id is that of the events about them. kAnswer; never kEnd
-  kAddCommand,           // payload: name. kAnswer
+  kAddCommand,           // payload: name. kAnswer: 1 if it was there
   kHostWant,             // arg: call, bytes of standard input at most; answered by kHostInput
   kHostOutput,           // arg: call, stream; payload; answered by kHostTaken
   kHostExit,             // arg: call, status; no answer

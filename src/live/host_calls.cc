@@ -199,7 +199,7 @@ FileAnswer AddCommand(backend::Mailbox& mailbox, const Frame& frame) {
   if (there &&
       std::string_view(reinterpret_cast<const char*>(there->data()), there->size()) != text)
     return {-EEXIST, path + " is there"};
-  if (there) return {};
+  if (there) return {1, {}};
   const Status written = mailbox.WriteFile(path, 0755, 0, text);
   if (written) return {};
   return {written.error().system_errno != 0 ? -written.error().system_errno : -EIO,

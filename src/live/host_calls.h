@@ -84,8 +84,8 @@ class HostCalls {
   std::array<std::unique_ptr<Going>, control::kMaxHostCalls> going_;
 };
 
-// kAddCommand: puts a command into the PATH whose calls are served. -EEXIST: the name is that of a
-// program.
+// kAddCommand: puts a command into the PATH whose calls are served. 1: it is there. -EEXIST: the name
+// is that of a program.
 [[nodiscard]] FileAnswer AddCommand(backend::Mailbox& mailbox, const Frame& frame);
 
 }  // namespace cordon::live

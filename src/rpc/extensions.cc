@@ -136,17 +136,17 @@ void Extensions::Begin(uint32_t number, const std::string& payload) {
 void Extensions::TellWhenTaken(const std::shared_ptr<Client>& client) {
   // One at a time: a client that takes nothing must not be waited for once for each call that a
   // guest makes meanwhile.
-  if (std::exchange(waits_for_client_, true)) return;
-  client->WhenTaken([weak = weak_from_this()] {
-    if (const std::shared_ptr<Extensions> it = weak.lock()) it->TellAll();
+  if (!waits_for_.insert(client.get()).second) return;
+  client->WhenTaken([weak = weak_from_this(), client = client.get()] {
+    if (const std::shared_ptr<Extensions> it = weak.lock()) it->Tell(*client);
   });
 }
 
-void Extensions::TellAll() {
-  waits_for_client_ = false;
+void Extensions::Tell(const Client& client) {
+  waits_for_.erase(&client);
   for (auto& [number, invocation] : going_) {
-    const std::shared_ptr<Client> client = invocation.client.lock();
-    if (invocation.id.empty() && client != nullptr) Invoke(number, invocation, client);
+    const std::shared_ptr<Client> served = invocation.client.lock();
+    if (invocation.id.empty() && served.get() == &client) Invoke(number, invocation, served);
   }
 }
 
@@ -265,8 +265,7 @@ void Extensions::Leave(const Client& client) {
     Fail(number, invocation.start.name + ": the client that served it has gone",
          live::kHostCallFailed);
   }
-  // Whoever waits for that client waits for nobody.
-  if (std::exchange(waits_for_client_, false)) TellAll();
+  waits_for_.erase(&client);
 }
 
 }  // namespace cordon::rpc

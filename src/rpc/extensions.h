@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "live/host_frame.h"
@@ -58,7 +59,7 @@ class Extensions : public std::enable_shared_from_this<Extensions> {
   void Begin(uint32_t number, const std::string& payload);
   // Of those that were not told yet.
   void TellWhenTaken(const std::shared_ptr<Client>& client);
-  void TellAll();
+  void Tell(const Client& client);
   void Invoke(uint32_t number, Invocation& invocation, const std::shared_ptr<Client>& client);
   void Finish(uint32_t number, const Reply& reply);
   void TakeInput(Invocation& invocation, const live::Frame& frame);
@@ -76,7 +77,7 @@ class Extensions : public std::enable_shared_from_this<Extensions> {
   const std::weak_ptr<SandboxLink> link_;
   Known known_;
   std::map<uint32_t, Invocation> going_;  // by the keeper's numbers
-  bool waits_for_client_ = false;
+  std::set<const Client*> waits_for_;
 };
 
 }  // namespace cordon::rpc

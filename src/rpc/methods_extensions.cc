@@ -55,9 +55,9 @@ void Finish(Placing& placing) {
 void Place(const std::shared_ptr<Placing>& placing, Frame frame, const std::string& path) {
   ++placing->left;
   (void)placing->sandbox->link->Ask(std::move(frame), [placing, path](const Frame& answer) {
-    const bool is_placed = answer.kind == Kind::kAnswer && answer.arg[0] >= 0;
-    if (is_placed) {
-      placing->placed.push_back(path);
+    const bool is_there = answer.kind == Kind::kAnswer && answer.arg[0] >= 0;
+    if (is_there) {
+      if (answer.arg[0] == 0) placing->placed.push_back(path);
     } else if (!placing->error) {
       placing->error = answer.kind == Kind::kAnswer
                            ? ErrorOf(static_cast<int>(-answer.arg[0]), answer.payload)

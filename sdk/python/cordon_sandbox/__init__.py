@@ -3,5 +3,7 @@
 from ._async import AsyncSandbox
 from ._protocol import CommandResult, FileInfo, RpcError, SandboxError
 from ._sync import Process, Sandbox
+from .extensions import Extension, ExtensionCall, PythonPackage
 
-__all__ = ["AsyncSandbox", "CommandResult", "FileInfo", "Process", "RpcError", "Sandbox", "SandboxError"]
+__all__ = ["AsyncSandbox", "CommandResult", "Extension", "ExtensionCall", "FileInfo", "Process", "PythonPackage", "RpcError",
+           "Sandbox", "SandboxError"]

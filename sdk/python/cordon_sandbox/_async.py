@@ -5,6 +5,7 @@ import itertools
 import json
 
 from . import _protocol as protocol
+from .extensions import AsyncHost
 
 # A line is one message; a result has as much as the limits of output allow.
 _MAX_LINE = 256 << 20
@@ -100,6 +101,7 @@ class _Daemon:
         self._process = None
         self._reader = None
         self.users = 1  # a sandbox and its forks
+        self.extensions = AsyncHost(self._send, self.call)
 
     async def open(self, program):
         self._process = await asyncio.create_subprocess_exec(
@@ -115,6 +117,9 @@ class _Daemon:
             message = json.loads(line)
             if message.get("method") == "persistence.failed":
                 protocol.warn_of_failed_save(message["params"])
+                continue
+            if message.get("method", "").startswith("extension."):
+                self.extensions.take(message)
                 continue
             if "method" in message:
                 answer, take = self._waiting.get(message["params"].get("requestId"), (None, None))
@@ -132,6 +137,10 @@ class _Daemon:
             if not answer.done():
                 answer.set_exception(protocol.SandboxError("the daemon has ended"))
         self._waiting.clear()
+
+    def _send(self, line):
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(line)
 
     async def call(self, method, params, take=None):
         if self._reader.done():
@@ -159,8 +168,10 @@ class _Daemon:
 class AsyncSandbox:
     """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, extensions=(),
+                 program=None):
         self._program = program
+        self._extensions = list(extensions)
         self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence)
         self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
         self._daemon = None
@@ -179,6 +190,8 @@ class AsyncSandbox:
         await daemon.open(self._program)
         try:
             self._id = (await daemon.call("create", self._params))["sandboxId"]
+            if self._extensions:
+                await daemon.extensions.register(self._id, self._extensions)
         except BaseException:
             await daemon.close()
             raise
@@ -188,6 +201,13 @@ class AsyncSandbox:
         if self._daemon is None:
             raise protocol.SandboxError("Sandbox has been destroyed")
         return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
+
+    async def register_extensions(self, extensions):
+        """More commands that this program serves (see `Extension`); their names. Later forks have them too."""
+        return await self._daemon.extensions.register(self._id, extensions)
+
+    async def remove_extension(self, name):
+        await self._daemon.extensions.remove(self._id, name)
 
     async def save_state(self):
         return (await self._call("persistence.save", {}))["changed"]
@@ -204,6 +224,7 @@ class AsyncSandbox:
         forked = AsyncSandbox(program=self._program)
         forked._id = (await self._call("sandbox.fork", {}))["sandboxId"]
         daemon.users += 1
+        daemon.extensions.copy(self._id, forked._id)
         forked._daemon = daemon
         return forked
 
@@ -248,6 +269,7 @@ class AsyncSandbox:
         if daemon is None:
             return
         daemon.users -= 1
+        daemon.extensions.forget(self._id)
         try:
             if self._is_saved or daemon.users > 0:
                 await daemon.call("sandbox.destroy", {"sandboxId": self._id})

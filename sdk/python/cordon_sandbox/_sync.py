@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 from . import _protocol as protocol
+from .extensions import SyncHost
 
 
 class _Daemon:
@@ -23,6 +24,7 @@ class _Daemon:
         self._early = {}
         self._dead = False
         self._users = 1  # a sandbox and its forks
+        self.extensions = SyncHost(self._send, self.call)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -45,6 +47,9 @@ class _Daemon:
 
     def _notify(self, message):
         params = message["params"]
+        if message["method"].startswith("extension."):
+            self.extensions.take(message)
+            return
         if message["method"] == "persistence.failed":
             protocol.warn_of_failed_save(params)
             return
@@ -84,6 +89,16 @@ class _Daemon:
             except OSError as error:
                 raise protocol.SandboxError("the daemon has ended") from error
         return request_id, answer
+
+    def _send(self, line):
+        with self._lock:
+            if self._dead:
+                return
+            try:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+            except (OSError, ValueError):
+                pass  # it has ended, or is closed
 
     def call(self, method, params):
         _, answer = self.start(method, params)
@@ -299,7 +314,8 @@ class Sandbox:
     happen ("autosave_ms") and at the end; each in a "namespace" that one sandbox has at a time.
     """
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, extensions=(),
+                 program=None):
         self._daemon = _Daemon(program)
         self._id = None
         self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
@@ -311,6 +327,19 @@ class Sandbox:
                 self._daemon.close()
         self.commands = Commands(self)
         self.files = Files(self)
+        try:
+            if extensions:
+                self.register_extensions(extensions)
+        except BaseException:
+            self.destroy()
+            raise
+
+    def register_extensions(self, extensions):
+        """More commands that this program serves (see `Extension`); their names. Later forks have them too."""
+        return self._daemon.extensions.register(self._id, extensions)
+
+    def remove_extension(self, name):
+        self._daemon.extensions.remove(self._id, name)
 
     @property
     def session_id(self):
@@ -384,6 +413,7 @@ class Sandbox:
         forked._id = self._call("sandbox.fork", {})["sandboxId"]
         forked._is_saved = False
         daemon.join()
+        daemon.extensions.copy(self._id, forked._id)
         forked._daemon = daemon
         forked.commands = Commands(forked)
         forked.files = Files(forked)
@@ -407,6 +437,7 @@ class Sandbox:
         daemon, self._daemon = self._daemon, None
         if daemon is None:
             return
+        daemon.extensions.forget(self._id)
         is_last = daemon.leave()
         try:
             if self._is_saved or not is_last:
