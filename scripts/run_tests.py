@@ -45,6 +45,7 @@ FAST = [
     ("root of the native wall", ["tests/run_native_root.py"]),
     ("results", ["tests/run_results.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
+    ("host functions", ["tests/run_host_functions.py"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),
