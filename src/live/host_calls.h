@@ -3,8 +3,8 @@
 
 // Commands of the sandbox that a client serves: the keeper's ends of their channels. Standard input
 // comes as it is asked for, output goes as the command takes it; what a guest says wrong ends that
-// one command. Its last word is kHostGone, the client's is kHostExit, in either order; the channel is
-// free when both were said, so that no guest calls faster than somebody listens.
+// one command. Its last word is kHostGone, the client's is kHostExit, in either order; the channel
+// is free when both were said, so that no guest calls faster than somebody listens.
 
 #include <array>
 #include <cstdint>
@@ -84,8 +84,8 @@ class HostCalls {
   std::array<std::unique_ptr<Going>, control::kMaxHostCalls> going_;
 };
 
-// kAddCommand: puts a command into the PATH whose calls are served. 1: it is there. -EEXIST: the name
-// is that of a program.
+// kAddCommand: puts a command into the PATH whose calls are served. 1: it is there. -EEXIST: the
+// name is that of a program.
 [[nodiscard]] FileAnswer AddCommand(backend::Mailbox& mailbox, const Frame& frame);
 
 }  // namespace cordon::live

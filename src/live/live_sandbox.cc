@@ -133,7 +133,7 @@ void ServedSandbox::Handle(Frame frame) {
     case Kind::kDeleteSnapshot:
       return Answer(frame.id, snapshots_.erase(frame.payload) == 1 ? 0 : -ENOENT, {});
     default: {
-      FileAnswer answer = IsStateCall(frame.kind)            ? state_calls_.Answer(frame)
+      FileAnswer answer = IsStateCall(frame.kind)           ? state_calls_.Answer(frame)
                           : frame.kind == Kind::kAddCommand ? AddCommand(mailbox_, frame)
                                                             : AnswerFileCall(mailbox_, frame);
       return Answer(frame.id, answer.result, std::move(answer.payload));
