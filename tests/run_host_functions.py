@@ -288,7 +288,7 @@ class Commands(unittest.TestCase):
         self.check("python3 -c 'import importlib.resources as r; print(len((r.files(\"to_square\") / \"data/table.bin\").read_bytes()))'",
                    "256\n")
         for path in ("../x.py", "/x.py", "a//b", "", "a/../b", "./a"):
-            with self.assertRaisesRegex(RpcError, "No path below the package"):
+            with self.assertRaisesRegex(RpcError, "No path below it"):
                 self.sandbox.register_extensions([
                     Extension("bad", "", serve, python_package=PythonPackage("1", "", {path: ""}))])
         for version in ("", "1/2", "../1", "1\n2"):

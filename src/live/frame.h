@@ -70,6 +70,12 @@ enum class Kind : uint32_t {
   kHostWant,             // arg: call, bytes of standard input at most; answered by kHostInput
   kHostOutput,           // arg: call, stream; payload; answered by kHostTaken
   kHostExit,             // arg: call, status; no answer
+  // Files that are not the sandbox's own.
+  kMountDirectory = 70,  // arg: 1 writable; payload: path, the host's path. kAnswer
+  kStageFile,  // arg: stage, 0 for a new one, offset; payload: path below it, zero, bytes. kAnswer:
+               // the stage
+  kMountStage,  // arg: stage; payload: path. kAnswer: it is shown there, and cannot be changed
+  kUnmount,     // payload: path. kAnswer
   // Events.
   kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error

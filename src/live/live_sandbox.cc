@@ -135,6 +135,7 @@ void ServedSandbox::Handle(Frame frame) {
     default: {
       FileAnswer answer = IsStateCall(frame.kind)           ? state_calls_.Answer(frame)
                           : frame.kind == Kind::kAddCommand ? AddCommand(mailbox_, frame)
+                          : IsMountCall(frame.kind)         ? mounts_.Answer(frame)
                                                             : AnswerFileCall(mailbox_, frame);
       return Answer(frame.id, answer.result, std::move(answer.payload));
     }

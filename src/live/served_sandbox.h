@@ -22,6 +22,7 @@
 #include "live/history.h"
 #include "live/host_calls.h"
 #include "live/live_sandbox.h"
+#include "live/mounts.h"
 #include "live/run.h"
 #include "live/shell.h"
 #include "live/state_calls.h"
@@ -153,6 +154,7 @@ class ServedSandbox {
   std::map<std::string, Snapshot> snapshots_;
   History history_;
   StateCalls state_calls_{*keeper_, options_.sandbox};
+  Mounts mounts_{*keeper_};
   HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};
   bool damaged_ = false;
   bool is_busy_ = false;

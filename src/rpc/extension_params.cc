@@ -74,17 +74,10 @@ bool IsRelativePath(std::string_view path) {
 }
 
 Status TakeFiles(const Json& package, const std::string& folder, ExtensionParams* params) {
-  for (const char* member : {"files", "filesBase64"}) {
-    const Json files = package.value(member, Json::object());
-    if (!files.is_object() || files.size() > kMostFiles)
-      return Refuse(std::string("Param must be an object of files: pythonPackage.") + member);
-    for (const auto& [path, value] : files.items()) {
-      if (!IsRelativePath(path)) return Refuse("No path below the package: '" + path + "'");
-      Json one = {{member == std::string_view("files") ? "data" : "dataBase64", value}};
-      Result<std::string> bytes = TakeBytes(one, "data");
-      if (!bytes || value.is_null()) return Refuse("No contents of a file: '" + path + "'");
-      params->files.emplace_back(folder + "/" + path, std::move(*bytes));
-    }
+  auto files = ReadFiles(package, "files");
+  if (!files) return std::unexpected(files.error());
+  for (auto& [path, bytes] : *files) {
+    params->files.emplace_back(folder + "/" + path, std::move(bytes));
   }
   return {};
 }
@@ -141,6 +134,23 @@ Result<ExtensionParams> ReadExtension(const Json& object) {
 }
 
 }  // namespace
+
+Result<std::vector<std::pair<std::string, std::string>>> ReadFiles(const Json& object,
+                                                                   const std::string& name) {
+  std::vector<std::pair<std::string, std::string>> list;
+  for (const char* coding : {"", "Base64"}) {
+    const Json files = object.value(name + coding, Json::object());
+    if (!files.is_object() || files.size() > kMostFiles)
+      return Refuse("Param must be an object of files: " + name + coding);
+    for (const auto& [path, value] : files.items()) {
+      if (!IsRelativePath(path)) return Refuse("No path below it: '" + path + "'");
+      Result<std::string> bytes = TakeBytes({{std::string("data") + coding, value}}, "data");
+      if (!bytes || value.is_null()) return Refuse("No contents of a file: '" + path + "'");
+      list.emplace_back(path, std::move(*bytes));
+    }
+  }
+  return list;
+}
 
 Result<std::vector<ExtensionParams>> ReadExtensions(const Json& params) {
   const auto given = params.find("extensions");

@@ -17,6 +17,9 @@ struct ExtensionParams {
   std::vector<std::pair<std::string, std::string>> files;  // absolute paths in the sandbox, bytes
 };
 
+// Files by path, below something and nowhere else: text or bytes in `name`, base64 in `name`Base64.
+[[nodiscard]] Result<std::vector<std::pair<std::string, std::string>>> ReadFiles(
+    const Json& object, const std::string& name);
 // Of `extensions` of extension.register. An error is for the client.
 [[nodiscard]] Result<std::vector<ExtensionParams>> ReadExtensions(const Json& params);
 
