@@ -46,6 +46,7 @@ FAST = [
     ("results", ["tests/run_results.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
     ("host functions", ["tests/run_host_functions.py"]),
+    ("mounts", ["tests/run_mounts.py"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),

@@ -1,6 +1,7 @@
 // Sandboxes with a shell that lives. See index.d.ts for what everything means.
 
 import { Daemon, SandboxError, bytesOf, putBytes } from './daemon.js';
+import { mount } from './mounts.js';
 
 export { RpcError, SandboxError } from './daemon.js';
 
@@ -233,7 +234,7 @@ export class Sandbox {
     this.files = new Files(call);
   }
 
-  static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security, persistence, extensions = [] } = {}) {
+  static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security, persistence, extensions = [], mounts = [] } = {}) {
     if (security?.packagePolicy?.enabled) throw new SandboxError('packagePolicy: packages are not there yet');
     const daemon = new Daemon(program);
     try {
@@ -241,6 +242,7 @@ export class Sandbox {
       const { sandboxId } = await daemon.call('create', {
         timeoutMs, ...(fsLimitBytes !== undefined && { fsLimitBytes }), ...(env && { env }), ...(limits && { limits }), ...(persistence && { persistence }),
       });
+      for (const one of mounts) await mount((method, params) => daemon.call(method, { ...params, sandboxId }), one);
       if (extensions.length > 0) await daemon.extensions.register(sandboxId, extensions);
       return new Sandbox(daemon, sandboxId, persistence?.mode === 'persistent');
     } catch (error) {
@@ -291,6 +293,13 @@ export class Sandbox {
     this.#daemon.extensions.copy(this.#id, sandboxId);
     return new Sandbox(this.#daemon, sandboxId);
   }
+
+  // `files`: by paths below the directory; or { hostPath }.
+  async mount(path, files, { writable = false } = {}) {
+    const what = typeof files?.hostPath === 'string' ? { hostPath: files.hostPath } : { files };
+    await mount((method, params) => this.#call(method, params), { path, ...what, writable });
+  }
+  async unmount(path) { await this.#call('unmount', { path }); }
 
   registerExtensions(extensions) { return this.#daemon.extensions.register(this.#id, extensions); }
   removeExtension(name) { return this.#daemon.extensions.remove(this.#id, name); }

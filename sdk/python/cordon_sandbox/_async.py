@@ -5,6 +5,7 @@ import itertools
 import json
 
 from . import _protocol as protocol
+from . import mounts as _mounts
 from .extensions import AsyncHost
 
 # A line is one message; a result has as much as the limits of output allow.
@@ -169,9 +170,10 @@ class AsyncSandbox:
     """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
 
     def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, extensions=(),
-                 program=None):
+                 mounts=(), program=None):
         self._program = program
         self._extensions = list(extensions)
+        self._mounts = list(mounts)
         self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence)
         self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
         self._daemon = None
@@ -190,6 +192,8 @@ class AsyncSandbox:
         await daemon.open(self._program)
         try:
             self._id = (await daemon.call("create", self._params))["sandboxId"]
+            for mount in self._mounts:
+                await _mounts.run_async(lambda method, params: daemon.call(method, dict(params, sandboxId=self._id)), **mount)
             if self._extensions:
                 await daemon.extensions.register(self._id, self._extensions)
         except BaseException:
@@ -201,6 +205,14 @@ class AsyncSandbox:
         if self._daemon is None:
             raise protocol.SandboxError("Sandbox has been destroyed")
         return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
+
+    async def mount(self, path, files=None, *, host_path=None, writable=False):
+        """`files` in memory, by paths below `path`, or a directory of the host."""
+        await _mounts.run_async(self._call, path, files, host_path=host_path, writable=writable)
+
+    async def unmount(self, path):
+        """What was there before is seen again."""
+        await self._call("unmount", {"path": path})
 
     async def register_extensions(self, extensions):
         """More commands that this program serves (see `Extension`); their names. Later forks have them too."""

@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 from . import _protocol as protocol
+from . import mounts as _mounts
 from .extensions import SyncHost
 
 
@@ -315,7 +316,7 @@ class Sandbox:
     """
 
     def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, extensions=(),
-                 program=None):
+                 mounts=(), program=None):
         self._daemon = _Daemon(program)
         self._id = None
         self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
@@ -328,11 +329,21 @@ class Sandbox:
         self.commands = Commands(self)
         self.files = Files(self)
         try:
+            for mount in mounts:
+                self.mount(**mount)
             if extensions:
                 self.register_extensions(extensions)
         except BaseException:
             self.destroy()
             raise
+
+    def mount(self, path, files=None, *, host_path=None, writable=False):
+        """`files` in memory, by paths below `path`, or a directory of the host."""
+        _mounts.run(self._call, path, files, host_path=host_path, writable=writable)
+
+    def unmount(self, path):
+        """What was there before is seen again."""
+        self._call("unmount", {"path": path})
 
     def register_extensions(self, extensions):
         """More commands that this program serves (see `Extension`); their names. Later forks have them too."""
