@@ -217,7 +217,10 @@ python3 -c 'open("/mnt/ro/file", "r+")'""", "Read-only file system")
     def test_programs(self):
         (self.root / "script").write_text("#!/bin/sh\necho script $1\n")
         (self.root / "script").chmod(0o755)
-        self.check("/mnt/ro/script one; cp /bin/true /mnt/rw/true; /mnt/ro/true && echo ran", "script one\nran\n")
+        (self.root / "mod.py").write_text("x = 7\n")
+        self.check("/mnt/ro/script one; python3 -c 'import sys; sys.path.insert(0, \"/mnt/ro\"); import mod; print(mod.x)'", "script one\n7\n")
+        # Programs are those of the userland; a copy of one is none here.
+        self.refused("cp /bin/true /mnt/rw/true; /mnt/ro/true", "cannot execute")
 
     def test_links_lead_into_the_sandbox(self):
         (self.root / "absolute").symlink_to(self.world / "secret")
@@ -293,7 +296,7 @@ python3 -c 'open("/mnt/ro/file", "r+")'""", "Read-only file system")
         self.check("seq 500 | xargs -P 8 -n 25 sh -c 'cat /mnt/ro/p1-1 /mnt/ro/file' | wc -l", "40\n")
 
     def test_locks(self):
-        self.check("cd /mnt/rw; flock file -c 'echo locked'; cd; sqlite3 /mnt/rw/db 'create table t(x); insert into t values(5); "
+        self.check("python3 -c 'import fcntl; fcntl.flock(open(\"/mnt/rw/file\"), fcntl.LOCK_EX); print(\"locked\")'; sqlite3 /mnt/rw/db 'create table t(x); insert into t values(5); "
                    "select x from t'", "locked\n5\n")
 
     def test_copies(self):

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <ctime>
 
 #include "arena/platform.h"
 #include "kernel/file_call.h"
@@ -400,12 +401,14 @@ int RemoteFs::SetAttributes(const vfs::Credentials& /*who*/, uint64_t id,
     if (const int error = Look(node); error != 0) return error;
     const bool has_atime = (change.fields & Field::kAtime) != 0;
     const bool has_mtime = (change.fields & Field::kMtime) != 0;
+    const bool is_now = (change.fields & Field::kTimesNow) != 0;
+    const auto now = static_cast<int64_t>(platform::ClockNs(CLOCK_REALTIME));
     Call call(*this, node);
     if (call.error() == 0) {
-      call.place().offset.store(
-          static_cast<uint64_t>(has_atime ? NsOf(change.atime) : node->atime_ns.load()));
-      call.place().argument.store(
-          static_cast<uint64_t>(has_mtime ? NsOf(change.mtime) : node->mtime_ns.load()));
+      call.place().offset.store(static_cast<uint64_t>(
+          has_atime ? (is_now ? now : NsOf(change.atime)) : node->atime_ns.load()));
+      call.place().argument.store(static_cast<uint64_t>(
+          has_mtime ? (is_now ? now : NsOf(change.mtime)) : node->mtime_ns.load()));
     }
     const int64_t result = call.Ask(FileOp::kSetTimes, Repeat::kMustNot);
     if (result < 0) return static_cast<int>(result);
