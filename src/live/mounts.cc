@@ -80,6 +80,9 @@ FileAnswer Mounts::StageFile(const Frame& frame) {
       frame.arg[0] > last_stage_) {
     return FailWith(EINVAL, "no path below a mount: " + name);
   }
+  // Without a name there is nothing but a new stage.
+  if (name.empty() && (frame.arg[0] != 0 || !reader.rest().empty()))
+    return FailWith(EINVAL, "no path below a mount");
   const int64_t number = frame.arg[0] == 0 ? ++last_stage_ : frame.arg[0];
   const std::string stage = StageOf(number);
   Status done = frame.arg[0] == 0 ? MakeStage(stage) : Status();
