@@ -298,6 +298,17 @@ def row_idle(_):
     return "idle sandbox with a sleeping program, one of 16, proportional set size", f"{total / 1024:.2f} MiB", "", "", "≤ 2 MiB"
 
 
+def row_mounts(key):
+    what, name, unit, promised = {
+        "mount-read": ("read", "4-KiB reads of a directory of the host, from the beginning, by Python, a second", "", "≥ 20 000"),
+        "mount-random": ("random", "the same, anywhere in 256 MiB", "", "≥ 20 000"),
+        "mount-stream": ("stream", "reading a file of a directory of the host, by dd", " MB/s", "≥ 500 MB/s"),
+        "host-call": ("call", "a command that a client in Python serves, asked until answered, median of 200", " ms", ""),
+        "host-pipe": ("pipe", "bytes through such a command, there and back", " MB/s", ""),
+    }[key]
+    return name, f"{printed([ROOT / 'bench/mounts.py', what])}{unit}", "", "", promised
+
+
 def row_client(key):
     """What a program beside this one measures as a client of the daemon, in milliseconds."""
     program, name, promised = {
@@ -411,6 +422,11 @@ ROWS = {
     "live-fork": row_client,
     "snapshot": row_client,
     "restore": row_client,
+    "mount-read": row_mounts,
+    "mount-random": row_mounts,
+    "mount-stream": row_mounts,
+    "host-call": row_mounts,
+    "host-pipe": row_mounts,
     "python": row_python,
     "python-start": row_python_start,
     "git": row_git,

@@ -286,6 +286,7 @@ def assemble(ports, output):
         copy_stage(port.path / "rootfs", rootfs)
     for directory, mode in (("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)):
         os.chmod(rootfs / directory, mode)
+    build_programs(ports[0].toolchain, rootfs / "usr/libexec/cordon")
     doc = rootfs / "usr/share/doc/musl"
     doc.mkdir(parents=True)
     shutil.copy(ports[0].toolchain.path / "COPYRIGHT.musl", doc / "copyright")
@@ -339,12 +340,22 @@ def programs(rootfs):
     return found
 
 
+def compile_alone(toolchain, source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    subprocess.run([toolchain.path / "bin/cordon-cc", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--fatal-warnings",
+                    "-o", target, source], check=True)
+
+
+def build_programs(toolchain, folder):
+    """Those of ours that the userland has."""
+    for source in sorted((HERE / "programs").glob("*.c")):
+        compile_alone(toolchain, source, folder / source.stem)
+        os.chmod(folder / source.stem, 0o755)
+
+
 def build_tests(toolchain, output):
     for source in sorted((HERE / "tests").glob("*.c")):
-        target = output / "tests" / f"{source.stem}.wasm"
-        target.parent.mkdir(exist_ok=True)
-        subprocess.run([toolchain.path / "bin/cordon-cc", "-O2", "-Wall", "-Wextra", "-Werror", "-Wl,--fatal-warnings",
-                        "-o", target, source], check=True)
+        compile_alone(toolchain, source, output / "tests" / f"{source.stem}.wasm")
 
 
 def build(output, names):
@@ -359,7 +370,7 @@ def build(output, names):
             toolchain.build(compilers)
             print(f"toolchain {time.monotonic() - begin:6.1f} s", flush=True)
         build_ports(ports, compilers)
-    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", FREEZE, HERE / "build.py"), *[port.key for port in ports])
+    stamp = digest(tree_digest(HERE / "rootfs", HERE / "tests", HERE / "programs", FREEZE, HERE / "build.py"), *[port.key for port in ports])
     stamp_file = output / ".stamp"
     if not stamp_file.is_file() or stamp_file.read_text() != stamp:
         stamp_file.unlink(missing_ok=True)

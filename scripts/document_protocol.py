@@ -38,6 +38,11 @@ the client did not take what it was told;
 `capability.denied {capability, tool, [requestId]}`. Before the answer that they belong to. A client that does not take its messages
 loses events and nothing else: `missed` in the next one says how many.
 
+Requests to the client, with ids `cb_N`: `extension.invoke {sandboxId, name, args, env, cwd}` calls a command that it has registered; the
+answer is `{exitCode, [stdout], [stderr]}`, or an error, whose message the command writes, ending with 1. `callId` of `extension.read` and
+`extension.write` is the id of the request, until it is answered. `extension.cancel {sandboxId, callId}`, a notification: the command has ended, and
+nobody waits for the answer. Arguments and variables that are no UTF-8 have replacements; `argsBase64` is there then, and exact.
+
 In brackets: what may be left out. Every method but `create`, `sandbox.list`, `kill`, `version` and `process.*` takes `sandboxId`;
 without it the first sandbox of the connection is meant. A sandbox ends with its connection unless it is detached; whoever
 may connect and knows its id may use a detached one.

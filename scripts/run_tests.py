@@ -49,6 +49,8 @@ FAST = [
     ("software development kits", ["tests/run_sdk.py"]),
     ("watched directories", ["tests/run_watch.py"]),
     ("snippets of users", ["tests/run_snippets.py"]),
+    ("host functions", ["tests/run_host_functions.py"]),
+    ("mounts", ["tests/run_mounts.py"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),

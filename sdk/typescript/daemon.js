@@ -4,6 +4,10 @@ import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { ExtensionHost } from './extensions.js';
+
+export { bytesOf, putBytes } from './bytes.js';
+
 // The most bytes of one message.
 export const MAX_PIECE = 4 << 20;
 
@@ -19,17 +23,6 @@ export class RpcError extends SandboxError {
     this.code = code;
     this.errno = errno;
   }
-}
-
-export function bytesOf(object, name) {
-  const coded = object[`${name}Base64`];
-  return coded === undefined ? Buffer.from(object[name] ?? '') : Buffer.from(coded, 'base64');
-}
-
-export function putBytes(params, name, data) {
-  if (typeof data === 'string') params[name] = data;
-  else params[`${name}Base64`] = Buffer.from(data).toString('base64');
-  return params;
 }
 
 // What goes wrong in a callback is its own program's error, and nothing of ours.
@@ -56,6 +49,7 @@ export class Daemon {
   #pieces = [];
   #auditors = new Map();
   users = 1; // a sandbox, its forks and others of the same daemon
+  extensions = new ExtensionHost(this);
 
   constructor(program, ...more) {
     this.#process = spawn(findProgram(program), ['serve', '--stdio', ...more], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -103,6 +97,10 @@ export class Daemon {
       process.emitWarning(`the sandbox could not be saved: ${message.params.error}`);
       return;
     }
+    if (message.method?.startsWith('extension.')) {
+      this.extensions.take(message);
+      return;
+    }
     if (message.method === 'audit') {
       const { sessionId } = message.params;
       const callback = this.#auditors.get(sessionId);
@@ -145,6 +143,11 @@ export class Daemon {
     this.#auditors.set(sessionId, callback);
     for (const event of this.#early.get(sessionId) ?? []) tell(callback, event);
     this.#early.delete(sessionId);
+  }
+
+  // To a request of the daemon.
+  answer(id, body) {
+    if (this.#ended === null) this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, ...body })}\n`);
   }
 
   listen(key, listener) {

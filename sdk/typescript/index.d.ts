@@ -1,3 +1,9 @@
+import type { Extension } from './extensions.js';
+import type { Mount } from './mounts.js';
+
+export type { HostMount, MemoryMount, Mount } from './mounts.js';
+export type { Extension, ExtensionCall, ExtensionInput, ExtensionResult, PythonPackage } from './extensions.js';
+
 export interface CreateOptions {
   /** The `cordon` to start; otherwise $CORDON, the one in this package, or the one on the PATH. */
   program?: string;
@@ -32,6 +38,10 @@ export interface CreateOptions {
   label?: string;
   /** `session`: saved and loaded on request; `persistent`: loaded at once, saved while things happen and at the end. */
   persistence?: { mode?: 'ephemeral' | 'session' | 'persistent'; namespace?: string; autosaveMs?: number };
+  /** Commands of the sandbox that this program serves. */
+  extensions?: Extension[];
+  /** What is mounted from the beginning. */
+  mounts?: Mount[];
   /** Taken for the sake of callers of other packages; not needed. */
   adapter?: unknown;
   /** The same. */
@@ -269,6 +279,13 @@ export class Sandbox {
   clearPersistedState(): Promise<void>;
   /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
   fork(): Promise<Sandbox>;
+  /** Files in memory, by paths below the directory, or a directory of the host. */
+  mount(path: string, files: Record<string, string | Uint8Array> | { hostPath: string }, options?: { writable?: boolean }): Promise<void>;
+  /** What was there before is seen again. */
+  unmount(path: string): Promise<void>;
+  /** More commands that this program serves; their names. Forks that are made from now on have them too. */
+  registerExtensions(extensions: Extension[]): Promise<string[]>;
+  removeExtension(name: string): Promise<void>;
   /** Stores the files and the session's shell; waits until no command runs in the session. What restore wants. */
   snapshot(name?: string): Promise<string>;
   /** Everything that runs ends; files and shell are as they were. */

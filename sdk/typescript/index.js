@@ -4,6 +4,7 @@ import { Commands } from './commands.js';
 import { Daemon, SandboxError, bytesOf } from './daemon.js';
 import { Files, giveBlob, reportOf, takeBlob } from './files.js';
 import { otherOptions, readOptions } from './options.js';
+import { mount } from './mounts.js';
 
 export { SandboxProcess } from './commands.js';
 export { RpcError, SandboxError } from './daemon.js';
@@ -43,6 +44,8 @@ export class Sandbox {
   static async on(daemon, options) {
     try {
       const { sandboxId } = await daemon.call('create', options.params);
+      for (const one of options.mounts) await mount((method, params) => daemon.call(method, { ...params, sandboxId }), one);
+      if (options.extensions.length > 0) await daemon.extensions.register(sandboxId, options.extensions);
       return new Sandbox(daemon, sandboxId, options);
     } catch (error) {
       await daemon.leave();
@@ -149,8 +152,19 @@ export class Sandbox {
   async fork() {
     const { sandboxId } = await this.#call('sandbox.fork', {});
     this.#daemon.users += 1;
+    this.#daemon.extensions.copy(this.#id, sandboxId);
     return new Sandbox(this.#daemon, sandboxId, otherOptions(this.#options));
   }
+
+  // `files`: by paths below the directory; or { hostPath }.
+  async mount(path, files, { writable = false } = {}) {
+    const what = typeof files?.hostPath === 'string' ? { hostPath: files.hostPath } : { files };
+    await mount((method, params) => this.#call(method, params), { path, ...what, writable });
+  }
+  async unmount(path) { await this.#call('unmount', { path }); }
+
+  registerExtensions(extensions) { return this.#daemon.extensions.register(this.#id, extensions); }
+  removeExtension(name) { return this.#daemon.extensions.remove(this.#id, name); }
 
   async snapshot(name) {
     return (await this.#call('snapshot.create', name === undefined ? {} : { name })).snapshotId;
@@ -164,6 +178,7 @@ export class Sandbox {
     if (this.#gone) return;
     this.#gone = true;
     if (this.#stateWork) await this.#stateWork;
+    this.#daemon.extensions.forget(this.#id);
     const { isSaved, onAuditEvent } = this.#options;
     try {
       if (isSaved || onAuditEvent || this.#daemon.users > 1) await this.#send('sandbox.destroy', {});

@@ -6,9 +6,9 @@ import { SandboxError } from './daemon.js';
 const NOT_NEEDED = ['adapter', 'wasmDir', 'shellWasmPath', 'shellExecWasmPath'];
 // Go to the daemon as they are.
 const PLAIN = ['timeoutMs', 'fsLimitBytes', 'limits', 'persistence', 'nice', 'label'];
-const OWN = ['program', 'env', 'cwd', 'pythonPath', 'security', 'onAuditEvent', 'storage'];
+const OWN = ['program', 'env', 'cwd', 'pythonPath', 'security', 'onAuditEvent', 'storage', 'extensions', 'mounts'];
 
-// {params: of the daemon's method create, onAuditEvent, storage, program, isSaved}. An option that is not known is
+// {params: of the daemon's method create, onAuditEvent, storage, extensions, mounts, program, isSaved}. An option that is not known is
 // refused: one that did nothing would be believed to do something.
 export function readOptions(options = {}) {
   for (const name of Object.keys(options)) {
@@ -16,13 +16,14 @@ export function readOptions(options = {}) {
   }
   const params = {};
   for (const name of PLAIN) if (options[name] !== undefined) params[name] = options[name];
-  const { env, cwd, pythonPath, program, storage } = options;
+  const { env, cwd, pythonPath, program, storage, extensions = [], mounts = [] } = options;
   const { onAuditEvent = options.onAuditEvent, ...security } = options.security ?? {};
   if (env || pythonPath) params.env = { ...env, ...(pythonPath && { PYTHONPATH: [pythonPath].flat().join(':') }) };
   if (cwd !== undefined) params.directory = cwd;
   if (Object.keys(security).length > 0) params.security = security;
   if (onAuditEvent) params.audit = true;
-  return { given: options, params, onAuditEvent, storage, program, isSaved: options.persistence?.mode === 'persistent' };
+  const isSaved = options.persistence?.mode === 'persistent';
+  return { given: options, params, onAuditEvent, storage, extensions, mounts, program, isSaved };
 }
 
 // For another sandbox of this kind: a namespace belongs to one.

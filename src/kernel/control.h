@@ -26,6 +26,9 @@ inline constexpr uint32_t kMailboxBytes = 1u << 18;
 inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
 inline constexpr uint32_t kScriptRing = 3;     // what a session's shell is to run
 inline constexpr uint32_t kRingsPerJob = 4;
+inline constexpr uint32_t kMaxHostCalls = 16;     // commands that the host serves, at once
+inline constexpr uint32_t kRingsPerHostCall = 2;  // what is said inside, what is said outside
+inline constexpr uint32_t kHostCallRings = kMaxJobs * kRingsPerJob;  // their first one
 
 // A byte ring with one writing and one reading side. Counters run freely; their difference is the
 // fill, a value above kRingBytes is hostile. Each side sleeps on the other's counter after it has
@@ -92,6 +95,68 @@ struct Job {
   uint32_t reserved[4];
 };
 
+// A command of the sandbox that is served outside (kernel/host_call.cc, live/host_calls.h). Its
+// rings carry the frames of live/host_frame.h.
+struct HostCall {
+  // Taken from kFree by the kernel, which prepares the rings, opens it and closes it; freed by the
+  // keeper, when it has seen that.
+  enum State : uint32_t { kFree = 0, kPreparing = 1, kOpen = 2, kClosed = 3 };
+  std::atomic<uint32_t> state;
+  uint32_t reserved[15];
+};
+
+// Files that are not memory: what the kernel (kernel/remote_fs.h) asks the server outside
+// (live/file_server.h), one request in each place. Paths are relative to what is mounted, without
+// `.`, `..` or empty components; the empty one is the directory itself. The server believes none of
+// that.
+enum class FileOp : uint32_t {
+  kStat = 1,  // data: FileFacts
+  kReadLink,  // data: the target. result: its length
+  kRead,      // offset, count. result: bytes; data
+  kList,     // offset: cookie, count: room. result: bytes; data: FileEntry and name, repeated; none
+             // at the end
+  kWrite,    // offset (UINT64_MAX: at the end), count; data. result: bytes; offset: their end
+  kCreate,   // argument: mode with its type, a file or a directory
+  kSymlink,  // data: the target, of `count` bytes
+  kRemoveFile,
+  kRemoveDirectory,
+  kRename,    // to the path in `data`, of `count` bytes; argument: 1 not over another
+  kTruncate,  // offset: the size
+  kSetMode,   // argument: permissions
+  kSetTimes,  // argument: mtime in ns since 1970; offset: atime
+  kSpace,     // data: FileSpace
+};
+struct FileFacts {
+  uint32_t mode, links;
+  uint64_t size, inode, blocks;
+  int64_t mtime_ns, ctime_ns, atime_ns;
+};
+struct FileEntry {
+  uint64_t cookie;  // goes on after it
+  uint64_t inode;
+  uint32_t type;  // as in st_mode
+  uint32_t name_bytes;
+};
+struct FileSpace {
+  uint64_t total_bytes, free_bytes, total_files, free_files;
+};
+inline constexpr uint32_t kMaxFileMounts = 32;
+inline constexpr uint32_t kMaxFileCalls = 8;
+inline constexpr uint32_t kMaxFilePath = 4096;
+inline constexpr uint32_t kFileCallBytes = 128 * 1024;
+struct FileCall {
+  // kTaken and kRequested by the kernel; kServed and kAnswered by the server; kLeft by the kernel
+  // when nobody waits any more, and then kFree by the server.
+  enum State : uint32_t { kFree = 0, kTaken, kRequested, kServed, kAnswered, kLeft };
+  std::atomic<uint32_t> state;  // futex word
+  std::atomic<uint32_t> op, mount, path_bytes, count;
+  uint32_t reserved;
+  std::atomic<uint64_t> offset, argument;
+  std::atomic<int64_t> result;  // or -errno
+  char path[kMaxFilePath];
+  alignas(64) uint8_t data[kFileCallBytes];
+};
+
 // Requests of the keeper to the service process inside, one at a time: the keeper fills in
 // `payload` and arguments, sets `state` to kRequested, rings `service_bell`; the service answers in
 // place and rings `keeper_bell`. Strings in payloads end with a zero; argument vectors are such
@@ -135,6 +200,10 @@ enum class Request : uint32_t {
           // reason as payload; a ForkStep must follow in either case
   kAllowTools,  // arg0 how many; payload: names of programs. Once, before anything was started:
                 // from then on no other program starts but the shells
+  kMount,  // arg0 index of a file server's mount, arg1 1: read only; payload: path of a directory.
+           // arg0 kReadOnlyMount: the directory of the path that follows is shown there, and cannot
+           // be changed. -EBUSY: something is mounted there
+  kUnmount,  // payload: path. Who has something open there keeps it
   // Whole trees, for export and import: paths are absolute and no component of them is a link;
   // mounts are not crossed; errors are as above.
   kTreeList = 64,   // arg0 1: all, not only what the image has not; arg1/2 cookie; payload: path.
@@ -202,6 +271,7 @@ enum TreeChange : uint32_t {
   kTreeHides = 16
 };
 
+inline constexpr uint32_t kReadOnlyMount = UINT32_MAX;
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };
 
@@ -259,6 +329,7 @@ struct Control {
   uint64_t code_window_bytes;
   uint32_t run_as_uid;  // user and group that the template takes; 0: those it was started with
   uint32_t can_fork;    // the template hands over a listener for the notified call
+  std::atomic<uint32_t> serves_host_calls;  // set by the keeper: it looks at `host_calls`
 
   std::atomic<uint32_t> booted;  // the kernel is ready for requests
   std::atomic<uint32_t>
@@ -282,8 +353,12 @@ struct Control {
   Denials denials;
   Job jobs[kMaxJobs];
   Slot slots[kMaxSlots];
+  HostCall host_calls[kMaxHostCalls];
+  std::atomic<uint32_t> file_bell;        // futex word: kernel -> file server
+  std::atomic<uint32_t> file_calls_left;  // futex word: a place became free
   alignas(4096) Mailbox mailbox;
-  alignas(4096) Ring rings[kMaxJobs * kRingsPerJob];
+  alignas(4096) Ring rings[kHostCallRings + kMaxHostCalls * kRingsPerHostCall];
+  alignas(4096) FileCall file_calls[kMaxFileCalls];
 };
 
 enum FailReason : uint32_t {

@@ -98,6 +98,13 @@ OpenFile* OpenEventCounter(uint64_t value, CounterKind kind, uint32_t flags);
 OpenFile* OpenStream(uint32_t ring, uint32_t flags);
 // One of /dev/cordon: a stream of the run that the caller, a session's shell, was told to run.
 int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out);
+// A description of the caller's own becomes one of an end, for kStreamOperations.
+void BindToStream(OpenFile& file, uint32_t ring);
+// Both directions of a command that the host serves, for a program of ours. -ENXIO: no keeper
+// listens; -EBUSY: as many as there may be are open.
+int32_t OpenHostCall(uint32_t flags, OpenFile** out);
+// A ring begins anew.
+void ResetStream(uint32_t ring);
 // The rings of a job begin anew. What still holds them open is cut off: it reads nothing more and
 // what it writes is dropped.
 void ResetStreams(uint32_t job);
@@ -105,11 +112,14 @@ void ResetStreams(uint32_t job);
 int32_t FeedStream(uint32_t job, uint32_t index, const void* bytes, uint32_t size);
 // The other side of a ring is the keeper: wakes it where it sleeps. Done once for each sleep.
 void WakeKeeper(std::atomic<uint32_t>& wants, std::atomic<uint32_t>& counter);
+// Says to the keeper that something happened.
+void RingKeeper();
 // The keeper rang: wakes who waits for any stream.
 void WakeStreams();
 void CreateStreams();
 
 extern const Operations kNodeOperations;
+extern const Operations kStreamOperations;
 
 }  // namespace cordon::kernel
 

@@ -539,7 +539,9 @@ void MountProc() {
   vfs::FileSystem& files = *kernel.files;
   vfs::Node covered;
   if (files.Lookup({}, files.Root().id, "proc", &covered) != 0) return;
-  kernel.mounts.mounts[kernel.mounts.count++] = {covered, proc->Root()};
+  kernel.mounts.mounts[0].covered = covered;
+  kernel.mounts.mounts[0].root = proc->Root();
+  kernel.mounts.count.store(1);
 }
 
 bool IsDescriptorNode(const vfs::Node& node) {

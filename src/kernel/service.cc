@@ -296,6 +296,9 @@ int32_t Answer(control::Mailbox& mailbox) {
     case control::Request::kFeed:
     case control::Request::kSignalRun:
       return AnswerAboutRuns(mailbox, payload_bytes);
+    case control::Request::kMount:
+    case control::Request::kUnmount:
+      return AnswerAboutMounts(mailbox, payload_bytes);
     case control::Request::kPark:
       return ParkEverybody(mailbox);
     case control::Request::kReportDeath:

@@ -26,6 +26,9 @@ int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes);
 // Requests about whole trees; -ENOSYS for every other.
 int32_t AnswerAboutTrees(control::Mailbox& mailbox, uint32_t payload_bytes);
 
+// Requests about mounts.
+int32_t AnswerAboutMounts(control::Mailbox& mailbox, uint32_t payload_bytes);
+
 // Requests about runs.
 int32_t AnswerAboutRuns(control::Mailbox& mailbox, uint32_t payload_bytes);
 

@@ -19,7 +19,8 @@ namespace cordon::kernel {
 namespace {
 
 using control::kRingBytes;
-constexpr uint32_t kStreams = control::kMaxJobs * control::kRingsPerJob;
+constexpr uint32_t kStreams =
+    control::kHostCallRings + control::kMaxHostCalls * control::kRingsPerHostCall;
 
 struct Stream {
   Mutex lock;
@@ -38,12 +39,6 @@ Stream& StreamOf(const OpenFile& file) {
 
 bool IsCutOff(const OpenFile& file) {
   return file.offset != StreamOf(file).generation.load();
-}
-
-void RingKeeper() {
-  control::Control& control = *TheKernel().control;
-  control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
 }
 
 bool Readable(void* argument) {
@@ -193,10 +188,16 @@ int32_t ReopenStream(OpenFile& file, uint32_t flags, OpenFile** out) {
   return 0;
 }
 
-constexpr Operations kStreamOperations = {ReadStream,  WriteStream,   PollStream, StreamQueues,
-                                          CloseStream, StreamControl, "pipe",     ReopenStream};
-
 }  // namespace
+
+const Operations kStreamOperations = {ReadStream,  WriteStream,   PollStream, StreamQueues,
+                                      CloseStream, StreamControl, "pipe",     ReopenStream};
+
+void RingKeeper() {
+  control::Control& control = *TheKernel().control;
+  control.keeper_bell.fetch_add(1);
+  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
+}
 
 void CreateStreams() {
   streams = static_cast<Stream*>(TheKernel().arena->Allocate(sizeof(Stream) * kStreams));
@@ -207,9 +208,14 @@ void CreateStreams() {
 }
 
 OpenFile* OpenStream(uint32_t ring, uint32_t flags) {
-  OpenFile* file = NewOpenFile(&kStreamOperations, flags, &streams[ring]);
-  if (file != nullptr) file->offset = streams[ring].generation.load();
+  OpenFile* file = NewOpenFile(&kStreamOperations, flags, nullptr);
+  if (file != nullptr) BindToStream(*file, ring);
   return file;
+}
+
+void BindToStream(OpenFile& file, uint32_t ring) {
+  file.object = &streams[ring];
+  file.offset = streams[ring].generation.load();
 }
 
 int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out) {
@@ -221,20 +227,22 @@ int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out) {
   return *out == nullptr ? -ENFILE : 0;
 }
 
-void ResetStreams(uint32_t job) {
-  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) {
-    Stream& stream = streams[job * control::kRingsPerJob + i];
-    control::Ring& ring = *stream.ring;
-    {
-      const MutexLock lock(stream.lock, LockRank::kInode);
-      stream.generation.fetch_add(1);
-      for (auto* word : {&ring.written, &ring.read, &ring.writer_closed, &ring.reader_closed,
-                         &ring.writer_wants, &ring.reader_wants}) {
-        word->store(0);
-      }
+void ResetStream(uint32_t ring_index) {
+  Stream& stream = streams[ring_index];
+  control::Ring& ring = *stream.ring;
+  {
+    const MutexLock lock(stream.lock, LockRank::kInode);
+    stream.generation.fetch_add(1);
+    for (auto* word : {&ring.written, &ring.read, &ring.writer_closed, &ring.reader_closed,
+                       &ring.writer_wants, &ring.reader_wants}) {
+      word->store(0);
     }
-    stream.queue.WakeAll();
   }
+  stream.queue.WakeAll();
+}
+
+void ResetStreams(uint32_t job) {
+  for (uint32_t i = 0; i < control::kRingsPerJob; ++i) ResetStream(job * control::kRingsPerJob + i);
 }
 
 int32_t FeedStream(uint32_t job, uint32_t index, const void* bytes, uint32_t size) {

@@ -69,6 +69,18 @@ enum class Kind : uint32_t {
   kWatch,    // arg: 1 with all that is below; payload: path of a directory. kAnswer, then kChanged
              // until kUnwatch of the same id
   kUnwatch,  // kAnswer: -ECANCELED
+  // Commands of the sandbox that somebody outside serves.
+  kServeHostCalls = 60,  // the id is that of the events about them. kAnswer; never kEnd
+  kAddCommand,           // payload: name. kAnswer: 1 if it was there
+  kHostWant,             // arg: call, bytes of standard input at most; answered by kHostInput
+  kHostOutput,           // arg: call, stream; payload; answered by kHostTaken
+  kHostExit,             // arg: call, status; no answer
+  // Files that are not the sandbox's own.
+  kMountDirectory = 70,  // arg: 1 writable; payload: path, the host's path. kAnswer
+  kStageFile,  // arg: stage, 0 for a new one, offset; payload: path below it, zero, bytes. kAnswer:
+               // the stage
+  kMountStage,  // arg: stage; payload: path. kAnswer: it is shown there, and cannot be changed
+  kUnmount,     // payload: path. kAnswer
   // Events.
   kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
   kAnswer,       // arg: result or -errno; payload, or the text of an error
@@ -80,6 +92,10 @@ enum class Kind : uint32_t {
                  // kDenied: how many earlier ones nobody saw; payload: the program's name
                  // kLimitMet: control::Limit
   kChanged,      // arg: WatchEvent; payload: path below the directory, nothing for kOverflow
+  kHostCalled,   // arg: call; payload: as GuestSays::kCall has it, checked
+  kHostInput,    // arg: call, 1 at the end; payload
+  kHostTaken,    // arg: call, stream: what was to be written there went on
+  kHostGone,     // arg: call: the command has ended
 };
 enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
 enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };

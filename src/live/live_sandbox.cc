@@ -131,6 +131,13 @@ void ServedSandbox::Handle(Frame frame) {
       // The last word about it.
       (void)watches_.Remove(frame.id);
       return Answer(frame.id, -ECANCELED, {});
+    case Kind::kServeHostCalls:
+      host_calls_.ServeAs(frame.id);
+      return Answer(frame.id, 0, {});
+    case Kind::kHostWant:
+    case Kind::kHostOutput:
+    case Kind::kHostExit:
+      return host_calls_.Handle(frame);
     case Kind::kFork:
       return Fork(frame.id);
     case Kind::kSnapshot: {
@@ -147,8 +154,10 @@ void ServedSandbox::Handle(Frame frame) {
     case Kind::kDeleteSnapshot:
       return Answer(frame.id, snapshots_.erase(frame.payload) == 1 ? 0 : -ENOENT, {});
     default: {
-      FileAnswer answer =
-          IsStateCall(frame.kind) ? state_calls_.Answer(frame) : AnswerFileCall(mailbox_, frame);
+      FileAnswer answer = IsStateCall(frame.kind)           ? state_calls_.Answer(frame)
+                          : frame.kind == Kind::kAddCommand ? AddCommand(mailbox_, frame)
+                          : IsMountCall(frame.kind)         ? mounts_.Answer(frame)
+                                                            : AnswerFileCall(mailbox_, frame);
       return Answer(frame.id, answer.result, std::move(answer.payload));
     }
   }

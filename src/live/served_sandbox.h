@@ -22,7 +22,9 @@
 #include "base/owned_fd.h"
 #include "live/frame.h"
 #include "live/history.h"
+#include "live/host_calls.h"
 #include "live/live_sandbox.h"
+#include "live/mounts.h"
 #include "live/run.h"
 #include "live/shell.h"
 #include "live/state_calls.h"
@@ -175,6 +177,8 @@ class ServedSandbox {
   Watches watches_{*keeper_, page_};
   std::optional<Clock::time_point> suspended_;  // since
   std::vector<Frame> held_;                     // that came meanwhile
+  Mounts mounts_{*keeper_};
+  HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};
   bool damaged_ = false;
   bool is_busy_ = false;
 };

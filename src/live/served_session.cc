@@ -46,6 +46,8 @@ bool ServedSandbox::Progress() {
   std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
   if (running_.size() != before || !waiting_.empty()) StartRuns();
   for (const Frame& event : watches_.Look()) Queue(event);
+  if (!host_calls_.Progress()) damaged_ = true;
+  is_busy_ |= host_calls_.is_busy();
   if (damaged_) return Die("sandbox ended: its control page is damaged");
   if (sampler_.Sample(Clock::now()) == UsageSampler::Verdict::kMemory) {
     Queue({Kind::kPolicy,

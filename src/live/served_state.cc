@@ -71,6 +71,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   snapshots_.clear();
   state_calls_.Forget();
   waiting_.clear();
+  mounts_.server().ForgetThread();
   if (const Status adopted = keeper_->Adopt(std::move(copy), Keeper::Origin::kFork, 0); !adopted) {
     (void)Die(adopted.error().ToString());
     (void)Flush();
@@ -87,6 +88,9 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
     }
     FeedInput(*run);
   }
+  mounts_.server().Start();
+  host_calls_.ServeAs(0);
+  host_calls_.Restart();
   outgoing_.clear();
   session_.wants_seed = session_.alive;
   SeedIfWanted();
@@ -117,6 +121,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   if (!copy) return Answer(id, -EIO, copy.error().ToString());
   const auto lost = std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - stored.at);
   // The processes of before end with the connection to them.
+  mounts_.server().Stop();
   if (const Status adopted =
           keeper_->Adopt(std::move(*copy), Keeper::Origin::kStored,
                          static_cast<uint64_t>(std::max<int64_t>(lost.count(), 0)));
@@ -134,6 +139,8 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   running_.clear();
   SkipDenials();
   watches_.Doubt();
+  mounts_.server().Start();
+  host_calls_.Restart();
   FreeAllJobs();
   session_ = {};
   session_.alive = true;

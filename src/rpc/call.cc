@@ -6,7 +6,6 @@
 #include <string_view>
 
 #include "rpc/autosave.h"
-#include "rpc/base64.h"
 
 namespace cordon::rpc {
 namespace {
@@ -39,13 +38,13 @@ Call::~Call() {
 
 void Call::Reply(const Json& result) {
   if (std::exchange(answered_, true)) return;
-  --client->requests;
+  if (counts) --client->requests;
   if (!request.is_notification) client->Send(ResultMessage(request.id, result));
 }
 
 void Call::Refuse(const RpcError& error) {
   if (std::exchange(answered_, true)) return;
-  --client->requests;
+  if (counts) --client->requests;
   if (!request.is_notification) client->Send(ErrorMessage(request.id, error));
 }
 
@@ -108,23 +107,10 @@ std::optional<int64_t> Call::Number(const char* name, int64_t otherwise, int64_t
 }
 
 std::optional<std::string> Call::Bytes(const std::string& name) {
-  const auto coded = request.params.find(name + "Base64");
-  const auto plain = request.params.find(name);
-  if (coded != request.params.end() && coded->is_string()) {
-    std::optional<std::string> bytes = DecodeBase64(coded->get<std::string>());
-    if (!bytes) Refuse({kInvalidParams, "Param is no base64: " + name + "Base64", {}});
-    return bytes;
-  }
-  if (plain == request.params.end() || plain->is_null()) return std::string();
-  if (plain->is_binary()) {
-    const Json::binary_t& bytes = plain->get_binary();
-    return std::string(bytes.begin(), bytes.end());
-  }
-  if (!plain->is_string()) {
-    Refuse({kInvalidParams, "Param must be a string: " + name, {}});
-    return std::nullopt;
-  }
-  return plain->get<std::string>();
+  Result<std::string> bytes = TakeBytes(request.params, name);
+  if (bytes) return std::move(*bytes);
+  Refuse({kInvalidParams, "Param " + bytes.error().message, {}});
+  return std::nullopt;
 }
 
 bool Call::Flag(const char* name) const {

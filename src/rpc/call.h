@@ -15,8 +15,10 @@ namespace cordon::rpc {
 class Call {
  public:
   Call(std::shared_ptr<Client> asking, Request what)
-      : client(std::move(asking)), request(std::move(what)) {
-    ++client->requests;
+      : client(std::move(asking)),
+        request(std::move(what)),
+        counts(!request.method.starts_with("extension.")) {
+    if (counts) ++client->requests;
   }
   Call(const Call&) = delete;
   Call& operator=(const Call&) = delete;
@@ -45,6 +47,9 @@ class Call {
 
   const std::shared_ptr<Client> client;
   const Request request;
+  // Among those of which a client may have so many. What it says as a host of commands does not:
+  // others of its requests wait for that.
+  const bool counts;
 
  private:
   bool answered_ = false;

@@ -59,6 +59,12 @@ void Client::TakeMessages() {
       continue;
     }
     Parsed parsed = ParseRequest(arrived->text, *form_);
+    if (parsed.reply) {
+      // It may end this connection's sandbox, and with it what else is asked.
+      const auto asked = asked_.extract(parsed.reply->id);
+      if (!asked.empty()) asked.mapped()(*parsed.reply);
+      continue;
+    }
     if (!parsed.request) {
       Send(ErrorMessage(parsed.id, parsed.error));
       continue;
@@ -71,6 +77,13 @@ void Client::Send(Json message) {
   if (closed_) return;
   outgoing_ += Encode(std::move(message), form_.value_or(Form::kLines));
   if (writing_.empty()) Write();
+}
+
+std::string Client::Ask(const char* method, const Json& params, ReplyHandler then) {
+  std::string id = "cb_" + std::to_string(++last_asked_);
+  asked_[id] = std::move(then);
+  Send(RequestMessage(id, method, params));
+  return id;
 }
 
 void Client::Write() {
@@ -107,6 +120,7 @@ void Client::Close() {
   input_.close(ignored);
   output_.close(ignored);
   waiting_.clear();
+  asked_.clear();
   processes.clear();
   for (const auto& [id, watch] : std::exchange(watches, {})) EndWatch(watch);
 }

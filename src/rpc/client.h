@@ -44,6 +44,11 @@ class Client : public std::enable_shared_from_this<Client> {
 
   void Start();
   void Send(Json message);
+  // A request to the client. `then` hears its answer, unless it is forgotten or the connection ends
+  // before. The id of the request.
+  using ReplyHandler = std::function<void(const Reply&)>;
+  std::string Ask(const char* method, const Json& params, ReplyHandler then);
+  void Forget(const std::string& id) { asked_.erase(id); }
   // Runs `then` as soon as the client has taken enough of what was sent to it.
   void WhenTaken(std::function<void()> then);
   // It has not taken what was sent to it, and hears nothing more that it did not ask for.
@@ -74,6 +79,8 @@ class Client : public std::enable_shared_from_this<Client> {
   PackReader packs_;
   std::string outgoing_, writing_;
   std::vector<std::function<void()>> waiting_;
+  std::map<std::string, ReplyHandler> asked_;
+  uint64_t last_asked_ = 0;
   bool reads_ = false;
   bool closed_ = false;
 };

@@ -103,7 +103,25 @@ bool IsId(const Json& id) {
 }
 
 Parsed Refuse(int code, const char* message, Json id = nullptr) {
-  return {std::nullopt, {code, message, {}}, std::move(id)};
+  return {std::nullopt, std::nullopt, {code, message, {}}, std::move(id)};
+}
+
+// Of a request that we made: its id is one of ours, which are text.
+std::optional<Reply> ParseReply(const Json& message) {
+  const auto error = message.find("error");
+  const auto result = message.find("result");
+  const auto id = message.find("id");
+  if (message.contains("method") || id == message.end() || !id->is_string()) return std::nullopt;
+  if (error == message.end() && result == message.end()) return std::nullopt;
+  Reply reply = {id->get<std::string>(), nullptr, std::nullopt};
+  if (error == message.end()) {
+    reply.result = *result;
+    return reply;
+  }
+  const auto text = error->is_object() ? error->find("message") : error->end();
+  const bool is_text = text != error->end() && text->is_string();
+  reply.error = is_text ? text->get<std::string>() : "an error without a message";
+  return reply;
 }
 
 }  // namespace
@@ -171,6 +189,9 @@ Parsed ParseRequest(std::string_view text, Form form) {
   }
   if (message.is_discarded()) return Refuse(kParseError, "Parse error");
   if (!message.is_object()) return Refuse(kInvalidRequest, "Invalid request");
+  if (std::optional<Reply> reply = ParseReply(message)) {
+    return {std::nullopt, std::move(reply), {}, nullptr};
+  }
   Request request;
   const auto id = message.find("id");
   request.is_notification = id == message.end();
@@ -195,7 +216,7 @@ Parsed ParseRequest(std::string_view text, Form form) {
     request.params = *params;
   }
   Json read_id = request.id;
-  return {std::move(request), {}, std::move(read_id)};
+  return {std::move(request), std::nullopt, {}, std::move(read_id)};
 }
 
 Json ResultMessage(const Json& id, const Json& result) {
@@ -210,6 +231,10 @@ Json ErrorMessage(const Json& id, const RpcError& error) {
 
 Json NotificationMessage(const char* method, const Json& params) {
   return {{"jsonrpc", "2.0"}, {"method", method}, {"params", params}};
+}
+
+Json RequestMessage(const std::string& id, const char* method, const Json& params) {
+  return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", params}};
 }
 
 std::string Encode(Json message, Form form) {
@@ -233,6 +258,26 @@ void PutBytes(Json& object, const std::string& name, std::string_view bytes) {
 
 void PutData(Json& object, const std::string& name, std::string_view bytes) {
   object[name] = Json::binary({bytes.begin(), bytes.end()}, kNoText);
+}
+
+Result<std::string> TakeBytes(const Json& object, const std::string& name) {
+  const auto coded = object.find(name + "Base64");
+  const auto plain = object.find(name);
+  if (coded != object.end() && coded->is_string()) {
+    std::optional<std::string> bytes = DecodeBase64(coded->get<std::string>());
+    if (!bytes) return Fail(ErrorCode::kInvalid, "is no base64: " + name + "Base64");
+    return std::move(*bytes);
+  }
+  if (plain == object.end() || plain->is_null()) return std::string();
+  if (plain->is_binary()) return TextOf(plain->get_binary());
+  if (!plain->is_string()) return Fail(ErrorCode::kInvalid, "must be a string: " + name);
+  return plain->get<std::string>();
+}
+
+std::string ValidText(std::string_view bytes) {
+  if (IsUtf8(bytes)) return std::string(bytes);
+  return Json::parse(Json(bytes).dump(-1, ' ', false, Json::error_handler_t::replace))
+      .get<std::string>();
 }
 
 void PutText(Json& object, const std::string& name, const std::string& bytes) {

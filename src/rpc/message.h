@@ -9,6 +9,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/error.h"
+
 namespace cordon::rpc {
 
 using Json = nlohmann::json;
@@ -77,9 +79,17 @@ class PackReader {
   size_t skip_ = 0;
 };
 
-// A request, or the error that is the answer, with the id if one could be read.
+// What a client answers to a request of ours.
+struct Reply {
+  std::string id;
+  Json result;
+  std::optional<std::string> error;
+};
+
+// A request, a reply, or the error that is the answer, with the id if one could be read.
 struct Parsed {
   std::optional<Request> request;
+  std::optional<Reply> reply;
   RpcError error;
   Json id;
 };
@@ -88,6 +98,7 @@ struct Parsed {
 [[nodiscard]] Json ResultMessage(const Json& id, const Json& result);
 [[nodiscard]] Json ErrorMessage(const Json& id, const RpcError& error);
 [[nodiscard]] Json NotificationMessage(const char* method, const Json& params);
+[[nodiscard]] Json RequestMessage(const std::string& id, const char* method, const Json& params);
 
 // With what ends or precedes it. In a line, text that is no UTF-8 is made so.
 [[nodiscard]] std::string Encode(Json message, Form form);
@@ -97,6 +108,11 @@ struct Parsed {
 void PutBytes(Json& object, const std::string& name, std::string_view bytes);
 // The same for what is no text in the first place: in a line, `name`Base64 alone.
 void PutData(Json& object, const std::string& name, std::string_view bytes);
+// Bytes that a client gave: `name`, text or bytes, or `name`Base64; none when it has neither. An
+// error says what is wrong with them.
+[[nodiscard]] Result<std::string> TakeBytes(const Json& object, const std::string& name);
+// What is no UTF-8 replaced.
+[[nodiscard]] std::string ValidText(std::string_view bytes);
 // Both members at once, for JSON that is kept.
 void PutText(Json& object, const std::string& name, const std::string& bytes);
 

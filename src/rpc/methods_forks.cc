@@ -4,6 +4,7 @@
 
 #include "rpc/audit.h"
 #include "rpc/call.h"
+#include "rpc/extensions.h"
 
 namespace cordon::rpc {
 namespace {
@@ -44,12 +45,15 @@ void Fork(const CallPtr& call) {
   const std::weak_ptr<Sandbox> known = sandbox;
   auto forked = origin->link->Fork(
       server.loop(),
-      [call, known, from = origin->id](const live::Frame& frame) {
+      [call, known, origin](const live::Frame& frame) {
         const std::shared_ptr<Sandbox> it = known.lock();
         if (frame.kind == live::Kind::kReady && it) {
           it->is_there = true;
+          it->extensions = Extensions::Serve(
+              it->id, it->link,
+              origin->extensions ? origin->extensions->known() : Extensions::Known());
           call->Reply({{"sandboxId", it->id}});
-          Audit(*it, "sandbox.create", {{"forkOf", from}});
+          Audit(*it, "sandbox.create", {{"forkOf", origin->id}});
           return false;
         }
         if (frame.kind == live::Kind::kPolicy) {

@@ -6,6 +6,7 @@
 
 #include "rpc/audit.h"
 #include "rpc/call.h"
+#include "rpc/extensions.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -18,6 +19,12 @@ void EndProcesses(Sandbox& sandbox) {
   // First, because whoever hears of the end takes it for that of the sandbox.
   sandbox.presence = Presence::kAway;
   sandbox.link->Close();
+}
+
+// Their commands are among the files that come back.
+void ServeExtensionsAgain(Sandbox& sandbox) {
+  if (!sandbox.extensions) return;
+  sandbox.extensions = Extensions::Serve(sandbox.id, sandbox.link, sandbox.extensions->known());
 }
 
 void AskToStand(const CallPtr& call, Kind kind) {
@@ -94,6 +101,7 @@ void Rehydrate(const CallPtr& call) {
                                     [call, known](const Frame& frame) {
                                       const std::shared_ptr<Sandbox> it = known.lock();
                                       if (frame.kind == Kind::kReady && it) {
+                                        ServeExtensionsAgain(*it);
                                         call->Reply(Json::object());
                                         return false;
                                       }

@@ -7,6 +7,7 @@
 #include "rpc/audit.h"
 #include "rpc/autosave.h"
 #include "rpc/call.h"
+#include "rpc/extensions.h"
 #include "rpc/security.h"
 #include "rpc/state_flow.h"
 
@@ -203,6 +204,7 @@ void Create(const CallPtr& call) {
   const SandboxLink::Handler hear = [call, known](const live::Frame& frame) {
     const std::shared_ptr<Sandbox> it = known.lock();
     if (frame.kind == live::Kind::kReady && it) {
+      it->extensions = Extensions::Serve(it->id, it->link);
       if (it->autosave_ms > 0) {
         LoadAndReply(call, it);
       } else {

@@ -19,6 +19,7 @@
 #include "rpc/audit.h"
 #include "rpc/autosave.h"
 #include "rpc/client.h"
+#include "rpc/extensions.h"
 
 namespace cordon::rpc {
 namespace {
@@ -210,6 +211,7 @@ void Server::Leave(Client& client) {
       Forget(sandbox);
       continue;
     }
+    if (sandbox->extensions) sandbox->extensions->Leave(client);
     for (const auto& [run, running] : sandbox->running) {
       if (running.client == &client) sandbox->link->Tell({live::Kind::kCancel, run, {}, {}});
     }

@@ -22,6 +22,7 @@ namespace cordon::rpc {
 
 class AutoSave;
 class Client;
+class Extensions;
 
 struct ServerOptions {
   std::string template_path;
@@ -69,8 +70,9 @@ struct Sandbox {
   };
   std::map<uint32_t, Running> running;
   bool can_be_saved = false;
-  int64_t autosave_ms = 0;             // of a persistent one
-  std::shared_ptr<AutoSave> autosave;  // of a persistent one, as soon as it was loaded
+  int64_t autosave_ms = 0;                 // of a persistent one
+  std::shared_ptr<AutoSave> autosave;      // of a persistent one, as soon as it was loaded
+  std::shared_ptr<Extensions> extensions;  // as soon as it is ready
 };
 
 class Server {

@@ -124,12 +124,11 @@ int MemoryFs::PopulateDevices() {
       {"shm", S_IFDIR | 01777, 0, {}},
       {"cordon", S_IFDIR | 0755, 0, {}},
   };
-  // The streams of a session's run.
+  // The streams of a session's run; commands that the host serves.
   constexpr Row kRunRows[] = {
-      {"stdin", S_IFCHR | 0444, 240 << 8 | 0, {}},
-      {"stdout", S_IFCHR | 0222, 240 << 8 | 1, {}},
-      {"stderr", S_IFCHR | 0222, 240 << 8 | 2, {}},
-      {"script", S_IFCHR | 0444, 240 << 8 | 3, {}},
+      {"stdin", S_IFCHR | 0444, 240 << 8 | 0, {}},  {"stdout", S_IFCHR | 0222, 240 << 8 | 1, {}},
+      {"stderr", S_IFCHR | 0222, 240 << 8 | 2, {}}, {"script", S_IFCHR | 0444, 240 << 8 | 3, {}},
+      {"call", S_IFCHR | 0666, 240 << 8 | 16, {}},
   };
   const Credentials root;
   Node dev;

@@ -98,7 +98,7 @@ class Walker {
   void Move(Node next, uint32_t mode) {
     bool crossed = false;
     for (uint32_t i = 0; S_ISDIR(mode) && i < mounts_.count; ++i) {
-      if (mounts_.mounts[i].covered != next) continue;
+      if (mounts_.mounts[i].covered != next || mounts_.mounts[i].is_detached.load()) continue;
       next.fs->Release(next.id);
       next = mounts_.mounts[i].root;
       next.fs->Reference(next.id);

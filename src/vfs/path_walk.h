@@ -4,6 +4,7 @@
 // From a path to a node: symbolic links, `..`, mounts and search permission, as path_resolution(7)
 // says.
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 
@@ -11,19 +12,21 @@
 
 namespace cordon::vfs {
 
-inline constexpr uint32_t kMaxMounts = 8;
+inline constexpr uint32_t kMaxMounts = 65;  // those that are unmounted keep their places
 inline constexpr uint32_t kMaxLinks = 40;
 inline constexpr uint32_t kMaxName = 255;
 inline constexpr uint32_t kMaxPath = 4096;
 
-// A mounted root covers a directory of another file system. Filled at boot, not changed afterwards.
+// A mounted root covers a directory of another file system, or of the same one. Rows are added, and
+// detached, but never changed otherwise: whoever walks takes no lock.
 struct Mount {
   Node covered;
   Node root;
+  std::atomic<bool> is_detached{false};  // nothing leads there any more; `..` still leads out
 };
 struct MountTable {
   Mount mounts[kMaxMounts];
-  uint32_t count = 0;
+  std::atomic<uint32_t> count{0};
 };
 
 enum WalkMode { kFollow, kNoFollow };  // of the last component

@@ -120,7 +120,9 @@ TEST_F(PathWalkTest, MountsAreCrossedBothWays) {
   ASSERT_EQ(other->Create(kRoot, other->Root().id, "inside", S_IFDIR | 0755, 0, &inside), 0);
   Node covered;
   ASSERT_EQ(At("mnt", &covered), 0);
-  mounts_.mounts[mounts_.count++] = {covered, other->Root()};
+  mounts_.mounts[0].covered = covered;
+  mounts_.mounts[0].root = other->Root();
+  mounts_.count = 1;
   EXPECT_EQ(Found("mnt/inside"), 0);
   EXPECT_EQ(Found("mnt/covered"), -ENOENT);
   EXPECT_EQ(Found("mnt/inside/../../beside"), 0);

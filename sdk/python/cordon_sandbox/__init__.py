@@ -7,6 +7,8 @@ from ._pool import SandboxPool
 from ._protocol import CommandResult, FileInfo, ImportReport, RpcError, SandboxError
 from ._sync import Process, Sandbox
 from ._watch import AsyncWatch, FileEvent, Watch
+from .extensions import Extension, ExtensionCall, PythonPackage
 
-__all__ = ["AsyncProcess", "AsyncSandbox", "AsyncSandboxPool", "AsyncWatch", "CommandResult", "FileEvent", "FileInfo", "ImportReport",
-           "Options", "Process", "RpcError", "Sandbox", "SandboxError", "SandboxInfo", "SandboxPool", "Watch"]
+__all__ = ["AsyncProcess", "AsyncSandbox", "AsyncSandboxPool", "AsyncWatch", "CommandResult", "Extension", "ExtensionCall", "FileEvent",
+           "FileInfo", "ImportReport", "Options", "Process", "PythonPackage", "RpcError", "Sandbox", "SandboxError", "SandboxInfo",
+           "SandboxPool", "Watch"]

@@ -6,8 +6,10 @@ import itertools
 import json
 
 from . import _protocol as protocol
+from . import mounts as _mounts
 from ._async_commands import AsyncCommands, AsyncFiles, AsyncProcess
 from ._options import Options, SandboxInfo
+from .extensions import AsyncHost
 
 __all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
 
@@ -26,6 +28,7 @@ class _Daemon:
         self._process = None
         self._reader = None
         self.users = 1  # a sandbox, its forks and others of the same daemon
+        self.extensions = AsyncHost(self._send, self.call)
 
     async def open(self, program, *arguments):
         self._process = await asyncio.create_subprocess_exec(
@@ -41,6 +44,9 @@ class _Daemon:
             message = json.loads(line)
             if message.get("method") == "persistence.failed":
                 protocol.warn_of_failed_save(message["params"])
+                continue
+            if message.get("method", "").startswith("extension."):
+                self.extensions.take(message)
                 continue
             if "method" in message:
                 self._notify(message)
@@ -83,6 +89,10 @@ class _Daemon:
 
     def forget(self, key):
         self._listeners.pop(key, None)
+
+    def _send(self, line):
+        if not self._process.stdin.is_closing():
+            self._process.stdin.write(line)
 
     async def call(self, method, params, take=None):
         if self._reader.done():
@@ -172,6 +182,10 @@ class AsyncSandbox:
     async def _begin(self, daemon):
         try:
             sandbox_id = (await daemon.call("create", self._options.params()))["sandboxId"]
+            for mount in self._options.mounts:
+                await _mounts.run_async(lambda method, params: daemon.call(method, dict(params, sandboxId=sandbox_id)), **mount)
+            if self._options.extensions:
+                await daemon.extensions.register(sandbox_id, self._options.extensions)
         except BaseException:
             await daemon.leave()
             raise
@@ -212,6 +226,21 @@ class AsyncSandbox:
             raise protocol.SandboxError("Sandbox has been destroyed")
         return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
 
+    async def mount(self, path, files=None, *, host_path=None, writable=False):
+        """`files` in memory, by paths below `path`, or a directory of the host."""
+        await _mounts.run_async(self._call, path, files, host_path=host_path, writable=writable)
+
+    async def unmount(self, path):
+        """What was there before is seen again."""
+        await self._call("unmount", {"path": path})
+
+    async def register_extensions(self, extensions):
+        """More commands that this program serves (see `Extension`); their names. Later forks have them too."""
+        return await self._daemon.extensions.register(self._id, extensions)
+
+    async def remove_extension(self, name):
+        await self._daemon.extensions.remove(self._id, name)
+
     async def set_env(self, name, value):
         await self._call("env.set", {"name": name, "value": value})
 
@@ -245,6 +274,7 @@ class AsyncSandbox:
         forked = AsyncSandbox()
         forked._options = self._options.other()
         forked._join(daemon, sandbox_id)
+        daemon.extensions.copy(self._id, sandbox_id)
         return forked
 
     async def suspend(self):
@@ -321,6 +351,7 @@ class AsyncSandbox:
         daemon, self._daemon = self._daemon, None
         if daemon is None:
             return
+        daemon.extensions.forget(self._id)
         is_heard = self._is_saved or self._options.on_audit_event is not None
         try:
             if is_heard or daemon.users > 1:

@@ -1,7 +1,7 @@
 """What a sandbox is created with, for both clients and their pools."""
 
 import dataclasses
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional, Sequence
 
 from ._protocol import SandboxError
 
@@ -39,6 +39,8 @@ class Options:
     python_path     directories in which Python looks for modules
     nice            0 to 19
     label           a name for sandboxes.list
+    extensions      [Extension(...)]: commands that this program serves
+    mounts          [{"path", "files" | "host_path", "writable"}]: see Sandbox.mount
     program         the `cordon` to start
     engine          taken for programs that were written for another package, and not needed
     """
@@ -55,6 +57,8 @@ class Options:
     python_path: Optional[List[str]] = None
     nice: int = 0
     label: Optional[str] = None
+    extensions: Sequence[Any] = ()
+    mounts: Sequence[Dict[str, Any]] = ()
     program: Optional[str] = None
     engine: str = "auto"
 

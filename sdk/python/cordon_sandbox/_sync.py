@@ -7,9 +7,11 @@ import subprocess
 import threading
 
 from . import _protocol as protocol
+from . import mounts as _mounts
 from ._commands import Commands, Process
 from ._options import Options, SandboxInfo
 from ._watch import Watch
+from .extensions import SyncHost
 
 __all__ = ["Files", "Process", "Sandbox", "Sandboxes"]
 
@@ -30,6 +32,7 @@ class _Daemon:
         self._audit_lock = threading.Lock()  # while one is told
         self._dead = False
         self._users = 1  # a sandbox and its forks
+        self.extensions = SyncHost(self._send, self.call)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -52,6 +55,9 @@ class _Daemon:
 
     def _notify(self, message):
         params = message["params"]
+        if message["method"].startswith("extension."):
+            self.extensions.take(message)
+            return
         if message["method"] == "persistence.failed":
             protocol.warn_of_failed_save(params)
             return
@@ -113,6 +119,16 @@ class _Daemon:
             except OSError as error:
                 raise protocol.SandboxError("the daemon has ended") from error
         return request_id, answer
+
+    def _send(self, line):
+        with self._lock:
+            if self._dead:
+                return
+            try:
+                self._process.stdin.write(line)
+                self._process.stdin.flush()
+            except (OSError, ValueError):
+                pass  # it has ended, or is closed
 
     def call(self, method, params):
         _, answer = self.start(method, params)
@@ -261,6 +277,14 @@ class Sandbox:
         finally:
             if self._daemon is None and daemon.leave():
                 daemon.close()
+        try:
+            for mount in options.mounts:
+                self.mount(**mount)
+            if options.extensions:
+                self.register_extensions(options.extensions)
+        except BaseException:
+            self.destroy()
+            raise
 
     def _begin(self, daemon, sandbox_id, options):
         self._id = sandbox_id
@@ -292,6 +316,21 @@ class Sandbox:
         except protocol.SandboxError:
             return False
         return True
+
+    def mount(self, path, files=None, *, host_path=None, writable=False):
+        """`files` in memory, by paths below `path`, or a directory of the host."""
+        _mounts.run(self._call, path, files, host_path=host_path, writable=writable)
+
+    def unmount(self, path):
+        """What was there before is seen again."""
+        self._call("unmount", {"path": path})
+
+    def register_extensions(self, extensions):
+        """More commands that this program serves (see `Extension`); their names. Later forks have them too."""
+        return self._daemon.extensions.register(self._id, extensions)
+
+    def remove_extension(self, name):
+        self._daemon.extensions.remove(self._id, name)
 
     def _start(self, method, params, listener=None):
         if self._daemon is None:
@@ -361,6 +400,7 @@ class Sandbox:
         daemon.join()
         forked = Sandbox.__new__(Sandbox)
         forked._begin(daemon, sandbox_id, self._options.other())
+        daemon.extensions.copy(self._id, sandbox_id)
         return forked
 
     def suspend(self):
@@ -412,6 +452,7 @@ class Sandbox:
         daemon, self._daemon = self._daemon, None
         if daemon is None:
             return
+        daemon.extensions.forget(self._id)
         is_last = daemon.leave()
         is_heard = self._is_saved or self._options.on_audit_event is not None
         try:

@@ -202,6 +202,23 @@ Status Mailbox::Rename(const std::string& from, const std::string& to) {
   return {};
 }
 
+Status Mailbox::Mount(const std::string& path, uint32_t index, bool is_read_only) {
+  CORDON_TRY(Call(control::Request::kMount, {index, is_read_only ? 1U : 0U}, path + '\0',
+                  "mount: " + path));
+  return {};
+}
+
+Status Mailbox::Show(const std::string& path, const std::string& shown) {
+  CORDON_TRY(Call(control::Request::kMount, {control::kReadOnlyMount, 1},
+                  path + '\0' + shown + '\0', "mount: " + path));
+  return {};
+}
+
+Status Mailbox::Unmount(const std::string& path) {
+  CORDON_TRY(Call(control::Request::kUnmount, {}, path + '\0', "mount: " + path));
+  return {};
+}
+
 Status Mailbox::ChangeMode(const std::string& path, uint32_t mode) {
   CORDON_TRY(
       Call(control::Request::kChangeMode, {mode}, path + '\0', "file in the sandbox: " + path));

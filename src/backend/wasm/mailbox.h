@@ -75,6 +75,10 @@ class Mailbox {
   [[nodiscard]] Status Remove(const std::string& path);
   [[nodiscard]] Status Rename(const std::string& from, const std::string& to);
   [[nodiscard]] Status ChangeMode(const std::string& path, uint32_t mode);
+  // A mount of the file server, at a directory; what another directory has, unchangeable.
+  [[nodiscard]] Status Mount(const std::string& path, uint32_t index, bool is_read_only);
+  [[nodiscard]] Status Show(const std::string& path, const std::string& shown);
+  [[nodiscard]] Status Unmount(const std::string& path);
   // Entries as control::kListStat has them, a page of at most 48 after `cookie`, unparsed.
   [[nodiscard]] Result<ServiceAnswer> ListPage(const std::string& path, uint64_t cookie);
   static constexpr uint64_t kAppend = UINT64_MAX;  // an offset of WriteFile

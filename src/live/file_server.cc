@@ -1,0 +1,119 @@
+#include "live/file_server.h"
+
+#include <cerrno>
+#include <csignal>
+#include <new>
+#include <string>
+#include <utility>
+
+#include "arena/platform.h"
+
+namespace cordon::live {
+
+using control::FileCall;
+using control::FileOp;
+
+std::optional<FileRequest> ReadFileRequest(const FileCall& call) {
+  const uint32_t path_bytes = call.path_bytes.load();
+  const uint32_t count = call.count.load();
+  const uint32_t op = call.op.load();
+  if (path_bytes > control::kMaxFilePath || count > control::kFileCallBytes) return std::nullopt;
+  FileRequest request;
+  request.op = static_cast<FileOp>(op);
+  request.path.assign(call.path, path_bytes);
+  request.offset = call.offset.load();
+  request.argument = call.argument.load();
+  request.count = count;
+  if (!IsServedPath(request.path)) return std::nullopt;
+  const bool has_second = request.op == FileOp::kRename || request.op == FileOp::kSymlink;
+  if (!has_second) return request;
+  if (count >= control::kMaxFilePath) return std::nullopt;
+  request.second.assign(reinterpret_cast<const char*>(call.data), count);
+  const bool is_right = request.op == FileOp::kRename
+                            ? IsServedPath(request.second)
+                            : request.second.find('\0') == std::string::npos;
+  if (!is_right) return std::nullopt;
+  return request;
+}
+
+Result<uint32_t> FileServer::Add(HostDirectory directory) {
+  const std::lock_guard lock(mutex_);
+  if (count_ == control::kMaxFileMounts)
+    return Fail(ErrorCode::kLimit, "a sandbox has had 32 mounts of directories");
+  mounts_[count_++].emplace(std::move(directory));
+  if (thread_ == nullptr) Start();
+  return count_ - 1;
+}
+
+void FileServer::Remove(uint32_t index) {
+  const std::lock_guard lock(mutex_);
+  mounts_[index].reset();
+}
+
+void FileServer::Start() {
+  if (count_ == 0) return;
+  stops_ = false;
+  // Left over by whoever did not wait: nobody answers them any more.
+  for (FileCall& call : page_.file_calls) {
+    uint32_t expected = FileCall::kLeft;
+    (void)call.state.compare_exchange_strong(expected, FileCall::kFree);
+  }
+  // Signals are for the thread that waits for them.
+  sigset_t all;
+  sigset_t old;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  thread_ = std::make_unique<std::thread>([this] { Run(); });
+  pthread_sigmask(SIG_SETMASK, &old, nullptr);
+}
+
+void FileServer::Stop() {
+  if (thread_ == nullptr) return;
+  stops_ = true;
+  page_.file_bell.fetch_add(1);
+  platform::WakeWord(&page_.file_bell, 1);
+  thread_->join();
+  thread_.reset();
+}
+
+void FileServer::ForgetThread() {
+  (void)thread_.release();  // NOLINT(bugprone-unused-return-value): a thread of another process
+  new (&mutex_) std::mutex;
+}
+
+void FileServer::Run() {
+  while (!stops_.load()) {
+    const uint32_t bell = page_.file_bell.load();
+    bool is_idle = true;
+    for (FileCall& call : page_.file_calls) {
+      uint32_t expected = FileCall::kRequested;
+      if (!call.state.compare_exchange_strong(expected, FileCall::kServed)) continue;
+      Serve(call);
+      is_idle = false;
+    }
+    if (is_idle) platform::WaitOnWord(&page_.file_bell, bell, platform::kNever);
+  }
+}
+
+void FileServer::Serve(FileCall& call) {
+  const std::optional<FileRequest> request = ReadFileRequest(call);
+  const uint32_t index = call.mount.load();
+  FileReply reply = {-EINVAL, 0};
+  if (request && index < control::kMaxFileMounts) {
+    const std::lock_guard lock(mutex_);
+    reply = mounts_[index] ? mounts_[index]->Answer(*request, call.data) : FileReply{-EIO, 0};
+  }
+  call.result.store(reply.result);
+  call.offset.store(reply.offset);
+  uint32_t expected = FileCall::kServed;
+  if (call.state.compare_exchange_strong(expected, FileCall::kAnswered)) {
+    platform::WakeWord(&call.state, 1);
+    return;
+  }
+  // Whoever asked did not wait.
+  call.state.store(FileCall::kFree);
+  page_.file_calls_left.fetch_add(1);
+  platform::WakeWord(&page_.file_calls_left, 1);
+}
+
+}  // namespace cordon::live

@@ -1,0 +1,58 @@
+#ifndef CORDON_LIVE_FILE_SERVER_H_
+#define CORDON_LIVE_FILE_SERVER_H_
+
+// Answers what the kernel of a sandbox asks about files that are not its own, in a thread: whoever
+// waits inside waits for nobody else, and nobody outside waits for a slow disk. Every word of a
+// request is read once, and believed when it has been checked.
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "base/error.h"
+#include "kernel/control.h"
+#include "live/host_directory.h"
+
+namespace cordon::live {
+
+// What a place in the control page asks, checked; nothing: it makes no sense. Names in its data are
+// read too.
+[[nodiscard]] std::optional<FileRequest> ReadFileRequest(const control::FileCall& call);
+
+class FileServer {
+ public:
+  explicit FileServer(control::Control& page) : page_(page) {}
+  FileServer(const FileServer&) = delete;
+  FileServer& operator=(const FileServer&) = delete;
+  ~FileServer() { Stop(); }
+
+  // The index of the mount, which is nobody else's ever after. Begins to serve.
+  [[nodiscard]] Result<uint32_t> Add(HostDirectory directory);
+  void Remove(uint32_t index);
+
+  // While the page changes its place. Stop waits for what is being answered; Start begins if there
+  // is a mount.
+  void Stop();
+  void Start();
+  // In a process that was forked: the thread is not there.
+  void ForgetThread();
+
+ private:
+  void Run();
+  void Serve(control::FileCall& call);
+
+  control::Control& page_;
+  std::mutex mutex_;  // of the mounts
+  std::array<std::optional<HostDirectory>, control::kMaxFileMounts> mounts_;
+  uint32_t count_ = 0;
+  std::atomic<bool> stops_ = false;
+  std::unique_ptr<std::thread> thread_;
+};
+
+}  // namespace cordon::live
+
+#endif  // CORDON_LIVE_FILE_SERVER_H_

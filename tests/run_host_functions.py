@@ -1,0 +1,703 @@
+#!/usr/bin/env python3
+"""Commands of a sandbox that a client serves, through the protocol and the SDKs: run_host_functions.py [NAME...]"""
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+CORDON = str(ROOT / "build/cordon")
+sys.path.insert(0, str(ROOT / "sdk/python"))
+os.environ["CORDON"] = CORDON
+
+from cordon_sandbox import AsyncSandbox, Extension, PythonPackage, RpcError, Sandbox, SandboxError  # noqa: E402
+
+EVERY_BYTE = bytes(range(256))
+PATIENCE = 30  # seconds; nothing here takes one
+
+
+def upper(args, stdin, **_):
+    return {"stdout": stdin.upper() if not args else " ".join(args).upper() + "\n"}
+
+
+def say_all(args, stdin, env, cwd):
+    text = json.dumps({"args": args, "stdin": stdin, "cwd": cwd, "given": env.get("GIVEN")})
+    return {"stdout": text, "stderr": "seen\n", "exit_code": 7}
+
+
+def copy(stdin):
+    yield from stdin
+
+
+def double(stdin):
+    return stdin + stdin
+
+
+def fail(args):
+    raise ValueError(f"no such thing: {args[0]}")
+
+
+class Hold:
+    """A command that goes on until it is released; counts those that have begun and those that were cancelled."""
+
+    def __init__(self):
+        self.begun = threading.Semaphore(0)
+        self.released = threading.Event()
+        self.cancelled = threading.Semaphore(0)
+
+    def __call__(self, call):
+        self.begun.release()
+        while not self.released.wait(0.01):
+            if call.cancelled.is_set():
+                self.cancelled.release()
+                return 1
+        return "held\n"
+
+
+def begins(test, hold, count=1):
+    for _ in range(count):
+        test.assertTrue(hold.begun.acquire(timeout=PATIENCE))
+
+
+class Commands(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.hold = Hold()
+        cls.sandbox = Sandbox(extensions=[
+            Extension("up", "makes letters large", upper, usage="up [WORD...]", examples=["echo a | up"], category="text"),
+            Extension("say-all", "says how it was called", say_all),
+            Extension("copy", "copies", copy, stdin="stream"),
+            Extension("double", "twice the same", double, stdin="bytes"),
+            Extension("fail", "raises", fail, stdin="none"),
+            Extension("hold", "waits", cls.hold, stdin="none"),
+            Extension("ignore", "reads nothing", lambda: "called\n", stdin="stream"),
+        ])
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.sandbox.destroy()
+
+    def run_(self, command, **options):
+        return self.sandbox.commands.run(command, **options)
+
+    def check(self, command, output, **options):
+        result = self.run_(command, **options)
+        self.assertEqual((result.stdout, result.stderr, result.exit_code), (output, "", 0), command)
+
+    def test_how_it_is_called(self):
+        result = self.run_("cd /tmp; GIVEN='a b' say-all -x '' 'two words' <<< input; cd")
+        self.assertEqual(json.loads(result.stdout),
+                         {"args": ["-x", "", "two words"], "stdin": "input\n", "cwd": "/tmp", "given": "a b"})
+        self.assertEqual(result.stderr, "seen\n")
+        self.assertEqual(self.run_("say-all </dev/null >/dev/null 2>&1; echo $?").stdout, "7\n")
+
+    def test_it_is_a_program(self):
+        self.check("which up; type -t up", "/usr/local/bin/up\nfile\n")
+        self.check("echo a b c | xargs -n1 up", "A\nB\nC\n")
+        self.check("seq 100 | xargs -P 8 -n 1 up | sort -n | tail -n 1", "100\n")
+        self.check("find /usr/local/bin -name up -exec {} done \\;", "DONE\n")
+        self.check("x=$(up inner); echo [$x]", "[INNER]\n")
+        self.check("env -i /usr/local/bin/up bare", "BARE\n")
+        self.check("python3 -c 'import subprocess; print(subprocess.check_output([\"up\", \"p\"]))'", "b'P\\n'\n")
+        self.check("timeout 20 up timed; up a && ! fail x 2>/dev/null || echo no", "TIMED\nA\n")
+
+    def test_pipelines(self):
+        self.check("printf 'b\\na\\n' | up | sort | tr -d '\\n'", "AB")
+        self.check("printf 'x\\ny\\n' | copy | up | copy | cat", "X\nY\n")
+        self.check("up < <(printf q) > /tmp/up.out; cat /tmp/up.out", "Q")
+
+    def test_bytes(self):
+        data = EVERY_BYTE * 64
+        self.assertEqual(self.run_("double", stdin=data).stdout_bytes, data + data)
+        result = self.run_("double | sha256sum", stdin=data)
+        self.assertEqual(result.stdout.split()[0], hashlib.sha256(data + data).hexdigest())
+        self.assertEqual(self.run_("printf '\\377\\0x' | copy | od -An -tx1").stdout.split(), ["ff", "00", "78"])
+
+    def test_much_in_pieces(self):
+        self.run_("head -c 20000000 /dev/urandom > /tmp/much")
+        result = self.run_("sha256sum < /tmp/much; cat /tmp/much | copy | sha256sum; copy < /tmp/much | copy | sha256sum")
+        self.assertEqual(len(set(result.stdout.splitlines())), 1, result.stdout + result.stderr)
+        self.run_("rm /tmp/much")
+
+    def test_input_that_is_not_asked_for_stays(self):
+        self.check("printf '1\\n2\\n3\\n' | while read x; do ignore; done", "called\n" * 3)
+        self.check("printf '1\\n2\\n' | (ignore; cat)", "called\n1\n2\n")
+
+    def test_status_and_errors(self):
+        result = self.run_("fail one")
+        self.assertEqual((result.exit_code, result.stderr), (1, "fail: ValueError: no such thing: one\n"))
+        self.assertEqual(self.run_("fail a 2>/dev/null | cat; echo ${PIPESTATUS[*]}").stdout, "1 0\n")
+        self.assertEqual(self.run_("up x >&-").exit_code, 1)
+        self.assertEqual(self.run_("up a > /dev/full").exit_code, 1)
+
+    def test_a_reader_that_goes(self):
+        written, ended = [], threading.Event()
+
+        def without_end():
+            try:
+                while True:
+                    yield b"x" * 65536
+                    written.append(1)
+            finally:
+                ended.set()
+
+        self.sandbox.register_extensions([Extension("without-end", "", without_end, stdin="none")])
+        result = self.run_("without-end | head -c 1000000 | wc -c; echo ${PIPESTATUS[0]}")
+        self.assertEqual(result.stdout, "1000000\n141\n")
+        self.assertTrue(ended.wait(PATIENCE))
+        # What a pipe, two rings and one piece on its way hold, and not what would have been written meanwhile.
+        self.assertLess(len(written) * 65536, 4_000_000)
+        self.sandbox.remove_extension("without-end")
+
+    def test_a_slow_reader_holds_the_writer_up(self):
+        written = []
+
+        def much():
+            for _ in range(200):
+                yield b"x" * 65536
+                written.append(1)
+
+        self.sandbox.register_extensions([Extension("much", "", much, stdin="none")])
+        process = self.sandbox.commands.spawn(["sh", "-c", "much | (read go < /tmp/go; wc -c)"])
+        self.run_("mkfifo /tmp/go")
+        last = -1
+        while len(written) != last:  # until it stands still
+            last = len(written)
+            self.run_("sleep 0.3")
+        self.assertLess(last * 65536, 4_000_000)
+        self.run_("echo > /tmp/go")
+        self.assertEqual(b"".join(data for _, data in process).strip(), b"13107200")
+        self.run_("rm /tmp/go")
+        self.sandbox.remove_extension("much")
+
+    def check_cancelled(self, command, **options):
+        result = self.run_(command, **options)
+        self.assertTrue(self.hold.cancelled.acquire(timeout=PATIENCE), command)
+        self.hold.begun.acquire(timeout=PATIENCE)
+        return result
+
+    def test_cancellation(self):
+        self.assertEqual(self.check_cancelled("timeout 0.3 hold").exit_code, 124)
+        self.assertEqual(self.check_cancelled("hold", timeout_ms=300).error_class, "TIMEOUT")
+        self.check_cancelled("hold & sleep 0.3; kill -9 $!; wait $!")
+        self.check_cancelled("hold | cat & sleep 0.3; kill %%; wait")
+        process = self.sandbox.commands.spawn(["hold"])
+        begins(self, self.hold)
+        process.kill()
+        process.wait()
+        self.assertTrue(self.hold.cancelled.acquire(timeout=PATIENCE))
+        self.check("up after", "AFTER\n")
+
+    def test_job_control(self):
+        process = self.sandbox.commands.spawn(["hold"])
+        begins(self, self.hold)
+        process.signal(19)
+        state = "cat /proc/$(pgrep -f bin/hold)/stat | cut -d' ' -f3"
+        while self.run_(state).stdout.strip() != "T":
+            time.sleep(0.01)
+        process.signal(18)
+        while self.run_(state).stdout.strip() == "T":
+            time.sleep(0.01)
+        process.signal(2)
+        self.assertEqual(process.wait(), 130)
+        self.assertTrue(self.hold.cancelled.acquire(timeout=PATIENCE))
+
+    def test_many_at_once(self):
+        processes = [self.sandbox.commands.spawn(["hold"]) for _ in range(15)]
+        begins(self, self.hold, 15)
+        # A sandbox has fifteen commands beside its session; that one has the last channel.
+        self.run_("hold > /tmp/last & echo")
+        begins(self, self.hold)
+        result = self.run_("up more")
+        self.assertEqual((result.exit_code, result.stderr), (125, "up: too many host functions run at once\n"))
+        self.hold.released.set()
+        for process in processes:
+            self.assertEqual(b"".join(data for _, data in process), b"held\n")
+            self.assertEqual(process.exit_code, 0)
+        self.check("wait; cat /tmp/last", "held\n")
+        self.hold.released.clear()
+        self.check("up again", "AGAIN\n")
+
+    def test_names(self):
+        def refused(name, reason):
+            with self.assertRaisesRegex(RpcError, reason):
+                self.sandbox.register_extensions([Extension(name, "", upper)])
+        for name in ("", "-x", ".x", "a/b", "../x", "a b", "a\nb", "x" * 65, "ä"):
+            refused(name, "Invalid extension name")
+        for name in ("cd", "if", "echo", "extensions", "history"):
+            refused(name, "is the shell's own")
+        for name in ("ls", "python3", "bash"):
+            refused(name, f"EEXIST: {name} is a program of the sandbox")
+        self.run_("echo own > /tmp/mine; chmod +x /tmp/mine")
+        # All or none.
+        with self.assertRaises(RpcError):
+            self.sandbox.register_extensions([Extension("fresh", "", upper), Extension("ls", "", upper)])
+        self.assertEqual(self.run_("fresh").exit_code, 127)
+        with self.assertRaisesRegex(RpcError, "Two extensions of one name"):
+            self.sandbox.register_extensions([Extension("fresh", "", upper), Extension("fresh", "", upper)])
+
+    def test_later_and_no_more(self):
+        self.assertEqual(self.sandbox.register_extensions([Extension("later", "", lambda: "first\n", stdin="none")]), ["later"])
+        self.check("later", "first\n")
+        self.sandbox.register_extensions([Extension("later", "", lambda: "second\n", stdin="none")])
+        self.check("later", "second\n")
+        self.run_("cp /usr/local/bin/later /tmp/kept")
+        self.sandbox.remove_extension("later")
+        self.assertEqual(self.run_("hash -r; later").exit_code, 127)
+        result = self.run_("/tmp/kept")
+        self.assertEqual((result.exit_code, result.stderr), (127, "later: no such host function\n"))
+        with self.assertRaisesRegex(RpcError, "Unknown extension: later"):
+            self.sandbox.remove_extension("later")
+
+    def test_extensions_lists_them(self):
+        lines = self.run_("extensions list").stdout.splitlines()
+        self.assertIn(["up", "makes", "letters", "large", "[text]"], [line.split() for line in lines])
+        self.assertEqual(self.run_("extensions list --category text | wc -l").stdout, "1\n")
+        listed = json.loads(self.run_("extensions list --json --category=text").stdout)
+        self.assertEqual(listed, [{"name": "up", "description": "makes letters large", "usage": "up [WORD...]",
+                                   "examples": ["echo a | up"], "category": "text"}])
+        self.assertEqual(self.run_("extensions info up").stdout,
+                         "Name: up\nDescription: makes letters large\nCategory: text\nUsage: up [WORD...]\n"
+                         "Examples:\n  echo a | up\n")
+        result = self.run_("extensions info none")
+        self.assertEqual((result.exit_code, result.stderr), (1, "extensions: 'none' not found\n"))
+        self.assertEqual(self.run_("extensions what; echo $?").stdout, "1\n")
+
+    def test_python_package(self):
+        def serve(args):
+            return str(int(args[0]) ** 2) + "\n"
+        package = PythonPackage("1.2.3", "squares", {
+            "__init__.py": "import subprocess\nfrom .names import NAME\n\ndef square(x):\n"
+                           "    return int(subprocess.check_output([NAME, str(x)]))\n",
+            "names.py": b"NAME = 'to-square'\n", "data/table.bin": EVERY_BYTE})
+        self.sandbox.register_extensions([Extension("to-square", "squares", serve, stdin="none", python_package=package)])
+        self.check("cd /; python3 -c 'import to_square; print(to_square.square(12))'; cd", "144\n")
+        self.check("python3 -c 'import importlib.metadata as m; print(m.version(\"to_square\"), m.metadata(\"to_square\")[\"Summary\"])'",
+                   "1.2.3 squares\n")
+        self.check("python3 -c 'import importlib.resources as r; print(len((r.files(\"to_square\") / \"data/table.bin\").read_bytes()))'",
+                   "256\n")
+        for path in ("../x.py", "/x.py", "a//b", "", "a/../b", "./a"):
+            with self.assertRaisesRegex(RpcError, "No path below it"):
+                self.sandbox.register_extensions([
+                    Extension("bad", "", serve, python_package=PythonPackage("1", "", {path: ""}))])
+        for version in ("", "1/2", "../1", "1\n2"):
+            with self.assertRaises(RpcError):
+                self.sandbox.register_extensions([Extension("bad", "", serve, python_package=PythonPackage(version, "", {}))])
+
+
+class Copies(unittest.TestCase):
+    def test_forks_and_snapshots(self):
+        hold = Hold()
+        with Sandbox(extensions=[Extension("up", "", upper), Extension("hold", "", hold, stdin="none")]) as sandbox:
+            sandbox.commands.run("(hold; echo status $?) > /tmp/told 2>&1 & echo")
+            begins(self, hold)
+            fork = sandbox.fork()
+            # Nobody serves the copy of a call that goes on: it ends. The other goes on.
+            told = fork.commands.run("wait; cat /tmp/told")
+            self.assertEqual(told.stdout, "hold: the host function has gone\nstatus 125\n")
+            self.assertEqual(fork.commands.run("up fork; extensions list | wc -l").stdout, "FORK\n2\n")
+            hold.released.set()
+            self.assertEqual(sandbox.commands.run("wait; cat /tmp/told").stdout, "held\nstatus 0\n")
+            hold.released.clear()
+            fork.destroy()
+            self.assertEqual(sandbox.commands.run("up still").stdout, "STILL\n")
+
+            sandbox.snapshot("before")
+            sandbox.commands.run("hold & echo")
+            begins(self, hold)
+            sandbox.restore("before")
+            self.assertTrue(hold.cancelled.acquire(timeout=PATIENCE))
+            self.assertEqual(sandbox.commands.run("up restored; seq 30 | xargs -n1 up | wc -l").stdout, "RESTORED\n30\n")
+
+    def test_state_that_is_taken_elsewhere(self):
+        with Sandbox(extensions=[Extension("up", "", upper)]) as sandbox:
+            state = sandbox.export_state()
+        with Sandbox() as other:
+            other.import_state(state)
+            result = other.commands.run("up x")
+            self.assertEqual((result.exit_code, result.stderr), (127, "up: no such host function\n"))
+
+    def test_no_host_at_all(self):
+        done = subprocess.run([CORDON, "run", "-c", "extensions list"], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (125, "extensions: no host serves functions here\n"))
+
+
+class Asynchronous(unittest.TestCase):
+    def test_coroutines_and_generators(self):
+        async def slow_upper(args, stdin):
+            await asyncio.sleep(0.05)
+            return {"stdout": stdin.upper(), "exitCode": len(args)}
+
+        async def stream(call):
+            async for piece in call.stdin:
+                yield piece[::-1]
+            yield {"stderr": "done\n", "exit_code": 4}
+
+        cancelled = asyncio.Event()
+
+        async def wait():
+            try:
+                await asyncio.sleep(1000)
+            finally:
+                cancelled.set()
+
+        def plain(stdin):
+            return stdin.read()[:3]
+
+        extensions = [Extension("up", "", slow_upper), Extension("stream", "", stream, stdin="stream"),
+                      Extension("wait", "", wait, stdin="none"), Extension("plain", "", plain, stdin="stream")]
+        with self.assertRaisesRegex(RpcError, "shell's own"):  # `wait` is
+            asyncio.run(AsyncSandbox.create(extensions=extensions))
+        extensions[2].name = "linger"
+
+        async def work():
+            async with AsyncSandbox(extensions=extensions) as sandbox:
+                results = await asyncio.gather(*[sandbox.commands.exec(["up", "a"], stdin=f"t{i}") for i in range(10)])
+                self.assertEqual([(one.stdout, one.exit_code) for one in results], [(f"T{i}", 1) for i in range(10)])
+                result = await sandbox.commands.run("printf abc | stream; echo $?")
+                self.assertEqual((result.stdout, result.stderr), ("cba4\n", "done\n"))
+                self.assertEqual((await sandbox.commands.run("plain <<< abcdef")).stdout, "abc")
+                await sandbox.commands.run("timeout 0.3 linger")
+                await asyncio.wait_for(cancelled.wait(), PATIENCE)
+                fork = await sandbox.fork()
+                self.assertEqual((await fork.commands.run("printf x | up 1 2; echo $?")).stdout, "X2\n")
+                await fork.destroy()
+        asyncio.run(work())
+
+    def test_coroutines_for_programs_that_wait(self):
+        async def serve(stdin):
+            async for piece in stdin:
+                await asyncio.sleep(0)
+                yield piece
+        with Sandbox(extensions=[Extension("serve", "", serve, stdin="stream")]) as sandbox:
+            self.assertEqual(sandbox.commands.run("seq 1000 | serve | tail -n 1").stdout, "1000\n")
+
+    @unittest.skipUnless(shutil.which("npm") and shutil.which("node"), "no Node on this machine")
+    def test_typescript(self):
+        with tempfile.TemporaryDirectory() as folder:
+            package = subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder, str(ROOT / "sdk/typescript")],
+                                     capture_output=True, text=True, check=True).stdout.strip()
+            target = pathlib.Path(folder, "node_modules/@cordon/sandbox")
+            target.mkdir(parents=True)
+            subprocess.run(["tar", "-xzf", pathlib.Path(folder, package), "-C", target, "--strip-components=1"], check=True)
+            shutil.copy(ROOT / "tests/sdk/extensions.mjs", folder)
+            done = subprocess.run(["node", "extensions.mjs"], cwd=folder, capture_output=True, text=True, timeout=120)
+            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
+            self.assertEqual(done.stdout, "all of it\n")
+
+
+class Connection:
+    """A client of the socket, by hand."""
+
+    def __init__(self, path):
+        self.stream = socket.socket(socket.AF_UNIX)
+        self.stream.connect(path)
+        self.file = self.stream.makefile("rb")
+        self.others = []
+        self.last = 0
+
+    def send(self, message):
+        self.stream.sendall(json.dumps({"jsonrpc": "2.0", **message}).encode() + b"\n")
+
+    def receive(self):
+        return json.loads(self.file.readline())
+
+    def start(self, method, **params):
+        self.last += 1
+        self.send({"id": self.last, "method": method, "params": params})
+        return self.last
+
+    def wait(self, wanted):
+        """The first message for which this holds; others are kept."""
+        for message in self.others:
+            if wanted(message):
+                self.others.remove(message)
+                return message
+        while True:
+            message = self.receive()
+            if wanted(message):
+                return message
+            self.others.append(message)
+
+    def answer(self, number):
+        message = self.wait(lambda one: one.get("id") == number)
+        return message.get("result", message.get("error"))
+
+    def ask(self, method, **params):
+        return self.answer(self.start(method, **params))
+
+    def request(self, method="extension.invoke"):
+        return self.wait(lambda one: one.get("method") == method)
+
+    def close(self):
+        self.file.close()
+        self.stream.close()
+
+
+class Protocol(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = os.path.join(folder.name, "socket")
+        self.daemon = subprocess.Popen([CORDON, "serve", "--unix", self.path])
+        self.addCleanup(self.daemon.wait)
+        self.addCleanup(self.daemon.terminate)
+        while not os.path.exists(self.path):
+            time.sleep(0.01)
+
+    def connect(self):
+        connection = Connection(self.path)
+        self.addCleanup(connection.close)
+        return connection
+
+    def served(self, *names, **create):
+        client = self.connect()
+        sandbox = client.ask("create", **create)["sandboxId"]
+        self.assertEqual(client.ask("extension.register", extensions=[{"name": name} for name in names]), {"names": list(names)})
+        return client, sandbox
+
+    def test_a_call_step_by_step(self):
+        client, sandbox = self.served("f")
+        run = client.start("run", command="printf 'abc' | f x $'\\377'; echo $?")
+        call = client.request()
+        self.assertRegex(call["id"], r"^cb_\d+$")
+        params = call["params"]
+        self.assertEqual((params["sandboxId"], params["name"], params["args"], params["cwd"]),
+                         (sandbox, "f", ["x", "\ufffd"], "/home/user"))
+        self.assertEqual([base64.b64decode(one) for one in params["argsBase64"]], [b"x", b"\xff"])
+        here = {"callId": call["id"]}
+        self.assertEqual(client.ask("extension.read", **here, length=2), {"dataBase64": "YWI=", "end": False})
+        self.assertEqual(client.ask("extension.read", **here), {"dataBase64": "Yw==", "end": False})
+        self.assertEqual(client.ask("extension.read", **here), {"dataBase64": "", "end": True})
+        self.assertEqual(client.ask("extension.write", **here, data="out"), {})
+        self.assertEqual(client.ask("extension.write", **here, data="err", stream="stderr"), {})
+        client.send({"id": call["id"], "result": {"exitCode": 259, "stdout": "put", "stderr": "or"}})
+        result = client.answer(run)
+        self.assertEqual((result["stdout"], result["stderr"]), ("output3\n", "error"))
+        self.assertEqual(client.ask("extension.write", **here, data="late")["data"]["errno"], "EPIPE")
+
+    def test_answers_that_make_no_sense(self):
+        client, _ = self.served("f")
+        for answer, status, text in (
+                ({"error": {"code": 5, "message": "own words"}}, 1, "f: own words\n"),
+                ({"error": "text"}, 1, "f: an error without a message\n"),
+                ({"result": None}, 125, "f: the host function gave no {exitCode, stdout, stderr}\n"),
+                ({"result": {"exitCode": "0"}}, 125, "f: the host function gave no {exitCode, stdout, stderr}\n"),
+                ({"result": {"exitCode": 0, "stdout": 5}}, 125, "f: the host function gave no {exitCode, stdout, stderr}\n"),
+                ({"result": {"exitCode": 0, "stdoutBase64": "="}}, 125, "f: the host function gave no {exitCode, stdout, stderr}\n"),
+        ):
+            run = client.start("run", command="f")
+            call = client.request()
+            client.send({"id": "cb_999999", "result": {"exitCode": 9}})  # of nobody
+            client.send({"id": call["id"], **answer})
+            client.send({"id": call["id"], "result": {"exitCode": 0}})  # a second one
+            result = client.answer(run)
+            self.assertEqual((result["exitCode"], result["stderr"]), (status, text), answer)
+
+    def test_one_read_and_one_write_at_a_time(self):
+        client, _ = self.served("f")
+        process = client.ask("spawn", argv=["f"])["processId"]
+        call = client.request()
+        here = {"callId": call["id"]}
+        first = client.start("extension.read", **here)
+        self.assertEqual(client.ask("extension.read", **here)["message"], "A read of this call is still going on")
+        client.ask("process.write", processId=process, data="x")
+        self.assertEqual(client.answer(first), {"dataBase64": "eA==", "end": False})
+        self.assertIn("EPIPE", client.ask("extension.read", callId="cb_0")["message"])
+        self.assertEqual(client.ask("extension.read")["message"], "Missing required param: callId")
+        waiting = client.start("extension.read", **here)
+        client.ask("process.kill", processId=process)
+        self.assertEqual(client.answer(waiting)["data"]["errno"], "EPIPE")
+        self.assertEqual(client.request("extension.cancel")["params"]["callId"], call["id"])
+
+    def test_a_client_that_goes(self):
+        client, sandbox = self.served("f", detached=True)
+        other = self.connect()
+        run = other.start("run", sandboxId=sandbox, command="echo in | f; echo ${PIPESTATUS[1]}")
+        client.request()
+        client.close()
+        result = other.answer(run)
+        self.assertEqual((result["stdout"], result["stderr"]), ("125\n", "f: the client that served it has gone\n"))
+        result = other.ask("run", sandboxId=sandbox, command="f; echo $?")
+        self.assertEqual((result["stdout"], result["stderr"]), ("125\n", "f: the client that served it has gone\n"))
+        # Somebody else may serve it now.
+        other.ask("extension.register", sandboxId=sandbox, extensions=[{"name": "f"}])
+        run = other.start("run", sandboxId=sandbox, command="f")
+        other.send({"id": other.request()["id"], "result": {"exitCode": 0, "stdout": "mine\n"}})
+        self.assertEqual(other.answer(run)["stdout"], "mine\n")
+        third = self.connect()
+        answer = third.ask("extension.register", sandboxId=sandbox, extensions=[{"name": "f"}])
+        self.assertEqual(answer["message"], "Another client serves this extension: f")
+        other.ask("sandbox.destroy", sandboxId=sandbox)
+
+    def test_parameters(self):
+        client, _ = self.served()
+        for extensions, reason in (
+                (None, "array"), ([1], "objects"), ([{}], "Invalid extension name"),
+                ([{"name": "x", "description": 5}], "must be a string: description"),
+                ([{"name": "x", "examples": "y"}], "examples"),
+                ([{"name": "x", "pythonPackage": {}}], "no version"),
+                ([{"name": "x", "pythonPackage": {"version": "1", "files": {"a": None}}}], "No contents"),
+                ([{"name": f"x{i}"} for i in range(65)], "at most 64")):
+            self.assertIn(reason, client.ask("extension.register", extensions=extensions)["message"])
+        self.assertEqual(client.ask("extension.list"), {"extensions": []})
+
+    def test_packed_messages(self):
+        try:
+            from pip._vendor import msgpack
+        except ImportError:
+            self.skipTest("no MessagePack here: pip brings one")
+        stream = socket.socket(socket.AF_UNIX)
+        self.addCleanup(stream.close)
+        stream.connect(self.path)
+        file = stream.makefile("rb")
+        self.addCleanup(file.close)
+
+        def send(**message):
+            data = msgpack.packb({"jsonrpc": "2.0", **message})
+            stream.sendall(struct.pack(">I", len(data)) + data)
+
+        def receive():
+            length, = struct.unpack(">I", file.read(4))
+            return msgpack.unpackb(file.read(length))
+
+        def ask(method, **params):
+            send(id=method, method=method, params=params)
+            return receive()["result"]
+
+        ask("create")
+        ask("extension.register", extensions=[{"name": "f", "pythonPackage": {"version": "1", "files": {"__init__.py": b"x = 1\n"}}}])
+        send(id="run", method="run", params={"command": "f; python3 -c 'import f; print(f.x)'", "stdin": EVERY_BYTE})
+        call = receive()
+        self.assertEqual((call["method"], call["params"]["cwd"]), ("extension.invoke", b"/home/user"))
+        self.assertEqual(ask("extension.read", callId=call["id"]), {"data": EVERY_BYTE, "end": False})
+        self.assertEqual(ask("extension.write", callId=call["id"], data=EVERY_BYTE), {})
+        send(id=call["id"], result={"exitCode": 0, "stdout": b"\xff"})
+        self.assertEqual(receive()["result"]["stdout"], EVERY_BYTE + b"\xff1\n")
+
+
+# Programs of a guest that has opened the channel itself; CALL is a call of `f`.
+HOSTILE = """
+import os, struct, sys
+def frame(kind, data, size=None):
+    return struct.pack('<II', kind, len(data) if size is None else size) + data
+CALL = frame(1, struct.pack('<II', 0, 0) + b'f\\0/\\0')
+def channel():
+    return os.open('/dev/cordon/call', os.O_RDWR)
+def put(data):
+    fd = channel()
+    try:
+        os.write(fd, data)
+        while os.read(fd, 65536): pass
+    except OSError as error:
+        print(error.strerror)
+    os.close(fd)
+"""
+
+
+class Hostile(unittest.TestCase):
+    def setUp(self):
+        self.calls = []
+        self.sandbox = Sandbox(extensions=[Extension("f", "", lambda call: self.calls.append(call) or "fine\n", stdin="none"),
+                                           Extension("eat", "", lambda stdin: str(sum(map(len, stdin))), stdin="stream")])
+        self.addCleanup(self.sandbox.destroy)
+
+    def attack(self, code, **options):
+        result = self.sandbox.commands.run(f"python3 - <<'PROGRAM'\n{HOSTILE}\n{code}\nPROGRAM", **options)
+        alive = self.sandbox.commands.run("f; f")
+        self.assertEqual((alive.stdout, alive.stderr), ("fine\nfine\n", ""), result.stderr)
+        return result
+
+    def test_frames_that_break_the_rules(self):
+        for bad in ("os.urandom(1000)", "b'\\xff' * 8", "frame(1, b'', 2**32 - 1)", "frame(1, b'', 1 << 21)", "frame(2, b'x')",
+                    "frame(3, b'')", "CALL + CALL", "CALL + frame(2, b'x' * 1000)", "CALL + frame(9, b'')", "frame(1, b'')",
+                    "frame(1, struct.pack('<II', 2**32 - 1, 2**32 - 1) + b'f\\0/\\0')",
+                    "frame(1, struct.pack('<II', 0, 0) + b'../x\\0/\\0')", "frame(1, struct.pack('<II', 0, 0) + b'f\\0/\\0more\\0')"):
+            result = self.attack(f"put({bad})")
+            self.assertEqual(result.exit_code, 0, bad + result.stderr)
+
+    def test_frames_in_pieces_and_ends_in_the_middle(self):
+        self.attack("for size in range(len(CALL) + 1):\n    fd = channel()\n    os.write(fd, CALL[:size])\n    os.close(fd)")
+        self.attack("fd = channel()\nfor i in range(len(CALL)):\n    os.write(fd, CALL[i:i + 1])\n"
+                    "assert os.read(fd, 8) == struct.pack('<II', 2, 5)\nassert os.read(fd, 5) == b'fine\\n'")
+
+    def test_channels_that_are_opened_and_left(self):
+        result = self.attack("""
+fds = []
+try:
+    while True: fds.append(channel())
+except OSError as error:
+    print(len(fds), error.strerror)
+""")
+        self.assertEqual(result.stdout, "16 Device or resource busy\n")
+        self.attack("for _ in range(3000): os.close(channel())")
+        before = len(self.calls)
+        self.attack("""
+for _ in range(300):
+    fd = None
+    while fd is None:
+        try: fd = channel()
+        except OSError: pass
+    os.write(fd, CALL)
+    os.close(fd)
+""")
+        self.assertGreaterEqual(len(self.calls), before)
+
+    def test_a_flood(self):
+        # Whatever is written after a frame that breaks the rules goes nowhere.
+        result = self.attack("""
+import signal
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+fd = channel()
+done = 0
+try:
+    while done < 1 << 28: done += os.write(fd, b'\\xff' * 65536)
+except OSError as error:
+    print(error.strerror)
+""", timeout_ms=2000)
+        self.assertIn(result.error_class, (None, "TIMEOUT"))
+
+    def test_input_beyond_what_was_wanted(self):
+        self.sandbox.commands.run("true")
+        self.attack("""
+fd = channel()
+os.write(fd, frame(1, struct.pack('<II', 0, 0) + b'eat\\0/\\0'))
+kind, size = struct.unpack('<II', os.read(fd, 8))
+wanted, = struct.unpack('<I', os.read(fd, 4))
+assert (kind, size, wanted) == (1, 4, 131072), (kind, size, wanted)
+for _ in range(wanted // 65536): pass
+os.write(fd, struct.pack('<II', 2, wanted + 1))
+assert os.read(fd, 8) == b''
+""")
+
+    def test_a_channel_that_many_have(self):
+        self.attack("""
+fd = channel()
+for _ in range(20):
+    if os.fork() == 0:
+        try:
+            for _ in range(50): os.write(fd, CALL)
+        except OSError: pass
+        os._exit(0)
+""")
+
+
+if __name__ == "__main__":
+    names = [name for name in sys.argv[1:] if not name.startswith("-")] or None
+    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__]) if names else \
+        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
+    outcome = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
+    failed = len(outcome.failures) + len(outcome.errors)
+    print(f"{outcome.testsRun - failed} passed, {failed} failed")
+    sys.exit(1 if failed else 0)
