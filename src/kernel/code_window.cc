@@ -24,7 +24,9 @@ uint32_t next_known = 0;
 const CodeWindowHeader* Window() {
   if (TheKernel().control->code_window_bytes < sizeof(CodeWindowHeader)) return nullptr;
   const auto* header = reinterpret_cast<const CodeWindowHeader*>(layout::kCodeWindow);
-  return header->magic == kCodeWindowMagic && header->count <= kMaxWindowModules ? header : nullptr;
+  const uint32_t count = CountOf(*header);
+  return count > 0 && count <= kMaxWindowModules && header->magic == kCodeWindowMagic ? header
+                                                                                      : nullptr;
 }
 
 bool Hash(const vfs::Node& file, Sha256::Digest* digest) {
@@ -45,7 +47,7 @@ const CodeWindowEntry* FindInWindow(const CodeWindowHeader& window, const vfs::N
                                     int64_t size) {
   Sha256::Digest digest;
   bool hashed = false;
-  for (uint32_t i = 0; i < window.count; ++i) {
+  for (uint32_t i = CountOf(window); i-- > 0;) {
     const CodeWindowEntry& entry = window.entries[i];
     if (entry.module_size != static_cast<uint64_t>(size)) continue;
     if (!hashed && !Hash(file, &digest)) return nullptr;

@@ -26,6 +26,12 @@ inline constexpr uint32_t kMailboxBytes = 1u << 18;
 inline constexpr uint32_t kStreamsPerJob = 3;  // stdin, stdout, stderr; a terminal: the first two
 inline constexpr uint32_t kScriptRing = 3;     // what a session's shell is to run
 inline constexpr uint32_t kRingsPerJob = 4;
+// Conversations that guests began with the keeper (kernel/request_channel.cc), which believes
+// nothing of what is said there: a ring towards the guest and one from it.
+inline constexpr uint32_t kMaxChannels = 4;
+inline constexpr uint32_t kRingsPerChannel = 2;
+inline constexpr uint32_t kFirstChannelRing = kMaxJobs * kRingsPerJob;
+inline constexpr uint32_t kRings = kFirstChannelRing + kMaxChannels * kRingsPerChannel;
 
 // A byte ring with one writing and one reading side. Counters run freely; their difference is the
 // fill, a value above kRingBytes is hostile. Each side sleeps on the other's counter after it has
@@ -73,6 +79,13 @@ struct Job {
   std::atomic<uint32_t> pid;          // of the guest process, in the guest's numbers
   std::atomic<uint32_t> uses_terminal;
   uint32_t reserved[4];
+};
+
+// A guest takes a free one and begins its rings anew; the keeper frees it when the guest is gone.
+struct Channel {
+  enum State : uint32_t { kFree = 0, kTaken = 1, kOpen = 2, kClosed = 3 };
+  std::atomic<uint32_t> state;
+  uint32_t reserved[3];
 };
 
 // Requests of the keeper to the service process inside, one at a time: the keeper fills in
@@ -238,8 +251,10 @@ struct Control {
   uint64_t objects_bytes;  // sizes of the memfds
   uint64_t blocks_bytes;
   uint64_t code_window_bytes;
-  uint32_t run_as_uid;  // user and group that the template takes; 0: those it was started with
-  uint32_t can_fork;    // the template hands over a listener for the notified call
+  uint32_t run_as_uid;       // user and group that the template takes; 0: those it was started with
+  uint32_t can_fork;         // the template hands over a listener for the notified call
+  uint32_t serves_requests;  // guests may open channels
+  uint32_t reserved1;
 
   std::atomic<uint32_t> booted;  // the kernel is ready for requests
   std::atomic<uint32_t>
@@ -258,9 +273,10 @@ struct Control {
 
   ForkControl fork;
   Job jobs[kMaxJobs];
+  Channel channels[kMaxChannels];
   Slot slots[kMaxSlots];
   alignas(4096) Mailbox mailbox;
-  alignas(4096) Ring rings[kMaxJobs * kRingsPerJob];
+  alignas(4096) Ring rings[kRings];
 };
 
 enum FailReason : uint32_t {

@@ -102,9 +102,6 @@ constexpr DeviceRow kDevices[] = {
     {1, 3, &kNull}, {1, 5, &kZero}, {1, 7, &kFull}, {1, 8, &kRandom}, {1, 9, &kRandom},
 };
 
-// Of the numbers that Linux leaves to local use.
-constexpr uint64_t kRunMajor = 240;
-
 int32_t OpenTerminalDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   constexpr uint64_t kControlling = 5 << 8;
   Terminal* terminal = nullptr;
@@ -135,6 +132,7 @@ int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   if (rdev == kMaster) return OpenMaster(flags & ~static_cast<uint32_t>(O_NOCTTY), out);
   if (rdev == 5 << 8 || rdev >> 8 == kPtsMajor) return OpenTerminalDevice(rdev, flags, out);
   flags &= ~static_cast<uint32_t>(O_NOCTTY);
+  if (rdev == kRequestDevice) return OpenRequestChannel(flags, out);
   if (rdev >> 8 == kRunMajor) return OpenRunStream(static_cast<uint32_t>(rdev & 0xff), flags, out);
   for (const DeviceRow& row : kDevices) {
     if (rdev != (uint64_t{row.major} << 8 | row.minor)) continue;

@@ -72,6 +72,7 @@ void Boot(control::Control& control) {
   CreateStreams();
   MountProc();
   CreateTerminals();
+  CreateRequestChannels();
   control.booted.store(1);
   control.keeper_bell.fetch_add(1);
   platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);

@@ -33,6 +33,10 @@ struct SandboxOptions {
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
   std::span<const std::byte> code;  // of the code window
+  // Modules may be added to a code window of so many bytes while it runs, and its guests may ask
+  // the keeper for something through request channels (kernel/request_channel.cc).
+  uint64_t growing_code_bytes = 0;
+  bool serves_requests = false;
   // Its processes live under a family process, so that it can be forked. `private_fds` are
   // descriptors of the caller that this must not hold.
   bool can_fork = false;
@@ -42,7 +46,9 @@ struct SandboxOptions {
     return sizes == other.sizes && template_path == other.template_path &&
            userland_path == other.userland_path && namespaces == other.namespaces &&
            code.data() == other.code.data() && code.size() == other.code.size() &&
-           can_fork == other.can_fork && private_fds == other.private_fds;
+           growing_code_bytes == other.growing_code_bytes &&
+           serves_requests == other.serves_requests && can_fork == other.can_fork &&
+           private_fds == other.private_fds;
   }
 };
 
