@@ -18,6 +18,16 @@ export class RpcError extends SandboxError {
   }
 }
 
+// A package was refused. `errno` is "E_PKG_DISABLED", "E_PKG_HOST_DENIED", … (index.d.ts).
+export class PackageError extends RpcError {
+  name = 'PackageError';
+}
+
+function errorOf({ code, message, data }) {
+  const Kind = data?.errno?.startsWith('E_PKG_') ? PackageError : RpcError;
+  return new Kind(code, message, data?.errno);
+}
+
 export function bytesOf(object, name) {
   const coded = object[`${name}Base64`];
   return coded === undefined ? Buffer.from(object[name] ?? '') : Buffer.from(coded, 'base64');
@@ -94,7 +104,7 @@ export class Daemon {
     this.#listeners.delete(`request ${message.id}`);
     if (!answer) return;
     if (message.error === undefined) answer.resolve(message.result);
-    else answer.reject(new RpcError(message.error.code, message.error.message, message.error.data?.errno));
+    else answer.reject(errorOf(message.error));
   }
 
   call(method, params, listener) {

@@ -2,7 +2,9 @@
 
 import { Daemon, SandboxError, bytesOf, putBytes } from './daemon.js';
 
-export { RpcError, SandboxError } from './daemon.js';
+import { Packages } from './packages.js';
+
+export { PackageError, RpcError, SandboxError } from './daemon.js';
 
 const MAX_PIECE = 4 << 20;
 
@@ -231,15 +233,17 @@ export class Sandbox {
     const call = (method, params, listener) => this.#call(method, params, listener);
     this.commands = new Commands(call, daemon);
     this.files = new Files(call);
+    this.packages = new Packages(call);
   }
 
   static async create({ program, timeoutMs = 30000, fsLimitBytes, env, security, persistence } = {}) {
-    if (security?.packagePolicy?.enabled) throw new SandboxError('packagePolicy: packages are not there yet');
     const daemon = new Daemon(program);
     try {
       const limits = security?.limits;
+      const packagePolicy = security?.packagePolicy;
       const { sandboxId } = await daemon.call('create', {
         timeoutMs, ...(fsLimitBytes !== undefined && { fsLimitBytes }), ...(env && { env }), ...(limits && { limits }), ...(persistence && { persistence }),
+        ...(packagePolicy && { packagePolicy }),
       });
       return new Sandbox(daemon, sandboxId, persistence?.mode === 'persistent');
     } catch (error) {

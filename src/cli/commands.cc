@@ -11,6 +11,7 @@
 #include "cli/install_command.h"
 #include "cli/log_command.h"
 #include "cli/mcp_command.h"
+#include "cli/pkg_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
 #include "cli/serve_command.h"
@@ -42,6 +43,7 @@ const Command kCommands[] = {
     {{"shadow", "diff", "commit", "discard"}, AddShadowCommands},
     {{"serve"}, AddServeCommand},
     {{"mcp"}, AddMcpCommand},
+    {{"pkg"}, AddPkgCommand},
     {{"export"}, AddExportCommand},
     {{"import"}, AddImportCommand},
     {{"log"}, AddLogCommand},

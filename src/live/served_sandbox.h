@@ -19,8 +19,10 @@
 #include "backend/wasm/usage_sampler.h"
 #include "base/owned_fd.h"
 #include "live/frame.h"
+#include "live/guest_channels.h"
 #include "live/history.h"
 #include "live/live_sandbox.h"
+#include "live/package_calls.h"
 #include "live/run.h"
 #include "live/shell.h"
 #include "live/state_calls.h"
@@ -90,6 +92,8 @@ class ServedSandbox {
   bool Progress();
   bool Die(const std::string& reason);
   void WatchShell();
+  // What guests ask for goes to the daemon.
+  void ServeChannels();
 
   // A command may have given itself another prompt. Then the shell waits for input, having read all
   // that there was, and says nothing.
@@ -152,6 +156,8 @@ class ServedSandbox {
   std::map<std::string, Snapshot> snapshots_;
   History history_;
   StateCalls state_calls_{*keeper_, options_.sandbox};
+  PackageCalls package_calls_{*keeper_};
+  GuestChannels channels_{page_};
   bool damaged_ = false;
   bool is_busy_ = false;
 };

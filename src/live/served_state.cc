@@ -76,6 +76,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
     (void)Flush();
     EndServing();
   }
+  channels_.Abandon();
   for (const auto& run : running_) {
     run->request.id = UINT32_MAX;
     // Nobody writes there any more; a terminal at which nobody types is not hung up.
@@ -130,6 +131,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
            {}});
   }
   running_.clear();
+  channels_.Abandon();
   FreeAllJobs();
   session_ = {};
   session_.alive = true;

@@ -6,6 +6,8 @@
 
 #include "rpc/autosave.h"
 #include "rpc/call.h"
+#include "rpc/package_command.h"
+#include "rpc/packages.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -173,9 +175,11 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
         if (answer.arg[0] == 0) return begin(told);
         RestoreState(
             sandbox, ParseReport(answer.payload), /*replaces=*/false,
-            [=](const Json& report) mutable {
-              told["skipped"] = report.value("skipped", Json::array());
-              begin(told);
+            [=](const Json& restored) {
+              TakeOverPackages(sandbox, restored, [=](const Json& report) mutable {
+                told["skipped"] = report.value("skipped", Json::array());
+                begin(told);
+              });
             },
             fail);
       },
@@ -199,7 +203,8 @@ void Create(const CallPtr& call) {
   const auto sandbox = std::make_shared<Sandbox>();
   if (!ReadEnvironment(call, &options.environment) ||
       !ReadLimits(call, &options, &sandbox->limits) ||
-      !ReadPersistence(call, &options, sandbox.get())) {
+      !ReadPersistence(call, &options, sandbox.get()) ||
+      !ReadPackagePolicy(call, &options, sandbox)) {
     return;
   }
   sandbox->id = server.NewSandboxId();
@@ -208,6 +213,10 @@ void Create(const CallPtr& call) {
   const std::weak_ptr<Sandbox> known = sandbox;
   const SandboxLink::Handler hear = [call, known](const live::Frame& frame) {
     const std::shared_ptr<Sandbox> it = known.lock();
+    if (frame.kind == live::Kind::kGuestRequest && it) {
+      AnswerGuest(it, frame);
+      return false;
+    }
     if (frame.kind == live::Kind::kReady && it) {
       if (it->autosave_ms > 0) {
         LoadAndReply(call, it);

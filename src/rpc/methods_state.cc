@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "rpc/call.h"
+#include "rpc/packages.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -133,7 +134,11 @@ void PersistenceImport(const CallPtr& call) {
         [call, sandbox, replaces](const Frame& answer) {
           RestoreState(
               sandbox, ParseReport(answer.payload), replaces,
-              [call](const Json& report) { call->Reply(report); }, RefusalOf(call));
+              [call, sandbox](const Json& restored) {
+                TakeOverPackages(sandbox, restored,
+                                 [call](const Json& report) { call->Reply(report); });
+              },
+              RefusalOf(call));
         });
   });
 }

@@ -5,6 +5,7 @@ import itertools
 import json
 
 from . import _protocol as protocol
+from ._packages import AsyncPackages
 
 # A line is one message; a result has as much as the limits of output allow.
 _MAX_LINE = 256 << 20
@@ -159,14 +160,15 @@ class _Daemon:
 class AsyncSandbox:
     """`async with AsyncSandbox() as sb:` or `await AsyncSandbox.create()`."""
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, package_policy=None, program=None):
         self._program = program
-        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence)
+        self._params = protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence, package_policy)
         self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
         self._daemon = None
         self._id = None
         self.commands = AsyncCommands(self)
         self.files = AsyncFiles(self)
+        self.packages = AsyncPackages(self)
 
     @classmethod
     async def create(cls, **options):

@@ -24,6 +24,28 @@ class RpcError(SandboxError):
         self.errno = errno
 
 
+class PackageError(RpcError):
+    """A package was refused. `errno` is one of "E_PKG_DISABLED", "E_PKG_HOST_DENIED", "E_PKG_INVALID_NAME", "E_PKG_EXISTS",
+    "E_PKG_TOO_LARGE", "E_PKG_LIMIT", "E_PKG_NOT_FOUND", "E_PKG_INTEGRITY", "E_PKG_FETCH", "E_PKG_INDEX", "E_PKG_INVALID_MODULE"."""
+
+
+class PackageInfo:
+    """A package that is installed; of a search, one that could be, without `installed`."""
+
+    def __init__(self, result):
+        self.name = result["name"]
+        self.size = result["size"]
+        self.url = result["url"]
+        self.sha256 = result["sha256"]
+        self.description = result.get("description")
+        self.updated = result.get("updated")
+        installed = result.get("installedMs")
+        self.installed = None if installed is None else installed / 1000
+
+    def __repr__(self):
+        return "PackageInfo(name=%r, size=%r, url=%r)" % (self.name, self.size, self.url)
+
+
 class CommandResult:
     """What became of a command. A status that is not zero is a result and no exception."""
 
@@ -85,7 +107,9 @@ def encode(request_id, method, params):
 
 def error_of(message):
     error = message["error"]
-    return RpcError(error["code"], error["message"], (error.get("data") or {}).get("errno"))
+    errno = (error.get("data") or {}).get("errno")
+    kind = PackageError if (errno or "").startswith("E_PKG_") else RpcError
+    return kind(error["code"], error["message"], errno)
 
 
 def find_program(given=None):
@@ -100,7 +124,28 @@ def find_program(given=None):
     return found
 
 
-def create_params(timeout_ms, fs_limit_bytes, env, limits, persistence):
+PACKAGE_POLICY = {
+    "allowed_hosts": "allowedHosts", "max_package_bytes": "maxPackageBytes", "max_installed_packages": "maxInstalledPackages",
+    "require_integrity": "requireIntegrity", "allow_shadowing": "allowShadowing", "allow_private_hosts": "allowPrivateHosts",
+    "index_key": "indexKey",
+}
+
+
+def package_policy(policy):
+    """Names of either language."""
+    return {PACKAGE_POLICY.get(name, name): value for name, value in policy.items()}
+
+
+def install_params(source, name, sha256):
+    params = {"source": source}
+    if name is not None:
+        params["name"] = name
+    if sha256 is not None:
+        params["sha256"] = sha256
+    return params
+
+
+def create_params(timeout_ms, fs_limit_bytes, env, limits, persistence, packages=None):
     params = {"timeoutMs": timeout_ms, "fsLimitBytes": fs_limit_bytes}
     if env:
         params["env"] = dict(env)
@@ -109,6 +154,8 @@ def create_params(timeout_ms, fs_limit_bytes, env, limits, persistence):
     if persistence:
         names = {"autosave_ms": "autosaveMs"}
         params["persistence"] = {names.get(name, name): value for name, value in persistence.items()}
+    if packages:
+        params["packagePolicy"] = package_policy(packages)
     return params
 
 

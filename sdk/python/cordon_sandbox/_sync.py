@@ -7,6 +7,7 @@ import subprocess
 import threading
 
 from . import _protocol as protocol
+from ._packages import Packages
 
 
 class _Daemon:
@@ -297,20 +298,23 @@ class Sandbox:
 
     `persistence`: {"mode": "session"} is saved and loaded on request, {"mode": "persistent"} loaded at once and saved while things
     happen ("autosave_ms") and at the end; each in a "namespace" that one sandbox has at a time.
+
+    `package_policy`: {"enabled": True, "allowed_hosts": [...], ...}, what may be installed (docs/packages.md). Nothing, by default.
     """
 
-    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, program=None):
+    def __init__(self, *, timeout_ms=30000, fs_limit_bytes=256 << 20, env=None, limits=None, persistence=None, package_policy=None, program=None):
         self._daemon = _Daemon(program)
         self._id = None
         self._is_saved = bool(persistence) and persistence.get("mode") == "persistent"
         try:
             self._id = self._daemon.call(
-                "create", protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence))["sandboxId"]
+                "create", protocol.create_params(timeout_ms, fs_limit_bytes, env, limits, persistence, package_policy))["sandboxId"]
         finally:
             if self._id is None:
                 self._daemon.close()
         self.commands = Commands(self)
         self.files = Files(self)
+        self.packages = Packages(self)
 
     @property
     def session_id(self):
@@ -387,6 +391,7 @@ class Sandbox:
         forked._daemon = daemon
         forked.commands = Commands(forked)
         forked.files = Files(forked)
+        forked.packages = Packages(forked)
         return forked
 
     def snapshot(self, name=None):
