@@ -28,7 +28,8 @@ code 124 with what was written until then. `errorClass` is `TIMEOUT`, `CANCELLED
 command was too large); `CAPABILITY_DENIED` is kept for policies.
 
 Notifications: `output {requestId | processId, stream, data}`; `exit {processId, exitCode, executionTimeMs, truncated, [signal],
-[errorClass]}`; `persistence.failed {sandboxId, error}`: a sandbox could not be saved, which is tried again.
+[errorClass]}`; `package.progress {requestId, text}`; `audit {type, sandboxId, timestamp, …}`: an installation of a package began, was
+refused or is complete ([packages](packages.md)); `persistence.failed {sandboxId, error}`: a sandbox could not be saved, which is tried again.
 
 In brackets: what may be left out. Every method but `create`, `sandbox.list`, `kill`, `version` and `process.*` takes `sandboxId`;
 without it the first sandbox of the connection is meant. A sandbox ends with its connection unless it is detached; whoever
