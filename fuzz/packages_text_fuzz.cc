@@ -1,5 +1,5 @@
-// What others say about packages; the first byte says which: an URL, a redirect, an index, a list of
-// what is installed, the words of a guest's request.
+// What others say about packages; the first byte says which: an URL, a redirect, an index, a list
+// of what is installed, the words of a guest's request.
 
 #include <cstdlib>
 #include <string_view>

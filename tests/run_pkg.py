@@ -337,7 +337,7 @@ class Attacks(PackageTest):
     def test_a_guest_has_no_word_in_it(self):
         sandbox = self.sandbox(allowedHosts=[f"localhost:{PORT}", "named-in-the-policy.example"])
         # It is nowhere to be read ...
-        self.assertEqual(sandbox.commands.run("grep -rlsI named-in-the-policy / --exclude-dir=proc --exclude-dir=dev; env | grep -c named-in").stdout, "0\n")
+        self.assertEqual(sandbox.commands.run("grep -rls 'named-in-the-[p]olicy' /etc /home /run /tmp /usr/local /usr/share/pkg /var; env | grep -c 'named-[i]n'").stdout, "0\n")
         # ... and what looks like one is nobody's.
         sandbox.commands.run("mkdir -p ~/.config /tmp/etc; echo '{\"enabled\": true, \"allowedHosts\": [\"evil.example\"]}' | tee ~/.config/pkg-policy.json "
                              "~/pkg-policy.json /tmp/etc/pkg-policy.json; export CORDON_REGISTRY=https://evil.example/ CORDON_PACKAGE_POLICY=~/pkg-policy.json "
@@ -362,7 +362,7 @@ class Attacks(PackageTest):
         self.assertNotEqual(sandbox.commands.run("cat </dev/cordon/pkg").exit_code, 0)
         self.assertNotEqual(sandbox.commands.run("echo >/dev/cordon/pkg").exit_code, 0)
         # All are taken: the next one is told, and they are free again when those who have them are gone.
-        held = "for i in 1 2 3 4; do sleep 1000 7<>/dev/cordon/pkg & done; until [ $(ls -l /proc/*/fd/7 2>/dev/null | grep -c pkg) -ge 4 ]; do :; done; "
+        held = "for i in 1 2 3 4; do (exec 7<>/dev/cordon/pkg; echo >>/tmp/held; exec sleep 1000) & done; until [ $(cat /tmp/held 2>/dev/null | wc -l) -ge 4 ]; do sleep 0.02; done; "
         self.assertEqual(self.run_(sandbox, held + "pkg list; kill %1 %2 %3 %4; wait 2>/dev/null; true")[2], "pkg: others are at it, try again\n")
         self.assertEqual(self.run_(sandbox, f"pkg install {BASE}/hello.wasm >/dev/null; hello"), (0, "hi\n", ""))
         # One that is ended in the middle leaves everything whole.
@@ -539,7 +539,7 @@ class State(PackageTest):
         self.addCleanup(copy.destroy)
         self.assertEqual(copy.commands.run("wait; echo over", timeout_ms=20_000).stdout, "over\n")
         self.assertEqual(copy.commands.run(f"pkg install {BASE}/hello.wasm >/dev/null; hello").stdout, "hi\n")
-        self.assertEqual(sandbox.commands.run("jobs -r | wc -l; kill %1; pkg list").stdout, "1\n")
+        self.assertEqual(sandbox.commands.run("kill %1 && echo was there; pkg list").stdout, "was there\n")
 
     def test_states_that_are_kept(self):
         os.environ["CORDON_STATE_DIR"] = str(WORLD / "states")

@@ -44,6 +44,9 @@ namespace kernel {
 // Reads all of it when it is first asked about.
 [[nodiscard]] bool FindByContents(const vfs::Node& file, vfs::Program* out);
 
+// Before the first process that is cloned: what is found is found once for all of them.
+void CreateKnownPrograms();
+
 }  // namespace kernel
 }  // namespace cordon
 

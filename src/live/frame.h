@@ -67,17 +67,19 @@ enum class Kind : uint32_t {
   // Packages (live/package_calls.h). What may be installed was decided by the daemon.
   kPackageAdd = 60,  // arg: 1 if programs may be shadowed; payload: name, hash, packages.json. From
                      // the user's store, compiled
+  kPackageCheck,     // the same arg; payload: name. -EEXIST: there is a program of that name
   kPackageRemove,    // payload: name, packages.json
   kPackageKeep,      // payload: name. Its file goes into the store. kAnswer: the hash
   kPackageImprove,   // payload: hash. Of better code that the compile cache has
-  kGuestReply,  // arg: channel, number, 1 if it is the last; payload: bytes for the guest; no answer
+  kGuestReply,       // arg: channel, number, 1 if it is the last; payload: bytes for the guest; no
+                     // answer
   // Events.
-  kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
-  kAnswer,       // arg: result or -errno; payload, or the text of an error
-  kTaken,        // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
-  kOutput,       // arg: stream; payload
-  kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
-  kDead,         // payload: why the sandbox ended. The last frame.
+  kReady = 100,   // the sandbox is there. arg: the keeper's process identifier
+  kAnswer,        // arg: result or -errno; payload, or the text of an error
+  kTaken,         // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
+  kOutput,        // arg: stream; payload
+  kEnd,           // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
+  kDead,          // payload: why the sandbox ended. The last frame.
   kGuestRequest,  // a guest wants something (live/guest_channels.h). arg: channel, number; payload:
                   // words, each ends with a zero
 };

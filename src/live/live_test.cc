@@ -89,9 +89,10 @@ TEST(RequestWordsTest, AreCompleteOrNot) {
   EXPECT_EQ(read.state, State::kComplete);
   EXPECT_EQ(read.words, whole.substr(2));
   EXPECT_EQ(ReadRequest(std::string("0\0", 2)).state, State::kComplete);
-  for (const std::string& broken : {std::string("x\0", 2), std::string("-1\0", 3), std::string("\0", 1),
-                                    std::string("1001\0", 5), std::string("12345"),
-                                    std::string("1 \0", 3), std::string(70'000, '1')}) {
+  for (const std::string& broken :
+       {std::string("x\0", 2), std::string("-1\0", 3), std::string("\0", 1),
+        std::string("1001\0", 5), std::string("12345"), std::string("1 \0", 3),
+        std::string(70'000, '1')}) {
     EXPECT_EQ(ReadRequest(broken).state, State::kBroken) << broken.substr(0, 10);
   }
 }

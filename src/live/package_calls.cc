@@ -62,6 +62,7 @@ bool IsProgram(Mailbox& mailbox, const std::string& name) {
 
 int64_t NumberOf(const Error& error) {
   if (error.code == ErrorCode::kLimit) return -ENOSPC;
+  if (error.code == ErrorCode::kInvalid && error.system_errno == 0) return -EEXIST;
   return error.system_errno != 0 ? -error.system_errno : -EIO;
 }
 
@@ -71,7 +72,7 @@ Result<std::vector<std::byte>> PackageCalls::Load(const std::string& hash,
                                                   const std::string& shown) {
   const auto& files = keeper_.files();
   if (files.code_mapping == nullptr) {
-    return Fail(ErrorCode::kInvalid, "the sandbox was started without room for packages");
+    return Fail(ErrorCode::kUnsupported, "the sandbox was started without room for packages");
   }
   const Result<Store> store = Store::OpenDefault();
   if (!store) return std::unexpected(store.error());
@@ -79,26 +80,30 @@ Result<std::vector<std::byte>> PackageCalls::Load(const std::string& hash,
   if (!bytes) return bytes;
   Result<backend::Module> module = backend::FindCompiledModule(std::move(*bytes), shown);
   if (!module) return std::unexpected(module.error());
-  CORDON_TRY(backend::AddToCodeWindow(files.code_mapping->bytes(), files.code_window.get(),
-                                      *module));
+  CORDON_TRY(
+      backend::AddToCodeWindow(files.code_mapping->bytes(), files.code_window.get(), *module));
   return std::move(module->bytes);
+}
+
+Status PackageCalls::Check(const std::string& name, bool may_shadow) {
+  Mailbox mailbox(keeper_);
+  if (may_shadow || IsOwnCommand(mailbox, name) || !IsProgram(mailbox, name)) return {};
+  return Fail(ErrorCode::kInvalid, "'" + name + "' is a program that is there already");
 }
 
 Status PackageCalls::Add(const std::string& name, const std::string& hash, const std::string& list,
                          bool may_shadow) {
+  CORDON_TRY(Check(name, may_shadow));
   Mailbox mailbox(keeper_);
   const bool is_own = IsOwnCommand(mailbox, name);
-  if (!is_own && !may_shadow && IsProgram(mailbox, name)) {
-    return SystemError("'" + name + "' is a program that is there already", EEXIST);
-  }
   const Result<std::vector<std::byte>> bytes = Load(hash, name);
   if (!bytes) return std::unexpected(bytes.error());
   const TreeCalls calls(keeper_);
   CORDON_TRY(MakeFolders(calls));
   CORDON_TRY(PutFile(keeper_, ModulePath(name), 0755, *bytes));
-  Status added = is_own ? Status()
-                        : calls.Make(kCommandFolder + name, S_IFLNK | 0777, kRoot,
-                                     ModulePath(name));
+  Status added = is_own
+                     ? Status()
+                     : calls.Make(kCommandFolder + name, S_IFLNK | 0777, kRoot, ModulePath(name));
   if (added) added = PutList(keeper_, list);
   if (!added && !is_own) {
     (void)calls.Remove(kCommandFolder + name);
@@ -146,6 +151,8 @@ FileAnswer PackageCalls::Answer(const Frame& frame) {
     if (!loaded) done = std::unexpected(loaded.error());
   } else if (!reader.TakeString(&name) || !packages::CheckName(name)) {
     return {-EINVAL, "no name of a package"};
+  } else if (frame.kind == Kind::kPackageCheck) {
+    done = Check(name, frame.arg[0] != 0);
   } else if (frame.kind == Kind::kPackageKeep) {
     Result<std::string> kept = Keep(name);
     if (kept) answer.payload = std::move(*kept);

@@ -1,8 +1,8 @@
 #ifndef CORDON_LIVE_PACKAGE_CALLS_H_
 #define CORDON_LIVE_PACKAGE_CALLS_H_
 
-// Packages of a live sandbox: modules of the user's store become files, and programs, while it runs.
-// What may be installed was decided by the daemon; here it is only carried out.
+// Packages of a live sandbox: modules of the user's store become files, and programs, while it
+// runs. What may be installed was decided by the daemon; here it is only carried out.
 
 #include <string>
 
@@ -27,6 +27,7 @@ class PackageCalls {
   [[nodiscard]] FileAnswer Answer(const Frame& frame);
 
  private:
+  [[nodiscard]] Status Check(const std::string& name, bool may_shadow);
   [[nodiscard]] Status Add(const std::string& name, const std::string& hash,
                            const std::string& list, bool may_shadow);
   [[nodiscard]] Status Remove(const std::string& name, const std::string& list);

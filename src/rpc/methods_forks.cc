@@ -87,18 +87,17 @@ void SnapshotRestore(const CallPtr& call) {
   if (!sandbox) return;
   const std::optional<std::string> name = call->Text("snapshotId");
   if (!name) return;
-  sandbox->link->Ask({live::Kind::kRestore, 0, {}, *name},
-                     [call, sandbox](const live::Frame& frame) {
-                       if (RefuseIfFailed(call, frame)) return true;
-                       // The files are those of then, and with them what is installed.
-                       if (!sandbox->packages) {
-                         call->Reply(Json::object());
-                         return true;
-                       }
-                       TakeOverPackages(sandbox, Json::object(),
-                                        [call](const Json&) { call->Reply(Json::object()); });
-                       return true;
-                     });
+  sandbox->link->Ask({live::Kind::kRestore, 0, {}, *name}, [call,
+                                                            sandbox](const live::Frame& frame) {
+    if (RefuseIfFailed(call, frame)) return true;
+    // The files are those of then, and with them what is installed.
+    if (!sandbox->packages) {
+      call->Reply(Json::object());
+      return true;
+    }
+    TakeOverPackages(sandbox, Json::object(), [call](const Json&) { call->Reply(Json::object()); });
+    return true;
+  });
 }
 
 void SnapshotDelete(const CallPtr& call) {

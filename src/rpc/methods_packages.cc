@@ -28,8 +28,7 @@ std::shared_ptr<Packages> ThePackages(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox) return nullptr;
   if (sandbox->packages) return sandbox->packages;
-  RefusePackage(call,
-                {packages::PackageCode::kDisabled, "Package installation is disabled"});
+  RefusePackage(call, {packages::PackageCode::kDisabled, "Package installation is disabled"});
   return nullptr;
 }
 
@@ -39,10 +38,10 @@ std::optional<std::string> AnyText(const CallPtr& call, const char* name, bool i
   const bool is_there = found != call->request.params.end() && !found->is_null();
   if (!is_there && !is_needed) return std::string();
   if (is_there && found->is_string()) return found->get<std::string>();
-  call->Refuse({kInvalidParams,
-                std::string(is_there ? "Param must be a string: " : "Missing required param: ") +
-                    name,
-                {}});
+  call->Refuse(
+      {kInvalidParams,
+       std::string(is_there ? "Param must be a string: " : "Missing required param: ") + name,
+       {}});
   return std::nullopt;
 }
 
@@ -50,8 +49,8 @@ std::optional<std::string> AnyText(const CallPtr& call, const char* name, bool i
 Packages::Line ProgressOf(const CallPtr& call) {
   if (!call->Flag("progress")) return {};
   return [call](const std::string& line) {
-    call->client->Send(NotificationMessage("package.progress",
-                                           {{"requestId", call->request.id}, {"text", line}}));
+    call->client->Send(
+        NotificationMessage("package.progress", {{"requestId", call->request.id}, {"text", line}}));
   };
 }
 

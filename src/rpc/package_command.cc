@@ -16,15 +16,13 @@ using live::Kind;
 using packages::PackageError;
 using packages::PackageResult;
 
-constexpr const char* kUsage =
-    "usage: pkg <install|remove|list|info|search|update> [args...]";
+constexpr const char* kUsage = "usage: pkg <install|remove|list|info|search|update> [args...]";
 
 // Text of others as one line of a terminal.
 std::string OneLine(std::string text) {
   constexpr size_t kMost = 1000;
   text.resize(std::min(text.size(), kMost));
-  std::ranges::replace_if(
-      text, [](char c) { return (c < ' ' || c > '~') && c != '\t'; }, '?');
+  std::ranges::replace_if(text, [](char c) { return (c < ' ' || c > '~') && c != '\t'; }, '?');
   return text;
 }
 
@@ -130,34 +128,33 @@ class Command : public std::enable_shared_from_this<Command> {
   // What cannot be updated does not keep the others from it.
   void UpdateNext(size_t at) {
     if (at >= names_.size()) return Exit(has_failed_ ? 1 : 0);
-    packages().Update(names_[at], Progress(),
-                      [self = shared_from_this(), at](const PackageResult<Packages::Done>& done) {
-                        if (!done) {
-                          self->has_failed_ = true;
-                          self->Error("pkg update: " + done.error().message + " (" +
-                                      packages::TextOf(done.error().code) + ")");
-                        } else {
-                          self->Out(done->is_new ? "updated " + done->name
-                                                 : done->name + " is current");
-                        }
-                        self->UpdateNext(at + 1);
-                      });
+    packages().Update(
+        names_[at], Progress(),
+        [self = shared_from_this(), at](const PackageResult<Packages::Done>& done) {
+          if (!done) {
+            self->has_failed_ = true;
+            self->Error("pkg update: " + done.error().message + " (" +
+                        packages::TextOf(done.error().code) + ")");
+          } else {
+            self->Out(done->is_new ? "updated " + done->name : done->name + " is current");
+          }
+          self->UpdateNext(at + 1);
+        });
   }
 
   void Remove() {
     if (words_.size() != 2) return Fail("pkg remove: a name is needed");
-    packages().Remove(words_[1],
-                      [self = shared_from_this()](const PackageResult<std::string>& removed) {
-                        if (removed) {
-                          self->Out("removed " + *removed);
-                          return self->Exit(0);
-                        }
-                        if (removed.error().code == packages::PackageCode::kNotFound) {
-                          return self->Fail("pkg remove: '" + self->words_[1] +
-                                            "' is not installed");
-                        }
-                        self->Refuse("remove", removed.error());
-                      });
+    packages().Remove(
+        words_[1], [self = shared_from_this()](const PackageResult<std::string>& removed) {
+          if (removed) {
+            self->Out("removed " + *removed);
+            return self->Exit(0);
+          }
+          if (removed.error().code == packages::PackageCode::kNotFound) {
+            return self->Fail("pkg remove: '" + self->words_[1] + "' is not installed");
+          }
+          self->Refuse("remove", removed.error());
+        });
   }
 
   void List() {
@@ -180,15 +177,15 @@ class Command : public std::enable_shared_from_this<Command> {
   }
 
   void Search() {
-    packages().Search(words_.size() > 1 ? words_[1] : "",
-                      [self = shared_from_this()](const PackageResult<packages::Index>& index) {
-                        if (!index) return self->Refuse("search", index.error());
-                        for (const auto& [name, entry] : *index) {
-                          self->Out(name + "\t" + std::to_string(entry.size) + "\t" +
-                                    entry.description);
-                        }
-                        self->Exit(0);
-                      });
+    packages().Search(
+        words_.size() > 1 ? words_[1] : "",
+        [self = shared_from_this()](const PackageResult<packages::Index>& index) {
+          if (!index) return self->Refuse("search", index.error());
+          for (const auto& [name, entry] : *index) {
+            self->Out(name + "\t" + std::to_string(entry.size) + "\t" + entry.description);
+          }
+          self->Exit(0);
+        });
   }
 
   std::shared_ptr<Sandbox> sandbox_;

@@ -109,22 +109,21 @@ void PackageOptimiser::Next() {
   const std::string hash = order_.front();
   order_.pop_front();
   const auto is_made = std::make_shared<bool>(false);
-  RunPackageWorker(
-      loop_,
-      [tools = wanted_[hash].tools, hash](const Say& say) {
-        constexpr int kBackground = 10;  // nice(2)
-        (void)setpriority(PRIO_PROCESS, 0, kBackground);
-        const Status made = packages::OptimiseStored(tools, hash);
-        say({{"made", made.has_value()}});
-      },
-      {[is_made](const Json& message) { *is_made = message.value("made", false); },
-       [this, hash, is_made] {
-         const Wanted wanted = std::move(wanted_.extract(hash).mapped());
-         for (const auto& then : wanted.then) {
-           if (*is_made) then();
-         }
-         Next();
-       }});
+  RunPackageWorker(loop_,
+                   [tools = wanted_[hash].tools, hash](const Say& say) {
+                     constexpr int kBackground = 10;  // nice(2)
+                     (void)setpriority(PRIO_PROCESS, 0, kBackground);
+                     const Status made = packages::OptimiseStored(tools, hash);
+                     say({{"made", made.has_value()}});
+                   },
+                   {[is_made](const Json& message) { *is_made = message.value("made", false); },
+                    [this, hash, is_made] {
+                      const Wanted wanted = std::move(wanted_.extract(hash).mapped());
+                      for (const auto& then : wanted.then) {
+                        if (*is_made) then();
+                      }
+                      Next();
+                    }});
 }
 
 }  // namespace cordon::rpc

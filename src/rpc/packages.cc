@@ -42,9 +42,8 @@ PackageResult<Installed> ReadInstalled(const Json& told) {
   if (told.contains("code")) {
     return Refuse(packages::CodeOf(told.value("code", "")), told.value("message", ""));
   }
-  return Installed{told.value("name", ""), told.value("hash", ""),
-                   told.value("size", uint64_t{0}), told.value("url", ""),
-                   told.value("isOptimised", false)};
+  return Installed{told.value("name", ""), told.value("hash", ""), told.value("size", uint64_t{0}),
+                   told.value("url", ""), told.value("isOptimised", false)};
 }
 
 PackageError AnswerError(const Frame& answer) {
@@ -172,8 +171,7 @@ void Packages::Update(const std::string& name, Line line, Then<Done> then) {
       then(std::unexpected(before.error()));
       return finish();
     }
-    const std::string& source =
-        self->policy_.index.empty() ? before->package.url : before->name;
+    const std::string& source = self->policy_.index.empty() ? before->package.url : before->name;
     self->Bring(Mode::kUpdate, {source, name, {}}, line,
                 [then, finish, hash = before->package.hash](const PackageResult<Done>& done) {
                   PackageResult<Done> told = done;
@@ -191,6 +189,22 @@ void Packages::Bring(Mode mode, const packages::InstallRequest& request, const L
   if (!name) return then(std::unexpected(name.error()));
   const PackageStatus room = CheckRoom(mode, *name);
   if (!room) return then(std::unexpected(room.error()));
+  const auto sandbox = sandbox_.lock();
+  if (!sandbox) return then(Refuse(PackageCode::kFetch, "Sandbox has been destroyed"));
+  // What cannot be installed is not fetched.
+  sandbox->link->Ask({Kind::kPackageCheck, 0, {policy_.allow_shadowing ? 1 : 0}, *name + '\0'},
+                     [self = shared_from_this(), request, line, then](const Frame& answer) {
+                       if (IsGood(answer)) {
+                         self->RunInstall(request, line, then);
+                       } else {
+                         then(std::unexpected(AnswerError(answer)));
+                       }
+                       return true;
+                     });
+}
+
+void Packages::RunInstall(const packages::InstallRequest& request, const Line& line,
+                          const Then<Done>& then) {
   RunPackageWorker(
       server_.loop(),
       Telling([tools = ToolsOf(), policy = policy_, request](const packages::Progress& progress) {
@@ -210,19 +224,20 @@ void Packages::Add(const Installed& brought, int64_t installed_ms, const Then<Do
   packages::InstalledPackages after = installed_;
   after[brought.name] = package;
   const std::string list = packages::WriteList(after);
-  sandbox->link->Ask(
-      {Kind::kPackageAdd, 0, {policy_.allow_shadowing ? 1 : 0},
-       brought.name + '\0' + brought.hash + '\0' + list},
-      [self = shared_from_this(), brought, package, then](const Frame& answer) {
-        if (!IsGood(answer)) {
-          then(std::unexpected(AnswerError(answer)));
-          return true;
-        }
-        self->installed_[brought.name] = package;
-        if (!brought.is_optimised) self->Improve(brought.hash);
-        then(Done{brought.name, package, true});
-        return true;
-      });
+  sandbox->link->Ask({Kind::kPackageAdd,
+                      0,
+                      {policy_.allow_shadowing ? 1 : 0},
+                      brought.name + '\0' + brought.hash + '\0' + list},
+                     [self = shared_from_this(), brought, package, then](const Frame& answer) {
+                       if (!IsGood(answer)) {
+                         then(std::unexpected(AnswerError(answer)));
+                         return true;
+                       }
+                       self->installed_[brought.name] = package;
+                       if (!brought.is_optimised) self->Improve(brought.hash);
+                       then(Done{brought.name, package, true});
+                       return true;
+                     });
 }
 
 void Packages::Improve(const std::string& hash) {

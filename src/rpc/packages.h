@@ -62,6 +62,8 @@ class Packages : public std::enable_shared_from_this<Packages> {
   void RunNext();
   void Bring(Mode mode, const packages::InstallRequest& request, const Line& line,
              const Then<Done>& then);
+  void RunInstall(const packages::InstallRequest& request, const Line& line,
+                  const Then<Done>& then);
   [[nodiscard]] packages::PackageStatus CheckRoom(Mode mode, const std::string& name) const;
   // The sandbox gets it, or it is not installed.
   void Add(const packages::Installed& brought, int64_t installed_ms, const Then<Done>& then);

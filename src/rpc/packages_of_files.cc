@@ -1,5 +1,6 @@
-// What the files of a sandbox say is installed: after an import, a load or a restore they are others
-// than this daemon made, and anybody's. Each package is held against the policy like a new one.
+// What the files of a sandbox say is installed: after an import, a load or a restore they are
+// others than this daemon made, and anybody's. Each package is held against the policy like a new
+// one.
 
 #include <utility>
 
@@ -97,30 +98,30 @@ void Packages::TakeKept(const std::shared_ptr<TakingOver>& state, const std::str
     return TakeNext(state);
   }
   const auto result = std::make_shared<Json>();
-  RunPackageWorker(
-      server_.loop(),
-      [tools = ToolsOf(), policy = policy_, name, hash](const Say& say) {
-        const auto compiled = packages::CompileStored(tools, policy, name, hash, [](const auto&) {});
-        if (compiled) return say({{"isOptimised", compiled->is_optimised}});
-        say({{"code", packages::TextOf(compiled.error().code)},
-             {"message", compiled.error().message}});
-      },
-      {[result](const Json& message) { *result = message; },
-       [self = shared_from_this(), state, name, entry, result] {
-         if (!result->is_object() || result->contains("code")) {
-           const Json told = result->is_object() ? *result : Json::object();
-           state->Skip(name, {packages::CodeOf(told.value("code", "")),
-                              told.value("message", "the installing process ended")});
-           return self->TakeNext(state);
-         }
-         const bool is_optimised = result->value("isOptimised", false);
-         self->Add({name, entry.hash, entry.size, entry.url, is_optimised},
-                   entry.installed_ms,
-                   [self, state, name](const packages::PackageResult<Done>& done) {
-                     if (!done) state->Skip(name, done.error());
-                     self->TakeNext(state);
-                   });
-       }});
+  RunPackageWorker(server_.loop(),
+                   [tools = ToolsOf(), policy = policy_, name, hash](const Say& say) {
+                     const auto compiled =
+                         packages::CompileStored(tools, policy, name, hash, [](const auto&) {});
+                     if (compiled) return say({{"isOptimised", compiled->is_optimised}});
+                     say({{"code", packages::TextOf(compiled.error().code)},
+                          {"message", compiled.error().message}});
+                   },
+                   {[result](const Json& message) { *result = message; },
+                    [self = shared_from_this(), state, name, entry, result] {
+                      if (!result->is_object() || result->contains("code")) {
+                        const Json told = result->is_object() ? *result : Json::object();
+                        state->Skip(name, {packages::CodeOf(told.value("code", "")),
+                                           told.value("message", "the installing process ended")});
+                        return self->TakeNext(state);
+                      }
+                      const bool is_optimised = result->value("isOptimised", false);
+                      self->Add({name, entry.hash, entry.size, entry.url, is_optimised},
+                                entry.installed_ms,
+                                [self, state, name](const packages::PackageResult<Done>& done) {
+                                  if (!done) state->Skip(name, done.error());
+                                  self->TakeNext(state);
+                                });
+                    }});
 }
 
 void TakeOverPackages(const std::shared_ptr<Sandbox>& sandbox, Json report,
@@ -137,8 +138,7 @@ void TakeOverPackages(const std::shared_ptr<Sandbox>& sandbox, Json report,
   ReadListOf(sandbox, [tell](const packages::InstalledPackages& list) {
     std::vector<std::string> skipped;
     for (const auto& [name, package] : list) {
-      skipped.push_back(
-          Reason(name, {PackageCode::kDisabled, "Package installation is disabled"}));
+      skipped.push_back(Reason(name, {PackageCode::kDisabled, "Package installation is disabled"}));
     }
     tell(skipped);
   });
@@ -156,8 +156,7 @@ bool ReadPackagePolicy(const CallPtr& call, live::LiveOptions* options,
   if (!policy->enabled) return true;
   options->sandbox.growing_code_bytes = live::kPackageCodeBytes;
   options->sandbox.serves_requests = true;
-  sandbox->packages =
-      std::make_shared<Packages>(call->client->server, sandbox, std::move(*policy));
+  sandbox->packages = std::make_shared<Packages>(call->client->server, sandbox, std::move(*policy));
   return true;
 }
 

@@ -46,8 +46,8 @@ bool Connects() {
   sockaddr_in to = {};
   to.sin_family = AF_INET;
   to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  return fd >= 0 && (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 ||
-                     errno == ECONNREFUSED);
+  return fd >= 0 &&
+         (connect(fd, reinterpret_cast<sockaddr*>(&to), sizeof to) == 0 || errno == ECONNREFUSED);
 }
 
 bool Executes() {
