@@ -7,6 +7,7 @@ packages=(
   libclang-rt-19-dev-wasm32 binaryen wabt wasi-libc                                                # guest compiler runtime, wasm tools
   cmake ninja-build ccache make python3 git ca-certificates                              # build
   libgtest-dev libbenchmark-dev nlohmann-json3-dev libseccomp-dev libssl-dev libcli11-dev libfmt-dev
+  libcurl4-openssl-dev                                                                   # fetching packages
   zlib1g-dev libzstd-dev libarchive-dev                                                  # archives
   libyaml-dev libtomlplusplus-dev                                                        # policies, package managers' configuration
   libboost1.81-dev                                                                       # the gateway's event loop

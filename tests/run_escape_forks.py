@@ -99,6 +99,13 @@ class Escape(unittest.TestCase):
         self.is_whole(self.sandbox)
         self.is_whole(self.fork())
 
+    def test_nobody_changes_code_that_is_added(self):
+        origin = Sandbox(program=self.program, package_policy={"enabled": True})
+        self.sandboxes.append(origin)
+        for sandbox in (origin, self.fork(origin)):
+            self.assertEqual(self.attempt("change-window", sandbox), NOTHING)
+            self.assertEqual(sandbox.commands.run("echo lives").stdout, "lives\n")
+
     def test_snapshots_stay(self):
         snapshot = self.sandbox.snapshot()
         self.assertEqual(self.attempt("remove-sealed"), NOTHING)

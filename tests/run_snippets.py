@@ -22,7 +22,7 @@ SNIPPETS = ROOT / "tests/sdk/snippets"
 DOCUMENTS = pathlib.Path(os.environ.get("CORDON_SNIPPET_DOCUMENTS", ROOT / "../shared/reference/originals"))
 
 # What snippets need that not every build of this tree has: the row runs as soon as this says True.
-FEATURES = {"packages": False, "browser": False}
+FEATURES = {"packages": True, "browser": False}
 
 IMPORT = "import { Sandbox } from '@cordon/sandbox';\n"
 # Rows: the document and the number of its fenced block, its language, and how it is run:

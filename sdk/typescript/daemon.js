@@ -25,6 +25,16 @@ export class RpcError extends SandboxError {
   }
 }
 
+// A package was refused. `errno` is "E_PKG_DISABLED", "E_PKG_HOST_DENIED", … (index.d.ts).
+export class PackageError extends RpcError {
+  name = 'PackageError';
+}
+
+function errorOf({ code, message, data }) {
+  const Kind = data?.errno?.startsWith('E_PKG_') ? PackageError : RpcError;
+  return new Kind(code, message, data?.errno);
+}
+
 // What goes wrong in a callback is its own program's error, and nothing of ours.
 function tell(callback, event) {
   try {
@@ -125,7 +135,7 @@ export class Daemon {
     this.#keepAlive();
     if (!answer) return;
     if (message.error === undefined) answer.resolve(message.result);
-    else answer.reject(new RpcError(message.error.code, message.error.message, message.error.data?.errno));
+    else answer.reject(errorOf(message.error));
   }
 
   call(method, params, listener) {

@@ -25,7 +25,7 @@ export interface CreateOptions {
     limits?: Limits;
     /** Always so: what runs is ended from outside, whatever it does. */
     hardKill?: boolean;
-    packagePolicy?: { enabled?: boolean };
+    packagePolicy?: PackagePolicy;
     onAuditEvent?: (event: AuditEvent) => void;
   };
   /** What happens to the sandbox, in the order in which it happened, before the call that caused it resolves. */
@@ -104,6 +104,45 @@ export interface AuditEvent {
   [member: string]: unknown;
 }
 
+/** What may be installed; nothing, by default (docs/packages.md). */
+export interface PackagePolicy {
+  enabled?: boolean;
+  /** "example.com", "*.example.com", "host:8443", addresses; without it every host with a public address. */
+  allowedHosts?: string[];
+  /** 64 MiB, if nothing is said. */
+  maxPackageBytes?: number;
+  /** 100, if nothing is said. */
+  maxInstalledPackages?: number;
+  requireIntegrity?: boolean;
+  /** A package may have the name of a program that is there. */
+  allowShadowing?: boolean;
+  /** Addresses of this machine and of private networks may be connected to. */
+  allowPrivateHosts?: boolean;
+  /** URL of a pkg-index.json. */
+  index?: string;
+  /** minisign's public key: the index must be signed with it. */
+  indexKey?: string;
+}
+
+export interface PackageInfo {
+  name: string;
+  size: number;
+  url: string;
+  sha256: string;
+  installedMs: number;
+}
+
+export interface Packages {
+  /** A WASI command module, from an https URL or by its name in the policy's index. */
+  install(source: string, options?: { name?: string; sha256?: string; onProgress?: (line: string) => void }): Promise<PackageInfo>;
+  /** Again, from the index where there is one, otherwise from where it came. */
+  update(name: string, options?: { onProgress?: (line: string) => void }): Promise<PackageInfo & { updated: boolean }>;
+  list(): Promise<PackageInfo[]>;
+  info(name: string): Promise<PackageInfo>;
+  search(query?: string): Promise<(Omit<PackageInfo, 'installedMs'> & { description: string })[]>;
+  remove(name: string): Promise<void>;
+}
+
 export type ErrorClass = 'TIMEOUT' | 'CANCELLED' | 'CAPABILITY_DENIED' | 'LIMIT_EXCEEDED';
 
 /** What became of a command. A status that is not zero is a result and no exception. */
@@ -170,6 +209,14 @@ export class SandboxError extends Error {}
 export class RpcError extends SandboxError {
   readonly code: number;
   readonly errno?: string;
+}
+
+export type PackageErrorName =
+  | 'E_PKG_DISABLED' | 'E_PKG_HOST_DENIED' | 'E_PKG_INVALID_NAME' | 'E_PKG_EXISTS' | 'E_PKG_TOO_LARGE' | 'E_PKG_LIMIT'
+  | 'E_PKG_NOT_FOUND' | 'E_PKG_INTEGRITY' | 'E_PKG_FETCH' | 'E_PKG_INDEX' | 'E_PKG_INVALID_MODULE';
+/** A package was refused; nothing is left behind by that. */
+export class PackageError extends RpcError {
+  readonly errno: PackageErrorName;
 }
 
 export class SandboxProcess implements AsyncIterable<{ stream: 'stdout' | 'stderr'; data: Uint8Array }> {
@@ -247,6 +294,7 @@ export class Sandbox {
   readonly commands: Commands;
   readonly files: Files;
   readonly sandboxes: Sandboxes;
+  readonly packages: Packages;
   run(command: string, options?: RunOptions): Promise<RunResult>;
   /** Ends what runs; each is answered with errorClass CANCELLED. */
   cancel(): Promise<number>;

@@ -3,11 +3,12 @@
 import { Commands } from './commands.js';
 import { Daemon, SandboxError, bytesOf } from './daemon.js';
 import { Files, giveBlob, reportOf, takeBlob } from './files.js';
-import { otherOptions, readOptions } from './options.js';
 import { mount } from './mounts.js';
+import { otherOptions, readOptions } from './options.js';
+import { Packages } from './packages.js';
 
 export { SandboxProcess } from './commands.js';
-export { RpcError, SandboxError } from './daemon.js';
+export { PackageError, RpcError, SandboxError } from './daemon.js';
 export { SandboxPool } from './pool.js';
 
 export class Sandbox {
@@ -27,6 +28,7 @@ export class Sandbox {
     const call = (method, params, listener) => this.#call(method, params, listener);
     this.commands = new Commands(call, daemon);
     this.files = new Files(call, daemon);
+    this.packages = new Packages(call);
     this.sandboxes = {
       create: (label, changes) => this.#createOther(label, changes),
       list: async () => (await this.#call('sandbox.list', {})).sandboxes,

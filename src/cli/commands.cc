@@ -12,6 +12,7 @@
 #include "cli/install_command.h"
 #include "cli/log_command.h"
 #include "cli/mcp_command.h"
+#include "cli/pkg_command.h"
 #include "cli/plan_command.h"
 #include "cli/run_command.h"
 #include "cli/sandbox_command.h"
@@ -52,6 +53,7 @@ const Command kCommands[] = {
     {{"fork"}, AddForkCommand},
     {{"kill"}, AddKillCommand},
     {{"stats"}, AddStatsCommand},
+    {{"pkg"}, AddPkgCommand},
     {{"export"}, AddExportCommand},
     {{"import"}, AddImportCommand},
     {{"log"}, AddLogCommand},

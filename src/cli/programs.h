@@ -13,6 +13,7 @@ struct Programs {
   std::string compiler;
   std::string userland;
   std::string gateway;
+  std::string fetcher;
 
   [[nodiscard]] static Result<Programs> Find();
   // That one alone, for walls without WebAssembly.

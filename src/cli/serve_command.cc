@@ -21,6 +21,7 @@ struct Options {
   size_t max_sandboxes = 64;
   size_t pool = 0;
   std::string state_folder;
+  std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";
 };
 
 // Where saved states lie if nobody says: empty where there is no home.
@@ -51,6 +52,9 @@ Status Serve(const Options& options) {
   server_options.pool = options.pool;
   server_options.state_folder =
       options.state_folder.empty() ? DefaultStateFolder() : options.state_folder;
+  server_options.compiler_path = programs->compiler;
+  server_options.fetcher_path = programs->fetcher;
+  server_options.ca_file = options.ca_file;
   rpc::Server server(server_options);
   return options.is_stdio ? server.ServeStdio() : server.ServeUnix(options.path);
 }
@@ -76,6 +80,10 @@ void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
       ->add_option("--state-dir", options->state_folder,
                    "where sandboxes are saved (~/.local/share/cordon/states)")
       ->envname("CORDON_STATE_DIR");
+  command
+      ->add_option("--ca-file", options->ca_file,
+                   "authorities that hosts of packages are held against, PEM (the system's)")
+      ->envname("CORDON_CA_FILE");
   command->callback([options, chosen] {
     *chosen = [options] {
       const Status served = Serve(*options);

@@ -29,6 +29,12 @@ inline constexpr uint32_t kRingsPerJob = 4;
 inline constexpr uint32_t kMaxHostCalls = 16;     // commands that the host serves, at once
 inline constexpr uint32_t kRingsPerHostCall = 2;  // what is said inside, what is said outside
 inline constexpr uint32_t kHostCallRings = kMaxJobs * kRingsPerJob;  // their first one
+// Conversations that guests began with the keeper (kernel/request_channel.cc), which believes
+// nothing of what is said there: a ring towards the guest and one from it.
+inline constexpr uint32_t kMaxChannels = 4;
+inline constexpr uint32_t kRingsPerChannel = 2;
+inline constexpr uint32_t kFirstChannelRing = kHostCallRings + kMaxHostCalls * kRingsPerHostCall;
+inline constexpr uint32_t kRings = kFirstChannelRing + kMaxChannels * kRingsPerChannel;
 
 // A byte ring with one writing and one reading side. Counters run freely; their difference is the
 // fill, a value above kRingBytes is hostile. Each side sleeps on the other's counter after it has
@@ -155,6 +161,13 @@ struct FileCall {
   std::atomic<int64_t> result;  // or -errno
   char path[kMaxFilePath];
   alignas(64) uint8_t data[kFileCallBytes];
+};
+
+// A guest takes a free one and begins its rings anew; the keeper frees it when the guest is gone.
+struct Channel {
+  enum State : uint32_t { kFree = 0, kTaken = 1, kOpen = 2, kClosed = 3 };
+  std::atomic<uint32_t> state;
+  uint32_t reserved[3];
 };
 
 // Requests of the keeper to the service process inside, one at a time: the keeper fills in
@@ -330,6 +343,7 @@ struct Control {
   uint32_t run_as_uid;  // user and group that the template takes; 0: those it was started with
   uint32_t can_fork;    // the template hands over a listener for the notified call
   std::atomic<uint32_t> serves_host_calls;  // set by the keeper: it looks at `host_calls`
+  uint32_t serves_requests;                 // guests may open channels
 
   std::atomic<uint32_t> booted;  // the kernel is ready for requests
   std::atomic<uint32_t>
@@ -352,12 +366,13 @@ struct Control {
   ForkControl fork;
   Denials denials;
   Job jobs[kMaxJobs];
+  Channel channels[kMaxChannels];
   Slot slots[kMaxSlots];
   HostCall host_calls[kMaxHostCalls];
   std::atomic<uint32_t> file_bell;        // futex word: kernel -> file server
   std::atomic<uint32_t> file_calls_left;  // futex word: a place became free
   alignas(4096) Mailbox mailbox;
-  alignas(4096) Ring rings[kHostCallRings + kMaxHostCalls * kRingsPerHostCall];
+  alignas(4096) Ring rings[kRings];
   alignas(4096) FileCall file_calls[kMaxFileCalls];
 };
 

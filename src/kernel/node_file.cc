@@ -103,8 +103,7 @@ constexpr DeviceRow kDevices[] = {
 };
 
 // Of the numbers that Linux leaves to local use.
-constexpr uint64_t kRunMajor = 240;
-constexpr uint64_t kHostCallDevice = kRunMajor << 8 | 16;
+constexpr uint64_t kHostCallDevice = kRunMajor << 8 | 17;
 
 int32_t OpenTerminalDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   constexpr uint64_t kControlling = 5 << 8;
@@ -137,6 +136,7 @@ int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   if (rdev == 5 << 8 || rdev >> 8 == kPtsMajor) return OpenTerminalDevice(rdev, flags, out);
   flags &= ~static_cast<uint32_t>(O_NOCTTY);
   if (rdev == kHostCallDevice) return OpenHostCall(flags, out);
+  if (rdev == kRequestDevice) return OpenRequestChannel(flags, out);
   if (rdev >> 8 == kRunMajor) return OpenRunStream(static_cast<uint32_t>(rdev & 0xff), flags, out);
   for (const DeviceRow& row : kDevices) {
     if (rdev != (uint64_t{row.major} << 8 | row.minor)) continue;

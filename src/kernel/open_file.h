@@ -108,6 +108,17 @@ void ResetStream(uint32_t ring);
 // The rings of a job begin anew. What still holds them open is cut off: it reads nothing more and
 // what it writes is dropped.
 void ResetStreams(uint32_t job);
+// The same for one ring.
+void ResetStream(uint32_t ring);
+// A ring as a description that lies in the caller's memory, for one call of its operations.
+// `generation` is of StreamGeneration, when it was taken.
+uint32_t StreamGeneration(uint32_t ring);
+void BorrowStream(uint32_t ring, uint32_t generation, uint32_t flags, OpenFile* out);
+// A conversation with the keeper, read and written; it must serve such. -ENXIO: it does not;
+// -EBUSY: all are taken.
+int32_t OpenRequestChannel(uint32_t flags, OpenFile** out);
+// /dev/cordon/pkg, where the keeper serves requests.
+void CreateRequestChannels();
 // Bytes that the kernel itself puts into a ring of a job, all or none.
 int32_t FeedStream(uint32_t job, uint32_t index, const void* bytes, uint32_t size);
 // The other side of a ring is the keeper: wakes it where it sleeps. Done once for each sleep.
@@ -120,6 +131,10 @@ void CreateStreams();
 
 extern const Operations kNodeOperations;
 extern const Operations kStreamOperations;
+
+// Of the numbers that Linux leaves to local use: /dev/cordon.
+inline constexpr uint64_t kRunMajor = 240;
+inline constexpr uint64_t kRequestDevice = kRunMajor << 8 | 16;
 
 }  // namespace cordon::kernel
 

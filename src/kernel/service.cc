@@ -14,6 +14,7 @@
 #include "arena/layout.h"
 #include "arena/platform.h"
 #include "kernel/boot.h"
+#include "kernel/code_window.h"
 #include "kernel/entry.h"
 #include "kernel/epoll.h"
 #include "kernel/exec.h"
@@ -74,6 +75,8 @@ void Boot(control::Control& control) {
   CreateStreams();
   MountProc();
   CreateTerminals();
+  CreateRequestChannels();
+  CreateKnownPrograms();
   control.booted.store(1);
   control.keeper_bell.fetch_add(1);
   platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);

@@ -19,8 +19,7 @@ namespace cordon::kernel {
 namespace {
 
 using control::kRingBytes;
-constexpr uint32_t kStreams =
-    control::kHostCallRings + control::kMaxHostCalls * control::kRingsPerHostCall;
+constexpr uint32_t kStreams = control::kRings;
 
 struct Stream {
   Mutex lock;
@@ -227,8 +226,8 @@ int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out) {
   return *out == nullptr ? -ENFILE : 0;
 }
 
-void ResetStream(uint32_t ring_index) {
-  Stream& stream = streams[ring_index];
+void ResetStream(uint32_t index) {
+  Stream& stream = streams[index];
   control::Ring& ring = *stream.ring;
   {
     const MutexLock lock(stream.lock, LockRank::kInode);
@@ -243,6 +242,17 @@ void ResetStream(uint32_t ring_index) {
 
 void ResetStreams(uint32_t job) {
   for (uint32_t i = 0; i < control::kRingsPerJob; ++i) ResetStream(job * control::kRingsPerJob + i);
+}
+
+uint32_t StreamGeneration(uint32_t ring) {
+  return streams[ring].generation.load();
+}
+
+void BorrowStream(uint32_t ring, uint32_t generation, uint32_t flags, OpenFile* out) {
+  out->operations = &kStreamOperations;
+  out->flags.store(flags);
+  out->offset = generation;
+  out->object = &streams[ring];
 }
 
 int32_t FeedStream(uint32_t job, uint32_t index, const void* bytes, uint32_t size) {

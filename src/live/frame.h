@@ -81,21 +81,32 @@ enum class Kind : uint32_t {
                // the stage
   kMountStage,  // arg: stage; payload: path. kAnswer: it is shown there, and cannot be changed
   kUnmount,     // payload: path. kAnswer
+  // Packages (live/package_calls.h). What may be installed was decided by the daemon.
+  kPackageAdd = 80,  // arg: 1 if programs may be shadowed; payload: name, hash, packages.json. From
+                     // the user's store, compiled
+  kPackageCheck,     // the same arg; payload: name. -EEXIST: there is a program of that name
+  kPackageRemove,    // payload: name, packages.json
+  kPackageKeep,      // payload: name. Its file goes into the store. kAnswer: the hash
+  kPackageImprove,   // payload: hash. Of better code that the compile cache has
+  kGuestReply,       // arg: channel, number, 1 if it is the last; payload: bytes for the guest; no
+                     // answer
   // Events.
-  kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
-  kAnswer,       // arg: result or -errno; payload, or the text of an error
-  kTaken,        // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
-  kOutput,       // arg: stream; payload
-  kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
-  kDead,         // payload: why the sandbox ended. The last frame.
-  kPolicy,       // arg: PolicyEvent, request of the run that it belongs to or 0, and
-                 // kDenied: how many earlier ones nobody saw; payload: the program's name
-                 // kLimitMet: control::Limit
-  kChanged,      // arg: WatchEvent; payload: path below the directory, nothing for kOverflow
-  kHostCalled,   // arg: call; payload: as GuestSays::kCall has it, checked
-  kHostInput,    // arg: call, 1 at the end; payload
-  kHostTaken,    // arg: call, stream: what was to be written there went on
-  kHostGone,     // arg: call: the command has ended
+  kReady = 100,   // the sandbox is there. arg: the keeper's process identifier
+  kAnswer,        // arg: result or -errno; payload, or the text of an error
+  kTaken,         // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
+  kOutput,        // arg: stream; payload
+  kEnd,           // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
+  kDead,          // payload: why the sandbox ended. The last frame.
+  kPolicy,        // arg: PolicyEvent, request of the run that it belongs to or 0, and
+                  // kDenied: how many earlier ones nobody saw; payload: the program's name
+                  // kLimitMet: control::Limit
+  kChanged,       // arg: WatchEvent; payload: path below the directory, nothing for kOverflow
+  kHostCalled,    // arg: call; payload: as GuestSays::kCall has it, checked
+  kHostInput,     // arg: call, 1 at the end; payload
+  kHostTaken,     // arg: call, stream: what was to be written there went on
+  kHostGone,      // arg: call: the command has ended
+  kGuestRequest,  // a guest wants something (live/guest_channels.h). arg: channel, number; payload:
+                  // words, each ends with a zero
 };
 enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
 enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };

@@ -153,10 +153,14 @@ void ServedSandbox::Handle(Frame frame) {
       return ListSnapshots(frame.id);
     case Kind::kDeleteSnapshot:
       return Answer(frame.id, snapshots_.erase(frame.payload) == 1 ? 0 : -ENOENT, {});
+    case Kind::kGuestReply:
+      return channels_.Answer(frame.arg[0], frame.arg[1], std::move(frame.payload),
+                              frame.arg[2] != 0);
     default: {
       FileAnswer answer = IsStateCall(frame.kind)           ? state_calls_.Answer(frame)
                           : frame.kind == Kind::kAddCommand ? AddCommand(mailbox_, frame)
                           : IsMountCall(frame.kind)         ? mounts_.Answer(frame)
+                          : IsPackageCall(frame.kind)       ? package_calls_.Answer(frame)
                                                             : AnswerFileCall(mailbox_, frame);
       return Answer(frame.id, answer.result, std::move(answer.payload));
     }

@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include "live/frame.h"
+#include "live/guest_channels.h"
 #include "live/shell.h"
 
 namespace cordon::live {
@@ -76,6 +77,24 @@ TEST(PromptReaderTest, IgnoresWhatIsNoPrompt) {
   }
   EXPECT_EQ(Statuses(reader, "\035" + std::string(1000, '3') + ";1\036"), "");
   EXPECT_EQ(Statuses(reader, "\035\0353;1\036"), "1 ");
+}
+
+TEST(RequestWordsTest, AreCompleteOrNot) {
+  using State = RequestWords::State;
+  const std::string whole("2\0list\0a b\0", 11);
+  for (size_t size = 0; size < whole.size(); ++size) {
+    EXPECT_EQ(ReadRequest(whole.substr(0, size)).state, State::kIncomplete) << size;
+  }
+  const RequestWords read = ReadRequest(whole + "more");
+  EXPECT_EQ(read.state, State::kComplete);
+  EXPECT_EQ(read.words, whole.substr(2));
+  EXPECT_EQ(ReadRequest(std::string("0\0", 2)).state, State::kComplete);
+  for (const std::string& broken :
+       {std::string("x\0", 2), std::string("-1\0", 3), std::string("\0", 1),
+        std::string("1001\0", 5), std::string("12345"), std::string("1 \0", 3),
+        std::string(70'000, '1')}) {
+    EXPECT_EQ(ReadRequest(broken).state, State::kBroken) << broken.substr(0, 10);
+  }
 }
 
 }  // namespace

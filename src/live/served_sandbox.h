@@ -21,10 +21,12 @@
 #include "backend/wasm/usage_sampler.h"
 #include "base/owned_fd.h"
 #include "live/frame.h"
+#include "live/guest_channels.h"
 #include "live/history.h"
 #include "live/host_calls.h"
 #include "live/live_sandbox.h"
 #include "live/mounts.h"
+#include "live/package_calls.h"
 #include "live/run.h"
 #include "live/shell.h"
 #include "live/state_calls.h"
@@ -95,6 +97,8 @@ class ServedSandbox {
   bool Progress();
   bool Die(const std::string& reason);
   void WatchShell();
+  // What guests ask for goes to the daemon.
+  void ServeChannels();
 
   // A command may have given itself another prompt. Then the shell waits for input, having read all
   // that there was, and says nothing.
@@ -179,6 +183,8 @@ class ServedSandbox {
   std::vector<Frame> held_;                     // that came meanwhile
   Mounts mounts_{*keeper_};
   HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};
+  PackageCalls package_calls_{*keeper_};
+  GuestChannels channels_{page_};
   bool damaged_ = false;
   bool is_busy_ = false;
 };

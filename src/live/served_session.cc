@@ -42,6 +42,7 @@ bool ServedSandbox::Progress() {
     ContinueInterrupt(*run);
     if (run->ended) FinishIfDrained(*run);
   }
+  if (options_.sandbox.serves_requests) ServeChannels();
   const size_t before = running_.size();
   std::erase_if(running_, [this](const auto& run) { return Retire(*run); });
   if (running_.size() != before || !waiting_.empty()) StartRuns();
@@ -57,6 +58,14 @@ bool ServedSandbox::Progress() {
     return Die("sandbox ended: more memory than its limit was taken");
   }
   return true;
+}
+
+void ServedSandbox::ServeChannels() {
+  std::vector<GuestChannels::Request> requests;
+  if (!channels_.Progress(&requests)) damaged_ = true;
+  for (GuestChannels::Request& request : requests) {
+    Queue({Kind::kGuestRequest, 0, {request.channel, request.number}, std::move(request.words)});
+  }
 }
 
 bool ServedSandbox::Die(const std::string& reason) {

@@ -5,6 +5,8 @@
 #include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
+#include "rpc/package_command.h"
+#include "rpc/packages.h"
 
 namespace cordon::rpc {
 namespace {
@@ -42,11 +44,16 @@ void Fork(const CallPtr& call) {
   sandbox->is_audited = origin->is_audited;
   sandbox->options = origin->options;
   sandbox->options.state_folder.clear();
+  InheritPackages(server, *origin, sandbox);
   const std::weak_ptr<Sandbox> known = sandbox;
   auto forked = origin->link->Fork(
       server.loop(),
       [call, known, origin](const live::Frame& frame) {
         const std::shared_ptr<Sandbox> it = known.lock();
+        if (frame.kind == live::Kind::kGuestRequest && it) {
+          AnswerGuest(it, frame);
+          return false;
+        }
         if (frame.kind == live::Kind::kReady && it) {
           it->is_there = true;
           it->extensions = Extensions::Serve(
@@ -90,7 +97,21 @@ void SnapshotCreate(const CallPtr& call) {
 }
 
 void SnapshotRestore(const CallPtr& call) {
-  Ask(call, live::Kind::kRestore, "snapshotId");
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
+  if (!sandbox) return;
+  const std::optional<std::string> name = call->Text("snapshotId");
+  if (!name) return;
+  sandbox->link->Ask({live::Kind::kRestore, 0, {}, *name}, [call,
+                                                            sandbox](const live::Frame& frame) {
+    if (RefuseIfFailed(call, frame)) return true;
+    // The files are those of then, and with them what is installed.
+    if (!sandbox->packages) {
+      call->Reply(Json::object());
+      return true;
+    }
+    TakeOverPackages(sandbox, Json::object(), [call](const Json&) { call->Reply(Json::object()); });
+    return true;
+  });
 }
 
 void SnapshotDelete(const CallPtr& call) {

@@ -7,6 +7,7 @@
 #include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
+#include "rpc/package_command.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -103,6 +104,10 @@ void Rehydrate(const CallPtr& call) {
                                       if (frame.kind == Kind::kReady && it) {
                                         ServeExtensionsAgain(*it);
                                         call->Reply(Json::object());
+                                        return false;
+                                      }
+                                      if (frame.kind == Kind::kGuestRequest) {
+                                        if (it) AnswerGuest(it, frame);
                                         return false;
                                       }
                                       if (frame.kind == Kind::kPolicy) {

@@ -4,6 +4,7 @@
 
 #include "rpc/autosave.h"
 #include "rpc/call.h"
+#include "rpc/packages.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -37,10 +38,12 @@ void PersistenceLoad(const CallPtr& call) {
         if (answer.arg[0] == 0) return call->Reply({{"loaded", false}});
         RestoreState(
             sandbox, ParseReport(answer.payload), /*replaces=*/true,
-            [call](const Json& report) {
-              Json told = report;
-              told["loaded"] = true;
-              call->Reply(told);
+            [call, sandbox](const Json& restored) {
+              TakeOverPackages(sandbox, restored, [call](const Json& report) {
+                Json told = report;
+                told["loaded"] = true;
+                call->Reply(told);
+              });
             },
             RefusalOf(call));
       },

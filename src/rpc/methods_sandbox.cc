@@ -8,6 +8,8 @@
 #include "rpc/autosave.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
+#include "rpc/package_command.h"
+#include "rpc/packages.h"
 #include "rpc/security.h"
 #include "rpc/state_flow.h"
 
@@ -133,9 +135,11 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
         if (answer.arg[0] == 0) return begin(told);
         RestoreState(
             sandbox, ParseReport(answer.payload), /*replaces=*/false,
-            [=](const Json& report) mutable {
-              told["skipped"] = report.value("skipped", Json::array());
-              begin(told);
+            [=](const Json& restored) {
+              TakeOverPackages(sandbox, restored, [=](const Json& report) mutable {
+                told["skipped"] = report.value("skipped", Json::array());
+                begin(told);
+              });
             },
             fail);
       },
@@ -143,7 +147,7 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
 }
 
 // What create was given.
-bool ReadOptions(const CallPtr& call, Sandbox* sandbox) {
+bool ReadOptions(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
   live::LiveOptions& options = sandbox->options;
   options.sandbox.template_path = call->client->server.options().template_path;
   options.sandbox.userland_path = call->client->server.options().userland_path;
@@ -153,16 +157,26 @@ bool ReadOptions(const CallPtr& call, Sandbox* sandbox) {
     options.directory = *directory;
   }
   options.environment = DefaultEnvironment(options.directory);
-  return ReadEnvironment(call, &options.environment) && ReadSecurity(call, &options, sandbox) &&
-         ReadPersistence(call, &options, sandbox);
+  if (!ReadEnvironment(call, &options.environment) ||
+      !ReadSecurity(call, &options, sandbox.get()) ||
+      !ReadPersistence(call, &options, sandbox.get()) ||
+      !ReadPackagePolicy(call, &options, sandbox)) {
+    return false;
+  }
+  if (!options.tools || !sandbox->packages) return true;
+  call->Refuse({kInvalidParams,
+                "toolAllowlist and packagePolicy.enabled exclude each other: the list is of the "
+                "programs that are there when the sandbox is made",
+                {}});
+  return false;
 }
 
 }  // namespace
 
 void PoolFill(const CallPtr& call) {
-  Sandbox kind;
-  if (!ReadOptions(call, &kind)) return;
-  if (kind.can_be_saved) {
+  const auto kind = std::make_shared<Sandbox>();
+  if (!ReadOptions(call, kind)) return;
+  if (kind->can_be_saved) {
     return call->Refuse({kInvalidParams, "Sandboxes that can be saved do not wait", {}});
   }
   constexpr int64_t kMostWaiting = 1000;
@@ -176,7 +190,7 @@ void PoolFill(const CallPtr& call) {
   if (!pause) return;
   Server& server = call->client->server;
   server.pool().Choose(
-      kind.options,
+      kind->options,
       {static_cast<size_t>(*size), static_cast<size_t>(*most), std::chrono::milliseconds(*pause),
        [&server] { return server.sandboxes().size(); }},
       [call](const std::string& error) {
@@ -189,7 +203,7 @@ void Create(const CallPtr& call) {
   Server& server = call->client->server;
   if (!call->HasRoom()) return;
   const auto sandbox = std::make_shared<Sandbox>();
-  if (!ReadOptions(call, sandbox.get())) return;
+  if (!ReadOptions(call, sandbox)) return;
   const live::LiveOptions& options = sandbox->options;
   sandbox->id = server.NewSandboxId();
   sandbox->owner = call->client;
@@ -203,6 +217,10 @@ void Create(const CallPtr& call) {
   const std::weak_ptr<Sandbox> known = sandbox;
   const SandboxLink::Handler hear = [call, known](const live::Frame& frame) {
     const std::shared_ptr<Sandbox> it = known.lock();
+    if (frame.kind == live::Kind::kGuestRequest && it) {
+      AnswerGuest(it, frame);
+      return false;
+    }
     if (frame.kind == live::Kind::kReady && it) {
       it->extensions = Extensions::Serve(it->id, it->link);
       if (it->autosave_ms > 0) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "rpc/call.h"
+#include "rpc/packages.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -133,10 +134,11 @@ void PersistenceImport(const CallPtr& call) {
         [call, sandbox, replaces](const Frame& answer) {
           RestoreState(
               sandbox, ParseReport(answer.payload), replaces,
-              [call, sandbox](const Json& report) {
+              [call, sandbox](const Json& restored) {
                 // What an offloaded sandbox waited for.
                 if (sandbox->presence == Presence::kReturning) sandbox->presence = Presence::kHere;
-                call->Reply(report);
+                TakeOverPackages(sandbox, restored,
+                                 [call](const Json& report) { call->Reply(report); });
               },
               RefusalOf(call));
         });

@@ -99,11 +99,7 @@ bool ReadMembers(const CallPtr& call, const Json& security, live::LiveOptions* o
     } else if (name == "hardKill") {
       // Whatever it says: commands are ended by signals from outside.
       if (!value.is_boolean()) return Refuse(call, "Param must be true or false: hardKill");
-    } else if (name == "packagePolicy") {
-      if (value.is_object() && value.value("enabled", Json(false)) != Json(false)) {
-        return Refuse(call, "security.packagePolicy: packages are not there yet");
-      }
-    } else {
+    } else if (name != "packagePolicy") {  // that is for ReadPackagePolicy
       return Refuse(call, "Unknown member of security: " + name);
     }
   }

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "rpc/message.h"
+#include "rpc/package_worker.h"
 #include "rpc/pool.h"
 #include "rpc/sandbox_link.h"
 
@@ -23,6 +24,7 @@ namespace cordon::rpc {
 class AutoSave;
 class Client;
 class Extensions;
+class Packages;
 
 struct ServerOptions {
   std::string template_path;
@@ -31,6 +33,8 @@ struct ServerOptions {
   size_t max_request_bytes = size_t{8} << 20;
   size_t pool = 0;           // sandboxes that are made before somebody asks
   std::string state_folder;  // has a folder for each namespace; empty: nothing can be saved
+  // For packages: cordon-compile, cordon-fetch, and authorities, PEM.
+  std::string compiler_path, fetcher_path, ca_file;
 };
 
 struct RunLimits {
@@ -73,6 +77,7 @@ struct Sandbox {
   int64_t autosave_ms = 0;                 // of a persistent one
   std::shared_ptr<AutoSave> autosave;      // of a persistent one, as soon as it was loaded
   std::shared_ptr<Extensions> extensions;  // as soon as it is ready
+  std::shared_ptr<Packages> packages;      // where its policy enables them
 };
 
 class Server {
@@ -88,6 +93,7 @@ class Server {
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] std::map<std::string, std::shared_ptr<Sandbox>>& sandboxes() { return sandboxes_; }
   [[nodiscard]] Pool& pool() { return pool_; }
+  [[nodiscard]] PackageOptimiser& optimiser() { return optimiser_; }
   // Ends it, after the last save of a persistent one. `then` hears why that could not be, or
   // nothing.
   void Forget(const std::shared_ptr<Sandbox>& sandbox,
@@ -107,6 +113,7 @@ class Server {
   asio::io_context loop_;
   asio::signal_set signals_;
   Pool pool_;
+  PackageOptimiser optimiser_{loop_};
   std::unique_ptr<asio::local::stream_protocol::acceptor> acceptor_;
   std::set<std::shared_ptr<Client>> clients_;
   std::map<std::string, std::shared_ptr<Sandbox>> sandboxes_;

@@ -215,6 +215,14 @@ Result<CachedObject> CompileCache::GetTier(std::span<const std::byte> module, Ti
   return object;
 }
 
+Result<CachedObject> CompileCache::Find(std::span<const std::byte> module,
+                                        CpuLevel cpu_level) const {
+  Wanted wanted = {HashOf(module), Tier::kOptimised, cpu_level};
+  if (Result<CachedObject> optimised = Load(wanted)) return optimised;
+  wanted.tier = Tier::kFast;
+  return Load(wanted);
+}
+
 Result<CachedObject> CompileCache::Get(std::span<const std::byte> module,
                                        const CompileRequest& request) const {
   const Wanted wanted = {HashOf(module), Tier::kOptimised, request.cpu_level};

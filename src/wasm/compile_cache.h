@@ -51,6 +51,9 @@ class CompileCache {
   // The object of this tier and no other, compiled if it is not there.
   [[nodiscard]] Result<CachedObject> GetTier(std::span<const std::byte> module, Tier tier,
                                              const CompileRequest& request) const;
+  // The best object that is there already.
+  [[nodiscard]] Result<CachedObject> Find(std::span<const std::byte> module,
+                                          CpuLevel cpu_level) const;
   // Compiles the optimised tier in a thread, for the next Get. The cache must outlive it.
   [[nodiscard]] std::thread Optimise(std::vector<std::byte> module, CompileRequest request) const;
 

@@ -80,6 +80,20 @@ int64_t RemoveSealed() {
   return madvise(FirstBlocks(), kSomeBytes, MADV_REMOVE) == 0 ? 1 : 0;
 }
 
+// The code that the keeper adds: made writable, given back, put elsewhere.
+int64_t ChangeWindow() {
+  void* window = reinterpret_cast<void*>(layout::kCodeWindow);
+  if (mprotect(window, layout::kPageBytes, PROT_READ | PROT_WRITE) == 0) {
+    memset(window, 'A', layout::kPageBytes);
+    return 2;
+  }
+  if (madvise(window, layout::kPageBytes, MADV_REMOVE) == 0) return 1;
+  return mremap(window, layout::kPageBytes, layout::kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED,
+                reinterpret_cast<void*>(layout::kMemory)) != MAP_FAILED
+             ? 1
+             : 0;
+}
+
 // Every process that there may be is said to be ours, and to need a kick.
 int64_t KickEverybody() {
   uint32_t pid = 2;
@@ -105,6 +119,7 @@ constexpr Row kPieces[] = {
     {"ask-while-mapped", AskWhileMapped}, {"read-note", [] { return int64_t{Note().load()}; }},
     {"write-sealed", WriteSealed},        {"change-privately", ChangePrivately},
     {"remove-sealed", RemoveSealed},      {"kick-everybody", KickEverybody},
+    {"change-window", ChangeWindow},
 };
 
 }  // namespace

@@ -4,11 +4,11 @@ from ._async import AsyncProcess, AsyncSandbox
 from ._async_pool import AsyncSandboxPool
 from ._options import Options, SandboxInfo
 from ._pool import SandboxPool
-from ._protocol import CommandResult, FileInfo, ImportReport, RpcError, SandboxError
+from ._protocol import CommandResult, FileInfo, ImportReport, PackageError, PackageInfo, RpcError, SandboxError
 from ._sync import Process, Sandbox
 from ._watch import AsyncWatch, FileEvent, Watch
 from .extensions import Extension, ExtensionCall, PythonPackage
 
 __all__ = ["AsyncProcess", "AsyncSandbox", "AsyncSandboxPool", "AsyncWatch", "CommandResult", "Extension", "ExtensionCall", "FileEvent",
-           "FileInfo", "ImportReport", "Options", "Process", "PythonPackage", "RpcError", "Sandbox", "SandboxError", "SandboxInfo",
+           "FileInfo", "ImportReport", "Options", "PackageError", "PackageInfo", "Process", "PythonPackage", "RpcError", "Sandbox", "SandboxError", "SandboxInfo",
            "SandboxPool", "Watch"]

@@ -9,6 +9,7 @@ from . import _protocol as protocol
 from . import mounts as _mounts
 from ._async_commands import AsyncCommands, AsyncFiles, AsyncProcess
 from ._options import Options, SandboxInfo
+from ._packages import AsyncPackages
 from .extensions import AsyncHost
 
 __all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
@@ -158,6 +159,7 @@ class AsyncSandbox:
         self.commands = AsyncCommands(self)
         self.files = AsyncFiles(self)
         self.sandboxes = AsyncSandboxes(self)
+        self.packages = AsyncPackages(self)
 
     @classmethod
     async def create(cls, **options):

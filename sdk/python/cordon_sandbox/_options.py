@@ -39,6 +39,7 @@ class Options:
     python_path     directories in which Python looks for modules
     nice            0 to 19
     label           a name for sandboxes.list
+    package_policy  {"enabled": True, "allowed_hosts": [...], ...}: what may be installed (docs/packages.md); nothing, by default
     extensions      [Extension(...)]: commands that this program serves
     mounts          [{"path", "files" | "host_path", "writable"}]: see Sandbox.mount
     program         the `cordon` to start
@@ -57,6 +58,7 @@ class Options:
     python_path: Optional[List[str]] = None
     nice: int = 0
     label: Optional[str] = None
+    package_policy: Optional[Dict[str, Any]] = None
     extensions: Sequence[Any] = ()
     mounts: Sequence[Dict[str, Any]] = ()
     program: Optional[str] = None
@@ -86,6 +88,7 @@ class Options:
             "limits": camel(self.limits) or None,
             "security": self.security or None,
             "persistence": camel(self.persistence),
+            "packagePolicy": camel(self.package_policy),
             "nice": self.nice or None,
             "label": self.label,
             "audit": self.on_audit_event is not None or None,

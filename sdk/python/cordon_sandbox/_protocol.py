@@ -26,6 +26,28 @@ class RpcError(SandboxError):
         self.errno = errno
 
 
+class PackageError(RpcError):
+    """A package was refused. `errno` is one of "E_PKG_DISABLED", "E_PKG_HOST_DENIED", "E_PKG_INVALID_NAME", "E_PKG_EXISTS",
+    "E_PKG_TOO_LARGE", "E_PKG_LIMIT", "E_PKG_NOT_FOUND", "E_PKG_INTEGRITY", "E_PKG_FETCH", "E_PKG_INDEX", "E_PKG_INVALID_MODULE"."""
+
+
+class PackageInfo:
+    """A package that is installed; of a search, one that could be, without `installed`."""
+
+    def __init__(self, result):
+        self.name = result["name"]
+        self.size = result["size"]
+        self.url = result["url"]
+        self.sha256 = result["sha256"]
+        self.description = result.get("description")
+        self.updated = result.get("updated")
+        installed = result.get("installedMs")
+        self.installed = None if installed is None else installed / 1000
+
+    def __repr__(self):
+        return "PackageInfo(name=%r, size=%r, url=%r)" % (self.name, self.size, self.url)
+
+
 class CommandResult:
     """What became of a command. A status that is not zero is a result and no exception."""
 
@@ -124,7 +146,9 @@ def encode(request_id, method, params):
 
 def error_of(message):
     error = message["error"]
-    return RpcError(error["code"], error["message"], (error.get("data") or {}).get("errno"))
+    errno = (error.get("data") or {}).get("errno")
+    kind = PackageError if (errno or "").startswith("E_PKG_") else RpcError
+    return kind(error["code"], error["message"], errno)
 
 
 def find_program(given=None):
@@ -137,6 +161,15 @@ def find_program(given=None):
     if found is None:
         raise SandboxError("no program `cordon`: set CORDON to its path")
     return found
+
+
+def install_params(source, name, sha256):
+    params = {"source": source}
+    if name is not None:
+        params["name"] = name
+    if sha256 is not None:
+        params["sha256"] = sha256
+    return params
 
 
 def warn_of_failed_save(params):

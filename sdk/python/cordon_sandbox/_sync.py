@@ -10,6 +10,7 @@ from . import _protocol as protocol
 from . import mounts as _mounts
 from ._commands import Commands, Process
 from ._options import Options, SandboxInfo
+from ._packages import Packages
 from ._watch import Watch
 from .extensions import SyncHost
 
@@ -253,6 +254,8 @@ class Sandbox:
 
     `persistence`: {"mode": "session"} is saved and loaded on request, {"mode": "persistent"} loaded at once and saved while things
     happen ("autosave_ms") and at the end; each in a "namespace" that one sandbox has at a time.
+
+    `package_policy`: {"enabled": True, "allowed_hosts": [...], ...}, what may be installed (docs/packages.md). Nothing, by default.
     """
 
     def __init__(self, **options):
@@ -295,6 +298,7 @@ class Sandbox:
         self.commands = Commands(self)
         self.files = Files(self)
         self.sandboxes = Sandboxes(self)
+        self.packages = Packages(self)
         self._daemon = daemon
         if options.on_audit_event is not None:
             daemon.audit(sandbox_id, options.on_audit_event)

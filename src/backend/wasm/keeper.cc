@@ -137,12 +137,14 @@ Result<std::unique_ptr<Keeper>> Keeper::Start(const SandboxOptions& options) {
   Result<OwnedFd> userland = OpenProgram(options.userland_path);
   if (!userland) return std::unexpected(userland.error());
   std::unique_ptr<Keeper> keeper(new Keeper);
-  Result<MemoryFiles> files = MemoryFiles::Create(options.sizes, options.code.bytes);
+  Result<MemoryFiles> files =
+      MemoryFiles::Create(options.sizes, options.code.bytes, options.growing_code_bytes);
   if (!files) return std::unexpected(files.error());
   keeper->files_ = std::move(*files);
   CORDON_TRY(keeper->DescribeUserland(userland->get()));
   keeper->page().run_as_uid = ChooseGuestUid();
   keeper->page().can_fork = options.can_fork ? 1 : 0;
+  keeper->page().serves_requests = options.serves_requests ? 1 : 0;
   if (options.can_fork) {
     Result<FamilyLink> link =
         FamilyLink::Start({keeper->files_, program->get(), userland->get(),

@@ -41,6 +41,10 @@ struct SandboxOptions {
   std::string userland_path;
   Namespaces namespaces = Namespaces::kAll;
   CodeBytes code;  // of the code window
+  // Modules may be added to a code window of so many bytes while it runs, and its guests may ask
+  // the keeper for something through request channels (kernel/request_channel.cc).
+  uint64_t growing_code_bytes = 0;
+  bool serves_requests = false;
   // Its processes live under a family process, so that it can be forked. `private_fds` are
   // descriptors of the caller that this must not hold.
   bool can_fork = false;

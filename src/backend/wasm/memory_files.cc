@@ -13,6 +13,9 @@
 
 #include "arena/layout.h"
 
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008U
 #endif
@@ -88,6 +91,18 @@ Result<OwnedFd> CreateCodeWindow(std::span<const std::byte> code) {
   }
   CORDON_TRY(Seal(*fd, F_SEAL_WRITE));
   return fd;
+}
+
+// Of `size_bytes`, of which only what is written exists. Whoever maps it from now on cannot write.
+Status CreateGrowingWindow(uint64_t size_bytes, MemoryFiles* files) {
+  Result<OwnedFd> fd = CreateSized("cordon-code", size_bytes, Code::kMayRun);
+  if (!fd) return std::unexpected(fd.error());
+  Result<SharedMapping> mapping = SharedMapping::Map(fd->get(), size_bytes);
+  if (!mapping) return std::unexpected(mapping.error());
+  CORDON_TRY(Seal(*fd, F_SEAL_FUTURE_WRITE));
+  files->code_mapping = std::make_shared<SharedMapping>(std::move(*mapping));
+  files->code_window = std::move(*fd);
+  return {};
 }
 
 uint64_t FileBytes(const OwnedFd& fd) {
@@ -205,7 +220,8 @@ Status MemoryFiles::TakeOver(MemoryFiles files) {
   return {};
 }
 
-Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<const std::byte> code) {
+Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<const std::byte> code,
+                                        uint64_t growing_bytes) {
   MemoryFiles files;
   const uint64_t objects_bytes = RoundToPages(ObjectsBytes(sizes));
   const uint64_t blocks_bytes = RoundToPages(BlocksBytes(sizes));
@@ -237,6 +253,8 @@ Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<cons
     Result<OwnedFd> window = CreateCodeWindow(code);
     if (!window) return std::unexpected(window.error());
     files.code_window = std::move(*window);
+  } else if (growing_bytes > 0) {
+    CORDON_TRY(CreateGrowingWindow(RoundToPages(growing_bytes), &files));
   }
   Result<SharedMapping> mapping = SharedMapping::Map(files.control.get(), table[0].size_bytes);
   if (!mapping) return std::unexpected(mapping.error());
@@ -247,7 +265,7 @@ Result<MemoryFiles> MemoryFiles::Create(const MemorySizes& sizes, std::span<cons
   page.limits = {sizes.memory_bytes, sizes.max_processes, sizes.max_files, sizes.file_bytes};
   page.objects_bytes = objects_bytes;
   page.blocks_bytes = blocks_bytes;
-  page.code_window_bytes = RoundToPages(code.size());
+  page.code_window_bytes = RoundToPages(code.empty() ? growing_bytes : code.size());
   return files;
 }
 

@@ -50,6 +50,8 @@ struct MemoryFiles {
   OwnedFd blocks;
   // Code that is compiled after the sandbox started. Invalid when there is none.
   OwnedFd code_window;
+  // The only way to write to a window that may grow, of all keepers of a family; null otherwise.
+  std::shared_ptr<SharedMapping> code_mapping;
   uint64_t objects_bytes = 0;
   uint64_t blocks_bytes = 0;
   // Shared with threads that may outlive the sandbox in a call that blocks.
@@ -74,9 +76,11 @@ struct MemoryFiles {
   // The mapping of the control page, and what refers to it, is the one of `files` from now on.
   [[nodiscard]] Status TakeOver(MemoryFiles files);
 
-  // Everything sealed; the control page says the sizes and the limits.
+  // Everything sealed; the control page says the sizes and the limits. With `growing_bytes`, which
+  // no `code` goes with, modules may be added to a code window of that size.
   [[nodiscard]] static Result<MemoryFiles> Create(const MemorySizes& sizes,
-                                                  std::span<const std::byte> code);
+                                                  std::span<const std::byte> code,
+                                                  uint64_t growing_bytes = 0);
 };
 
 }  // namespace cordon::backend

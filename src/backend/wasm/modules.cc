@@ -7,12 +7,8 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
 
-#include "arena/layout.h"
 #include "base/owned_fd.h"
-#include "base/sha256.h"
-#include "kernel/code_window.h"
 #include "kernel/import_names.h"
 #include "wasm/compile_cache.h"
 
@@ -43,10 +39,6 @@ Result<std::vector<std::byte>> ReadModule(const std::string& path) {
   if (!S_ISREG(stat.st_mode)) return Fail(ErrorCode::kInvalid, "not a regular file", path);
   if (stat.st_size > kMaxModule) return Fail(ErrorCode::kLimit, "more than 512 MiB", path);
   return ReadAll(fd.get(), static_cast<uint64_t>(stat.st_size), path);
-}
-
-size_t RoundUp(size_t size) {
-  return (size + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
 }
 
 Result<wasm::CachedObject> Compile(const wasm::CompileCache& cache,
@@ -120,33 +112,74 @@ Status CheckProgram(const wasm::ObjectView& view, const std::string& path) {
 
 }  // namespace
 
-Result<Module> LoadModule(const std::string& path, const std::string& compiler,
-                          const CompileProgress& progress) {
-  Module module;
-  Result<std::vector<std::byte>> bytes = ReadModule(path);
-  if (!bytes) return std::unexpected(bytes.error());
-  module.bytes = std::move(*bytes);
-  module.guest_path = "/usr/local/bin/" + path.substr(path.rfind('/') + 1);
+namespace {
+
+Result<wasm::CompileCache> OpenCache(const std::string& compiler) {
   const Result<std::string> parent = wasm::CompileCache::DefaultParent();
   if (!parent) return std::unexpected(parent.error());
-  const Result<wasm::CompileCache> cache = wasm::CompileCache::Open(*parent, compiler);
-  if (!cache) return std::unexpected(cache.error());
-  const Result<wasm::CachedObject> object = Compile(*cache, module.bytes, progress);
+  return wasm::CompileCache::Open(*parent, compiler);
+}
+
+// Of the object that the cache has or had made.
+Result<Module> ModuleOf(std::vector<std::byte> bytes, const Result<wasm::CachedObject>& object,
+                        const std::string& shown) {
   if (!object) {
     Error error = object.error();
-    error.place = path + (error.place.empty() ? "" : ":" + error.place);
+    error.place = shown + (error.place.empty() ? "" : ":" + error.place);
     return std::unexpected(error);
   }
-  if (object->tier == wasm::Tier::kFast && object->stored) {
-    OptimiseForNextTime(*cache, module.bytes);
-  }
-  bytes = ReadAll(object->fd.get(), object->size_bytes, path);
-  if (!bytes) return std::unexpected(bytes.error());
-  module.object = std::move(*bytes);
+  Module module;
+  module.bytes = std::move(bytes);
+  module.is_optimised = object->tier == wasm::Tier::kOptimised;
+  Result<std::vector<std::byte>> code = ReadAll(object->fd.get(), object->size_bytes, shown);
+  if (!code) return std::unexpected(code.error());
+  module.object = std::move(*code);
   const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
   if (!view) return std::unexpected(view.error());
-  CORDON_TRY(CheckProgram(*view, path));
+  CORDON_TRY(CheckProgram(*view, shown));
   return module;
+}
+
+}  // namespace
+
+Result<Module> LoadModule(const std::string& path, const std::string& compiler,
+                          const CompileProgress& progress) {
+  Result<std::vector<std::byte>> bytes = ReadModule(path);
+  if (!bytes) return std::unexpected(bytes.error());
+  const Result<wasm::CompileCache> cache = OpenCache(compiler);
+  if (!cache) return std::unexpected(cache.error());
+  const Result<wasm::CachedObject> object = Compile(*cache, *bytes, progress);
+  if (object && object->tier == wasm::Tier::kFast && object->stored) {
+    OptimiseForNextTime(*cache, *bytes);
+  }
+  Result<Module> module = ModuleOf(std::move(*bytes), object, path);
+  if (module) module->guest_path = "/usr/local/bin/" + path.substr(path.rfind('/') + 1);
+  return module;
+}
+
+Result<Module> CompileModule(std::vector<std::byte> bytes, const std::string& shown,
+                             const std::string& compiler, const CompileProgress& progress) {
+  const Result<wasm::CompileCache> cache = OpenCache(compiler);
+  if (!cache) return std::unexpected(cache.error());
+  const Result<wasm::CachedObject> object = Compile(*cache, bytes, progress);
+  return ModuleOf(std::move(bytes), object, shown);
+}
+
+Status OptimiseModule(std::span<const std::byte> bytes, const std::string& compiler) {
+  const Result<wasm::CompileCache> cache = OpenCache(compiler);
+  if (!cache) return std::unexpected(cache.error());
+  wasm::CompileRequest request;
+  request.threads = 1;
+  const auto object = cache->GetTier(bytes, wasm::Tier::kOptimised, request);
+  if (!object) return std::unexpected(object.error());
+  return {};
+}
+
+Result<Module> FindCompiledModule(std::vector<std::byte> bytes, const std::string& shown) {
+  const Result<wasm::CompileCache> cache = OpenCache({});
+  if (!cache) return std::unexpected(cache.error());
+  const Result<wasm::CachedObject> object = cache->Find(bytes, wasm::CompileRequest().cpu_level);
+  return ModuleOf(std::move(bytes), object, shown);
 }
 
 std::vector<std::string> UnknownImports(const Module& module) {
@@ -159,32 +192,6 @@ std::vector<std::string> UnknownImports(const Module& module) {
       names.push_back(NameOf(*view, import));
   }
   return names;
-}
-
-Result<std::vector<std::byte>> BuildCodeWindow(std::span<const Module> modules) {
-  if (modules.size() > kMaxWindowModules) return Fail(ErrorCode::kLimit, "more than 64 modules");
-  CodeWindowHeader header = {};
-  header.magic = kCodeWindowMagic;
-  header.count = static_cast<uint32_t>(modules.size());
-  std::vector<std::byte> window(RoundUp(sizeof header));
-  for (size_t i = 0; i < modules.size(); ++i) {
-    const Module& module = modules[i];
-    const Result<wasm::ObjectView> view = wasm::ParseObject(module.object);
-    if (!view) return std::unexpected(view.error());
-    Sha256 hash;
-    hash.Update(module.bytes);
-    const Sha256::Digest digest = hash.Finish();
-    CodeWindowEntry& entry = header.entries[i];
-    memcpy(entry.module_hash, digest.data(), digest.size());
-    entry.module_size = module.bytes.size();
-    entry.object_offset = window.size();
-    entry.metadata_size = view->header->metadata_size;
-    entry.image_offset = view->header->image_offset;
-    window.resize(window.size() + RoundUp(module.object.size()));
-    std::ranges::copy(module.object, window.begin() + static_cast<ptrdiff_t>(entry.object_offset));
-  }
-  memcpy(window.data(), &header, sizeof header);
-  return window;
 }
 
 }  // namespace cordon::backend

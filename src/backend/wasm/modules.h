@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/sha256.h"
 
 namespace cordon::backend {
 
@@ -21,6 +22,7 @@ struct Module {
   std::string guest_path;         // of the file in the sandbox, executable
   std::vector<std::byte> bytes;   // the module
   std::vector<std::byte> object;  // compiled (wasm/object.h), checked
+  bool is_optimised = false;
 };
 
 // Reads `path` and takes the best object of the user's cache, compiling it if there is none: a
@@ -30,12 +32,30 @@ struct Module {
 [[nodiscard]] Result<Module> LoadModule(const std::string& path, const std::string& compiler,
                                         const CompileProgress& progress);
 
+// The same for a module in memory, which `shown` names in errors; what the fast tier compiled is
+// not compiled well in the background. It starts the compiler, and waits for it as for a child.
+[[nodiscard]] Result<Module> CompileModule(std::vector<std::byte> bytes, const std::string& shown,
+                                           const std::string& compiler,
+                                           const CompileProgress& progress);
+// Compiles it well, for the cache, with one thread.
+[[nodiscard]] Status OptimiseModule(std::span<const std::byte> bytes, const std::string& compiler);
+// What the cache has of it: nothing is compiled.
+[[nodiscard]] Result<Module> FindCompiledModule(std::vector<std::byte> bytes,
+                                                const std::string& shown);
+
 // Functions that the module imports and nobody has: a call of one traps. "MODULE.NAME" each, in
 // printable characters.
 [[nodiscard]] std::vector<std::string> UnknownImports(const Module& module);
 
 // The contents of the code window (kernel/code_window.h).
 [[nodiscard]] Result<std::vector<std::byte>> BuildCodeWindow(std::span<const Module> modules);
+
+// Adds a module to the code window of a sandbox that runs. `window` is the keeper's mapping of it,
+// `file` its descriptor, through which keepers of one family wait for each other. A module that is
+// there already, as well compiled, is not added again; kLimit: there is no more room.
+[[nodiscard]] Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& module);
+// Whether a module of this hash is there.
+[[nodiscard]] bool IsInCodeWindow(std::span<const std::byte> window, const Sha256::Digest& hash);
 
 }  // namespace cordon::backend
 

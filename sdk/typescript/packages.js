@@ -1,0 +1,25 @@
+// Packages of a sandbox: WASI command modules, installed while it runs.
+
+export class Packages {
+  #call;
+
+  constructor(call) {
+    this.#call = call;
+  }
+
+  #bring(method, params, onProgress) {
+    if (!onProgress) return this.#call(method, params);
+    return this.#call(method, { ...params, progress: true }, (message) => {
+      if (message !== null) onProgress(message.params.text);
+    });
+  }
+
+  install(source, { name, sha256, onProgress } = {}) {
+    return this.#bring('package.install', { source, ...(name !== undefined && { name }), ...(sha256 !== undefined && { sha256 }) }, onProgress);
+  }
+  update(name, { onProgress } = {}) { return this.#bring('package.update', { name }, onProgress); }
+  async list() { return (await this.#call('package.list', {})).packages; }
+  info(name) { return this.#call('package.info', { name }); }
+  async search(query = '') { return (await this.#call('package.search', { query })).packages; }
+  async remove(name) { await this.#call('package.remove', { name }); }
+}

@@ -1,0 +1,54 @@
+#include "packages/installed.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "packages/policy.h"
+
+namespace cordon::packages {
+
+using Json = nlohmann::json;
+
+std::string ModulePath(const std::string& name) {
+  return std::string(kFolder) + "/bin/" + name + ".wasm";
+}
+
+std::string WriteList(const InstalledPackages& packages) {
+  Json list = Json::object();
+  for (const auto& [name, package] : packages) {
+    list[name] = {{"sha256", package.hash},
+                  {"size", package.size},
+                  {"url", package.url},
+                  {"installedMs", package.installed_ms}};
+  }
+  return Json{{"version", 1}, {"packages", std::move(list)}}.dump(2) + "\n";
+}
+
+InstalledPackages ReadList(std::string_view text) {
+  constexpr size_t kMost = 1000;
+  InstalledPackages packages;
+  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
+  if (!root.is_object()) return packages;
+  const auto list = root.find("packages");
+  if (list == root.end() || !list->is_object()) return packages;
+  for (const auto& [name, value] : list->items()) {
+    if (packages.size() >= kMost || !CheckName(name) || !value.is_object()) continue;
+    const auto text_of = [&value](const char* member) {
+      const auto found = value.find(member);
+      return found != value.end() && found->is_string() ? found->get<std::string>() : "";
+    };
+    const auto number_of = [&value](const char* member) {
+      const auto found = value.find(member);
+      return found != value.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+    };
+    const auto hash = CleanHash(text_of("sha256"));
+    const auto url = ParseUrl(text_of("url"));
+    if (!hash || !url) continue;
+    constexpr uint64_t kLatest = uint64_t{1} << 50;
+    packages[name] = {*hash, number_of("size"), url->ToString(),
+                      static_cast<int64_t>(std::min(number_of("installedMs"), kLatest))};
+  }
+  return packages;
+}
+
+}  // namespace cordon::packages

@@ -1,0 +1,53 @@
+#ifndef CORDON_RPC_PACKAGE_WORKER_H_
+#define CORDON_RPC_PACKAGE_WORKER_H_
+
+// Processes that do for the daemon what takes time: they are this program, with its memory and
+// none of its descriptors, and end with it.
+
+#include <boost/asio/io_context.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "packages/install.h"
+#include "rpc/message.h"
+
+namespace cordon::rpc {
+
+// In the worker: tells the daemon something.
+using Say = std::function<void(const Json&)>;
+// In the daemon: hears each, and then the end, once.
+struct WorkerListener {
+  std::function<void(const Json&)> on_message;
+  std::function<void()> on_end;
+};
+// `work` runs in the new process. Where there is none, only the end is heard.
+void RunPackageWorker(boost::asio::io_context& loop, std::function<void(const Say&)> work,
+                      WorkerListener listener);
+
+// Compiles modules of the store well, one after the other in the background.
+class PackageOptimiser {
+ public:
+  explicit PackageOptimiser(boost::asio::io_context& loop) : loop_(loop) {}
+
+  // `then` hears when the compile cache has the better code; nothing where it could not be made.
+  void Want(const packages::Tools& tools, const std::string& hash, std::function<void()> then);
+
+ private:
+  void Next();
+
+  struct Wanted {
+    packages::Tools tools;
+    std::vector<std::function<void()>> then;
+  };
+  boost::asio::io_context& loop_;
+  std::deque<std::string> order_;
+  std::map<std::string, Wanted> wanted_;
+  bool is_busy_ = false;
+};
+
+}  // namespace cordon::rpc
+
+#endif  // CORDON_RPC_PACKAGE_WORKER_H_
