@@ -68,12 +68,6 @@ void ChannelQueues(OpenFile& file, WaitQueue* out[2]) {
   out[1] = one[0];
 }
 
-void RingKeeper() {
-  control::Control& control = *TheKernel().control;
-  control.keeper_bell.fetch_add(1);
-  platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
-}
-
 void CloseChannel(OpenFile& file) {
   for (const Ring which : {kAnswers, kRequests}) {
     OpenFile ring;
