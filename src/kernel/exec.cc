@@ -412,7 +412,9 @@ int32_t StartOver() {
   executable.node = Current().executable;
   vfs::FileSystem& fs = *executable.node.fs;
   // A file that was written to since is another program.
-  if (!resumes || !fs.ProgramOf(executable.node.id, &executable.program)) return -EINVAL;
+  if (!resumes || (!fs.ProgramOf(executable.node.id, &executable.program) &&
+                   !FindByContents(executable.node, &executable.program)))
+    return -EINVAL;
   char name[sizeof Current().command];
   memcpy(name, Current().command, sizeof name);
   fs.Reference(executable.node.id);
