@@ -152,7 +152,7 @@ class Tools(Case):
         sandbox.files.write("/usr/local/bin/cat", program, mode=0o755)
         self.assertEqual(sandbox.commands.run(f"cat {ARGUMENTS}").stderr, f"cat: {DENIED}\n")
         sandbox.files.rm("/usr/local/bin/cat")
-        sandbox.files.copy("/usr/bin/cat", "/tmp/cat")
+        sandbox.files.copy("/usr/bin/coreutils", "/tmp/cat")
         self.assertEqual(sandbox.commands.run("/tmp/cat /etc/hostname").exit_code, 0)
 
     def test_lists(self):

@@ -20,7 +20,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import RpcError, Sandbox  # noqa: E402
-from processes import eventually  # noqa: E402
+from processes import descendants, eventually, wait_until_gone  # noqa: E402
 
 kills = 25
 
@@ -64,8 +64,11 @@ class Case(unittest.TestCase):
     def kill(sandbox):
         """As the end of a machine: nobody can say goodbye."""
         process = sandbox._daemon._process
+        pids = descendants(process.pid)
         process.send_signal(signal.SIGKILL)
         process.wait()
+        # They end with it, each as soon as it has a processor.
+        wait_until_gone(pids)
         process.stdin.close()
         sandbox._daemon._reader.join()
         process.stdout.close()

@@ -187,13 +187,13 @@ void Server::Forget(const std::shared_ptr<Sandbox>& sandbox,
   sandboxes_.erase(sandbox->id);
   const auto end = [this, sandbox, then](const std::string& error) {
     Json details = Json::object();
-    if (sandbox->presence == Presence::kHere && sandbox->link->closed())
-      details["reason"] = sandbox->link->end_reason();
+    const bool ended_itself = sandbox->presence == Presence::kHere && sandbox->link->closed();
+    if (ended_itself) details["reason"] = sandbox->link->end_reason();
+    // Whoever hears of the end forgets it once more.
+    const bool was_there = std::exchange(sandbox->is_there, false);
     sandbox->link->Close();
     ending_.erase(sandbox);
-    if (std::exchange(sandbox->is_there, false)) {
-      Audit(*sandbox, "sandbox.destroy", std::move(details));
-    }
+    if (was_there) Audit(*sandbox, "sandbox.destroy", std::move(details));
     pool_.MakeRoom();
     if (then) then(error);
   };
