@@ -150,6 +150,8 @@ Status LockIn() {
   const bool is_complete =
       filter && AddAll(filter, SCMP_ACT_ALLOW, kAllowed) &&
       AddAll(filter, SCMP_ACT_ERRNO(EPERM), kRefused) &&
+      // libcurl connects what is connected; done, it would be another connection (AF_UNSPEC).
+      seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(EINPROGRESS), SCMP_SYS(connect), 0) == 0 &&
       AddIf(filter, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, ~kWritable, 0)) &&
       AddIf(filter, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, ~kWritable, 0)) &&
       AddIf(filter, SCMP_SYS(ioctl), SCMP_A1(SCMP_CMP_EQ, FIONBIO, 0)) &&
