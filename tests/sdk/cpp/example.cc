@@ -139,7 +139,7 @@ void States(cordon::Client& client, cordon::Sandbox& sandbox) {
   (void)Must(other.Import([&]() -> cordon::Result<std::string> {
     return std::exchange(was_given, true) ? std::string() : state;
   }));
-  CHECK(Must(other.Run("echo $COLOUR; cat kept")).out == "it's blue\nbefore");
+  CHECK(Must(other.Run("echo $COLOUR; cat ~/kept")).out == "it's blue\nbefore");
   CHECK(Must(client.List()).size() == 3);
   CHECK(Must(other.GetUsage()).processes >= 1);
   Must(other.Destroy());
