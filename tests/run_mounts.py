@@ -276,7 +276,7 @@ python3 -c 'open("/mnt/ro/file", "r+")'""", "Read-only file system")
     def test_unmounted_while_open(self):
         self.run_("cd /mnt/ro; exec 5< file")
         self.sandbox.unmount("/mnt/ro")
-        self.refused("cat <&5\nls", "Input/output error")
+        self.refused("cat <&5\nls", "I/O error")
         self.check("cd /mnt; exec 5<&-; ls /mnt/ro; cat /mnt/rw/file; cd", "from the host\n")
 
     def test_the_directory_itself_goes(self):

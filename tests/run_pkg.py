@@ -190,7 +190,7 @@ class Use(PackageTest):
             sandbox.packages.install(f"{BASE}/other.wasm")
         self.assertEqual((refused.exception.errno, str(refused.exception)), ("E_PKG_LIMIT", "Maximum of 1 packages reached"))
         # A module that the sandbox's own file system has no room for.
-        full = Sandbox(package_policy=world.policy(PORT), limits={"fsBytes": 1 << 20})
+        full = Sandbox(package_policy=world.policy(PORT), fs_limit_bytes=1 << 20)
         self.addCleanup(full.destroy)
         full.commands.run("head -c 2000000 /dev/zero > /tmp/full 2>/dev/null")
         with self.assertRaises(PackageError) as refused:
@@ -247,7 +247,7 @@ class Attacks(PackageTest):
                     f"https://evil.example\\@localhost:{PORT}/hello.wasm", f"https://%6cocalhost:{PORT}/hello.wasm",
                     "https://localhost/hello.wasm", "https://localhost:22/hello.wasm", f"https://l\u00f6calhost:{PORT}/hello.wasm"):
             self.refuse("E_PKG_HOST_DENIED", url, sandbox)
-        for url in (f"http://localhost:{PORT}/hello.wasm", "file:///etc/passwd", f"HTTPS:/localhost:{PORT}/hello.wasm",
+        for url in (f"http://localhost:{PORT}/hello.wasm", "file:///etc/passwd", f"httpsx://localhost:{PORT}/hello.wasm",
                     f"https://localhost:{PORT}/hello.wasm\r\nHost: evil", f"https://localhost:{PORT}/a b.wasm"):
             self.refuse("E_PKG_FETCH", url, sandbox, name="x")
 

@@ -59,7 +59,7 @@ Json AboutCommand(const Going& going) {
   return {{going.name_key, going.name}, {"command", going.command}};
 }
 
-void AuditStart(Going* going, std::string command) {
+void AuditStart(Going* going, const std::string& command) {
   if (!going->sandbox->is_audited) return;
   going->command = AuditText(command);
   Audit(*going->sandbox, "command.start", AboutCommand(*going));

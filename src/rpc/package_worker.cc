@@ -52,11 +52,16 @@ void WriteLine(const Json& message) {
   _exit(0);
 }
 
+}  // namespace
+
 // The daemon's end.
-class Job : public std::enable_shared_from_this<Job> {
+class PackageWorkers::Job : public std::enable_shared_from_this<Job> {
  public:
-  Job(asio::io_context& loop, OwnedFd pipe, WorkerListener listener)
-      : input_(loop, pipe.release()), lines_(kMostMessage), listener_(std::move(listener)) {}
+  Job(asio::io_context& loop, OwnedFd pipe, OwnedFd pidfd, WorkerListener listener)
+      : input_(loop, pipe.release()),
+        pidfd_(std::move(pidfd)),
+        lines_(kMostMessage),
+        listener_(std::move(listener)) {}
 
   void Read() {
     input_.async_read_some(
@@ -71,18 +76,17 @@ class Job : public std::enable_shared_from_this<Job> {
           self->Read();
         });
   }
+  void Kill() const { (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
 
  private:
   asio::posix::stream_descriptor input_;
+  OwnedFd pidfd_;
   LineReader lines_;
   WorkerListener listener_;
   std::array<char, 16 * 1024> buffer_ = {};
 };
 
-}  // namespace
-
-void RunPackageWorker(asio::io_context& loop, std::function<void(const Say&)> work,
-                      WorkerListener listener) {
+void PackageWorkers::Run(const std::function<void(const Say&)>& work, WorkerListener listener) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return listener.on_end();
   OwnedFd reader(ends[0]);
@@ -91,7 +95,18 @@ void RunPackageWorker(asio::io_context& loop, std::function<void(const Say&)> wo
   const pid_t pid = fork();
   if (pid < 0) return listener.on_end();
   if (pid == 0) BecomeWorker(work, writer.get(), daemon);
-  std::make_shared<Job>(loop, std::move(reader), std::move(listener))->Read();
+  OwnedFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
+  const auto job =
+      std::make_shared<Job>(loop_, std::move(reader), std::move(pidfd), std::move(listener));
+  std::erase_if(jobs_, [](const auto& one) { return one.expired(); });
+  jobs_.push_back(job);
+  job->Read();
+}
+
+void PackageWorkers::End() {
+  for (const auto& one : std::exchange(jobs_, {})) {
+    if (const auto job = one.lock()) job->Kill();
+  }
 }
 
 void PackageOptimiser::Want(const packages::Tools& tools, const std::string& hash,
@@ -109,21 +124,21 @@ void PackageOptimiser::Next() {
   const std::string hash = order_.front();
   order_.pop_front();
   const auto is_made = std::make_shared<bool>(false);
-  RunPackageWorker(loop_,
-                   [tools = wanted_[hash].tools, hash](const Say& say) {
-                     constexpr int kBackground = 10;  // nice(2)
-                     (void)setpriority(PRIO_PROCESS, 0, kBackground);
-                     const Status made = packages::OptimiseStored(tools, hash);
-                     say({{"made", made.has_value()}});
-                   },
-                   {[is_made](const Json& message) { *is_made = message.value("made", false); },
-                    [this, hash, is_made] {
-                      const Wanted wanted = std::move(wanted_.extract(hash).mapped());
-                      for (const auto& then : wanted.then) {
-                        if (*is_made) then();
-                      }
-                      Next();
-                    }});
+  workers_.Run(
+      [tools = wanted_[hash].tools, hash](const Say& say) {
+        constexpr int kBackground = 10;  // nice(2)
+        (void)setpriority(PRIO_PROCESS, 0, kBackground);
+        const Status made = packages::OptimiseStored(tools, hash);
+        say({{"made", made.has_value()}});
+      },
+      {[is_made](const Json& message) { *is_made = message.value("made", false); },
+       [this, hash, is_made] {
+         const Wanted wanted = std::move(wanted_.extract(hash).mapped());
+         for (const auto& then : wanted.then) {
+           if (*is_made) then();
+         }
+         Next();
+       }});
 }
 
 }  // namespace cordon::rpc

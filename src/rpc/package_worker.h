@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -23,14 +24,26 @@ struct WorkerListener {
   std::function<void(const Json&)> on_message;
   std::function<void()> on_end;
 };
-// `work` runs in the new process. Where there is none, only the end is heard.
-void RunPackageWorker(boost::asio::io_context& loop, std::function<void(const Say&)> work,
-                      WorkerListener listener);
+class PackageWorkers {
+ public:
+  explicit PackageWorkers(boost::asio::io_context& loop) : loop_(loop) {}
+
+  // `work` runs in a new process. Where there is none, only the end is heard.
+  void Run(const std::function<void(const Say&)>& work, WorkerListener listener);
+  // Kills all; nobody hears of it any more.
+  void End();
+
+  class Job;
+
+ private:
+  boost::asio::io_context& loop_;
+  std::vector<std::weak_ptr<Job>> jobs_;
+};
 
 // Compiles modules of the store well, one after the other in the background.
 class PackageOptimiser {
  public:
-  explicit PackageOptimiser(boost::asio::io_context& loop) : loop_(loop) {}
+  explicit PackageOptimiser(PackageWorkers& workers) : workers_(workers) {}
 
   // `then` hears when the compile cache has the better code; nothing where it could not be made.
   void Want(const packages::Tools& tools, const std::string& hash, std::function<void()> then);
@@ -42,7 +55,7 @@ class PackageOptimiser {
     packages::Tools tools;
     std::vector<std::function<void()>> then;
   };
-  boost::asio::io_context& loop_;
+  PackageWorkers& workers_;
   std::deque<std::string> order_;
   std::map<std::string, Wanted> wanted_;
   bool is_busy_ = false;

@@ -200,8 +200,7 @@ void Packages::Bring(Mode mode, const packages::InstallRequest& request, const L
 
 void Packages::RunInstall(const packages::InstallRequest& request, const Line& line,
                           const Then<Done>& then) {
-  RunPackageWorker(
-      server_.loop(),
+  server_.workers().Run(
       Telling([tools = ToolsOf(), policy = policy_, request](const packages::Progress& progress) {
         return packages::Install(tools, policy, request, progress);
       }),
@@ -273,8 +272,7 @@ void Packages::Remove(const std::string& name, Then<std::string> then) {
 }
 
 void Packages::Search(const std::string& text, Then<packages::Index> then) {
-  RunPackageWorker(
-      server_.loop(),
+  server_.workers().Run(
       [tools = ToolsOf(), policy = policy_, text](const Say& say) {
         const auto index = packages::FetchIndex(tools, policy);
         if (!index) return say({{"result", ErrorOf(index.error())}});

@@ -98,30 +98,29 @@ void Packages::TakeKept(const std::shared_ptr<TakingOver>& state, const std::str
     return TakeNext(state);
   }
   const auto result = std::make_shared<Json>();
-  RunPackageWorker(server_.loop(),
-                   [tools = ToolsOf(), policy = policy_, name, hash](const Say& say) {
-                     const auto compiled =
-                         packages::CompileStored(tools, policy, name, hash, [](const auto&) {});
-                     if (compiled) return say({{"isOptimised", compiled->is_optimised}});
-                     say({{"code", packages::TextOf(compiled.error().code)},
-                          {"message", compiled.error().message}});
-                   },
-                   {[result](const Json& message) { *result = message; },
-                    [self = shared_from_this(), state, name, entry, result] {
-                      if (!result->is_object() || result->contains("code")) {
-                        const Json told = result->is_object() ? *result : Json::object();
-                        state->Skip(name, {packages::CodeOf(told.value("code", "")),
-                                           told.value("message", "the installing process ended")});
-                        return self->TakeNext(state);
-                      }
-                      const bool is_optimised = result->value("isOptimised", false);
-                      self->Add({name, entry.hash, entry.size, entry.url, is_optimised},
-                                entry.installed_ms,
-                                [self, state, name](const packages::PackageResult<Done>& done) {
-                                  if (!done) state->Skip(name, done.error());
-                                  self->TakeNext(state);
-                                });
-                    }});
+  server_.workers().Run(
+      [tools = ToolsOf(), policy = policy_, name, hash](const Say& say) {
+        const auto compiled =
+            packages::CompileStored(tools, policy, name, hash, [](const auto&) {});
+        if (compiled) return say({{"isOptimised", compiled->is_optimised}});
+        say({{"code", packages::TextOf(compiled.error().code)},
+             {"message", compiled.error().message}});
+      },
+      {[result](const Json& message) { *result = message; },
+       [self = shared_from_this(), state, name, entry, result] {
+         if (!result->is_object() || result->contains("code")) {
+           const Json told = result->is_object() ? *result : Json::object();
+           state->Skip(name, {packages::CodeOf(told.value("code", "")),
+                              told.value("message", "the installing process ended")});
+           return self->TakeNext(state);
+         }
+         const bool is_optimised = result->value("isOptimised", false);
+         self->Add({name, entry.hash, entry.size, entry.url, is_optimised}, entry.installed_ms,
+                   [self, state, name](const packages::PackageResult<Done>& done) {
+                     if (!done) state->Skip(name, done.error());
+                     self->TakeNext(state);
+                   });
+       }});
 }
 
 void TakeOverPackages(const std::shared_ptr<Sandbox>& sandbox, Json report,

@@ -25,16 +25,14 @@ class Limits {
   void Take(const char* name, int64_t least, int64_t most, T* value) {
     const auto found = limits_.find(name);
     if (found == limits_.end() || refused_) return;
-    const Json given = *found;
+    const bool is_null = found->is_null();
+    const bool fits = found->is_number() && found->get<double>() >= static_cast<double>(least) &&
+                      found->get<double>() <= static_cast<double>(most);
+    if (fits) *value = static_cast<T>(found->get<double>());
     limits_.erase(found);
-    if (given.is_null()) return;
-    const bool fits = given.is_number() && given.get<double>() >= static_cast<double>(least) &&
-                      given.get<double>() <= static_cast<double>(most);
-    if (!fits) {
-      return Refuse(std::string("Limit must be a number from ") + std::to_string(least) + " to " +
-                    std::to_string(most) + ": " + name);
-    }
-    *value = static_cast<T>(given.get<double>());
+    if (fits || is_null) return;
+    Refuse(std::string("Limit must be a number from ") + std::to_string(least) + " to " +
+           std::to_string(most) + ": " + name);
   }
 
   // False: something was refused.

@@ -119,6 +119,7 @@ void Server::Run() {
   for (const auto& client : std::exchange(clients_, {})) client->Close();
   for (const auto& [id, sandbox] : std::exchange(sandboxes_, {})) sandbox->link->Close();
   pool_.Close();
+  workers_.End();
   // Every keeper has seen the end of its socket.
   while (waitpid(-1, nullptr, 0) > 0 || errno == EINTR) {
   }

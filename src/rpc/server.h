@@ -93,6 +93,7 @@ class Server {
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] std::map<std::string, std::shared_ptr<Sandbox>>& sandboxes() { return sandboxes_; }
   [[nodiscard]] Pool& pool() { return pool_; }
+  [[nodiscard]] PackageWorkers& workers() { return workers_; }
   [[nodiscard]] PackageOptimiser& optimiser() { return optimiser_; }
   // Ends it, after the last save of a persistent one. `then` hears why that could not be, or
   // nothing.
@@ -113,7 +114,8 @@ class Server {
   asio::io_context loop_;
   asio::signal_set signals_;
   Pool pool_;
-  PackageOptimiser optimiser_{loop_};
+  PackageWorkers workers_{loop_};
+  PackageOptimiser optimiser_{workers_};
   std::unique_ptr<asio::local::stream_protocol::acceptor> acceptor_;
   std::set<std::shared_ptr<Client>> clients_;
   std::map<std::string, std::shared_ptr<Sandbox>> sandboxes_;

@@ -9,6 +9,7 @@ streams may be iterables; or it is a generator of all that. Any of it may be asy
 
 import asyncio
 import base64
+import contextlib
 import inspect
 import json
 import threading
@@ -147,6 +148,24 @@ class _AsyncInput:
         return b"".join([data async for data in self])
 
 
+@contextlib.contextmanager
+def _closing(iterable):
+    """A generator that is left before its end hears of it at once, and not when it is collected."""
+    try:
+        yield iterable
+    finally:
+        if hasattr(iterable, "close"):
+            iterable.close()
+
+
+@contextlib.asynccontextmanager
+async def _async_closing(iterable):
+    try:
+        yield iterable
+    finally:
+        await iterable.aclose()
+
+
 def _serve(extension, call, ask):
     """The status. `ask(method, params)` waits for the daemon's answer."""
     source = _Input(call, ask)
@@ -157,9 +176,10 @@ def _serve(extension, call, ask):
         call.stdin = data if extension.stdin == "bytes" else data.decode("utf-8", "replace")
 
     def write(stream, data):
-        for piece in [data] if _is_data(data) else data or ():
-            for method, params in call.pieces(stream, piece):
-                ask(method, params)
+        with _closing([data] if _is_data(data) else data or ()) as pieces:
+            for piece in pieces:
+                for method, params in call.pieces(stream, piece):
+                    ask(method, params)
 
     def finish(result, status):
         if result is None:
@@ -173,8 +193,9 @@ def _serve(extension, call, ask):
         elif isinstance(result, int):
             return result
         else:
-            for piece in result:
-                status = finish(piece, status)
+            with _closing(result) as pieces:
+                for piece in pieces:
+                    status = finish(piece, status)
         return status
 
     positional, named = _arguments(extension.command, call)
@@ -191,17 +212,24 @@ async def _serve_async(extension, call, ask):
         call.stdin = data if extension.stdin == "bytes" else data.decode("utf-8", "replace")
 
     async def each(value):
-        if hasattr(value, "__aiter__"):
-            async for piece in value:
-                yield piece
-        else:
-            for piece in value:
-                yield piece
+        try:
+            if hasattr(value, "__aiter__"):
+                async for piece in value:
+                    yield piece
+            else:
+                for piece in value:
+                    yield piece
+        finally:
+            if hasattr(value, "aclose"):
+                await value.aclose()
+            elif hasattr(value, "close"):
+                value.close()
 
     async def write(stream, data):
-        async for piece in each([data] if _is_data(data) else data or ()):
-            for method, params in call.pieces(stream, piece):
-                await ask(method, params)
+        async with _async_closing(each([data] if _is_data(data) else data or ())) as pieces:
+            async for piece in pieces:
+                for method, params in call.pieces(stream, piece):
+                    await ask(method, params)
 
     async def finish(result, status):
         if result is None:
@@ -215,8 +243,9 @@ async def _serve_async(extension, call, ask):
         elif isinstance(result, int):
             return result
         else:
-            async for piece in each(result):
-                status = await finish(piece, status)
+            async with _async_closing(each(result)) as pieces:
+                async for piece in pieces:
+                    status = await finish(piece, status)
         return status
 
     positional, named = _arguments(extension.command, call)

@@ -25,10 +25,11 @@ using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
 constexpr int kAllowed[] = {
     // descriptors that are there
-    SCMP_SYS(read), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(readv), SCMP_SYS(recvfrom),
-    SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(poll), SCMP_SYS(ppoll),
-    SCMP_SYS(close), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt), SCMP_SYS(getpeername),
-    SCMP_SYS(getsockname), SCMP_SYS(shutdown), SCMP_SYS(fcntl), SCMP_SYS(fstat), SCMP_SYS(lseek),
+    SCMP_SYS(read), SCMP_SYS(pread64), SCMP_SYS(write), SCMP_SYS(writev), SCMP_SYS(readv),
+    SCMP_SYS(recvfrom), SCMP_SYS(recvmsg), SCMP_SYS(sendto), SCMP_SYS(sendmsg), SCMP_SYS(poll),
+    SCMP_SYS(ppoll), SCMP_SYS(close), SCMP_SYS(getsockopt), SCMP_SYS(setsockopt),
+    SCMP_SYS(getpeername), SCMP_SYS(getsockname), SCMP_SYS(shutdown), SCMP_SYS(fcntl),
+    SCMP_SYS(fstat), SCMP_SYS(lseek),
     // by which the library wakes itself
     SCMP_SYS(eventfd2), SCMP_SYS(pipe2),
     // memory, time, and the C library's own
