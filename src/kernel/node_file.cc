@@ -103,7 +103,7 @@ constexpr DeviceRow kDevices[] = {
 };
 
 // Of the numbers that Linux leaves to local use.
-constexpr uint64_t kHostCallDevice = kRunMajor << 8 | 17;
+constexpr uint64_t kHostCallDevice = kRunMajor << 8 | 16;
 
 int32_t OpenTerminalDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   constexpr uint64_t kControlling = 5 << 8;

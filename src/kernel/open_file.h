@@ -134,7 +134,7 @@ extern const Operations kStreamOperations;
 
 // Of the numbers that Linux leaves to local use: /dev/cordon.
 inline constexpr uint64_t kRunMajor = 240;
-inline constexpr uint64_t kRequestDevice = kRunMajor << 8 | 16;
+inline constexpr uint64_t kRequestDevice = kRunMajor << 8 | 17;
 
 }  // namespace cordon::kernel
 
