@@ -534,7 +534,7 @@ class State(PackageTest):
     def test_a_fork_in_the_middle(self):
         """Whoever is just asking goes on in the sandbox, and is told the end in the copy."""
         sandbox = self.sandbox()
-        sandbox.commands.run("cat 7<>/dev/cordon/pkg <&7 >/tmp/out 2>&1 &")
+        sandbox.commands.run("(exec 7<>/dev/cordon/pkg; echo >/tmp/open; exec cat <&7 >/tmp/out 2>&1) & until [ -e /tmp/open ]; do sleep 0.02; done")
         copy = sandbox.fork()
         self.addCleanup(copy.destroy)
         self.assertEqual(copy.commands.run("wait; echo over", timeout_ms=20_000).stdout, "over\n")

@@ -140,7 +140,11 @@ static int open_channel(void) {
     const int opened = open("/dev/cordon/call", O_RDWR | O_CLOEXEC);
     if (opened > 2) return opened;
     // Called with a closed stream, it must not write its output to the host.
-    if (opened >= 0) return fcntl(opened, F_DUPFD_CLOEXEC, 3);
+    if (opened >= 0) {
+      const int moved = fcntl(opened, F_DUPFD_CLOEXEC, 3);
+      close(opened);
+      return moved;
+    }
     if (errno != EBUSY) fail("no host serves functions here");
     nanosleep(&pause, NULL);
   }

@@ -77,7 +77,9 @@ Status TakeFiles(const Json& package, const std::string& folder, ExtensionParams
   auto files = ReadFiles(package, "files");
   if (!files) return std::unexpected(files.error());
   for (auto& [path, bytes] : *files) {
-    params->files.emplace_back(folder + "/" + path, std::move(bytes));
+    std::string place = folder;
+    place.append("/").append(path);
+    params->files.emplace_back(std::move(place), std::move(bytes));
   }
   return {};
 }

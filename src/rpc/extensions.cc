@@ -93,7 +93,7 @@ bool Extensions::Hear(const Frame& frame) {
   }
 }
 
-void Extensions::Say(uint32_t number, int64_t stream, std::string bytes) {
+void Extensions::Say(uint32_t number, int64_t stream, const std::string& bytes) {
   const std::shared_ptr<SandboxLink> link = link_.lock();
   if (link == nullptr) return;
   for (size_t done = 0; done < bytes.size(); done += live::kMaxPayload) {
@@ -115,18 +115,19 @@ void Extensions::Begin(uint32_t number, const std::string& payload) {
   std::optional<live::HostCallStart> start = live::ParseHostCall(payload);
   if (!start) return Exit(number, live::kHostCallFailed);
   if (start->name == kBuiltIn) {
-    CommandOutput said = ExtensionsCommand(start->arguments, known_);
-    Say(number, 1, std::move(said.output));
-    Say(number, 2, std::move(said.error));
+    const CommandOutput said = ExtensionsCommand(start->arguments, known_);
+    Say(number, 1, said.output);
+    Say(number, 2, said.error);
     return Exit(number, said.status);
   }
   const auto found = known_.clients.find(start->name);
   if (found == known_.clients.end())
     return Fail(number, start->name + ": no such host function", kNotFound);
   const std::shared_ptr<Client> client = found->second.lock();
-  if (client == nullptr || client->closed())
+  if (client == nullptr || client->closed()) {
     return Fail(number, start->name + ": the client that served it has gone",
                 live::kHostCallFailed);
+  }
   Invocation& invocation = going_[number];
   invocation.start = std::move(*start);
   invocation.client = client;

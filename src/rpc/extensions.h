@@ -65,7 +65,7 @@ class Extensions : public std::enable_shared_from_this<Extensions> {
   void TakeInput(Invocation& invocation, const live::Frame& frame);
   void Gone(uint32_t number);
 
-  void Say(uint32_t number, int64_t stream, std::string bytes);
+  void Say(uint32_t number, int64_t stream, const std::string& bytes);
   // Its last word.
   void Exit(uint32_t number, uint32_t status);
   void Fail(uint32_t number, const std::string& message, uint32_t status);

@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "rpc/call.h"
@@ -95,7 +96,9 @@ void ExtensionRegister(const CallPtr& call) {
     const std::string& name = extension.facts.name;
     Place(placing, {Kind::kAddCommand, 0, {}, name + '\0'}, PathOf(name));
     for (const auto& [path, bytes] : extension.files) {
-      Place(placing, {Kind::kWriteFile, 0, {0, 0644}, path + '\0' + bytes}, path);
+      std::string payload = path;
+      payload.append(1, '\0').append(bytes);
+      Place(placing, {Kind::kWriteFile, 0, {0, 0644}, std::move(payload)}, path);
     }
   }
   if (--placing->left == 0) Finish(*placing);

@@ -71,14 +71,18 @@ void MountMemory(const CallPtr& call, Sequence& sequence, const std::string& pat
   if (call->Flag("writable")) {
     sequence.Add({Kind::kMakeDir, 0, {0755}, path + '\0'});
     for (const auto& [name, bytes] : *files) {
-      sequence.Add({Kind::kWriteFile, 0, {0, 0644}, path + "/" + name + '\0' + bytes});
+      std::string payload = path;
+      payload.append("/").append(name).append(1, '\0').append(bytes);
+      sequence.Add({Kind::kWriteFile, 0, {0, 0644}, std::move(payload)});
     }
     return sequence.Run();
   }
   sequence.HandOnResult();
   sequence.Add({Kind::kStageFile, 0, {}, std::string(1, '\0')});
   for (const auto& [name, bytes] : *files) {
-    sequence.Add({Kind::kStageFile, 0, {}, name + '\0' + bytes});
+    std::string payload = name;
+    payload.append(1, '\0').append(bytes);
+    sequence.Add({Kind::kStageFile, 0, {}, std::move(payload)});
   }
   sequence.Add({Kind::kMountStage, 0, {}, path + '\0'});
   sequence.Run();

@@ -80,18 +80,14 @@ int64_t RemoveSealed() {
   return madvise(FirstBlocks(), kSomeBytes, MADV_REMOVE) == 0 ? 1 : 0;
 }
 
-// The code that the keeper adds: made writable, given back, put elsewhere.
+// The code that the keeper adds: made writable, or given back.
 int64_t ChangeWindow() {
   void* window = reinterpret_cast<void*>(layout::kCodeWindow);
   if (mprotect(window, layout::kPageBytes, PROT_READ | PROT_WRITE) == 0) {
     memset(window, 'A', layout::kPageBytes);
     return 2;
   }
-  if (madvise(window, layout::kPageBytes, MADV_REMOVE) == 0) return 1;
-  return mremap(window, layout::kPageBytes, layout::kPageBytes, MREMAP_MAYMOVE | MREMAP_FIXED,
-                reinterpret_cast<void*>(layout::kMemory)) != MAP_FAILED
-             ? 1
-             : 0;
+  return madvise(window, layout::kPageBytes, MADV_REMOVE) == 0 ? 1 : 0;
 }
 
 // Every process that there may be is said to be ours, and to need a kick.
