@@ -1,6 +1,7 @@
 // What a sandbox asks the file server outside: whatever is in the page, a request that is taken has
 // paths that stay below what is mounted, and lengths that fit.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>

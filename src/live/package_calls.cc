@@ -134,7 +134,7 @@ Result<std::string> PackageCalls::Keep(const std::string& name) {
   }
   const Result<Store> store = Store::OpenDefault();
   if (!store) return std::unexpected(store.error());
-  const std::string hash = packages::HashOf(bytes);
+  std::string hash = packages::HashOf(bytes);
   if (!store->Load(hash)) CORDON_TRY(store->Save(hash, bytes));
   return hash;
 }

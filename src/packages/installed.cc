@@ -9,6 +9,20 @@ namespace cordon::packages {
 
 using Json = nlohmann::json;
 
+namespace {
+
+std::string TextOf(const Json& object, const char* member) {
+  const auto found = object.find(member);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+uint64_t NumberOf(const Json& object, const char* member) {
+  const auto found = object.find(member);
+  return found != object.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
+}
+
+}  // namespace
+
 std::string ModulePath(const std::string& name) {
   return std::string(kFolder) + "/bin/" + name + ".wasm";
 }
@@ -33,20 +47,12 @@ InstalledPackages ReadList(std::string_view text) {
   if (list == root.end() || !list->is_object()) return packages;
   for (const auto& [name, value] : list->items()) {
     if (packages.size() >= kMost || !CheckName(name) || !value.is_object()) continue;
-    const auto text_of = [&value](const char* member) {
-      const auto found = value.find(member);
-      return found != value.end() && found->is_string() ? found->get<std::string>() : "";
-    };
-    const auto number_of = [&value](const char* member) {
-      const auto found = value.find(member);
-      return found != value.end() && found->is_number_unsigned() ? found->get<uint64_t>() : 0;
-    };
-    const auto hash = CleanHash(text_of("sha256"));
-    const auto url = ParseUrl(text_of("url"));
+    const auto hash = CleanHash(TextOf(value, "sha256"));
+    const auto url = ParseUrl(TextOf(value, "url"));
     if (!hash || !url) continue;
     constexpr uint64_t kLatest = uint64_t{1} << 50;
-    packages[name] = {*hash, number_of("size"), url->ToString(),
-                      static_cast<int64_t>(std::min(number_of("installedMs"), kLatest))};
+    packages[name] = {*hash, NumberOf(value, "size"), url->ToString(),
+                      static_cast<int64_t>(std::min(NumberOf(value, "installedMs"), kLatest))};
   }
   return packages;
 }

@@ -55,8 +55,7 @@ TEST(PackageUrl, RefusesHostsInDisguise) {
                                    "https://%61.example/",
                                    "https://a\0.example.com/x"s,
                                    "https://a.example\0/x"s,
-                                   "https://b\xc3\xbc"
-                                   "cher.example/",
+                                   "https://b\xc3\xbc.example/",
                                    "https://a b/",
                                    "https://a\texample/",
                                    "https://a\x7f/"};

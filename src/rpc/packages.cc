@@ -158,7 +158,7 @@ void Packages::Install(const packages::InstallRequest& request, Line line, Then<
   if (!is_taken) told(Refuse(PackageCode::kLimit, "too many installations wait for each other"));
 }
 
-void Packages::Update(const std::string& name, Line line, Then<Done> then) {
+void Packages::Update(const std::string& name, Line line, const Then<Done>& then) {
   const bool is_taken = Enqueue([self = shared_from_this(), name, line = std::move(line),
                                  then](const std::function<void()>& finish) {
     const auto before = self->Find(name);
@@ -243,7 +243,7 @@ void Packages::Improve(const std::string& hash) {
   });
 }
 
-void Packages::Remove(const std::string& name, Then<std::string> then) {
+void Packages::Remove(const std::string& name, const Then<std::string>& then) {
   const auto work = [self = shared_from_this(), name, then](const std::function<void()>& finish) {
     const auto end = [then, finish](const PackageResult<std::string>& removed) {
       then(removed);
@@ -271,7 +271,7 @@ void Packages::Remove(const std::string& name, Then<std::string> then) {
   }
 }
 
-void Packages::Search(const std::string& text, Then<packages::Index> then) {
+void Packages::Search(const std::string& text, const Then<packages::Index>& then) {
   server_.workers().Run(
       [tools = ToolsOf(), policy = policy_, text](const Say& say) {
         const auto index = packages::FetchIndex(tools, policy);

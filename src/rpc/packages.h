@@ -40,10 +40,10 @@ class Packages : public std::enable_shared_from_this<Packages> {
 
   void Install(const packages::InstallRequest& request, Line line, Then<Done> then);
   // From the index where there is one, otherwise from where it came.
-  void Update(const std::string& name, Line line, Then<Done> then);
-  void Remove(const std::string& name, Then<std::string> then);
+  void Update(const std::string& name, Line line, const Then<Done>& then);
+  void Remove(const std::string& name, const Then<std::string>& then);
   // Entries of the index whose name or description has the text in it.
-  void Search(const std::string& text, Then<packages::Index> then);
+  void Search(const std::string& text, const Then<packages::Index>& then);
   // The files of the sandbox are others now: what they say is installed, held against the policy.
   // `then` hears what was not taken over, with reasons.
   void TakeOver(std::function<void(const std::vector<std::string>&)> then);

@@ -1,7 +1,6 @@
 #include "packages/fetcher/get.h"
 
 #include <curl/curl.h>
-#include <strings.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -66,9 +65,10 @@ size_t TakeHeader(char* bytes, size_t /*one*/, size_t size, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
   std::string_view line(bytes, size);
   constexpr std::string_view kName = "location:";
-  if (line.size() < kName.size() || strncasecmp(line.data(), kName.data(), kName.size()) != 0) {
-    return size;
-  }
+  const bool is_location = std::ranges::equal(
+      line.substr(0, kName.size()), kName,
+      [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a - 'A' + 'a' : a) == b; });
+  if (!is_location) return size;
   line.remove_prefix(kName.size());
   constexpr std::string_view kBlank = " \t\r\n";
   const size_t begin = std::min(line.find_first_not_of(kBlank), line.size());
