@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 install(TARGETS cordon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS cordon-template cordon-compile cordon-gateway RUNTIME DESTINATION lib/cordon)
+install(TARGETS cordon-template cordon-compile cordon-fetch cordon-gateway RUNTIME DESTINATION lib/cordon)
 install(FILES ${CMAKE_BINARY_DIR}/userland.img DESTINATION lib/cordon)
 
 # What stands behind the interface, in one archive: whoever links it needs nothing else of ours.

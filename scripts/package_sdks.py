@@ -16,7 +16,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The daemon, what it executes for a sandbox that lives, and what those map.
-PROGRAMS = ["cordon", "cordon-template", "cordon-compile", "cordon-gateway"]
+PROGRAMS = ["cordon", "cordon-template", "cordon-compile", "cordon-fetch", "cordon-gateway"]
 IMAGES = ["userland.img"]
 
 
@@ -43,7 +43,9 @@ def wheel(build, folder):
     """The path of the wheel (packaging.python.org/specifications/binary-distribution-format)."""
     project = tomllib.loads((ROOT / "sdk/python/pyproject.toml").read_text())["project"]
     name = project["name"].replace("-", "_")
-    tag = f"py3-none-manylinux2014_{platform.machine()}"  # static programs: no libc of the host is used
+    # Sandboxes are static programs. The compiler and the fetcher, which only modules and packages of one's own need, want libLLVM-19
+    # and libcurl of the host.
+    tag = f"py3-none-manylinux2014_{platform.machine()}"
     about = f"{name}-{project['version']}.dist-info"
     path = folder / f"{name}-{project['version']}-{tag}.whl"
     metadata = [f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\nSummary: {project['description']}\n"
