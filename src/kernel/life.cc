@@ -97,6 +97,7 @@ void Inherit(Process& child, const Process& parent) {
   memcpy(child.command_line, parent.command_line, parent.command_line_size);
   child.command_line_size = parent.command_line_size;
   child.descriptor_limit = parent.descriptor_limit;
+  child.stack_pages = parent.stack_pages;
   child.address_limit = parent.address_limit;
   child.address_limit_hard = parent.address_limit_hard;
   child.descriptor_end = parent.descriptor_end;

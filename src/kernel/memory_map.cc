@@ -90,8 +90,10 @@ bool TryCharge(uint64_t pages) {
 }
 
 // Whether the process may have that many beside what it has.
-bool HasAddressSpace(uint64_t present_pages, uint64_t pages) {
-  return present_pages + pages <= Current().address_limit / kPageBytes;
+bool HasAddressSpace(uint64_t pages) {
+  const Process& process = Current();
+  return process.committed_pages + process.stack_pages + pages <=
+         process.address_limit / kPageBytes;
 }
 
 void Uncharge(uint64_t pages) {
@@ -167,11 +169,11 @@ void SetPlain(uint32_t page, uint32_t count, bool is_plain) {
 // Makes free pages present, zeroed.
 int32_t Add(uint32_t page, uint32_t count, platform::Access access) {
   uint32_t fresh = count - kept.Count(page, count);
-  bool is_charged = HasAddressSpace(Current().committed_pages, fresh) && TryCharge(fresh);
+  bool is_charged = HasAddressSpace(fresh) && TryCharge(fresh);
   if (!is_charged) {
     DiscardKept();
     fresh = count;
-    is_charged = HasAddressSpace(Current().committed_pages, fresh) && ChargePages(fresh);
+    is_charged = HasAddressSpace(fresh) && ChargePages(fresh);
   }
   if (!is_charged) return -ENOMEM;
   Current().committed_pages += fresh;
@@ -226,7 +228,7 @@ Mutex& MemoryMapLock() {
 
 bool ChargeThreadPages(uint64_t pages) {
   const MutexLock locked(lock, LockRank::kMemoryMap);
-  if (!HasAddressSpace(Current().committed_pages, pages)) return false;
+  if (!HasAddressSpace(pages)) return false;
   if (!TryCharge(pages)) {
     DiscardKept();
     if (!ChargePages(pages)) return false;
@@ -248,12 +250,14 @@ wasm::Memory& LinearMemory() {
 
 namespace {
 
-// Linear memory without any page, `charge` of which the process is going to have.
-bool EmptyMemory(uint64_t charge, uint32_t max_pages) {
+// Linear memory without any page; the process is going to have `charge` and a stack that is not
+// charged.
+bool EmptyMemory(uint64_t charge, uint64_t stack, uint32_t max_pages) {
   Process& process = Current();
-  if (!HasAddressSpace(0, charge) || !ChargePages(charge)) return false;
+  if (charge + stack > process.address_limit / kPageBytes || !ChargePages(charge)) return false;
   ReturnPages(process.committed_pages);
   process.committed_pages = charge;
+  process.stack_pages = stack;
   process.thread_pages = OwnData().charged_pages = 0;
   if (end_page > 0 && !platform::MapPrivate(layout::kMemory, uint64_t{end_page} * kPageBytes,
                                             platform::Access::kNone)) {
@@ -285,8 +289,8 @@ bool ThawRun(const vfs::FrozenRun& run, const std::byte* pages) {
 bool ResetMemory(uint32_t min_pages, uint32_t max_pages, uint64_t stack_bytes) {
   const uint64_t bytes = uint64_t{min_pages} * wasm::kPageSize;
   const auto count = static_cast<uint32_t>(bytes / kPageBytes);
-  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
-  if (count > kPages || !EmptyMemory(charge, max_pages)) return false;
+  const uint64_t stack = std::min<uint64_t>(count, stack_bytes / kPageBytes);
+  if (count > kPages || !EmptyMemory(count - stack, stack, max_pages)) return false;
   memory.size_bytes = bytes;
   if (count == 0) return true;
   if (!platform::Protect(layout::kMemory, bytes, platform::Access::kReadWrite)) return false;
@@ -300,8 +304,8 @@ bool ThawMemory(const vfs::FrozenProgram& frozen, const std::byte* pages, uint32
                 uint64_t stack_bytes) {
   uint64_t count = 0;
   for (const vfs::FrozenRun& run : frozen.runs) count += run.count;
-  const uint64_t charge = count - std::min<uint64_t>(count, stack_bytes / kPageBytes);
-  if (!EmptyMemory(charge, max_pages)) return false;
+  const uint64_t stack = std::min<uint64_t>(count, stack_bytes / kPageBytes);
+  if (!EmptyMemory(count - stack, stack, max_pages)) return false;
   frozen_first = kPages;
   for (const vfs::FrozenRun& run : frozen.runs) {
     const uint64_t bytes = uint64_t{run.count} * kPageBytes;

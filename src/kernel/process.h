@@ -64,6 +64,7 @@ struct alignas(4096) Process {
   // Under the lock of the memory map, which is private to the process.
   uint64_t committed_pages = 0;
   uint64_t thread_pages = 0;  // of them for threads that are not first ones
+  uint64_t stack_pages = 0;   // of the first stack, which is not charged
   vfs::Credentials who;
   uint32_t umask = 022;
   int32_t nice = 0;
@@ -75,8 +76,7 @@ struct alignas(4096) Process {
   Disposition disposition[kSignals + 1];
   char command[16] = {};
   uint32_t descriptor_limit = 256;
-  // RLIMIT_AS in bytes, soft and hard; counted as the sandbox's memory is, so without the first
-  // stack.
+  // RLIMIT_AS in bytes, soft and hard: of linear memory.
   uint64_t address_limit = UINT64_MAX;
   uint64_t address_limit_hard = UINT64_MAX;
   uint32_t command_line_size = 0;

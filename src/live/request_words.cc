@@ -15,8 +15,9 @@ RequestWords ReadRequest(std::string_view bytes) {
             {}};
   }
   uint32_t count = 0;
-  const auto [end, error] = std::from_chars(bytes.data(), bytes.data() + head, count);
-  if (error != std::errc() || end != bytes.data() + head || count > kMostWords) {
+  const std::string_view digits = bytes.substr(0, head);
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), count);
+  if (error != std::errc() || end != digits.data() + digits.size() || count > kMostWords) {
     return {RequestWords::State::kBroken, {}};
   }
   const std::string_view words = bytes.substr(head + 1);

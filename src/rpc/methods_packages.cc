@@ -64,10 +64,10 @@ void PackageInstall(const CallPtr& call) {
     const char* name;
     std::string* text;
     bool is_needed;
-  } kTexts[] = {{"source", &request.source, true},
-                {"name", &request.name, false},
-                {"sha256", &request.expected, false}};
-  for (const auto& [name, text, is_needed] : kTexts) {
+  } texts[] = {{"source", &request.source, true},
+               {"name", &request.name, false},
+               {"sha256", &request.expected, false}};
+  for (const auto& [name, text, is_needed] : texts) {
     const auto given = AnyText(call, name, is_needed);
     if (!given) return;
     *text = *given;

@@ -72,8 +72,8 @@ void Packages::TakeNext(const std::shared_ptr<TakingOver>& state) {
     return state->finish();
   }
   const auto entry = state->left.extract(state->left.begin());
-  const std::string name = entry.key();
-  const InstalledPackage package = entry.mapped();
+  const std::string& name = entry.key();
+  const InstalledPackage& package = entry.mapped();
   const auto url = packages::ParseUrl(package.url);
   const PackageStatus checks[] = {
       url ? packages::CheckHost(policy_, *url) : PackageStatus(std::unexpected(url.error())),
