@@ -1,6 +1,7 @@
 """Processes of the host, for tests that look whether anything is left of a sandbox; and what one draws on a terminal."""
 import os
 import pathlib
+import socket
 import subprocess
 import time
 
@@ -36,6 +37,12 @@ def eventually(condition, seconds=20):
     while not (value := condition()) and time.monotonic() < end:
         time.sleep(0.02)
     return value
+
+
+def answers(path):
+    """Somebody listens at that socket: it is there a moment before."""
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(path) == 0
 
 
 def wait_until_gone(pids, seconds=10):

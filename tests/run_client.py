@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
-from processes import descendants, eventually, wait_until_gone
+from processes import answers, descendants, eventually, wait_until_gone
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
@@ -38,7 +38,7 @@ class Commands(unittest.TestCase):
         self.socket = f"{self.folder}/s"
         self.daemon = subprocess.Popen([CORDON, "serve", "--unix", self.socket], env={"HOME": self.folder, "PATH": "/usr/bin:/bin"})
         self.addCleanup(self.end)
-        self.assertTrue(eventually(lambda: os.path.exists(self.socket)))
+        self.assertTrue(eventually(lambda: answers(self.socket)))
 
     def end(self):
         children = descendants(self.daemon.pid)

@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, Extension, PythonPackage, RpcError, Sandbox, SandboxError  # noqa: E402
+from processes import answers, eventually  # noqa: E402
 
 EVERY_BYTE = bytes(range(256))
 PATIENCE = 30  # seconds; nothing here takes one
@@ -452,8 +453,7 @@ class Protocol(unittest.TestCase):
         self.daemon = subprocess.Popen([CORDON, "serve", "--unix", self.path])
         self.addCleanup(self.daemon.wait)
         self.addCleanup(self.daemon.terminate)
-        while not os.path.exists(self.path):
-            time.sleep(0.01)
+        self.assertTrue(eventually(lambda: answers(self.path)))
 
     def connect(self):
         connection = Connection(self.path)

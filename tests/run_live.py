@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
-from processes import descendants, wait_until_gone  # noqa: E402
+from processes import answers, descendants, eventually, wait_until_gone  # noqa: E402
 
 
 # A command that leaves its parent and its session.
@@ -494,10 +494,7 @@ class Daemon(unittest.TestCase):
         self.addCleanup(shutil.rmtree, folder)
         path = folder + "/s"
         process = self.start("--unix", path)
-        for _ in range(500):
-            if os.path.exists(path):
-                break
-            time.sleep(0.01)
+        self.assertTrue(eventually(lambda: answers(path)))
         self.assertEqual(os.stat(path).st_mode & 0o777, 0o600)
         second = subprocess.run([CORDON, "serve", "--unix", path], capture_output=True, text=True)
         self.assertEqual(second.returncode, 125)

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -19,6 +18,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import RpcError, Sandbox  # noqa: E402
+from processes import answers, eventually  # noqa: E402
 
 MAKE_TREE = r"""
 mkdir -p /tmp/t/sub/deep; cd /tmp/t
@@ -259,10 +259,7 @@ class States(unittest.TestCase):
             daemon = subprocess.Popen([CORDON, "serve", "--unix", path])
             self.addCleanup(daemon.wait)
             self.addCleanup(daemon.terminate)
-            for _ in range(500):
-                if os.path.exists(path):
-                    break
-                time.sleep(0.01)
+            self.assertTrue(eventually(lambda: answers(path)))
             cordon = lambda command, *words: subprocess.run([CORDON, command, "--socket", path, *words], capture_output=True, text=True, check=False)
             self.sandbox.commands.run("echo kept > ~/kept; x=5")
             pathlib.Path(folder, "state").write_bytes(self.sandbox.export_state())
