@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import pathlib
-import shutil
 import socket
 import struct
 import subprocess
@@ -23,6 +22,7 @@ os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, Extension, PythonPackage, RpcError, Sandbox, SandboxError  # noqa: E402
 from processes import answers, eventually  # noqa: E402
+from typescript import needs_node, run_with_package  # noqa: E402
 
 EVERY_BYTE = bytes(range(256))
 PATIENCE = 30  # seconds; nothing here takes one
@@ -383,18 +383,9 @@ class Asynchronous(unittest.TestCase):
         with Sandbox(extensions=[Extension("serve", "", serve, stdin="stream")]) as sandbox:
             self.assertEqual(sandbox.commands.run("seq 1000 | serve | tail -n 1").stdout, "1000\n")
 
-    @unittest.skipUnless(shutil.which("npm") and shutil.which("node"), "no Node on this machine")
+    @needs_node
     def test_typescript(self):
-        with tempfile.TemporaryDirectory() as folder:
-            package = subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder, str(ROOT / "sdk/typescript")],
-                                     capture_output=True, text=True, check=True).stdout.strip()
-            target = pathlib.Path(folder, "node_modules/@cordon/sandbox")
-            target.mkdir(parents=True)
-            subprocess.run(["tar", "-xzf", pathlib.Path(folder, package), "-C", target, "--strip-components=1"], check=True)
-            shutil.copy(ROOT / "tests/sdk/extensions.mjs", folder)
-            done = subprocess.run(["node", "extensions.mjs"], cwd=folder, capture_output=True, text=True, timeout=120)
-            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-            self.assertEqual(done.stdout, "all of it\n")
+        run_with_package(self, "extensions.mjs")
 
 
 class Connection:
@@ -693,10 +684,4 @@ for _ in range(20):
 
 
 if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if not name.startswith("-")] or None
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__]) if names else \
-        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    outcome = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
-    failed = len(outcome.failures) + len(outcome.errors)
-    print(f"{outcome.testsRun - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    unittest.main(verbosity=2)

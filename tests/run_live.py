@@ -22,6 +22,7 @@ os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
 from processes import answers, descendants, eventually, wait_until_gone  # noqa: E402
+from typescript import needs_node, run_with_package  # noqa: E402
 
 
 # A command that leaves its parent and its session.
@@ -558,18 +559,9 @@ class Sdks(unittest.TestCase):
                 self.assertEqual((await sb.commands.run("echo fine")).stdout, "fine\n")
         asyncio.run(work())
 
-    @unittest.skipUnless(shutil.which("npm") and shutil.which("node"), "no Node on this machine")
+    @needs_node
     def test_typescript(self):
-        with tempfile.TemporaryDirectory() as folder:
-            package = subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder, str(ROOT / "sdk/typescript")],
-                                     capture_output=True, text=True, check=True).stdout.strip()
-            target = pathlib.Path(folder, "node_modules/@cordon/sandbox")
-            target.mkdir(parents=True)
-            subprocess.run(["tar", "-xzf", pathlib.Path(folder, package), "-C", target, "--strip-components=1"], check=True)
-            shutil.copy(ROOT / "tests/sdk/typescript.mjs", folder)
-            done = subprocess.run(["node", "typescript.mjs"], cwd=folder, capture_output=True, text=True, timeout=120)
-            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-            self.assertEqual(done.stdout, "all of it\n")
+        run_with_package(self, "typescript.mjs")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ import hashlib
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 import threading
@@ -17,6 +16,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox  # noqa: E402
+from typescript import needs_node, run_with_package  # noqa: E402
 
 EVERY_BYTE = bytes(range(256))
 
@@ -342,25 +342,10 @@ class Sdks(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             asyncio.run(work(folder))
 
-    @unittest.skipUnless(shutil.which("npm") and shutil.which("node"), "no Node on this machine")
+    @needs_node
     def test_typescript(self):
-        with tempfile.TemporaryDirectory() as folder:
-            package = subprocess.run(["npm", "pack", "--silent", "--pack-destination", folder, str(ROOT / "sdk/typescript")],
-                                     capture_output=True, text=True, check=True).stdout.strip()
-            target = pathlib.Path(folder, "node_modules/@cordon/sandbox")
-            target.mkdir(parents=True)
-            subprocess.run(["tar", "-xzf", pathlib.Path(folder, package), "-C", target, "--strip-components=1"], check=True)
-            shutil.copy(ROOT / "tests/sdk/mounts.mjs", folder)
-            done = subprocess.run(["node", "mounts.mjs"], cwd=folder, capture_output=True, text=True, timeout=120)
-            self.assertEqual((done.returncode, done.stderr), (0, ""), done.stdout)
-            self.assertEqual(done.stdout, "all of it\n")
+        run_with_package(self, "mounts.mjs")
 
 
 if __name__ == "__main__":
-    names = [name for name in sys.argv[1:] if not name.startswith("-")] or None
-    suite = unittest.defaultTestLoader.loadTestsFromNames(names, sys.modules[__name__]) if names else \
-        unittest.defaultTestLoader.loadTestsFromModule(sys.modules[__name__])
-    outcome = unittest.TextTestRunner(stream=sys.stdout, verbosity=1).run(suite)
-    failed = len(outcome.failures) + len(outcome.errors)
-    print(f"{outcome.testsRun - failed} passed, {failed} failed")
-    sys.exit(1 if failed else 0)
+    unittest.main(verbosity=2)
