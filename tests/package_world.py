@@ -109,6 +109,15 @@ def endless(request):
         pass
 
 
+def stalled(request):
+    """Begins to answer and goes no further until the client has gone."""
+    request.send_response(200)
+    request.send_header("Content-Length", "100000")
+    request.end_headers()
+    request.wfile.write(b"x")
+    request.rfile.read(1)
+
+
 def lying(length, body):
     return raw(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % length, body)
 

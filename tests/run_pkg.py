@@ -49,7 +49,7 @@ def setUpModule():
         "/away-address": world.redirect(f"https://127.0.0.1:{PORT}/hello.wasm"),
         "/plain": world.redirect(f"http://localhost:{PORT}/hello.wasm"), "/file": world.redirect("file:///etc/passwd"),
         "/away-zero": world.raw(b"HTTP/1.1 302 Found\r\nLocation: https://localhost\0.evil.example/x\r\nContent-Length: 0\r\n\r\n"),
-        "/endless.wasm": world.endless, "/huge.wasm": world.lying(1 << 40, b"x"), "/short.wasm": world.lying(10_000, b"x" * 100),
+        "/endless.wasm": world.endless, "/stalled.wasm": world.stalled, "/huge.wasm": world.lying(1 << 40, b"x"), "/short.wasm": world.lying(10_000, b"x" * 100),
         "/long.wasm": world.lying(8, hello), "/negative.wasm": world.lying(-1, hello),
         "/nonsense.wasm": world.raw(b"\xff" * 10_000), "/error.wasm": world.raw(b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\nno"),
     })
@@ -366,7 +366,7 @@ class Attacks(PackageTest):
         self.assertEqual(self.run_(sandbox, held + "pkg list; kill %1 %2 %3 %4; wait 2>/dev/null; true")[2], "pkg: others are at it, try again\n")
         self.assertEqual(self.run_(sandbox, f"pkg install {BASE}/hello.wasm >/dev/null; hello"), (0, "hi\n", ""))
         # One that is ended in the middle leaves everything whole.
-        killed = sandbox.commands.run(f"pkg install {BASE}/endless.wasm", timeout_ms=300)
+        killed = sandbox.commands.run(f"pkg install {BASE}/stalled.wasm", timeout_ms=300)
         self.assertEqual(killed.error_class, "TIMEOUT")
         self.assertEqual(self.run_(sandbox, f"pkg install {BASE}/other.wasm >/dev/null; other; pkg list | cut -f 1"), (0, "ho\nhello\nother\n", ""))
 
