@@ -8,6 +8,11 @@
 #include <vector>
 
 namespace cordon::live {
+
+FileAnswer FailWith(const Error& error) {
+  return {error.system_errno != 0 ? -error.system_errno : -EIO, error.ToString()};
+}
+
 namespace {
 
 using backend::Mailbox;
@@ -16,11 +21,7 @@ using backend::Mailbox;
 constexpr size_t kMaxListing = size_t{64} << 20;
 constexpr int kMaxDepth = 200;
 
-FileAnswer FailWith(const Error& error) {
-  return {error.system_errno != 0 ? -error.system_errno : -EIO, error.ToString()};
-}
-
-FileAnswer FailWith(int number, const std::string& what) {
+FileAnswer FailAs(int number, const std::string& what) {
   return {-number, what + ": " + strerror(number)};
 }
 
@@ -70,7 +71,7 @@ Status PutBytes(Mailbox& mailbox, const std::string& path, uint32_t mode, bool a
 FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
                    std::string_view bytes) {
   const Result<backend::GuestStat> old = mailbox.ReadStat(path);
-  if (old && S_ISDIR(old->mode)) return FailWith(EISDIR, path);
+  if (old && S_ISDIR(old->mode)) return FailAs(EISDIR, path);
   if (old && !S_ISREG(old->mode)) return AnswerOf(PutBytes(mailbox, path, mode, false, bytes));
   if (old && mode == 0) mode = old->mode & 07777;
   if (mode == 0) mode = 0644;
@@ -85,7 +86,7 @@ FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
 FileAnswer WriteFile(Mailbox& mailbox, const Frame& frame) {
   PayloadReader reader(frame.payload);
   std::string path;
-  if (!reader.TakeString(&path)) return FailWith(EINVAL, "path");
+  if (!reader.TakeString(&path)) return FailAs(EINVAL, "path");
   if (const Status made = MakeParents(mailbox, path); !made) return FailWith(made.error());
   const auto mode = static_cast<uint32_t>(frame.arg[1]) & 07777;
   if (static_cast<WriteMode>(frame.arg[0]) == WriteMode::kReplace) {
@@ -192,7 +193,7 @@ FileAnswer AnswerWithPaths(Mailbox& mailbox, const Frame& frame, const std::stri
     case Kind::kSymlink:
       return AnswerOf(mailbox.MakeSymlink(first, second));
     default:
-      return FailWith(ENOSYS, "request");
+      return FailAs(ENOSYS, "request");
   }
 }
 
@@ -212,7 +213,7 @@ FileAnswer AnswerFileCall(Mailbox& mailbox, const Frame& frame) {
   PayloadReader reader(frame.payload);
   std::string path;
   std::string second;
-  if (!reader.TakeString(&path) || path.empty()) return FailWith(EINVAL, "path");
+  if (!reader.TakeString(&path) || path.empty()) return FailAs(EINVAL, "path");
   const auto mode = static_cast<uint32_t>(frame.arg[0]) & 07777;
   switch (frame.kind) {
     case Kind::kReadFile:
@@ -228,7 +229,7 @@ FileAnswer AnswerFileCall(Mailbox& mailbox, const Frame& frame) {
     case Kind::kChangeMode:
       return AnswerOf(mailbox.ChangeMode(path, mode));
     default:
-      if (!reader.TakeString(&second)) return FailWith(EINVAL, "path");
+      if (!reader.TakeString(&second)) return FailAs(EINVAL, "path");
       return AnswerWithPaths(mailbox, frame, path, second);
   }
 }

@@ -17,6 +17,9 @@ struct FileAnswer {
   std::string payload;
 };
 
+// What failed, as a number of Linux's and text.
+[[nodiscard]] FileAnswer FailWith(const Error& error);
+
 [[nodiscard]] FileAnswer AnswerFileCall(backend::Mailbox& mailbox, const Frame& frame);
 
 }  // namespace cordon::live

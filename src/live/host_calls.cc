@@ -201,9 +201,7 @@ FileAnswer AddCommand(backend::Mailbox& mailbox, const Frame& frame) {
     return {-EEXIST, path + " is there"};
   if (there) return {1, {}};
   const Status written = mailbox.WriteFile(path, 0755, 0, text);
-  if (written) return {};
-  return {written.error().system_errno != 0 ? -written.error().system_errno : -EIO,
-          written.error().ToString()};
+  return written ? FileAnswer() : FailWith(written.error());
 }
 
 }  // namespace cordon::live

@@ -16,11 +16,7 @@ constexpr uint32_t kFile = S_IFREG | 0644;
 constexpr uint32_t kDirectory = S_IFDIR | 0755;
 constexpr uint32_t kPrivate = S_IFDIR | 0700;
 
-FileAnswer FailWith(const Error& error) {
-  return {error.system_errno != 0 ? -error.system_errno : -EIO, error.ToString()};
-}
-
-FileAnswer FailWith(int number, const std::string& what) {
+FileAnswer FailAs(int number, const std::string& what) {
   return {-number, what};
 }
 
@@ -41,7 +37,7 @@ FileAnswer Mounts::Answer(const Frame& frame) {
     default: {
       PayloadReader reader(frame.payload);
       std::string path;
-      if (!reader.TakeString(&path)) return FailWith(EINVAL, "path");
+      if (!reader.TakeString(&path)) return FailAs(EINVAL, "path");
       return Unmount(path);
     }
   }
@@ -52,14 +48,14 @@ FileAnswer Mounts::MountDirectory(const Frame& frame) {
   std::string path;
   std::string host;
   if (!reader.TakeString(&path) || !reader.TakeString(&host) || !host.starts_with('/'))
-    return FailWith(EINVAL, "path");
+    return FailAs(EINVAL, "path");
   const bool is_writable = frame.arg[0] != 0;
   Result<HostDirectory> directory = HostDirectory::Open(
       host, is_writable ? HostDirectory::Rights::kReadWrite : HostDirectory::Rights::kRead);
   if (!directory) return FailWith(directory.error());
   if (const Status made = mailbox_.MakeDirectory(path, 0755); !made) return FailWith(made.error());
   const Result<uint32_t> index = server_.Add(std::move(*directory));
-  if (!index) return FailWith(ENOSPC, index.error().ToString());
+  if (!index) return FailAs(ENOSPC, index.error().ToString());
   if (const Status mounted = mailbox_.Mount(path, *index, !is_writable); !mounted) {
     server_.Remove(*index);
     return FailWith(mounted.error());
@@ -78,11 +74,11 @@ FileAnswer Mounts::StageFile(const Frame& frame) {
   std::string name;
   if (!reader.TakeString(&name) || !IsServedPath(name) || frame.arg[0] < 0 ||
       frame.arg[0] > last_stage_) {
-    return FailWith(EINVAL, "no path below a mount: " + name);
+    return FailAs(EINVAL, "no path below a mount: " + name);
   }
   // Without a name there is nothing but a new stage.
   if (name.empty() && (frame.arg[0] != 0 || !reader.rest().empty()))
-    return FailWith(EINVAL, "no path below a mount");
+    return FailAs(EINVAL, "no path below a mount");
   const int64_t number = frame.arg[0] == 0 ? ++last_stage_ : frame.arg[0];
   const std::string stage = StageOf(number);
   Status done = frame.arg[0] == 0 ? MakeStage(stage) : Status();
@@ -104,7 +100,7 @@ FileAnswer Mounts::MountStage(const Frame& frame) {
   PayloadReader reader(frame.payload);
   std::string path;
   if (!reader.TakeString(&path) || frame.arg[0] < 1 || frame.arg[0] > last_stage_)
-    return FailWith(EINVAL, "path");
+    return FailAs(EINVAL, "path");
   const std::string stage = StageOf(frame.arg[0]);
   if (const Status made = mailbox_.MakeDirectory(path, 0755); !made) return FailWith(made.error());
   if (const Status mounted = mailbox_.Show(path, stage); !mounted) return FailWith(mounted.error());

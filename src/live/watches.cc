@@ -54,10 +54,7 @@ FileAnswer Watches::Add(uint32_t id, const std::string& path, bool is_deep) {
   watch.path = path;
   watch.is_deep = is_deep;
   const Result<Read> read = ReadEntries(path, "", is_deep, 0, &watch.entries);
-  if (!read) {
-    return {read.error().system_errno != 0 ? -read.error().system_errno : -EIO,
-            read.error().ToString()};
-  }
+  if (!read) return FailWith(read.error());
   watch.is_full = *read == Read::kTooMany;
   watches_[id] = std::move(watch);
   // Others may have missed what the mark stood for.

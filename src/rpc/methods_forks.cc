@@ -5,8 +5,8 @@
 #include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
-#include "rpc/package_command.h"
 #include "rpc/packages.h"
+#include "rpc/start_flow.h"
 
 namespace cordon::rpc {
 namespace {
@@ -45,36 +45,23 @@ void Fork(const CallPtr& call) {
   sandbox->options = origin->options;
   sandbox->options.state_folder.clear();
   InheritPackages(server, *origin, sandbox);
+  Extensions::Known served = origin->extensions ? origin->extensions->known() : Extensions::Known();
   const std::weak_ptr<Sandbox> known = sandbox;
-  auto forked = origin->link->Fork(
-      server.loop(),
-      [call, known, origin](const live::Frame& frame) {
-        const std::shared_ptr<Sandbox> it = known.lock();
-        if (frame.kind == live::Kind::kGuestRequest && it) {
-          AnswerGuest(it, frame);
-          return false;
-        }
-        if (frame.kind == live::Kind::kReady && it) {
-          it->is_there = true;
-          it->extensions = Extensions::Serve(
-              it->id, it->link,
-              origin->extensions ? origin->extensions->known() : Extensions::Known());
-          call->Reply({{"sandboxId", it->id}});
-          Audit(*it, "sandbox.create", {{"forkOf", origin->id}});
-          return false;
-        }
-        if (frame.kind == live::Kind::kPolicy) {
-          if (it) AuditPolicy(*it, frame);
-          return false;
-        }
-        call->Refuse({kSandboxError, frame.payload, {}});
-        if (it && it->presence != Presence::kAway) call->client->server.Forget(it);
-        return true;
-      },
-      [call, known](const std::string& reason) {
-        call->Refuse({kSandboxError, reason, {}});
-        if (const std::shared_ptr<Sandbox> it = known.lock()) call->client->server.Forget(it);
-      });
+  auto forked =
+      origin->link->Fork(server.loop(),
+                         HearSandbox(call, sandbox,
+                                     [call, from = origin->id, served = std::move(served)](
+                                         const std::shared_ptr<Sandbox>& it) {
+                                       it->is_there = true;
+                                       it->extensions = Extensions::Serve(it->id, it->link, served);
+                                       call->Reply({{"sandboxId", it->id}});
+                                       Audit(*it, "sandbox.create", {{"forkOf", from}});
+                                     }),
+                         [call, known](const std::string& reason) {
+                           call->Refuse({kSandboxError, reason, {}});
+                           if (const std::shared_ptr<Sandbox> it = known.lock())
+                             call->client->server.Forget(it);
+                         });
   if (!forked) return call->Refuse({kSandboxError, forked.error().ToString(), {}});
   sandbox->link = std::move(*forked);
   server.sandboxes()[sandbox->id] = sandbox;

@@ -4,10 +4,9 @@
 #include <string>
 #include <utility>
 
-#include "rpc/audit.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
-#include "rpc/package_command.h"
+#include "rpc/start_flow.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -97,32 +96,12 @@ void Rehydrate(const CallPtr& call) {
   if (sandbox->presence != Presence::kAway) {
     return call->Refuse({kSandboxError, "Sandbox is not offloaded", {}});
   }
-  const std::weak_ptr<Sandbox> known = sandbox;
-  auto started = SandboxLink::Start(call->client->server.loop(), sandbox->options,
-                                    [call, known](const Frame& frame) {
-                                      const std::shared_ptr<Sandbox> it = known.lock();
-                                      if (frame.kind == Kind::kReady && it) {
-                                        ServeExtensionsAgain(*it);
-                                        call->Reply(Json::object());
-                                        return false;
-                                      }
-                                      if (frame.kind == Kind::kGuestRequest) {
-                                        if (it) AnswerGuest(it, frame);
-                                        return false;
-                                      }
-                                      if (frame.kind == Kind::kPolicy) {
-                                        if (it) AuditPolicy(*it, frame);
-                                        return false;
-                                      }
-                                      call->Refuse({kSandboxError, frame.payload, {}});
-                                      if (!it) return true;
-                                      // Its state is still its client's.
-                                      if (it->presence == Presence::kReturning)
-                                        it->presence = Presence::kAway;
-                                      if (it->presence != Presence::kAway)
-                                        call->client->server.Forget(it);
-                                      return true;
-                                    });
+  auto started =
+      SandboxLink::Start(call->client->server.loop(), sandbox->options,
+                         HearSandbox(call, sandbox, [call](const std::shared_ptr<Sandbox>& it) {
+                           ServeExtensionsAgain(*it);
+                           call->Reply(Json::object());
+                         }));
   if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
   sandbox->link = std::move(*started);
   sandbox->presence = Presence::kReturning;

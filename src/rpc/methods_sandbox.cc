@@ -8,9 +8,9 @@
 #include "rpc/autosave.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
-#include "rpc/package_command.h"
 #include "rpc/packages.h"
 #include "rpc/security.h"
+#include "rpc/start_flow.h"
 #include "rpc/state_flow.h"
 
 namespace cordon::rpc {
@@ -214,31 +214,15 @@ void Create(const CallPtr& call) {
     if (!label) return;
     sandbox->label = *label;
   }
-  const std::weak_ptr<Sandbox> known = sandbox;
-  const SandboxLink::Handler hear = [call, known](const live::Frame& frame) {
-    const std::shared_ptr<Sandbox> it = known.lock();
-    if (frame.kind == live::Kind::kGuestRequest && it) {
-      AnswerGuest(it, frame);
-      return false;
-    }
-    if (frame.kind == live::Kind::kReady && it) {
-      it->extensions = Extensions::Serve(it->id, it->link);
-      if (it->autosave_ms > 0) {
-        LoadAndReply(call, it);
-      } else {
-        Created(call, it, {{"sandboxId", it->id}});
-      }
-      // Not the last word: an end that nobody asked about is heard here.
-      return false;
-    }
-    if (frame.kind == live::Kind::kPolicy) {
-      if (it) AuditPolicy(*it, frame);
-      return false;
-    }
-    call->Refuse({kSandboxError, frame.payload, {}});
-    if (it && it->presence != Presence::kAway) call->client->server.Forget(it);
-    return true;
-  };
+  const SandboxLink::Handler hear =
+      HearSandbox(call, sandbox, [call](const std::shared_ptr<Sandbox>& it) {
+        it->extensions = Extensions::Serve(it->id, it->link);
+        if (it->autosave_ms > 0) {
+          LoadAndReply(call, it);
+        } else {
+          Created(call, it, {{"sandboxId", it->id}});
+        }
+      });
   sandbox->link = server.pool().Take(options, hear);
   const bool was_ready = sandbox->link != nullptr;
   if (!was_ready) {

@@ -1,0 +1,37 @@
+#include "rpc/start_flow.h"
+
+#include <utility>
+
+#include "rpc/audit.h"
+#include "rpc/package_command.h"
+
+namespace cordon::rpc {
+
+SandboxLink::Handler HearSandbox(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
+                                 std::function<void(const std::shared_ptr<Sandbox>&)> when_ready) {
+  const std::weak_ptr<Sandbox> known = sandbox;
+  return [call, known, when_ready = std::move(when_ready)](const live::Frame& frame) {
+    const std::shared_ptr<Sandbox> it = known.lock();
+    if (it && frame.kind == live::Kind::kReady) {
+      when_ready(it);
+      // Not the last word: an end that nobody asked about is heard here.
+      return false;
+    }
+    if (frame.kind == live::Kind::kGuestRequest) {
+      if (it) AnswerGuest(it, frame);
+      return false;
+    }
+    if (frame.kind == live::Kind::kPolicy) {
+      if (it) AuditPolicy(*it, frame);
+      return false;
+    }
+    call->Refuse({kSandboxError, frame.payload, {}});
+    if (!it) return true;
+    // Its state is still its client's.
+    if (it->presence == Presence::kReturning) it->presence = Presence::kAway;
+    if (it->presence != Presence::kAway) call->client->server.Forget(it);
+    return true;
+  };
+}
+
+}  // namespace cordon::rpc
