@@ -91,12 +91,19 @@ void Birth::Start() {
   if (maker_ < 0) start_error_ = SystemError("clone(CLONE_VM | CLONE_FILES)").error();
 }
 
-Birth::~Birth() {
-  if (maker_ > 0) {
-    (void)kill(maker_, SIGKILL);
-    while (waitpid(maker_, nullptr, 0) < 0 && errno == EINTR) {
-    }
+void Birth::Release() {
+  if (maker_ > 0) (void)kill(maker_, SIGKILL);
+}
+
+void Birth::End() {
+  Release();
+  while (maker_ > 0 && waitpid(maker_, nullptr, 0) < 0 && errno == EINTR) {
   }
+  maker_ = -1;
+}
+
+Birth::~Birth() {
+  End();
   for (const int door : {user_door_, net_door_}) {
     if (door >= 0) (void)close(door);
   }
@@ -109,17 +116,29 @@ int Birth::Make(void* self) {
   const uint64_t all = ~uint64_t{0};
   (void)RawCall(SYS_rt_sigprocmask, SIG_SETMASK, AddressOf(&all), 0, kSignalSetBytes);
   birth.failed_errno_ = birth.MakeNamespaces();
-  const bool is_made = birth.failed_errno_ == 0;
   // Unless somebody is wanted already.
   uint32_t making = kMaking;
-  birth.state_.compare_exchange_strong(making, is_made ? kMade : kFailed);
-  (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAKE_PRIVATE, 1);
-  if (!is_made) return 1;
-  while (birth.state_.load(std::memory_order_acquire) != kWanted) {
-    (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAIT_PRIVATE, kMade);
+  if (birth.failed_errno_ != 0) {
+    birth.state_.store(kFailed);
+  } else {
+    birth.state_.compare_exchange_strong(making, kMade);
   }
+  (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAKE_PRIVATE, 1);
+  if (birth.failed_errno_ != 0) return 1;
+  birth.WaitHere(kMade);
   birth.failed_errno_ = birth.BearFirst();
-  return birth.failed_errno_ == 0 ? 0 : 1;
+  const State born = birth.failed_errno_ == 0 ? kBorn : kFailed;
+  birth.state_.store(born, std::memory_order_release);
+  (void)RawCall(SYS_futex, AddressOf(&birth.state_), FUTEX_WAKE_PRIVATE, 1);
+  // What it holds goes with it, when the caller ends it or ends.
+  if (born == kBorn) birth.WaitHere(kBorn);
+  return 1;
+}
+
+void Birth::WaitHere(State state) {
+  while (state_.load(std::memory_order_acquire) == state) {
+    (void)RawCall(SYS_futex, AddressOf(&state_), FUTEX_WAIT_PRIVATE, state);
+  }
 }
 
 int Birth::MakeNamespaces() {
@@ -199,17 +218,21 @@ std::unexpected<Error> Birth::Failed() {
   return Fail(ErrorCode::kSystem, "the maker of namespaces was killed");
 }
 
-Result<Birth::Doors> Birth::OpenDoors() {
-  Start();
-  // It may have been killed, and then says nothing.
+// It may have been killed, and then says nothing.
+void Birth::WaitWhile(State state) {
   constexpr timespec kLook = {0, 100'000'000};
-  while (maker_ > 0 && state_.load(std::memory_order_acquire) == kMaking) {
-    (void)syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, kMaking, &kLook);
+  while (maker_ > 0 && state_.load(std::memory_order_acquire) == state) {
+    (void)syscall(SYS_futex, &state_, FUTEX_WAIT_PRIVATE, state, &kLook);
     siginfo_t ended = {};
     if (waitid(P_PID, static_cast<id_t>(maker_), &ended, WEXITED | WNOHANG | WNOWAIT) != 0 ||
         ended.si_pid != 0)
       break;
   }
+}
+
+Result<Birth::Doors> Birth::OpenDoors() {
+  Start();
+  WaitWhile(kMaking);
   if (state_.load(std::memory_order_acquire) != kMade) return Failed();
   return Doors{user_door_, net_door_};
 }
@@ -220,18 +243,16 @@ Result<Birth::Born> Birth::Bear(int group, void (*run)(const void*), const void*
   group_ = group;
   run_ = run;
   argument_ = argument;
-  state_.store(kWanted, std::memory_order_release);
-  (void)syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
-  int status = 0;
-  while (waitpid(maker_, &status, 0) < 0) {
-    if (errno != EINTR) return SystemError("waitpid(maker of namespaces)");
+  uint32_t before = state_.load();
+  while (before != kFailed && !state_.compare_exchange_weak(before, kWanted)) {
   }
-  if (failed_errno_ != 0 || status != 0 || born_ <= 0) {
+  (void)syscall(SYS_futex, &state_, FUTEX_WAKE_PRIVATE, 1);
+  WaitWhile(kWanted);
+  if (state_.load(std::memory_order_acquire) != kBorn) {
     const std::unexpected<Error> failed = Failed();
-    maker_ = -1;
+    End();
     return failed;
   }
-  maker_ = -1;
   return Born{static_cast<pid_t>(born_), OwnedFd(born_pidfd_)};
 }
 

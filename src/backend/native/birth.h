@@ -7,6 +7,8 @@
 //
 // The maker shares the caller's memory and descriptors and calls nothing but the kernel. Once there
 // is a plan, the first process is born from it: a copy of the caller as he waits for it, his child.
+// The maker holds the namespaces until the end, so that taking them apart, which the kernel does
+// before it tells of an exit, keeps nobody waiting who wants to know of the first process's.
 
 #include <sys/types.h>
 
@@ -24,7 +26,7 @@ class Birth : public Preparation {
   Birth() = default;
   Birth(const Birth&) = delete;
   Birth& operator=(const Birth&) = delete;
-  // Ends the maker, if nobody was born.
+  // Ends the maker, and the namespaces with it.
   ~Birth() override;
 
   // Begins. By a process with one thread. What fails is told by Bear.
@@ -46,10 +48,19 @@ class Birth : public Preparation {
   // -1, calls `run(argument)`, which does not return. All signals are blocked in it.
   [[nodiscard]] Result<Born> Bear(int group, void (*run)(const void*), const void* argument);
 
+  // Everything in the namespaces has ended: begins to take them apart.
+  void Release();
+  // Until they are: nothing is mounted there any more.
+  void End();
+
  private:
-  enum State : uint32_t { kMaking, kMade, kFailed, kWanted };
+  enum State : uint32_t { kMaking, kMade, kWanted, kBorn, kFailed };
 
   static int Make(void* self);
+  // The caller, while the state is `state` and the maker lives.
+  void WaitWhile(State state);
+  // The maker.
+  void WaitHere(State state);
   // The number of the error, or 0; `call` is what was called last.
   int MakeNamespaces();
   int WriteMaps();
@@ -71,7 +82,7 @@ class Birth : public Preparation {
   int group_ = -1;
   void (*run_)(const void*) = nullptr;
   const void* argument_ = nullptr;
-  // By the maker, before it ends.
+  // By the maker.
   const char* call_ = nullptr;
   int failed_errno_ = 0;
   int user_door_ = -1;

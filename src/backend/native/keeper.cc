@@ -103,6 +103,8 @@ Keeper::~Keeper() {
     while (waitpid(init_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
+  // What lies in a folder of ours is mounted there.
+  if (work_folder_ || request_.workspace_view) birth().End();
   termios modes = {};
   if (modes_before_ && tcgetattr(STDIN_FILENO, &modes) == 0 && !SameModes(modes, *modes_before_)) {
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &*modes_before_);
@@ -298,6 +300,7 @@ Result<Report> Keeper::Wait() {
   while (wait4(init_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   init_ = -1;
+  birth().Release();
   if (progress_->failed_text[0] != 0) return NothingRan();
   if (!progress_->started.load() && !watch_.is_ended()) {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
