@@ -2,8 +2,10 @@
 """Runs the test sets: run_tests.py fast | full | total
 
 Every stage is a command that ends with a line `N passed, N failed` or is ctest. One line is printed for each stage,
-its whole output when it fails. The sums go to $CORDON_TEST_RESULTS (CI sums both sets: `total`).
+its whole output when it fails. Stages of the fast set run two at a time: most of them wait. The sums go to
+$CORDON_TEST_RESULTS (CI sums both sets: `total`).
 """
+import concurrent.futures
 import os
 import pathlib
 import re
@@ -29,34 +31,35 @@ def suite_files():
 
 
 FAST = [
+    # The longest first.
+    ("cases", ["tests/run_cases.py", "fast"]),
+    ("packages of sandboxes", ["tests/run_pkg.py"]),
+    ("native wall", ["tests/run_native.py"]),
+    ("host", ["tests/run_host.py", "fast"]),
+    ("forks and snapshots", ["tests/run_live_state.py"]),
+    ("live sandboxes", ["tests/run_live.py"]),
+    ("packages of others", ["tests/run_pkg_modules.py"]),
     ("formatting", ["scripts/check_style.py", "format"]),
     ("documents", ["scripts/document_wasi.py", "check"]),
     ("userland document", ["scripts/document_userland.py", "check"]),
     ("policy documents", ["scripts/document_policy.py", "check"]),
     ("result document", ["scripts/document_results.py", "check"]),
     ("unit tests", ctest("fast")),
-    ("cases", ["tests/run_cases.py", "fast"]),
     ("terminal", ["tests/run_terminal.py"]),
-    ("host", ["tests/run_host.py", "fast"]),
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
-    ("native wall", ["tests/run_native.py"]),
     ("native wall and projects", ["tests/run_native_workspace.py"]),
     ("root of the native wall", ["tests/run_native_root.py"]),
     ("results", ["tests/run_results.py"]),
-    ("live sandboxes", ["tests/run_live.py"]),
     ("policies of live sandboxes", ["tests/run_live_policy.py"]),
     ("software development kits", ["tests/run_sdk.py"]),
     ("watched directories", ["tests/run_watch.py"]),
     ("snippets of users", ["tests/run_snippets.py"]),
     ("host functions", ["tests/run_host_functions.py"]),
     ("mounts", ["tests/run_mounts.py"]),
-    ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),
     ("C++ interface and its commands", ["tests/run_client.py"]),
-    ("packages of sandboxes", ["tests/run_pkg.py"]),
-    ("packages of others", ["tests/run_pkg_modules.py"]),
     ("model context protocol", ["tests/run_mcp.py"]),
     ("protocol document", ["scripts/document_protocol.py", "check"]),
     ("tools document", ["scripts/document_mcp.py", "check"]),
@@ -104,20 +107,26 @@ def count(output):
     return 0, 0
 
 
-def run(stages):
+def run(stage):
+    """(passed, failed), and what is to be printed."""
+    name, command = stage
+    start = time.monotonic()
+    done = subprocess.run(command, cwd=ROOT, text=True, errors="replace", stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    passed, failed = count(done.stdout)
+    if done.returncode != 0 and failed == 0 or passed + failed == 0:
+        failed += 1  # it died, or ran nothing
+    line = f"{'FAIL' if failed else 'ok  '} {name}: {passed} passed, {failed} failed, {time.monotonic() - start:.0f} s"
+    return (passed, failed), f"{done.stdout}\n{line}" if failed else line
+
+
+def run_all(stages, at_once):
     passed = failed = 0
-    for name, command in stages:
-        start = time.monotonic()
-        done = subprocess.run(command, cwd=ROOT, text=True, errors="replace", stdin=subprocess.DEVNULL,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        good, bad = count(done.stdout)
-        if done.returncode != 0 and bad == 0 or good + bad == 0:
-            bad += 1  # it died, or ran nothing
-        passed, failed = passed + good, failed + bad
-        if bad:
-            print(done.stdout)
-        print(f"{'ok  ' if not bad else 'FAIL'} {name}: {good} passed, {bad} failed, "
-              f"{time.monotonic() - start:.0f} s", flush=True)
+    with concurrent.futures.ThreadPoolExecutor(at_once) as pool:
+        for done in concurrent.futures.as_completed([pool.submit(run, stage) for stage in stages]):
+            counts, text = done.result()
+            print(text, flush=True)
+            passed, failed = passed + counts[0], failed + counts[1]
     return passed, failed
 
 
@@ -126,7 +135,7 @@ def main(which):
         sums = [tuple(map(int, path.read_text().split())) for path in pathlib.Path(RESULTS).iterdir()]
         passed, failed = (sum(column) for column in zip(*sums)) if sums else (0, 1)
     else:
-        passed, failed = run({"fast": FAST, "full": FULL}[which])
+        passed, failed = run_all(FAST, 2) if which == "fast" else run_all(FULL, 1)
         if RESULTS:
             pathlib.Path(RESULTS, which).write_text(f"{passed} {failed}")
     print(f"{passed} passed, {failed} failed")
