@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 #include "cli/raw_terminal.h"
 #include "cli/sandbox_options.h"
 
@@ -23,16 +24,6 @@ std::optional<TerminalSize> SizeOfTerminal() {
   winsize size = {};
   if (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_row == 0) return std::nullopt;
   return TerminalSize{size.ws_row, size.ws_col};
-}
-
-// Whoever does not read any more loses what comes; the command finds out by its own streams.
-void WriteAll(int fd, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return;
-    bytes.remove_prefix(static_cast<size_t>(put));
-  }
 }
 
 // Standard input and changes of the terminal's size, until `stop` is readable or the process takes
@@ -70,7 +61,8 @@ Result<int> Exec(Client& client, const SandboxExec& exec) {
   const bool has_terminal = RawTerminal::IsThere();
   if (has_terminal) options.terminal = SizeOfTerminal().value_or(TerminalSize{});
   options.on_output = [](Stream stream, std::string_view bytes) {
-    WriteAll(stream == Stream::kError ? STDERR_FILENO : STDOUT_FILENO, bytes);
+    // Whoever does not read any more loses what comes; the command finds out by its own streams.
+    (void)WriteAll(stream == Stream::kError ? STDERR_FILENO : STDOUT_FILENO, bytes, "output");
   };
   const OwnedFd stop(eventfd(0, EFD_CLOEXEC));
   sigset_t resizes;

@@ -13,6 +13,7 @@
 
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 #include "cli/init_wizard.h"
 #include "policy/host_files.h"
 #include "policy/starter.h"
@@ -75,12 +76,7 @@ Status Write(const std::string& path, const std::string& text, bool force) {
     return Fail(ErrorCode::kInvalid, "refusing to overwrite existing config (--force does)", path);
   }
   if (!file.valid()) return SystemError("open(" + path + ")");
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t count = write(file.get(), text.data() + at, text.size() - at);
-    if (count < 0 && errno != EINTR) return SystemError("write(" + path + ")");
-    at += count > 0 ? static_cast<size_t>(count) : 0;
-  }
-  return {};
+  return WriteAll(file.get(), text, path);
 }
 
 int Init(const Options& options) {

@@ -9,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "base/write_all.h"
 #include "cli/limits_report.h"
 #include "kernel/control.h"
 
@@ -69,15 +70,6 @@ Json NetworkOf(const backend::PlanReport& report, const std::string& log) {
           {"refused", report.network->refused},
           {"more", report.network->more},
           {"log", log}};
-}
-
-Status WriteAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t size = write(fd, text.data(), text.size());
-    if (size < 0 && errno != EINTR) return SystemError("write(result)");
-    if (size > 0) text.remove_prefix(static_cast<size_t>(size));
-  }
-  return {};
 }
 
 // Never the number of a stream that the caller has closed: the command would get it.
@@ -178,7 +170,7 @@ int PrintAsJson(const std::function<std::string(int* exit_code)>& run) {
   if (dup2(STDERR_FILENO, STDOUT_FILENO) < 0) return Refuse(SystemError("dup2").error());
   int exit_code = 0;
   const std::string line = run(&exit_code) + "\n";
-  const Status written = WriteAll(out->get(), line);
+  const Status written = WriteAll(out->get(), line, "result");
   return written ? exit_code : Refuse(written.error());
 }
 
@@ -199,7 +191,7 @@ Result<OwnedFd> OpenReport(const std::string& path) {
 }
 
 Status WriteReport(const OwnedFd& file, const std::string& result) {
-  return WriteAll(file.get(), Json::parse(result).dump(2) + "\n");
+  return WriteAll(file.get(), Json::parse(result).dump(2) + "\n", "result");
 }
 
 }  // namespace cordon::cli

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 #include "policy/layer.h"
 
 namespace cordon::cli {
@@ -20,12 +21,7 @@ namespace {
 Result<OwnedFd> InMemory(const std::string& text) {
   OwnedFd fd(memfd_create("report", MFD_CLOEXEC));
   if (!fd.valid()) return SystemError("memfd_create");
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t put = write(fd.get(), text.data() + at, text.size() - at);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write(memfd)");
-    at += static_cast<size_t>(put);
-  }
+  CORDON_TRY(WriteAll(fd.get(), text, "memfd"));
   if (lseek(fd.get(), 0, SEEK_SET) != 0) return SystemError("lseek(memfd)");
   return fd;
 }

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -24,16 +25,6 @@ struct Options {
   std::string file;
   bool merges = false;
 };
-
-Status WriteAll(int fd, std::string_view bytes, const std::string& file) {
-  while (!bytes.empty()) {
-    const ssize_t put = write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write(" + file + ")");
-    bytes.remove_prefix(static_cast<size_t>(put));
-  }
-  return {};
-}
 
 void ReportSkipped(const TransferReport& report) {
   for (const std::string& text : report.skipped) {

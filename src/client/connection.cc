@@ -14,6 +14,8 @@
 #include <utility>
 #include <vector>
 
+#include "base/write_all.h"
+
 namespace cordon::client {
 namespace {
 
@@ -21,16 +23,6 @@ constexpr size_t kMostMessage = size_t{256} << 20;
 
 Error Gone() {
   return {ErrorCode::kSystem, "the daemon has ended", {}, 0};
-}
-
-bool SendAll(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(done));
-  }
-  return true;
 }
 
 // "ENOENT" as a number; 0 if it is none.

@@ -31,16 +31,6 @@ std::string Encode(const Frame& frame) {
   return bytes += frame.payload;
 }
 
-bool SendAll(int socket, std::string_view bytes) {
-  while (!bytes.empty()) {
-    const ssize_t done = send(socket, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-    if (done < 0 && errno == EINTR) continue;
-    if (done <= 0) return false;
-    bytes.remove_prefix(static_cast<size_t>(done));
-  }
-  return true;
-}
-
 Result<std::optional<Frame>> FrameReader::Next() {
   Header header = {};
   if (bytes_.size() - at_ < sizeof header) return std::nullopt;

@@ -129,9 +129,6 @@ struct Frame {
 
 [[nodiscard]] std::string Encode(const Frame& frame);
 
-// Sends everything, however long that takes. False: the other side is gone.
-[[nodiscard]] bool SendAll(int socket, std::string_view bytes);
-
 // Takes frames out of what arrived.
 class FrameReader {
  public:

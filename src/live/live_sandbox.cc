@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <thread>
 
+#include "base/write_all.h"
 #include "live/file_calls.h"
 #include "live/served_sandbox.h"
 

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/write_all.h"
+
 namespace cordon::mcp {
 namespace {
 
@@ -37,12 +39,7 @@ Status StateFolder::Write(const std::string& name, const std::string& bytes) con
   const OwnedFd fd(openat(folder_.get(), temporary.c_str(),
                           O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return SystemError("openat(" + temporary + ")");
-  Status written;
-  for (size_t done = 0; written && done < bytes.size();) {
-    const ssize_t put = write(fd.get(), bytes.data() + done, bytes.size() - done);
-    if (put < 0 && errno != EINTR) written = SystemError("write(" + temporary + ")");
-    if (put > 0) done += static_cast<size_t>(put);
-  }
+  Status written = WriteAll(fd.get(), bytes, temporary);
   if (written && fsync(fd.get()) != 0) written = SystemError("fsync(" + temporary + ")");
   if (written && renameat(folder_.get(), temporary.c_str(), folder_.get(), place.c_str()) != 0) {
     written = SystemError("renameat(" + place + ")");

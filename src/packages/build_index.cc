@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 #include "packages/index.h"
 #include "packages/policy.h"
 #include "packages/store.h"
@@ -49,23 +50,13 @@ Result<std::vector<std::byte>> ReadFile(const std::string& path) {
   return ReadAll(fd, path);
 }
 
-Status WriteAll(int fd, std::string_view text) {
-  while (!text.empty()) {
-    const ssize_t put = write(fd, text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write");
-    text.remove_prefix(static_cast<size_t>(put));
-  }
-  return {};
-}
-
 // Readers see the old file or the new one.
 Status Replace(const std::string& path, std::string_view text) {
   const std::string temporary = path + ".cordon-new";
   const OwnedFd fd(
       open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
   if (!fd.valid()) return SystemError("open(" + temporary + ")");
-  Status done = WriteAll(fd.get(), text);
+  Status done = WriteAll(fd.get(), text, temporary);
   if (done && rename(temporary.c_str(), path.c_str()) != 0) {
     done = SystemError("rename(" + temporary + ")");
   }
@@ -104,7 +95,7 @@ Result<Json> Describe(const fs::path& file, const std::string& name, const Json&
 Result<OwnedFd> MemoryFile(std::string_view text) {
   OwnedFd fd(memfd_create("cordon-index", MFD_CLOEXEC));
   if (!fd.valid()) return SystemError("memfd_create");
-  CORDON_TRY(WriteAll(fd.get(), text));
+  CORDON_TRY(WriteAll(fd.get(), text, "index"));
   return fd;
 }
 

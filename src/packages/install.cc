@@ -10,6 +10,7 @@
 
 #include "backend/wasm/modules.h"
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 #include "packages/fetch.h"
 #include "packages/store.h"
 
@@ -123,11 +124,8 @@ PackageResult<Bytes> Bring(const Tools& tools, const Policy& policy, const Sourc
 PackageResult<OwnedFd> FileWith(const Bytes& bytes) {
   OwnedFd fd(memfd_create("cordon-index", MFD_CLOEXEC));
   if (!fd.valid()) return StoreError(SystemError("memfd_create").error());
-  for (size_t done = 0; done < bytes.size();) {
-    const ssize_t put = write(fd.get(), bytes.data() + done, bytes.size() - done);
-    if (put < 0) return StoreError(SystemError("write(index)").error());
-    done += static_cast<size_t>(put);
-  }
+  const Status written = WriteAll(fd.get(), bytes, "index");
+  if (!written) return StoreError(written.error());
   return fd;
 }
 

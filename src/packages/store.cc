@@ -9,6 +9,7 @@
 #include <cstdio>
 
 #include "base/sha256.h"
+#include "base/write_all.h"
 #include "wasm/compile_cache.h"
 
 namespace cordon::packages {
@@ -46,16 +47,6 @@ std::string TemporaryName() {
   char text[40];
   (void)snprintf(text, sizeof text, ".new-%016llx", static_cast<unsigned long long>(number));
   return text;
-}
-
-Status WriteAll(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t put = write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write(package)");
-    bytes = bytes.subspan(static_cast<size_t>(put));
-  }
-  return {};
 }
 
 }  // namespace
@@ -113,7 +104,7 @@ Status Store::Save(const std::string& hash, std::span<const std::byte> module) c
   const OwnedFd fd(openat(folder_.get(), temporary.c_str(),
                           O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!fd.valid()) return SystemError("openat(" + temporary + ", O_CREAT | O_EXCL)");
-  Status saved = WriteAll(fd.get(), module);
+  Status saved = WriteAll(fd.get(), module, "package");
   if (saved &&
       renameat(folder_.get(), temporary.c_str(), folder_.get(), FileOf(hash).c_str()) != 0) {
     saved = SystemError("renameat(" + FileOf(hash) + ")");

@@ -10,6 +10,7 @@
 
 #include "base/owned_fd.h"
 #include "base/sha256.h"
+#include "base/write_all.h"
 #include "policy/host_files.h"
 
 namespace cordon::policy {
@@ -48,15 +49,9 @@ Status WriteWhole(const std::string& path, const std::string& text) {
   const std::string fresh = path + "." + std::to_string(getpid()) + ".new";
   OwnedFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
   if (!file.valid()) return SystemError("open(" + fresh + ")");
-  for (size_t at = 0; at < text.size();) {
-    const ssize_t count = write(file.get(), text.data() + at, text.size() - at);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      const int error = errno;
-      (void)unlink(fresh.c_str());
-      return SystemError("write(" + fresh + ")", error);
-    }
-    at += static_cast<size_t>(count);
+  if (Status written = WriteAll(file.get(), text, fresh); !written) {
+    (void)unlink(fresh.c_str());
+    return written;
   }
   if (fsync(file.get()) != 0 || rename(fresh.c_str(), path.c_str()) != 0) {
     const int error = errno;

@@ -9,6 +9,8 @@
 #include <array>
 #include <cerrno>
 
+#include "base/write_all.h"
+
 namespace cordon::shadow {
 namespace {
 
@@ -22,12 +24,7 @@ Status CopyByHand(int from, int to, const std::string& name) {
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return SystemError("read(" + name + ")");
     if (got == 0) return {};
-    for (ssize_t at = 0; at < got;) {
-      const ssize_t put = write(to, piece.data() + at, static_cast<size_t>(got - at));
-      if (put < 0 && errno == EINTR) continue;
-      if (put < 0) return SystemError("write(" + name + ")");
-      at += put;
-    }
+    CORDON_TRY(WriteAll(to, std::string_view(piece.data(), static_cast<size_t>(got)), name));
   }
 }
 

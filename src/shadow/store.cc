@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/write_all.h"
 #include "policy/host_files.h"
 #include "policy/trust.h"
 #include "shadow/remove.h"
@@ -100,16 +101,6 @@ std::string InfoText(const ShadowInfo& info) {
                                {"mode_why", info.mode_why},
                                {"created", info.created.time_since_epoch().count()}};
   return json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-}
-
-Status WriteAll(int fd, const std::string& bytes, const std::string& name) {
-  for (size_t at = 0; at < bytes.size();) {
-    const ssize_t put = write(fd, bytes.data() + at, bytes.size() - at);
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write(" + name + ")");
-    at += static_cast<size_t>(put);
-  }
-  return {};
 }
 
 Status SyncFolder(int folder) {

@@ -14,6 +14,7 @@
 #include <csignal>
 
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 
 namespace cordon::shadow {
 namespace {
@@ -29,12 +30,7 @@ constexpr int kAfterFd = 4;
 Result<OwnedFd> InMemory(std::string_view text) {
   OwnedFd fd(memfd_create("diff", MFD_CLOEXEC));
   if (!fd.valid()) return SystemError("memfd_create");
-  while (!text.empty()) {
-    const ssize_t put = write(fd.get(), text.data(), text.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write(memfd)");
-    text.remove_prefix(static_cast<size_t>(put));
-  }
+  CORDON_TRY(WriteAll(fd.get(), text, "memfd"));
   return fd;
 }
 

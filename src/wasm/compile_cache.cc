@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/write_all.h"
 #include "wasm/compiler_process.h"
 
 namespace cordon::wasm {
@@ -32,16 +33,6 @@ class FileMapping {
   void* start_;
   size_t size_;
 };
-
-Status WriteAll(int fd, std::span<const std::byte> bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = write(fd, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return SystemError("write(object)");
-    bytes = bytes.subspan(static_cast<size_t>(count));
-  }
-  return {};
-}
 
 constexpr mode_t kOthers = 077;
 constexpr mode_t kOthersWrite = 022;
@@ -157,7 +148,7 @@ Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tie
                                           const CompileRequest& request) const {
   Result<OwnedFd> input = MemoryFile("module");
   if (!input) return input;
-  CORDON_TRY(WriteAll(input->get(), module));
+  CORDON_TRY(WriteAll(input->get(), module, "module"));
   if (lseek(input->get(), 0, SEEK_SET) != 0) return SystemError("lseek(module)");
   Result<OwnedFd> output = MemoryFile("object");
   if (!output) return output;
@@ -192,8 +183,8 @@ Status CompileCache::Store(const CachedObject& object, const std::string& name) 
                             O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
   if (!file.valid()) return SystemError("openat(" + temporary + ", O_CREAT | O_EXCL)");
   const FileMapping mapping(object.fd.get(), object.size_bytes);
-  Status status =
-      mapping.valid() ? WriteAll(file.get(), mapping.bytes()) : Status(SystemError("mmap(object)"));
+  Status status = mapping.valid() ? WriteAll(file.get(), mapping.bytes(), "object")
+                                  : Status(SystemError("mmap(object)"));
   if (status && renameat(folder_.get(), temporary.c_str(), folder_.get(), name.c_str()) != 0) {
     status = SystemError("renameat(" + name + ")");
   }

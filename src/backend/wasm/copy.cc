@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "base/owned_fd.h"
+#include "base/write_all.h"
 
 namespace cordon::backend {
 namespace {
@@ -115,16 +116,6 @@ Result<OwnedFd> OpenBeneath(const HostName& at, uint64_t flags, uint64_t mode) {
 
 bool IsComponent(const std::string& name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos;
-}
-
-Status WriteAll(int fd, std::span<const std::byte> bytes, const std::string& shown) {
-  while (!bytes.empty()) {
-    const ssize_t put = write(fd, bytes.data(), bytes.size());
-    if (put < 0 && errno == EINTR) continue;
-    if (put < 0) return SystemError("write(" + shown + ")");
-    bytes = bytes.subspan(static_cast<size_t>(put));
-  }
-  return {};
 }
 
 // A new file takes the place of whatever has the name: nothing is written through a link, a FIFO or

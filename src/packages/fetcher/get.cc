@@ -10,6 +10,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/write_all.h"
 #include "packages/fetcher/lock_in.h"
 #include "packages/fetcher/say.h"
 
@@ -32,16 +33,6 @@ struct Transfer {
   std::string location;
 };
 
-bool WriteBody(const char* bytes, size_t size) {
-  for (size_t put = 0; put < size;) {
-    const ssize_t count = write(kBody, bytes + put, size - put);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return false;
-    put += static_cast<size_t>(count);
-  }
-  return true;
-}
-
 size_t TakeBody(char* bytes, size_t /*one*/, size_t size, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
   curl_off_t announced = -1;
@@ -53,7 +44,7 @@ size_t TakeBody(char* bytes, size_t /*one*/, size_t size, void* self) {
     transfer.done = std::max(transfer.done, announced);
     return 0;
   }
-  if (!WriteBody(bytes, size)) return 0;
+  if (!WriteAll(kBody, std::string_view(bytes, size), "body")) return 0;
   if (transfer.done - transfer.told >= kProgressBytes) {
     transfer.told = transfer.done;
     Say("progress " + std::to_string(transfer.done) + " " + std::to_string(announced));
