@@ -51,6 +51,7 @@ FAST = [
     ("native wall and projects", ["tests/run_native_workspace.py"]),
     ("root of the native wall", ["tests/run_native_root.py"]),
     ("results", ["tests/run_results.py"]),
+    ("sockets of daemons", ["tests/run_daemon.py"]),
     ("policies of live sandboxes", ["tests/run_live_policy.py"]),
     ("software development kits", ["tests/run_sdk.py"]),
     ("watched directories", ["tests/run_watch.py"]),

@@ -1,6 +1,7 @@
 #include "rpc/unix_listener.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -9,9 +10,11 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <thread>
 
 namespace cordon::rpc {
 namespace {
@@ -65,29 +68,32 @@ Status Rename(const std::string& from, const std::string& to) {
   return {};
 }
 
+// Until it is closed no other daemon takes a name in this folder.
+Result<OwnedFd> LockFolder(const std::string& path) {
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  OwnedFd locked(open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!locked.valid()) return SystemError("open(" + folder + ", O_DIRECTORY)");
+  // Others have it for a moment; whoever keeps it may as well take the name itself.
+  constexpr int kTries = 500;
+  for (int i = 0; flock(locked.get(), LOCK_EX | LOCK_NB) != 0; ++i) {
+    if (errno != EWOULDBLOCK) return SystemError("flock(" + folder + ")");
+    if (i == kTries) return Fail(ErrorCode::kInvalid, "somebody has locked the folder", folder);
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  return locked;
+}
+
 // A socket that a daemon left behind goes; one that somebody answers at stays, as does any other
 // file.
-Status RemoveStale(const std::string& path, const std::string& beside) {
+Status RemoveStale(const std::string& path) {
   struct stat stat = {};
   if (lstat(path.c_str(), &stat) != 0) return {};
   if (!S_ISSOCK(stat.st_mode)) return Fail(ErrorCode::kInvalid, "is there and is no socket", path);
-  const auto taken = [&path] {
-    return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
-  };
   const Result<bool> answers = DoesAnswer(path);
   if (!answers) return std::unexpected(answers.error());
-  if (*answers) return taken();
-  // Another daemon may have done the same and have its name there by now.
-  if (rename(path.c_str(), beside.c_str()) != 0) {
-    return errno == ENOENT ? Status() : SystemError("rename(" + path + ")");
-  }
-  const Result<bool> does_answer = DoesAnswer(beside);
-  if (does_answer && !*does_answer) {
-    (void)unlink(beside.c_str());
-    return {};
-  }
-  CORDON_TRY(Rename(beside, path));
-  return does_answer ? taken() : Status(std::unexpected(does_answer.error()));
+  if (*answers) return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) return SystemError("unlink(" + path + ")");
+  return {};
 }
 
 Result<OwnedFd> Listen(const std::string& path) {
@@ -117,13 +123,14 @@ Result<OwnedFd> ListenAt(const std::string& path) {
   if (!address) return std::unexpected(address.error());
   const Result<std::string> beside = NameBeside(path);
   if (!beside) return std::unexpected(beside.error());
-  CORDON_TRY(RemoveStale(path, *beside));
+  const Result<OwnedFd> locked = LockFolder(path);
+  if (!locked) return std::unexpected(locked.error());
+  CORDON_TRY(RemoveStale(path));
   Result<OwnedFd> listener = Listen(*beside);
   if (!listener) return listener;
   if (const Status named = Rename(*beside, path); !named) {
     (void)unlink(beside->c_str());
-    if (named.error().system_errno != EEXIST) return std::unexpected(named.error());
-    return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
+    return std::unexpected(named.error());
   }
   return listener;
 }
