@@ -36,7 +36,7 @@ the client did not take what it was told;
 `audit {type, sessionId, timestamp, …}`: what happened to a sandbox that was created with `audit`, to the connection that created it:
 `sandbox.create [forkOf]`, `sandbox.destroy [reason]`, `command.start {command, requestId | processId}`, `command.complete`,
 `command.timeout` and `command.cancelled` (the same with `exitCode`, `executionTimeMs`, `[errorClass]`), `limit.exceeded {limit}`,
-`capability.denied {capability, tool, [requestId]}`, `package.install.start`, `package.install.denied`, `package.install.complete` ([packages](packages.md)). Before the answer that they belong to. A client that does not take its messages
+`capability.denied {capability, tool, [requestId]}`, `package.install.start`, `package.install.denied`, `package.install.cancelled`, `package.install.complete` ([packages](packages.md)). Before the answer that they belong to. A client that does not take its messages
 loses events and nothing else: `missed` in the next one says how many.
 
 Requests to the client, with ids `cb_N`: `extension.invoke {sandboxId, name, args, env, cwd}` calls a command that it has registered; the

@@ -42,7 +42,7 @@ def eventually(condition, seconds=20):
 def answers(path):
     """Somebody listens at that socket: it is there a moment before."""
     with socket.socket(socket.AF_UNIX) as client:
-        return client.connect_ex(path) == 0
+        return client.connect_ex(str(path)) == 0
 
 
 def wait_until_gone(pids, seconds=10):

@@ -107,6 +107,7 @@ enum class Kind : uint32_t {
   kHostGone,      // arg: call: the command has ended
   kGuestRequest,  // a guest wants something (live/guest_channels.h). arg: channel, number; payload:
                   // words, each ends with a zero
+  kGuestGone,     // who asked waits for no answer any more. arg: channel, number
 };
 enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
 enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };

@@ -34,11 +34,16 @@ bool GuestChannels::Listen(uint32_t channel, std::vector<Request>* requests) {
   return talk.answers.Move().state != InputStream::State::kDamaged;
 }
 
-bool GuestChannels::Progress(std::vector<Request>* requests) {
+void GuestChannels::Drop(uint32_t channel, std::vector<Gone>* gone) {
+  const auto talk = std::exchange(conversations_[channel], nullptr);
+  if (talk && talk->is_asked && !talk->is_answered) gone->push_back({channel, talk->number});
+}
+
+bool GuestChannels::Progress(News* news) {
   for (uint32_t i = 0; i < control::kMaxChannels; ++i) {
     const uint32_t state = page_.channels[i].state.load();
     if (state == Channel::kClosed) {
-      conversations_[i].reset();
+      Drop(i, &news->gone);
       is_over_[i] = false;
       // From now on another guest may have it.
       page_.channels[i].state.store(Channel::kFree);
@@ -52,7 +57,7 @@ bool GuestChannels::Progress(std::vector<Request>* requests) {
                        InputStream(page_, RingOf(i, kAnswers)),
                        {}});
     }
-    if (!Listen(i, requests)) return false;
+    if (!Listen(i, &news->requests)) return false;
   }
   return true;
 }
@@ -63,6 +68,7 @@ void GuestChannels::Answer(int64_t channel, int64_t number, std::string bytes, b
   if (!talk || talk->number != number) return;
   talk->answers.Add(std::move(bytes));
   if (is_last) talk->answers.Close();
+  talk->is_answered |= is_last;
   // A ring that is damaged is seen again where there is somebody to be told.
   (void)talk->answers.Move();
 }
@@ -73,12 +79,14 @@ void GuestChannels::HangUp(uint32_t channel) const {
   RingService(page_);
 }
 
-void GuestChannels::Abandon() {
+std::vector<GuestChannels::Gone> GuestChannels::Abandon() {
+  std::vector<Gone> gone;
   for (uint32_t i = 0; i < control::kMaxChannels; ++i) {
-    conversations_[i].reset();
+    Drop(i, &gone);
     is_over_[i] = page_.channels[i].state.load() == Channel::kOpen;
     if (is_over_[i]) HangUp(i);
   }
+  return gone;
 }
 
 }  // namespace cordon::live

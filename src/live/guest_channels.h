@@ -36,12 +36,21 @@ class GuestChannels {
     uint32_t number;  // so that an answer does not reach the next guest
     std::string words;
   };
+  // A conversation that ended before its last answer.
+  struct Gone {
+    uint32_t channel;
+    uint32_t number;
+  };
+  struct News {
+    std::vector<Gone> gone;
+    std::vector<Request> requests;
+  };
   // Moves what there is to be moved. False: a ring is damaged.
-  [[nodiscard]] bool Progress(std::vector<Request>* requests);
+  [[nodiscard]] bool Progress(News* news);
   // To a guest that may be gone.
   void Answer(int64_t channel, int64_t number, std::string bytes, bool is_last);
-  // The page became another's: nobody answers what was asked there.
-  void Abandon();
+  // The page became another's: nobody answers what was asked there. What was asked before.
+  [[nodiscard]] std::vector<Gone> Abandon();
 
  private:
   struct Conversation {
@@ -50,7 +59,10 @@ class GuestChannels {
     InputStream answers;
     std::string text;
     bool is_asked = false;
+    bool is_answered = false;
   };
+  // Whoever asked there is gone.
+  void Drop(uint32_t channel, std::vector<Gone>* gone);
   [[nodiscard]] control::Ring& RingOf(uint32_t channel, uint32_t ring) const {
     return page_.rings[control::kFirstChannelRing + channel * control::kRingsPerChannel + ring];
   }

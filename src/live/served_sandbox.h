@@ -99,6 +99,7 @@ class ServedSandbox {
   void WatchShell();
   // What guests ask for goes to the daemon.
   void ServeChannels();
+  void TellGone(const std::vector<GuestChannels::Gone>& gone);
 
   // A command may have given itself another prompt. Then the shell waits for input, having read all
   // that there was, and says nothing.

@@ -61,11 +61,16 @@ bool ServedSandbox::Progress() {
 }
 
 void ServedSandbox::ServeChannels() {
-  std::vector<GuestChannels::Request> requests;
-  if (!channels_.Progress(&requests)) damaged_ = true;
-  for (GuestChannels::Request& request : requests) {
+  GuestChannels::News news;
+  if (!channels_.Progress(&news)) damaged_ = true;
+  TellGone(news.gone);
+  for (GuestChannels::Request& request : news.requests) {
     Queue({Kind::kGuestRequest, 0, {request.channel, request.number}, std::move(request.words)});
   }
+}
+
+void ServedSandbox::TellGone(const std::vector<GuestChannels::Gone>& gone) {
+  for (const auto& [channel, number] : gone) Queue({Kind::kGuestGone, 0, {channel, number}, {}});
 }
 
 bool ServedSandbox::Die(const std::string& reason) {

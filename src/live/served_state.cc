@@ -79,7 +79,8 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   }
   SkipDenials();
   watches_.Forget();
-  channels_.Abandon();
+  // Their answers are the origin's.
+  (void)channels_.Abandon();
   for (const auto& run : running_) {
     run->request.id = UINT32_MAX;
     // Nobody writes there any more; a terminal at which nobody types is not hung up.
@@ -142,7 +143,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   watches_.Doubt();
   mounts_.server().Start();
   host_calls_.Restart();
-  channels_.Abandon();
+  TellGone(channels_.Abandon());
   FreeAllJobs();
   session_ = {};
   session_.alive = true;

@@ -6,7 +6,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 
 #include "base/error.h"
 #include "base/owned_fd.h"
@@ -17,8 +19,8 @@ namespace {
 constexpr int kMostRedirects = 5;
 constexpr int kConnectMs = 15'000;
 constexpr std::chrono::seconds kResolveTime{30};
-// Beyond the fetcher's own limit.
-constexpr std::chrono::seconds kFetchTime{660};
+// With all redirects; a fetcher by itself gives up sooner where nothing comes.
+constexpr std::chrono::seconds kFetchTime{600};
 
 std::unexpected<PackageError> FetchError(const std::string& text) {
   return Refuse(PackageCode::kFetch, text);
@@ -102,10 +104,17 @@ PackageResult<std::vector<std::byte>> BytesOf(const OwnedFd& body, uint64_t size
   return bytes;
 }
 
+std::chrono::seconds TimeUntil(std::chrono::steady_clock::time_point deadline) {
+  const auto left =
+      std::chrono::ceil<std::chrono::seconds>(deadline - std::chrono::steady_clock::now());
+  return std::max(left, std::chrono::seconds(1));
+}
+
 }  // namespace
 
 PackageResult<std::vector<std::byte>> Fetch(const Fetcher& fetcher, const Policy& policy, Url url,
                                             uint64_t most_bytes, const FetchProgress& progress) {
+  const auto deadline = std::chrono::steady_clock::now() + kFetchTime;
   for (int redirects = 0; redirects <= kMostRedirects; ++redirects) {
     const PackageResult<OwnedFd> connection = ConnectTo(fetcher, policy, url);
     if (!connection) return std::unexpected(connection.error());
@@ -114,7 +123,7 @@ PackageResult<std::vector<std::byte>> Fetch(const Fetcher& fetcher, const Policy
     const auto report =
         RunFetcher(fetcher, {{"get", url.ToString(), std::to_string(most_bytes), fetcher.ca_file},
                              {connection->get(), body.get()},
-                             kFetchTime,
+                             TimeUntil(deadline),
                              progress});
     if (!report && report.error().code == PackageCode::kTooLarge) {
       return Refuse(PackageCode::kTooLarge, "Package size " + report.error().message +

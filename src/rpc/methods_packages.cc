@@ -54,6 +54,10 @@ Packages::Line ProgressOf(const CallPtr& call) {
   };
 }
 
+Asker AskerOf(const CallPtr& call) {
+  return {call->client.get(), call->request.id, -1, 0};
+}
+
 }  // namespace
 
 void PackageInstall(const CallPtr& call) {
@@ -72,10 +76,11 @@ void PackageInstall(const CallPtr& call) {
     if (!given) return;
     *text = *given;
   }
-  all->Install(request, ProgressOf(call), [call](const PackageResult<Packages::Done>& done) {
-    if (!done) return RefusePackage(call, done.error());
-    call->Reply(Describe(done->name, done->package));
-  });
+  all->Install(AskerOf(call), request, ProgressOf(call),
+               [call](const PackageResult<Packages::Done>& done) {
+                 if (!done) return RefusePackage(call, done.error());
+                 call->Reply(Describe(done->name, done->package));
+               });
 }
 
 void PackageUpdate(const CallPtr& call) {
@@ -83,12 +88,13 @@ void PackageUpdate(const CallPtr& call) {
   if (!all) return;
   const auto name = AnyText(call, "name", true);
   if (!name) return;
-  all->Update(*name, ProgressOf(call), [call](const PackageResult<Packages::Done>& done) {
-    if (!done) return RefusePackage(call, done.error());
-    Json result = Describe(done->name, done->package);
-    result["updated"] = done->is_new;
-    call->Reply(result);
-  });
+  all->Update(AskerOf(call), *name, ProgressOf(call),
+              [call](const PackageResult<Packages::Done>& done) {
+                if (!done) return RefusePackage(call, done.error());
+                Json result = Describe(done->name, done->package);
+                result["updated"] = done->is_new;
+                call->Reply(result);
+              });
 }
 
 void PackageRemove(const CallPtr& call) {
@@ -96,7 +102,7 @@ void PackageRemove(const CallPtr& call) {
   if (!all) return;
   const auto name = AnyText(call, "name", true);
   if (!name) return;
-  all->Remove(*name, [call](const PackageResult<std::string>& removed) {
+  all->Remove(AskerOf(call), *name, [call](const PackageResult<std::string>& removed) {
     if (!removed) return RefusePackage(call, removed.error());
     call->Reply(Json::object());
   });
@@ -125,7 +131,7 @@ void PackageSearch(const CallPtr& call) {
   if (!all) return;
   const auto query = AnyText(call, "query", false);
   if (!query) return;
-  all->Search(*query, [call](const PackageResult<packages::Index>& index) {
+  all->Search(AskerOf(call), *query, [call](const PackageResult<packages::Index>& index) {
     if (!index) return RefusePackage(call, index.error());
     Json list = Json::array();
     for (const auto& [name, entry] : *index) {

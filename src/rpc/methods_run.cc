@@ -9,6 +9,7 @@
 
 #include "rpc/audit.h"
 #include "rpc/call.h"
+#include "rpc/packages.h"
 
 namespace cordon::rpc {
 namespace {
@@ -408,6 +409,11 @@ void Cancel(const CallPtr& call) {
     if (!wanted.is_null() && wanted != running.request) continue;
     sandbox->link->Tell({Kind::kCancel, run, {}, {}});
     ++count;
+  }
+  if (sandbox->packages) {
+    count += sandbox->packages->GiveUp([&](const Asker& asker) {
+      return asker.client == call->client.get() && (wanted.is_null() || wanted == asker.request);
+    });
   }
   call->Reply({{"cancelled", count}});
 }

@@ -100,6 +100,7 @@ class Command : public std::enable_shared_from_this<Command> {
     Fail("pkg " + verb + ": " + error.message + " (" + packages::TextOf(error.code) + ")");
   }
   [[nodiscard]] Packages& packages() const { return *sandbox_->packages; }
+  [[nodiscard]] Asker asker() const { return {nullptr, {}, channel_, number_}; }
   [[nodiscard]] Packages::Line Progress() {
     return [self = shared_from_this()](const std::string& line) { self->Out(line); };
   }
@@ -107,7 +108,7 @@ class Command : public std::enable_shared_from_this<Command> {
   void Install() {
     const InstallWords read = ReadInstall(words_);
     if (!read.wrong.empty()) return Fail("pkg install: " + read.wrong);
-    packages().Install(read.request, Progress(),
+    packages().Install(asker(), read.request, Progress(),
                        [self = shared_from_this()](const PackageResult<Packages::Done>& done) {
                          if (!done) return self->Refuse("install", done.error());
                          self->Out("installed " + done->name + " (" +
@@ -129,8 +130,10 @@ class Command : public std::enable_shared_from_this<Command> {
   void UpdateNext(size_t at) {
     if (at >= names_.size()) return Exit(has_failed_ ? 1 : 0);
     packages().Update(
-        names_[at], Progress(),
+        asker(), names_[at], Progress(),
         [self = shared_from_this(), at](const PackageResult<Packages::Done>& done) {
+          // There is nobody to go on for.
+          if (!done && done.error().code == packages::PackageCode::kCancelled) return;
           if (!done) {
             self->has_failed_ = true;
             self->Error("pkg update: " + done.error().message + " (" +
@@ -145,7 +148,7 @@ class Command : public std::enable_shared_from_this<Command> {
   void Remove() {
     if (words_.size() != 2) return Fail("pkg remove: a name is needed");
     packages().Remove(
-        words_[1], [self = shared_from_this()](const PackageResult<std::string>& removed) {
+        asker(), words_[1], [self = shared_from_this()](const PackageResult<std::string>& removed) {
           if (removed) {
             self->Out("removed " + *removed);
             return self->Exit(0);
@@ -178,7 +181,7 @@ class Command : public std::enable_shared_from_this<Command> {
 
   void Search() {
     packages().Search(
-        words_.size() > 1 ? words_[1] : "",
+        asker(), words_.size() > 1 ? words_[1] : "",
         [self = shared_from_this()](const PackageResult<packages::Index>& index) {
           if (!index) return self->Refuse("search", index.error());
           for (const auto& [name, entry] : *index) {
@@ -200,6 +203,13 @@ class Command : public std::enable_shared_from_this<Command> {
 
 void AnswerGuest(const std::shared_ptr<Sandbox>& sandbox, const Frame& request) {
   std::make_shared<Command>(sandbox, request)->Run();
+}
+
+void LeaveGuest(Sandbox& sandbox, const Frame& gone) {
+  if (!sandbox.packages) return;
+  sandbox.packages->GiveUp([&gone](const Asker& asker) {
+    return asker.channel == gone.arg[0] && asker.number == gone.arg[1];
+  });
 }
 
 }  // namespace cordon::rpc

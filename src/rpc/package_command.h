@@ -13,6 +13,8 @@ namespace cordon::rpc {
 
 // A kGuestRequest. The answer are lines: "out TEXT", "err TEXT", and last "exit N".
 void AnswerGuest(const std::shared_ptr<Sandbox>& sandbox, const live::Frame& request);
+// A kGuestGone: what it asked for is given up.
+void LeaveGuest(Sandbox& sandbox, const live::Frame& gone);
 
 }  // namespace cordon::rpc
 

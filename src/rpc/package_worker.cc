@@ -42,6 +42,8 @@ void WriteLine(const Json& message) {
   sigemptyset(&none);
   (void)sigprocmask(SIG_SETMASK, &none, nullptr);
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != daemon) _exit(125);
+  // One signal reaches the fetcher and the compiler, too, however new they are.
+  if (setpgid(0, 0) != 0) _exit(125);
   const int null = open("/dev/null", O_RDWR);
   if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(null, STDOUT_FILENO) < 0 ||
       dup2(pipe, kPipe) < 0 || fcntl(kPipe, F_SETFD, FD_CLOEXEC) != 0 ||
@@ -57,8 +59,9 @@ void WriteLine(const Json& message) {
 // The daemon's end.
 class PackageWorkers::Job : public std::enable_shared_from_this<Job> {
  public:
-  Job(asio::io_context& loop, OwnedFd pipe, OwnedFd pidfd, WorkerListener listener)
+  Job(asio::io_context& loop, OwnedFd pipe, pid_t pid, OwnedFd pidfd, WorkerListener listener)
       : input_(loop, pipe.release()),
+        pid_(pid),
         pidfd_(std::move(pidfd)),
         lines_(kMostMessage),
         listener_(std::move(listener)) {}
@@ -76,31 +79,49 @@ class PackageWorkers::Job : public std::enable_shared_from_this<Job> {
           self->Read();
         });
   }
-  void Kill() const { (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0); }
+  // The worker and what it started: they are a process group. Its number is nobody else's while the
+  // worker has not been reaped.
+  void Kill() const {
+    const bool is_there = syscall(SYS_pidfd_send_signal, pidfd_.get(), 0, nullptr, 0) == 0;
+    if (is_there) (void)kill(-pid_, SIGKILL);
+  }
 
  private:
   asio::posix::stream_descriptor input_;
+  pid_t pid_;
   OwnedFd pidfd_;
   LineReader lines_;
   WorkerListener listener_;
   std::array<char, 16 * 1024> buffer_ = {};
 };
 
-void PackageWorkers::Run(const std::function<void(const Say&)>& work, WorkerListener listener) {
+std::function<void()> PackageWorkers::Run(const std::function<void(const Say&)>& work,
+                                          WorkerListener listener) {
   int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return listener.on_end();
+  if (pipe2(ends, O_CLOEXEC) != 0) {
+    listener.on_end();
+    return {};
+  }
   OwnedFd reader(ends[0]);
   const OwnedFd writer(ends[1]);
   const pid_t daemon = getpid();
   const pid_t pid = fork();
-  if (pid < 0) return listener.on_end();
+  if (pid < 0) {
+    listener.on_end();
+    return {};
+  }
   if (pid == 0) BecomeWorker(work, writer.get(), daemon);
+  // As it does itself: whoever comes first.
+  (void)setpgid(pid, pid);
   OwnedFd pidfd(static_cast<int>(syscall(SYS_pidfd_open, pid, 0)));
   const auto job =
-      std::make_shared<Job>(loop_, std::move(reader), std::move(pidfd), std::move(listener));
+      std::make_shared<Job>(loop_, std::move(reader), pid, std::move(pidfd), std::move(listener));
   std::erase_if(jobs_, [](const auto& one) { return one.expired(); });
   jobs_.push_back(job);
   job->Read();
+  return [weak = std::weak_ptr(job)] {
+    if (const auto running = weak.lock()) running->Kill();
+  };
 }
 
 void PackageWorkers::End() {

@@ -28,8 +28,9 @@ class PackageWorkers {
  public:
   explicit PackageWorkers(boost::asio::io_context& loop) : loop_(loop) {}
 
-  // `work` runs in a new process. Where there is none, only the end is heard.
-  void Run(const std::function<void(const Say&)>& work, WorkerListener listener);
+  // `work` runs in a new process. Where there is none, only the end is heard. What is returned
+  // kills it and whatever it started; the end is heard after that, too.
+  std::function<void()> Run(const std::function<void(const Say&)>& work, WorkerListener listener);
   // Kills all; nobody hears of it any more.
   void End();
 

@@ -23,7 +23,7 @@ using packages::PackageResult;
 using packages::PackageStatus;
 using packages::Refuse;
 
-constexpr size_t kMostWaiting = 16;
+constexpr const char* kTooMany = "too many installations wait for each other";
 
 Json ErrorOf(const PackageError& error) {
   return {{"code", packages::TextOf(error.code)}, {"message", error.message}};
@@ -85,6 +85,29 @@ WorkerListener Hearing(const Packages::Line& line, std::function<void(const Json
           [result, then = std::move(then)] { then(*result); }};
 }
 
+std::unexpected<PackageError> NoSandbox() {
+  return Refuse(PackageCode::kFetch, "Sandbox has been destroyed");
+}
+std::unexpected<PackageError> GivenUp() {
+  return Refuse(PackageCode::kCancelled, "given up: nobody waits for it any more");
+}
+
+template <typename T>
+ErrandPtr NewErrand(const Asker& asker, const Packages::Then<T>& then) {
+  return std::make_shared<Errand>(asker, [then] { then(GivenUp()); });
+}
+
+// Whoever waits hears of it once, and then it is the next one's turn.
+template <typename T>
+Packages::Then<T> Ending(const ErrandPtr& errand, const Packages::Then<T>& then,
+                         const std::function<void()>& finish) {
+  return [errand, then, finish](const PackageResult<T>& done) {
+    errand->Commit();
+    if (!errand->is_given_up()) then(done);
+    finish();
+  };
+}
+
 }  // namespace
 
 packages::Tools Packages::ToolsOf() const {
@@ -92,19 +115,9 @@ packages::Tools Packages::ToolsOf() const {
   return {{options.fetcher_path, options.ca_file}, options.compiler_path};
 }
 
-bool Packages::Enqueue(Task task) {
-  if (tasks_.size() >= kMostWaiting) return false;
-  tasks_.push_back(std::move(task));
-  if (!is_busy_) RunNext();
-  return true;
-}
-
-void Packages::RunNext() {
-  is_busy_ = !tasks_.empty();
-  if (!is_busy_) return;
-  const Task task = std::move(tasks_.front());
-  tasks_.pop_front();
-  task([self = shared_from_this()] { self->RunNext(); });
+std::shared_ptr<SandboxLink> Packages::LinkOf() const {
+  const auto sandbox = sandbox_.lock();
+  return sandbox && !sandbox->link->closed() ? sandbox->link : nullptr;
 }
 
 // To whoever owns the sandbox: what the reference calls package.install.start, denied and complete.
@@ -133,10 +146,11 @@ PackageStatus Packages::CheckRoom(Mode mode, const std::string& name) const {
   return {};
 }
 
-void Packages::Install(const packages::InstallRequest& request, Line line, Then<Done> then) {
+void Packages::Install(const Asker& asker, const packages::InstallRequest& request,
+                       const Line& line, const Then<Done>& then) {
   Audit("package.install.start", {{"source", request.source}, {"name", request.name}});
   const Then<Done> told = [self = shared_from_this(), request,
-                           then = std::move(then)](const PackageResult<Done>& done) {
+                           then](const PackageResult<Done>& done) {
     Json details = {{"source", request.source}};
     if (done) {
       details["name"] = done->name;
@@ -145,93 +159,100 @@ void Packages::Install(const packages::InstallRequest& request, Line line, Then<
     } else {
       details.update(ErrorOf(done.error()));
     }
-    self->Audit(done ? "package.install.complete" : "package.install.denied", details);
+    const bool is_given_up = !done && done.error().code == PackageCode::kCancelled;
+    self->Audit(done          ? "package.install.complete"
+                : is_given_up ? "package.install.cancelled"
+                              : "package.install.denied",
+                details);
     then(done);
   };
-  const bool is_taken = Enqueue([self = shared_from_this(), request, line = std::move(line),
-                                 told](const std::function<void()>& finish) {
-    self->Bring(Mode::kInstall, request, line, [told, finish](const PackageResult<Done>& done) {
-      told(done);
-      finish();
-    });
-  });
-  if (!is_taken) told(Refuse(PackageCode::kLimit, "too many installations wait for each other"));
+  const ErrandPtr errand = NewErrand(asker, told);
+  const bool is_taken = queue_->Add(
+      errand, [self = shared_from_this(), request, line, told, errand](const auto& finish) {
+        self->Bring({Mode::kInstall, request, line, errand, Ending(errand, told, finish)});
+      });
+  if (!is_taken) told(Refuse(PackageCode::kLimit, kTooMany));
 }
 
-void Packages::Update(const std::string& name, Line line, const Then<Done>& then) {
-  const bool is_taken = Enqueue([self = shared_from_this(), name, line = std::move(line),
-                                 then](const std::function<void()>& finish) {
+void Packages::Update(const Asker& asker, const std::string& name, const Line& line,
+                      const Then<Done>& then) {
+  const ErrandPtr errand = NewErrand(asker, then);
+  const bool is_taken = queue_->Add(errand, [self = shared_from_this(), name, line, then,
+                                             errand](const auto& finish) {
+    const Then<Done> end = Ending(errand, then, finish);
     const auto before = self->Find(name);
-    if (!before) {
-      then(std::unexpected(before.error()));
-      return finish();
-    }
+    if (!before) return end(std::unexpected(before.error()));
     const std::string& source = self->policy_.index.empty() ? before->package.url : before->name;
-    self->Bring(Mode::kUpdate, {source, name, {}}, line,
-                [then, finish, hash = before->package.hash](const PackageResult<Done>& done) {
-                  PackageResult<Done> told = done;
-                  if (told) told->is_new = told->package.hash != hash;
-                  then(told);
-                  finish();
-                });
+    self->Bring({Mode::kUpdate,
+                 {source, name, {}},
+                 line,
+                 errand,
+                 [end, hash = before->package.hash](const PackageResult<Done>& done) {
+                   PackageResult<Done> told = done;
+                   if (told) told->is_new = told->package.hash != hash;
+                   end(told);
+                 }});
   });
-  if (!is_taken) then(Refuse(PackageCode::kLimit, "too many installations wait for each other"));
+  if (!is_taken) then(Refuse(PackageCode::kLimit, kTooMany));
 }
 
-void Packages::Bring(Mode mode, const packages::InstallRequest& request, const Line& line,
-                     const Then<Done>& then) {
-  const auto name = packages::NameOf(request);
-  if (!name) return then(std::unexpected(name.error()));
-  const PackageStatus room = CheckRoom(mode, *name);
-  if (!room) return then(std::unexpected(room.error()));
-  const auto sandbox = sandbox_.lock();
-  if (!sandbox) return then(Refuse(PackageCode::kFetch, "Sandbox has been destroyed"));
+void Packages::Bring(const Order& order) {
+  const auto name = packages::NameOf(order.request);
+  if (!name) return order.then(std::unexpected(name.error()));
+  const PackageStatus room = CheckRoom(order.mode, *name);
+  if (!room) return order.then(std::unexpected(room.error()));
+  const auto link = LinkOf();
+  if (!link) return order.then(NoSandbox());
   // What cannot be installed is not fetched.
-  sandbox->link->Ask({Kind::kPackageCheck, 0, {policy_.allow_shadowing ? 1 : 0}, *name + '\0'},
-                     [self = shared_from_this(), request, line, then](const Frame& answer) {
-                       if (IsGood(answer)) {
-                         self->RunInstall(request, line, then);
-                       } else {
-                         then(std::unexpected(AnswerError(answer)));
-                       }
-                       return true;
-                     });
+  link->Ask({Kind::kPackageCheck, 0, {policy_.allow_shadowing ? 1 : 0}, *name + '\0'},
+            [self = shared_from_this(), order](const Frame& answer) {
+              if (!IsGood(answer)) {
+                order.then(std::unexpected(AnswerError(answer)));
+              } else if (order.errand->is_given_up()) {
+                order.then(GivenUp());
+              } else {
+                self->RunInstall(order);
+              }
+              return true;
+            });
 }
 
-void Packages::RunInstall(const packages::InstallRequest& request, const Line& line,
-                          const Then<Done>& then) {
-  server_.workers().Run(
-      Telling([tools = ToolsOf(), policy = policy_, request](const packages::Progress& progress) {
+void Packages::RunInstall(const Order& order) {
+  order.errand->Use(server_.workers().Run(
+      Telling([tools = ToolsOf(), policy = policy_,
+               request = order.request](const packages::Progress& progress) {
         return packages::Install(tools, policy, request, progress);
       }),
-      Hearing(line, [self = shared_from_this(), then](const Json& told) {
+      Hearing(order.line, [self = shared_from_this(), order](const Json& told) {
         const auto brought = ReadInstalled(told);
-        if (!brought) return then(std::unexpected(brought.error()));
-        self->Add(*brought, NowMs(), then);
-      }));
+        if (order.errand->is_given_up()) return order.then(GivenUp());
+        if (!brought) return order.then(std::unexpected(brought.error()));
+        order.errand->Commit();
+        self->Add(*brought, NowMs(), order.then);
+      })));
 }
 
 void Packages::Add(const Installed& brought, int64_t installed_ms, const Then<Done>& then) {
-  const auto sandbox = sandbox_.lock();
-  if (!sandbox) return then(Refuse(PackageCode::kFetch, "Sandbox has been destroyed"));
+  const auto link = LinkOf();
+  if (!link) return then(NoSandbox());
   const InstalledPackage package = {brought.hash, brought.size, brought.url, installed_ms};
   packages::InstalledPackages after = installed_;
   after[brought.name] = package;
   const std::string list = packages::WriteList(after);
-  sandbox->link->Ask({Kind::kPackageAdd,
-                      0,
-                      {policy_.allow_shadowing ? 1 : 0},
-                      brought.name + '\0' + brought.hash + '\0' + list},
-                     [self = shared_from_this(), brought, package, then](const Frame& answer) {
-                       if (!IsGood(answer)) {
-                         then(std::unexpected(AnswerError(answer)));
-                         return true;
-                       }
-                       self->installed_[brought.name] = package;
-                       if (!brought.is_optimised) self->Improve(brought.hash);
-                       then(Done{brought.name, package, true});
-                       return true;
-                     });
+  link->Ask({Kind::kPackageAdd,
+             0,
+             {policy_.allow_shadowing ? 1 : 0},
+             brought.name + '\0' + brought.hash + '\0' + list},
+            [self = shared_from_this(), brought, package, then](const Frame& answer) {
+              if (!IsGood(answer)) {
+                then(std::unexpected(AnswerError(answer)));
+                return true;
+              }
+              self->installed_[brought.name] = package;
+              if (!brought.is_optimised) self->Improve(brought.hash);
+              then(Done{brought.name, package, true});
+              return true;
+            });
 }
 
 void Packages::Improve(const std::string& hash) {
@@ -243,36 +264,36 @@ void Packages::Improve(const std::string& hash) {
   });
 }
 
-void Packages::Remove(const std::string& name, const Then<std::string>& then) {
-  const auto work = [self = shared_from_this(), name, then](const std::function<void()>& finish) {
-    const auto end = [then, finish](const PackageResult<std::string>& removed) {
-      then(removed);
-      finish();
-    };
+void Packages::Remove(const Asker& asker, const std::string& name, const Then<std::string>& then) {
+  const ErrandPtr errand = NewErrand(asker, then);
+  const auto work = [self = shared_from_this(), name, then, errand](const auto& finish) {
+    const Then<std::string> end = Ending(errand, then, finish);
     const auto found = self->Find(name);
-    const auto sandbox = self->sandbox_.lock();
+    const auto link = self->LinkOf();
     if (!found) return end(std::unexpected(found.error()));
-    if (!sandbox) return end(Refuse(PackageCode::kFetch, "Sandbox has been destroyed"));
+    if (!link) return end(NoSandbox());
     packages::InstalledPackages after = self->installed_;
     after.erase(name);
-    sandbox->link->Ask({Kind::kPackageRemove, 0, {}, name + '\0' + packages::WriteList(after)},
-                       [self, name, end](const Frame& answer) {
-                         if (!IsGood(answer)) {
-                           end(std::unexpected(AnswerError(answer)));
-                           return true;
-                         }
-                         self->installed_.erase(name);
-                         end(name);
-                         return true;
-                       });
+    errand->Commit();
+    link->Ask({Kind::kPackageRemove, 0, {}, name + '\0' + packages::WriteList(after)},
+              [self, name, end](const Frame& answer) {
+                if (!IsGood(answer)) {
+                  end(std::unexpected(AnswerError(answer)));
+                  return true;
+                }
+                self->installed_.erase(name);
+                end(name);
+                return true;
+              });
   };
-  if (!Enqueue(work)) {
-    then(Refuse(PackageCode::kLimit, "too many installations wait for each other"));
-  }
+  if (!queue_->Add(errand, work)) then(Refuse(PackageCode::kLimit, kTooMany));
 }
 
-void Packages::Search(const std::string& text, const Then<packages::Index>& then) {
-  server_.workers().Run(
+void Packages::Search(const Asker& asker, const std::string& text,
+                      const Then<packages::Index>& then) {
+  const ErrandPtr errand = NewErrand(asker, then);
+  queue_->Watch(errand);
+  errand->Use(server_.workers().Run(
       [tools = ToolsOf(), policy = policy_, text](const Say& say) {
         const auto index = packages::FetchIndex(tools, policy);
         if (!index) return say({{"result", ErrorOf(index.error())}});
@@ -289,9 +310,10 @@ void Packages::Search(const std::string& text, const Then<packages::Index>& then
         }
         say({{"result", {{"entries", std::move(entries)}}}});
       },
-      Hearing({}, [then](const Json& told) {
+      Hearing({}, [errand, end = Ending(errand, then, [] {})](const Json& told) {
+        if (errand->is_given_up()) return;
         const auto failed = ReadInstalled(told);
-        if (!failed) return then(std::unexpected(failed.error()));
+        if (!failed) return end(std::unexpected(failed.error()));
         packages::Index index;
         for (const auto& [name, entry] : told["entries"].items()) {
           const auto url = packages::ParseUrl(entry.value("url", ""));
@@ -299,8 +321,8 @@ void Packages::Search(const std::string& text, const Then<packages::Index>& then
           index[name] = {*url, entry.value("sha256", ""), entry.value("size", uint64_t{0}),
                          entry.value("description", "")};
         }
-        then(index);
-      }));
+        end(index);
+      })));
 }
 
 }  // namespace cordon::rpc

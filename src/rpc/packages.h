@@ -4,7 +4,6 @@
 // Packages of a sandbox, as the daemon knows them: the policy, what is installed, and who brings
 // more. The sandbox is told what to have and asked nothing.
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
@@ -14,6 +13,7 @@
 #include "packages/installed.h"
 #include "packages/policy.h"
 #include "rpc/call.h"
+#include "rpc/package_queue.h"
 #include "rpc/server.h"
 
 namespace cordon::rpc {
@@ -38,12 +38,17 @@ class Packages : public std::enable_shared_from_this<Packages> {
   template <typename T>
   using Then = std::function<void(const packages::PackageResult<T>&)>;
 
-  void Install(const packages::InstallRequest& request, Line line, Then<Done> then);
+  void Install(const Asker& asker, const packages::InstallRequest& request, const Line& line,
+               const Then<Done>& then);
   // From the index where there is one, otherwise from where it came.
-  void Update(const std::string& name, Line line, const Then<Done>& then);
-  void Remove(const std::string& name, const Then<std::string>& then);
+  void Update(const Asker& asker, const std::string& name, const Line& line,
+              const Then<Done>& then);
+  void Remove(const Asker& asker, const std::string& name, const Then<std::string>& then);
   // Entries of the index whose name or description has the text in it.
-  void Search(const std::string& text, const Then<packages::Index>& then);
+  void Search(const Asker& asker, const std::string& text, const Then<packages::Index>& then);
+  // Nobody waits for these any more: each ends with kCancelled now, and its processes with it. What
+  // is in the sandbox already stays. How many.
+  int64_t GiveUp(const PackageQueue::Which& which) { return queue_->GiveUp(which); }
   // The files of the sandbox are others now: what they say is installed, held against the policy.
   // `then` hears what was not taken over, with reasons.
   void TakeOver(std::function<void(const std::vector<std::string>&)> then);
@@ -54,16 +59,20 @@ class Packages : public std::enable_shared_from_this<Packages> {
   [[nodiscard]] packages::PackageResult<Done> Find(const std::string& name) const;
 
  private:
-  using Task = std::function<void(std::function<void()> finish)>;
   enum class Mode { kInstall, kUpdate };
   struct TakingOver;
 
-  [[nodiscard]] bool Enqueue(Task task);
-  void RunNext();
-  void Bring(Mode mode, const packages::InstallRequest& request, const Line& line,
-             const Then<Done>& then);
-  void RunInstall(const packages::InstallRequest& request, const Line& line,
-                  const Then<Done>& then);
+  // What has to be known to bring a package, and who hears of it.
+  struct Order {
+    Mode mode;
+    packages::InstallRequest request;
+    Line line;
+    ErrandPtr errand;
+    Then<Done> then;
+  };
+
+  void Bring(const Order& order);
+  void RunInstall(const Order& order);
   [[nodiscard]] packages::PackageStatus CheckRoom(Mode mode, const std::string& name) const;
   // The sandbox gets it, or it is not installed.
   void Add(const packages::Installed& brought, int64_t installed_ms, const Then<Done>& then);
@@ -71,6 +80,8 @@ class Packages : public std::enable_shared_from_this<Packages> {
   void TakeKept(const std::shared_ptr<TakingOver>& state, const std::string& name,
                 const packages::InstalledPackage& entry, const std::string& hash);
   void Improve(const std::string& hash);
+  // Null where there is no sandbox to be asked.
+  [[nodiscard]] std::shared_ptr<SandboxLink> LinkOf() const;
   void Audit(const char* type, Json details) const;
   [[nodiscard]] packages::Tools ToolsOf() const;
 
@@ -78,8 +89,7 @@ class Packages : public std::enable_shared_from_this<Packages> {
   std::weak_ptr<Sandbox> sandbox_;
   packages::Policy policy_;
   packages::InstalledPackages installed_;
-  std::deque<Task> tasks_;
-  bool is_busy_ = false;
+  std::shared_ptr<PackageQueue> queue_ = std::make_shared<PackageQueue>();
 };
 
 // Reads packagePolicy of `create`. False: the call was refused.

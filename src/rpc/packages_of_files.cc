@@ -21,15 +21,13 @@ using packages::PackageStatus;
 constexpr int64_t kMostList = int64_t{1} << 20;
 
 // The list in the sandbox, or nothing.
-void ReadListOf(const std::shared_ptr<Sandbox>& sandbox,
-                std::function<void(packages::InstalledPackages)> then) {
-  sandbox->link->Ask(
-      {Kind::kReadFile, 0, {0, kMostList}, std::string(packages::kListFile) + '\0'},
-      [then = std::move(then)](const Frame& answer) {
-        const bool is_there = answer.kind == Kind::kAnswer && answer.arg[0] >= 0;
-        then(is_there ? packages::ReadList(answer.payload) : packages::InstalledPackages());
-        return true;
-      });
+void ReadListOf(SandboxLink& link, std::function<void(packages::InstalledPackages)> then) {
+  link.Ask({Kind::kReadFile, 0, {0, kMostList}, std::string(packages::kListFile) + '\0'},
+           [then = std::move(then)](const Frame& answer) {
+             const bool is_there = answer.kind == Kind::kAnswer && answer.arg[0] >= 0;
+             then(is_there ? packages::ReadList(answer.payload) : packages::InstalledPackages());
+             return true;
+           });
 }
 
 std::string Reason(const std::string& name, const PackageError& error) {
@@ -43,6 +41,8 @@ struct Packages::TakingOver {
   std::vector<std::string> skipped;
   std::function<void(const std::vector<std::string>&)> then;
   std::function<void()> finish;
+  // Given up where the sandbox ends; whoever waits hears what there is.
+  ErrandPtr errand = std::make_shared<Errand>(Asker{}, nullptr);
 
   void Skip(const std::string& name, const PackageError& error) {
     skipped.push_back(Reason(name, error));
@@ -52,22 +52,23 @@ struct Packages::TakingOver {
 void Packages::TakeOver(std::function<void(const std::vector<std::string>&)> then) {
   const auto state = std::make_shared<TakingOver>();
   state->then = std::move(then);
-  const bool is_taken = Enqueue([self = shared_from_this(), state](std::function<void()> finish) {
-    state->finish = std::move(finish);
-    self->installed_.clear();
-    const auto sandbox = self->sandbox_.lock();
-    if (!sandbox) return self->TakeNext(state);
-    ReadListOf(sandbox, [self, state](packages::InstalledPackages list) {
-      state->left = std::move(list);
-      self->TakeNext(state);
-    });
-  });
+  const bool is_taken =
+      queue_->Add(state->errand, [self = shared_from_this(), state](std::function<void()> finish) {
+        state->finish = std::move(finish);
+        self->installed_.clear();
+        const auto link = self->LinkOf();
+        if (!link) return self->TakeNext(state);
+        ReadListOf(*link, [self, state](packages::InstalledPackages list) {
+          state->left = std::move(list);
+          self->TakeNext(state);
+        });
+      });
   if (!is_taken) state->then({"packages: too many installations wait for each other"});
 }
 
 void Packages::TakeNext(const std::shared_ptr<TakingOver>& state) {
-  const auto sandbox = sandbox_.lock();
-  if (state->left.empty() || !sandbox) {
+  const auto link = LinkOf();
+  if (state->left.empty() || !link) {
     state->then(state->skipped);
     return state->finish();
   }
@@ -83,12 +84,12 @@ void Packages::TakeNext(const std::shared_ptr<TakingOver>& state) {
     state->Skip(name, check.error());
     return TakeNext(state);
   }
-  sandbox->link->Ask({Kind::kPackageKeep, 0, {}, name + '\0'},
-                     [self = shared_from_this(), state, name, package](const Frame& answer) {
-                       const bool is_kept = answer.kind != Kind::kDead && answer.arg[0] >= 0;
-                       self->TakeKept(state, name, package, is_kept ? answer.payload : "");
-                       return true;
-                     });
+  link->Ask({Kind::kPackageKeep, 0, {}, name + '\0'},
+            [self = shared_from_this(), state, name, package](const Frame& answer) {
+              const bool is_kept = answer.kind != Kind::kDead && answer.arg[0] >= 0;
+              self->TakeKept(state, name, package, is_kept ? answer.payload : "");
+              return true;
+            });
 }
 
 void Packages::TakeKept(const std::shared_ptr<TakingOver>& state, const std::string& name,
@@ -98,7 +99,7 @@ void Packages::TakeKept(const std::shared_ptr<TakingOver>& state, const std::str
     return TakeNext(state);
   }
   const auto result = std::make_shared<Json>();
-  server_.workers().Run(
+  state->errand->Use(server_.workers().Run(
       [tools = ToolsOf(), policy = policy_, name, hash](const Say& say) {
         const auto compiled =
             packages::CompileStored(tools, policy, name, hash, [](const auto&) {});
@@ -120,7 +121,7 @@ void Packages::TakeKept(const std::shared_ptr<TakingOver>& state, const std::str
                      if (!done) state->Skip(name, done.error());
                      self->TakeNext(state);
                    });
-       }});
+       }}));
 }
 
 void TakeOverPackages(const std::shared_ptr<Sandbox>& sandbox, Json report,
@@ -134,7 +135,7 @@ void TakeOverPackages(const std::shared_ptr<Sandbox>& sandbox, Json report,
     then(told);
   };
   if (sandbox->packages) return sandbox->packages->TakeOver(tell);
-  ReadListOf(sandbox, [tell](const packages::InstalledPackages& list) {
+  ReadListOf(*sandbox->link, [tell](const packages::InstalledPackages& list) {
     std::vector<std::string> skipped;
     for (const auto& [name, package] : list) {
       skipped.push_back(Reason(name, {PackageCode::kDisabled, "Package installation is disabled"}));

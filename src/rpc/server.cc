@@ -2,8 +2,6 @@
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstring>
 #include <random>
 #include <utility>
 #include <vector>
@@ -20,11 +17,12 @@
 #include "rpc/autosave.h"
 #include "rpc/client.h"
 #include "rpc/extensions.h"
+#include "rpc/packages.h"
+#include "rpc/unix_listener.h"
 
 namespace cordon::rpc {
 namespace {
 
-constexpr int kBacklog = 64;
 // Whoever ends the daemon waits for saves no longer than this.
 constexpr std::chrono::seconds kSaveTime{10};
 
@@ -34,49 +32,6 @@ bool IsOwnUser(int socket) {
   socklen_t size = sizeof peer;
   if (getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) return false;
   return peer.uid == geteuid() || peer.uid == 0;
-}
-
-Result<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return Fail(ErrorCode::kInvalid, "a path of 1 to 107 bytes is needed", "--unix");
-  }
-  memcpy(address.sun_path, path.data(), path.size());
-  return address;
-}
-
-// A socket that a daemon left behind goes; one that somebody answers at stays, as does any other
-// file.
-Status RemoveStale(const std::string& path, const sockaddr_un& address) {
-  struct stat stat = {};
-  if (lstat(path.c_str(), &stat) != 0) return {};
-  if (!S_ISSOCK(stat.st_mode)) return Fail(ErrorCode::kInvalid, "is there and is no socket", path);
-  const OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!probe.valid()) return SystemError("socket(AF_UNIX)");
-  if (connect(probe.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    return Fail(ErrorCode::kInvalid, "another daemon answers here", path);
-  }
-  if (errno != ECONNREFUSED) return SystemError("connect(" + path + ")");
-  if (unlink(path.c_str()) != 0) return SystemError("unlink(" + path + ")");
-  return {};
-}
-
-Result<OwnedFd> Listen(const std::string& path) {
-  const Result<sockaddr_un> address = AddressOf(path);
-  if (!address) return std::unexpected(address.error());
-  CORDON_TRY(RemoveStale(path, *address));
-  OwnedFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!listener.valid()) return SystemError("socket(AF_UNIX)");
-  // Never open to others, not even for a moment.
-  constexpr mode_t kOwnerOnly = 0177;
-  const mode_t before = umask(kOwnerOnly);
-  const int bound =
-      bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address);
-  umask(before);
-  if (bound != 0) return SystemError("bind(" + path + ")");
-  if (listen(listener.get(), kBacklog) != 0) return SystemError("listen");
-  return listener;
 }
 
 }  // namespace
@@ -153,7 +108,7 @@ Status Server::ServeStdio() try {
 }
 
 Status Server::ServeUnix(const std::string& path) try {
-  Result<OwnedFd> listener = Listen(path);
+  Result<OwnedFd> listener = ListenAt(path);
   if (!listener) return std::unexpected(listener.error());
   acceptor_ = std::make_unique<asio::local::stream_protocol::acceptor>(
       loop_, asio::local::stream_protocol(), listener->release());
@@ -213,6 +168,9 @@ void Server::Leave(Client& client) {
       continue;
     }
     if (sandbox->extensions) sandbox->extensions->Leave(client);
+    if (sandbox->packages) {
+      sandbox->packages->GiveUp([&](const Asker& asker) { return asker.client == &client; });
+    }
     for (const auto& [run, running] : sandbox->running) {
       if (running.client == &client) sandbox->link->Tell({live::Kind::kCancel, run, {}, {}});
     }

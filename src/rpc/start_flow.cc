@@ -4,6 +4,7 @@
 
 #include "rpc/audit.h"
 #include "rpc/package_command.h"
+#include "rpc/packages.h"
 
 namespace cordon::rpc {
 
@@ -21,12 +22,17 @@ SandboxLink::Handler HearSandbox(const CallPtr& call, const std::shared_ptr<Sand
       if (it) AnswerGuest(it, frame);
       return false;
     }
+    if (frame.kind == live::Kind::kGuestGone) {
+      if (it) LeaveGuest(*it, frame);
+      return false;
+    }
     if (frame.kind == live::Kind::kPolicy) {
       if (it) AuditPolicy(*it, frame);
       return false;
     }
     call->Refuse({kSandboxError, frame.payload, {}});
     if (!it) return true;
+    if (it->packages) it->packages->GiveUp([](const Asker&) { return true; });
     // Its state is still its client's.
     if (it->presence == Presence::kReturning) it->presence = Presence::kAway;
     if (it->presence != Presence::kAway) call->client->server.Forget(it);

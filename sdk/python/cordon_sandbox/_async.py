@@ -18,6 +18,9 @@ __all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
 _MAX_LINE = 256 << 20
 
 
+_GIVEN_UP = ("run", "exec", "package.install", "package.update", "package.search")
+
+
 class _Daemon:
     """One `cordon serve --stdio`."""
 
@@ -106,8 +109,8 @@ class _Daemon:
         try:
             return await answer
         except asyncio.CancelledError:
-            # Whoever gives up waiting does not want the command either.
-            if method in ("run", "exec") and not self._reader.done():
+            # Whoever gives up waiting does not want it done either.
+            if method in _GIVEN_UP and not self._reader.done():
                 self._process.stdin.write(
                     protocol.encode(next(self._ids), "cancel", dict(requestId=request_id, sandboxId=params["sandboxId"])))
             raise

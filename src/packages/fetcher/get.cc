@@ -19,7 +19,10 @@ namespace {
 
 constexpr int kConnection = 3;
 constexpr int kBody = 4;
-constexpr long kSecondsWithoutAByte = 30;
+// Less than this is a server that holds up who waits.
+constexpr long kLeastBytesPerSecond = 1024;
+constexpr long kMostSlowSeconds = 30;
+constexpr long kMostConnectSeconds = 30;  // with TLS
 constexpr long kMostSeconds = 600;
 constexpr curl_off_t kProgressBytes = 256 * 1024;
 constexpr size_t kLongestLocation = 4096;
@@ -112,8 +115,9 @@ void SetOptions(CURL* handle, CURLU* url, Transfer* transfer, curl_blob* authori
   curl_easy_setopt(handle, CURLOPT_CAINFO_BLOB, authorities);
   curl_easy_setopt(handle, CURLOPT_USERAGENT, "cordon");
   curl_easy_setopt(handle, CURLOPT_NOSIGNAL, 1L);
-  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, 1L);
-  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kSecondsWithoutAByte);
+  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_LIMIT, kLeastBytesPerSecond);
+  curl_easy_setopt(handle, CURLOPT_LOW_SPEED_TIME, kMostSlowSeconds);
+  curl_easy_setopt(handle, CURLOPT_CONNECTTIMEOUT, kMostConnectSeconds);
   curl_easy_setopt(handle, CURLOPT_TIMEOUT, kMostSeconds);
   curl_easy_setopt(handle, CURLOPT_ERRORBUFFER, reason);
   curl_easy_setopt(handle, CURLOPT_WRITEFUNCTION, TakeBody);

@@ -8,7 +8,9 @@
 //
 // What it says is in say.h.
 
+#include <poll.h>
 #include <sys/prctl.h>
+#include <unistd.h>
 
 #include <charconv>
 #include <csignal>
@@ -20,6 +22,9 @@
 
 int main(int argc, char** argv) {
   if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) return 1;
+  // Whoever started it may have ended before that: then nobody reads what it says.
+  pollfd listener = {STDOUT_FILENO, 0, 0};
+  if (poll(&listener, 1, 0) != 0) return 1;
   const std::string_view job = argc > 1 ? argv[1] : "";
   if (job == "resolve" && argc == 3) cordon::packages::Resolve(argv[2]);
   if (job == "verify" && argc == 3) cordon::packages::Verify(argv[2]);
