@@ -6,18 +6,27 @@ import subprocess
 import time
 
 
-def descendants(pid):
-    """All of them, as the host sees them."""
-    parents = {}
+def _children_of_all():
+    """Of each process of the host, as it is seen in passing."""
+    children = {}
     for entry in pathlib.Path("/proc").iterdir():
         try:
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            parents.setdefault(int(fields[1]), []).append(int(entry.name))
+            children.setdefault(int(fields[1]), []).append(int(entry.name))
         except (OSError, ValueError, IndexError):
             continue
-    found, queue = [], [pid]
+    return children
+
+
+def children(pid):
+    return _children_of_all().get(pid, [])
+
+
+def descendants(pid):
+    """All of them."""
+    children_of, found, queue = _children_of_all(), [], [pid]
     while queue:
-        here = parents.get(queue.pop(), [])
+        here = children_of.get(queue.pop(), [])
         found += here
         queue += here
     return found

@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
-from processes import answers, descendants, eventually, wait_until_gone  # noqa: E402
+from processes import answers, children, descendants, eventually, wait_until_gone  # noqa: E402
 from typescript import needs_node, run_with_package  # noqa: E402
 
 
@@ -364,10 +364,6 @@ class Daemon(unittest.TestCase):
         process.stdin.flush()
         return json.loads(process.stdout.readline())
 
-    def children(self, process):
-        return [pid for pid in descendants(process.pid)
-                if int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) == process.pid]
-
     def test_protocol_errors(self):
         process = self.start("--stdio")
         def error(line):
@@ -410,7 +406,7 @@ class Daemon(unittest.TestCase):
     def test_a_keeper_that_dies_takes_one_sandbox(self):
         process = self.start("--stdio")
         ids = [self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})["result"]["sandboxId"] for _ in range(2)]
-        os.kill(min(self.children(process)), signal.SIGKILL)
+        os.kill(min(children(process.pid)), signal.SIGKILL)
         answers = [self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "run",
                                       "params": {"sandboxId": one, "command": "echo hi"}}) for one in ids]
         self.assertEqual(sum("result" in answer for answer in answers), 1)
@@ -458,9 +454,9 @@ class Daemon(unittest.TestCase):
 
         def wait_for(count):
             deadline = time.monotonic() + 30
-            while len(self.children(process)) != count and time.monotonic() < deadline:
+            while len(children(process.pid)) != count and time.monotonic() < deadline:
                 time.sleep(0.01)
-            self.assertEqual(len(self.children(process)), count)
+            self.assertEqual(len(children(process.pid)), count)
             time.sleep(0.5)
 
         sandboxes = [create()]
@@ -481,7 +477,7 @@ class Daemon(unittest.TestCase):
         self.assertEqual(run(again, "echo $X; for i in {1..200}; do : >/tmp/$i || break; done 2>&1 | wc -l"), "1\n1\n")
         # One that died is nobody's.
         wait_for(7)
-        for pid in sorted(self.children(process))[-2:]:
+        for pid in sorted(children(process.pid))[-2:]:
             os.kill(pid, signal.SIGKILL)
         time.sleep(0.5)
         self.assertEqual(run(create(env={"X": "1"}, limits={"fileCount": 100}), "echo $X"), "1\n")

@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, RpcError, Sandbox  # noqa: E402
-from processes import alive, descendants, eventually  # noqa: E402
+from processes import alive, children, descendants, eventually  # noqa: E402
 
 COUNT = """
 import sys, time
@@ -116,7 +116,7 @@ class Fork(unittest.TestCase):
     def test_keeper_of_parent_is_killed(self):
         forked = self.fork()
         daemon = self.sandbox._daemon._process.pid
-        keepers = [int(pid) for pid in pathlib.Path(f"/proc/{daemon}/task/{daemon}/children").read_text().split()]
+        keepers = children(daemon)
         self.assertEqual(len(keepers), 1)
         os.kill(keepers[0], signal.SIGKILL)
         self.assertEqual(self.run_("echo lives", forked), "lives\n")

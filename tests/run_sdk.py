@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, AsyncSandboxPool, RpcError, Sandbox, SandboxError, SandboxPool  # noqa: E402
-from processes import descendants, wait_until_gone  # noqa: E402
+from processes import children, descendants, wait_until_gone  # noqa: E402
 
 
 def eventually(condition, seconds=30):
@@ -31,13 +31,7 @@ def eventually(condition, seconds=30):
 
 def keepers(daemon):
     """One process of the daemon's own for each sandbox."""
-    parents = {}
-    for pid in descendants(daemon._process.pid):
-        try:
-            parents[pid] = int(pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-    return [pid for pid, parent in parents.items() if parent == daemon._process.pid]
+    return children(daemon._process.pid)
 
 
 class Pools(unittest.TestCase):
