@@ -8,11 +8,10 @@ import os
 import pathlib
 import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from native_world import USER, World, equal, policy  # noqa: E402
+from native_world import World, equal, policy, run  # noqa: E402
 
 
 def of_kind(plan, kind):
@@ -99,25 +98,5 @@ def signals_that_the_caller_blocks_arrive(world):
 TESTS = [what_is_copied_is_what_the_host_has, what_is_found_through_a_link_is_that_link, of_a_small_disk_nothing_is_taken, others_have_no_copies,
          whoever_began_ends, streams_may_be_closed, signals_that_the_caller_blocks_arrive]
 
-
-def main(wanted):
-    passed = failed = 0
-    for test in TESTS:
-        if wanted and test.__name__ not in wanted:
-            continue
-        for uid in (0, USER) if os.geteuid() == 0 else (os.geteuid(),):
-            title = f"native root{', as root' if uid == 0 else ''}: {test.__name__.replace('_', ' ')}"
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                try:
-                    test(World(pathlib.Path(folder).resolve(), uid))
-                    print(f"ok   {title}", flush=True)
-                    passed += 1
-                except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-                    print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
-                    failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("native root", TESTS, sys.argv[1:]))

@@ -8,14 +8,12 @@ import os
 import pathlib
 import shutil
 import socket
-import subprocess
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from processes import wait_until_gone  # noqa: E402
-from native_world import BUILD, USER, World, equal  # noqa: E402
+from native_world import BUILD, World, equal, run  # noqa: E402
 
 ECHO = """
 import socket, sys
@@ -219,25 +217,5 @@ TESTS = [what_it_listens_on_is_reached, the_other_loopback_serves_too, it_is_thi
          a_port_that_is_taken_is_an_error_before_anything_runs, who_takes_connections_is_locked_in_and_ends_with_it, the_command_does_not_see_it,
          a_project_asks_for_it, other_walls_refuse_it, many_come_and_go]
 
-
-def main(wanted):
-    passed = failed = 0
-    for test in TESTS:
-        if wanted and test.__name__ not in wanted:
-            continue
-        for uid in (0, USER) if os.geteuid() == 0 else (os.geteuid(),):
-            title = f"ports{', as root' if uid == 0 else ''}: {test.__name__.replace('_', ' ')}"
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                try:
-                    test(Ports(pathlib.Path(folder).resolve(), uid))
-                    print(f"ok   {title}", flush=True)
-                    passed += 1
-                except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-                    print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
-                    failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("ports", TESTS, sys.argv[1:], make=Ports))

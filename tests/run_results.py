@@ -7,12 +7,10 @@ import json
 import os
 import pathlib
 import shutil
-import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from native_world import BUILD, ROOT, USER, World, equal, policy  # noqa: E402
+from native_world import BUILD, ROOT, World, equal, policy, run  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from document_results import rows  # noqa: E402
@@ -157,25 +155,5 @@ def an_install_is_told_as_a_whole(world):
 TESTS = [the_result_is_all_of_standard_output, how_it_ended_is_told, what_was_used_is_told, the_plan_is_named, a_report_is_the_result,
          what_is_refused_is_told, other_walls_tell_the_same, the_wasm_wall_tells_the_same, an_install_is_told_as_a_whole]
 
-
-def main(wanted):
-    passed = failed = 0
-    for test in TESTS:
-        if wanted and test.__name__ not in wanted:
-            continue
-        for uid in (0, USER) if os.geteuid() == 0 else (os.geteuid(),):
-            title = f"results{', as root' if uid == 0 else ''}: {test.__name__.replace('_', ' ')}"
-            with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                try:
-                    test(World(pathlib.Path(folder).resolve(), uid))
-                    print(f"ok   {title}", flush=True)
-                    passed += 1
-                except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError) as error:
-                    print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
-                    failed += 1
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run("results", TESTS, sys.argv[1:]))
