@@ -144,6 +144,15 @@ class Fork(unittest.TestCase):
         eventually(lambda: not any(alive(pid) for pid in all_there))
         self.assertEqual([pid for pid in all_there if alive(pid)], [])
 
+    def test_again_at_once(self):
+        # What is stored may not have seen yet that it was stored, or restored, when it is wanted again.
+        for _ in range(25):
+            snapshot = self.sandbox.snapshot()
+            for _ in range(3):
+                self.sandbox.restore(snapshot)
+            self.sandbox.delete_snapshot(snapshot)
+        self.assertEqual(self.run_("echo lives"), "lives\n")
+
     def test_random_numbers(self):
         self.run_("echo $RANDOM")
         forks = [self.sandbox] + [self.fork() for _ in range(3)]

@@ -231,12 +231,18 @@ enum class Request : uint32_t {
   kTreeRemove,      // payload: path; recursive
 };
 // A live fork (kernel/live_fork.cc): what everybody who is parked does next. The keeper sets it.
+// Its word has a number above it, one more each time: whoever was asleep meanwhile takes no step
+// for an earlier one of the same kind.
 enum ForkStep : uint32_t {
   kForkRun = 0,     // goes on
   kForkPark = 1,    // waits
   kForkClone = 2,   // maps the next generation and clones itself; both wait
   kForkReturn = 3,  // goes on with the generation that it gave up
 };
+constexpr uint32_t kForkSteps = 4;
+constexpr uint32_t AfterForkWord(uint32_t word, ForkStep step) {
+  return (word / kForkSteps + 1) * kForkSteps + step;
+}
 // Who clones itself, and what a copy gets.
 enum ForkHow : uint32_t {
   kForkSession = 1,   // only the service and the shell of the session
@@ -254,10 +260,10 @@ enum ForkPart : uint32_t {
   kForkParts,
 };
 struct ForkControl {
-  std::atomic<uint32_t> step;      // ForkStep, futex word
-  std::atomic<uint32_t> how;       // ForkHow
-  std::atomic<uint32_t> renewed;   // futex word: the service is done, everybody may go on
-  std::atomic<uint32_t> failed;    // a process could not clone itself
+  std::atomic<uint32_t> step;     // ForkStep with its number, futex word; a new page's is kForkPark
+  std::atomic<uint32_t> how;      // ForkHow
+  std::atomic<uint32_t> renewed;  // futex word: the service is done, everybody may go on
+  std::atomic<uint32_t> failed;   // a process could not clone itself
   std::atomic<uint32_t> restored;  // whoever is not there has ended: its record is buried
   uint32_t reserved[3];
   std::atomic<uint64_t> lost_ns;  // that passed while the copy was parked

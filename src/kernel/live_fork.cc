@@ -92,13 +92,15 @@ void BecomeCopy(Standing* standing, uint32_t how) {
   AnnounceLive(CurrentThread(), platform::HostThread());
 }
 
-void CloneAsAsked(Standing* standing) {
+// Whether this is a copy.
+bool CloneAsAsked(Standing* standing) {
   const uint32_t how = TheFork().how.load();
   if ((how & control::kForkIsFrozen) == 0 && !standing->MapNext()) FailParked();
-  if ((how & control::kForkSession) != 0 && !standing->in_session) return;
+  if ((how & control::kForkSession) != 0 && !standing->in_session) return false;
   const int copy = platform::CloneProcess();
   if (copy < 0) TheFork().failed.store(1);
   if (copy == 0) BecomeCopy(standing, how);
+  return copy == 0;
 }
 
 // Follows the keeper's steps until the process may go on.
@@ -110,7 +112,7 @@ void FollowSteps(Standing* standing) {
       continue;
     }
     done = step;
-    switch (step) {
+    switch (step % control::kForkSteps) {
       case control::kForkRun:
         if (!standing->has_blocks && !standing->MapNext()) FailParked();
         return;
@@ -123,7 +125,8 @@ void FollowSteps(Standing* standing) {
         }
         return;
       case control::kForkClone:
-        CloneAsAsked(standing);
+        // A copy has a page of its own, on which nothing has been said.
+        if (CloneAsAsked(standing)) done = control::kForkPark;
         break;
       default:
         break;

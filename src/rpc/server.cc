@@ -68,7 +68,6 @@ void Server::Run() {
   // Keepers of forks and family processes whose keepers are gone.
   (void)prctl(PR_SET_CHILD_SUBREAPER, 1);
   (void)signal(SIGPIPE, SIG_IGN);
-  WatchSignals();
   loop_.run();
   FinishSaves();
   for (const auto& client : std::exchange(clients_, {})) client->Close();
@@ -94,6 +93,7 @@ void Server::FinishSaves() {
 
 Status Server::ServeStdio() try {
   is_stdio_ = true;
+  WatchSignals();
   OwnedFd input(dup(STDIN_FILENO));
   OwnedFd output(dup(STDOUT_FILENO));
   if (!input.valid() || !output.valid()) return SystemError("dup");
@@ -108,6 +108,8 @@ Status Server::ServeStdio() try {
 }
 
 Status Server::ServeUnix(const std::string& path) try {
+  // From the moment at which its name is there, it is taken away at the end.
+  WatchSignals();
   Result<OwnedFd> listener = ListenAt(path);
   if (!listener) return std::unexpected(listener.error());
   acceptor_ = std::make_unique<asio::local::stream_protocol::acceptor>(

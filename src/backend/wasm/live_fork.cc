@@ -32,7 +32,7 @@ OwnedFd Duplicate(const OwnedFd& fd) {
 }
 
 void Say(control::Control& page, control::ForkStep step) {
-  page.fork.step.store(step);
+  page.fork.step.store(control::AfterForkWord(page.fork.step.load(), step));
   platform::WakeWord(&page.fork.step, INT_MAX);
 }
 
