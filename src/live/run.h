@@ -35,6 +35,7 @@ struct Run {
   int interrupts = 0;
   int shells = 0;  // that ended before they began it
   Clock::time_point next_interrupt = Clock::time_point::max();
+  Clock::time_point patience = Clock::time_point::max();  // with those that were killed
 
   bool was_denied = false;  // a program that the policy forbids
   uint32_t limits_met = 0;  // bits of control::Limit

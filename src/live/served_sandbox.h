@@ -134,6 +134,8 @@ class ServedSandbox {
   // A guest that writes without end must not keep us from its time-out.
   bool HasTakenEnough(int count);
   void MoveOutput(Run& run);
+  // Of a run that was interrupted: whoever hears of its end finds nothing of it.
+  [[nodiscard]] bool IsAnybodyLeft(Run& run);
   void FinishIfDrained(Run& run);
   bool Retire(const Run& run);
   Clock::time_point NextWake();

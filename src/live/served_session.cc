@@ -24,6 +24,9 @@ constexpr int kMostTaken = 16;
 // New shells for one command that none of them began.
 constexpr int kMostShells = 3;
 constexpr milliseconds kLongestLookPeriod{1000};
+// Whoever was killed is gone as soon as it gets a processor.
+constexpr milliseconds kDyingPeriod{2};
+constexpr milliseconds kDyingPatience{2000};
 
 }  // namespace
 
@@ -167,13 +170,25 @@ void ServedSandbox::End(Run& run, int exit_code, int signal) {
   run.ended = true;
   run.exit_code = exit_code;
   run.signal = signal;
+  run.next_interrupt = Clock::time_point::max();
   if (run.end_class != EndClass::kNone) {
     run.exit_code = backend::kTimedOut;
+    run.patience = Clock::now() + kDyingPatience;
     (void)mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
   }
   for (const auto& output : run.output) {
     if (output) output->SetEnd();
   }
+}
+
+bool ServedSandbox::IsAnybodyLeft(Run& run) {
+  const auto now = Clock::now();
+  if (run.interrupts == 0 || now >= run.patience) return false;
+  const bool has_looked = run.next_interrupt != Clock::time_point::max();
+  if (has_looked && now < run.next_interrupt) return true;
+  const auto left = mailbox_.SignalRun(run.number, SIGKILL, Mailbox::Shell::kSpared);
+  run.next_interrupt = now + kDyingPeriod;
+  return left && *left > 0;
 }
 
 bool ServedSandbox::HasTakenEnough(int count) {
@@ -203,6 +218,7 @@ void ServedSandbox::FinishIfDrained(Run& run) {
     if (!run.output[i]->reached_end()) return;
     if (run.output[i]->truncated()) truncated |= 1 << (i + 1);
   }
+  if (IsAnybodyLeft(run)) return;
   // They were written before it ended.
   TakePolicyEvents();
   if (run.end_class == EndClass::kNone && truncated == 0) {
@@ -234,7 +250,7 @@ Clock::time_point ServedSandbox::NextWake() {
   if (std::exchange(is_busy_, false)) return Clock::now();
   Clock::time_point next = Clock::time_point::max();
   for (const auto& run : running_) {
-    next = std::min({next, run->deadline, run->ended ? next : run->next_interrupt});
+    next = std::min({next, run->deadline, run->next_interrupt});
   }
   if (session_.current != nullptr || session_.is_settling)
     next = std::min(next, session_.next_look);

@@ -31,7 +31,8 @@ void ServedSandbox::Resume(uint32_t id) {
   const auto lost = Clock::now() - *suspended_;
   suspended_.reset();
   for (const auto& run : running_) {
-    for (Clock::time_point* time : {&run->started, &run->deadline, &run->next_interrupt}) {
+    for (Clock::time_point* time :
+         {&run->started, &run->deadline, &run->next_interrupt, &run->patience}) {
       if (*time != Clock::time_point::max()) *time += lost;
     }
   }
