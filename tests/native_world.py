@@ -43,6 +43,10 @@ def attack_open_for_writing(path):
     os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW))
 
 
+def attack_open_again(path):
+    os.close(os.open(path, os.O_WRONLY))
+
+
 def attack_make(path):
     pathlib.Path(path).write_text("made")
 
