@@ -237,7 +237,7 @@ std::shared_ptr<Options> AddCommon(CLI::App* command) {
       "--manager", options->manager,
       "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
       "one whose files are here");
-  command->add_option("--env", options->run.environment, "NAME=VALUE for the commands")
+  command->add_option("-e,--env", options->run.environment, "NAME=VALUE for the commands")
       ->allow_extra_args(false);
   command->add_flag("-v,--verbose", options->run.verbose, "say what stands around the commands");
   return options;

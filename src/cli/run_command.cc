@@ -52,7 +52,7 @@ void AddSandboxOptions(CLI::App* command, Options& options) {
       ->add_option("--module", options.modules,
                    "a program compiled to WebAssembly, placed on the PATH")
       ->allow_extra_args(false);
-  command->add_option("--env", options.environment, "NAME=VALUE for the command")
+  command->add_option("-e,--env", options.environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--cwd", options.directory, "directory to start in");
   command->add_option("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");

@@ -17,6 +17,7 @@
 #include "policy/host_files.h"
 #include "policy/managers.h"
 #include "policy/surroundings.h"
+#include "policy/trust.h"
 
 namespace cordon::cli {
 namespace {
@@ -156,8 +157,9 @@ int Shim(Options& options) {
   if (options.folder.empty()) options.folder = around.home + "/.local/bin";
   options.folder = policy::AbsolutePath(around.directory, around.ExpandHome(options.folder));
   if (options.verify) return Verify(options, around);
-  const OwnedFd folder(open(options.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return Refuse(SystemError("open(" + options.folder + ")").error());
+  if (!options.dry_run && !options.remove) {
+    if (const Status made = policy::MakeFolders(options.folder); !made) return Refuse(made.error());
+  }
   for (const std::string& name : NamesOf(options)) {
     const std::string path = options.folder + "/" + name;
     const State state = StateOf(path);
