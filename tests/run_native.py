@@ -271,6 +271,20 @@ def secrets_are_descriptors_or_files(world):
     assert SECRET not in world.outside(world.cordon, "plan", "--json", "--wall", "native", "--", "true").stdout
 
 
+def nothing_is_made_that_gives_its_rights_away(world):
+    """What it writes is the caller's, outside too, where anybody may start it: root's as root."""
+    policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off'}}\n")
+    (world.project / "out").mkdir()
+    world.own()
+    world.attack("give_rights", "out/given")
+    equal(list((world.project / "out").iterdir()), [])
+    done = world.inside("sh", "-c", "cd out && mkdir -m 1777 d && touch f && chmod 0751 f && install -m 755 f g && cp -p g h && stat -c %a d f g h")
+    equal((done.stdout, done.stderr), ("1777\n751\n755\n755\n", ""))
+    if subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], capture_output=True, check=False).returncode == 0:
+        done = world.outside(world.cordon, "run", "--wall", "bwrap", "--", "python3", "attacks.py", "attack", "give_rights", "out/given")
+        assert done.stdout.startswith("blocked: "), done
+
+
 def commands_run_before(world):
     policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off', pre_run: [\"sh -c 'echo first of $(uname -n) >out/a'\", \"touch 'out/b c'\"]}}\n")
     (world.project / "out").mkdir()
@@ -351,7 +365,8 @@ TESTS = [exit_codes_are_the_commands, files_of_the_host_are_not_there, the_works
          other_entries_are_closed, nothing_is_inherited, a_stream_is_no_way_to_its_file,
          what_the_kernel_tells_its_users_is_not_told, what_is_enforced_is_the_plan, limits_are_kept, time_ends_everything,
          nothing_outlives_the_command, signals_go_on, a_policy_chooses_the_wall, what_it_cannot_do_is_refused, secrets_are_descriptors_or_files,
-         commands_run_before, a_terminal_is_the_sandboxs_own, hard_links_do_not_lead_out]
+         commands_run_before, a_terminal_is_the_sandboxs_own, hard_links_do_not_lead_out,
+         nothing_is_made_that_gives_its_rights_away]
 
 if __name__ == "__main__":
     sys.exit(run("native", TESTS, sys.argv[1:]))

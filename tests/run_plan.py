@@ -373,10 +373,23 @@ def many_files_and_patterns(world):
           sorted([f"{world.project}/d7/deep/key.pem", *(f"{world.project}/d3/f1{n}.txt" for n in range(10))]))
 
 
+def what_is_hidden_has_a_bound(world):
+    """A hostile tree costs neither minutes nor more mounts than the kernel has."""
+    for file in range(6000):
+        world.write(f"many/f{file}", "")
+    world.write("cordon.yaml", "version: 1\nworkspace: {exclude_paths: ['f*']}\nprofiles: {default: {}}\n")
+    code, plan, errors = world.plan("make")
+    equal((code, sum(entry["kind"] == "mask" for entry in plan["mounts"])), (125, 4096))
+    equal(errors.count("more than 4096 files"), 1)
+    world.write("cordon.yaml", "version: 1\nworkspace: {exclude_paths: ['many/']}\nprofiles: {default: {}}\n")
+    code, plan, _ = world.plan("make")
+    equal((code, mount(plan, f"{world.project}/many")["kind"]), (0, "mask"))
+
+
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, init_asks, colours_are_for_terminals, many_files_and_patterns]
+         init_writes_what_is_found, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_hidden_has_a_bound]
 
 
 def main(wanted):

@@ -67,6 +67,7 @@ Json NetworkOf(const backend::PlanReport& report, const std::string& log) {
   if (!report.network) return {};
   return {{"allowed", report.network->allowed},
           {"refused", report.network->refused},
+          {"by", report.network->by},
           {"more", report.network->more},
           {"log", log}};
 }
