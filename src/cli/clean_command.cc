@@ -16,6 +16,7 @@
 #include "base/owned_fd.h"
 #include "policy/host_files.h"
 #include "policy/layer.h"
+#include "policy/plan_text.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
 #include "shadow/remove.h"
@@ -57,7 +58,8 @@ void CleanSessions(const Options& options, const std::string& mark, Done* done) 
         const Result<std::string> removed =
             backend::RunProgram({path, "rm", "--force", name}, kPatience);
         if (!removed) {
-          (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+          (void)fprintf(stderr, "cordon: %s\n",
+                        policy::PlainText(removed.error().ToString()).c_str());
           done->has_failed = true;
           continue;
         }
@@ -84,7 +86,8 @@ void CleanImages(const Options& options, Done* done) {
       if (!options.dry_run) {
         const Result<std::string> removed = backend::RunProgram({path, "rmi", name}, kPatience);
         if (!removed) {
-          (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+          (void)fprintf(stderr, "cordon: %s\n",
+                        policy::PlainText(removed.error().ToString()).c_str());
           done->has_failed = true;
           continue;
         }
@@ -112,7 +115,8 @@ void CleanFolders(const Options& options, const std::string& parent, const std::
     if (!options.dry_run) {
       const Status removed = shadow::RemoveTree(folder.get(), name);
       if (!removed) {
-        (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+        (void)fprintf(stderr, "cordon: %s\n",
+                      policy::PlainText(removed.error().ToString()).c_str());
         done->has_failed = true;
         continue;
       }

@@ -15,6 +15,7 @@
 #include "base/owned_fd.h"
 #include "cli/init_wizard.h"
 #include "policy/host_files.h"
+#include "policy/plan_text.h"
 #include "policy/starter.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
@@ -32,7 +33,7 @@ struct Options {
 };
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

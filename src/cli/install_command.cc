@@ -35,7 +35,7 @@ struct Options {
 enum class Network { kOfThePlan, kNone };
 
 int Refuse(Options& options, const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   options.result.refusals.push_back(error);
   return backend::kOwnFailure;
 }

@@ -28,7 +28,8 @@ struct Options {
 };
 
 int RefuseAll(const std::vector<Error>& errors) {
-  for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  for (const Error& error : errors)
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

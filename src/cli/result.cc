@@ -11,6 +11,7 @@
 
 #include "cli/limits_report.h"
 #include "kernel/control.h"
+#include "policy/plan_text.h"
 
 namespace cordon::cli {
 namespace {
@@ -89,7 +90,7 @@ Result<OwnedFd> AboveStreams(int fd) {
 }
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

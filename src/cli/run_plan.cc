@@ -25,7 +25,8 @@ namespace cordon::cli {
 namespace {
 
 int RefuseAll(const std::vector<Error>& errors, RunOutcome* outcome) {
-  for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  for (const Error& error : errors)
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   outcome->refusals.insert(outcome->refusals.end(), errors.begin(), errors.end());
   return backend::kOwnFailure;
 }
@@ -50,9 +51,10 @@ Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* requ
 // Lines after the end: nothing that the command itself has said.
 void PrintReport(const backend::PlanReport& report, const PlannedRun& run) {
   if (run.verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report.limits_by.c_str());
-  if (!report.reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report.reason.c_str());
+  if (!report.reason.empty())
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(report.reason).c_str());
   for (const std::string& line : report.not_taken)
-    (void)fprintf(stderr, "cordon: %s\n", line.c_str());
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(line).c_str());
   if (report.output_dropped) (void)fputs("cordon: limit output\n", stderr);
   if (report.network && !run.quiet) {
     (void)fprintf(stderr, "cordon: %s\n", report.network->ToString().c_str());
@@ -63,7 +65,7 @@ Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
   if (run.quiet) return {};
   const Result<std::string> summary = std::move(view).Summary();
   if (!summary) return std::unexpected(summary.error());
-  (void)fprintf(stderr, "cordon: %s\n", summary->c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(*summary).c_str());
   return {};
 }
 

@@ -16,6 +16,7 @@
 #include "base/owned_fd.h"
 #include "policy/host_files.h"
 #include "policy/managers.h"
+#include "policy/plan_text.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
 
@@ -37,7 +38,7 @@ struct Options {
 };
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

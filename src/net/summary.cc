@@ -43,7 +43,8 @@ std::string Summary::Write() const {
     text += "refused " + std::to_string(count) + " " + host + "\n";
   }
   for (const auto& [host, who] : by) {
-    text += "by " + std::to_string(host.size()) + " " + host + " " + who + "\n";
+    text.append("by ").append(std::to_string(host.size())).append(" ").append(host);
+    text.append(" ").append(who).append("\n");
   }
   return text;
 }

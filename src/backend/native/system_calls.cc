@@ -66,6 +66,7 @@ constexpr SystemCallRule kRules[] = {
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCLINUX,     "pastes into the caller's console"),
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCCONS,      "takes the console's output"),
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCSETD,      "loads line disciplines"),
+    DenyEqual(CALL(ioctl), 1, kLow32, TIOCEXCL,      "keeps others from the caller's terminal"),
 
     // Namespaces: what is in one has every capability over it, and so most of the kernel to attack.
     DenyFlag(CALL(clone), CLONE_NEWUSER,             "nested namespaces"),
