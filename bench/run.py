@@ -125,6 +125,13 @@ def row_run_true(_):
         "≤ 12 ms and ≤ bwrap + 5 ms"
 
 
+def row_native_session(_):
+    """One more program for a shell that is there: what the wall adds to each is the filter and the mounts on its way."""
+    script = "for ((i = 0; i < 300; i++)); do /bin/true; done"
+    a, b = compare(lambda: script_seconds([CORDON, "run", "--wall", "native", "--", "bash", "-c"], script), lambda: script_seconds(["bash", "-c"], script), 5)
+    return "one more command in a shell behind the native wall", f"{a / 300 * 1e3:.2f} ms", f"the host {b / 300 * 1e3:.2f} ms", f"{a / b:.2f}", "1.5 ms"
+
+
 def row_native_true(_):
     """Planned and run in an empty folder, as the peer is: whole processes."""
     ours = [CORDON, "run", "--wall", "native", "--", "true"]
@@ -413,6 +420,7 @@ ROWS = {
     "live-python": row_live,
     "live-bash": row_live,
     "native-true": row_native_true,
+    "native-session": row_native_session,
     "native-network": row_native_network,
     "npm-install": row_npm_install,
     "package": row_package,

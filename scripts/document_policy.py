@@ -98,7 +98,7 @@ def sources():
     order = ["kVariable", "kProject", "kUser", "kMachine", "kLockfile", "kBuiltin"]
     found = {}
     for name, level, where in re.findall(r'^SOURCE\("(\w+)", (\w+), "(.*?)",', (POLICY / "host_sources.def").read_text(), re.M):
-        where = "~/" + where if level == "kUser" else where.replace("@/", "(its program)/")
+        where = "~/" + where if level == "kUser" else re.sub(r"^@(\w*)/", lambda match: f"({match[1] or 'its program'})/", where)
         found.setdefault(name, {}).setdefault(level, []).append(f"`{where}`")
     lines = ["| manager | variables | project | user | machine | lockfile | its own default |", "|---|---|---|---|---|---|---|"]
     for name, levels in found.items():

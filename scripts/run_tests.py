@@ -78,6 +78,7 @@ FULL = [
     ("network of containers", ["tests/run_container_network.py"]),
     ("published ports", ["tests/run_ports.py"]),
     ("other walls", ["tests/run_walls.py"]),
+    ("classes of attacks, other walls", ["tests/run_wall_classes.py"]),
     ("job objects", ["tests/run_jobobject.py"]),
     ("packed software development kits", ["tests/run_snippets.py", "packed"]),
     ("package managers", ["tests/run_packages.py"]),

@@ -43,6 +43,10 @@ def attack_open_for_writing(path):
     os.close(os.open(path, os.O_WRONLY | os.O_NOFOLLOW))
 
 
+def attack_open_again(path):
+    os.close(os.open(path, os.O_WRONLY))
+
+
 def attack_make(path):
     pathlib.Path(path).write_text("made")
 
@@ -214,6 +218,48 @@ def attack_hand_over(path):
             pass
     if not worked:
         raise OSError(1, "none worked")
+
+
+def attack_give_rights(path):
+    """A program that whoever starts it runs as its owner, or in its group: by every call that gives a mode."""
+    def made(make):
+        make()
+        given = os.stat(path).st_mode & 0o6000
+        os.unlink(path)
+        if not given:
+            raise OSError(1, "the bits were dropped")
+
+    def touch():
+        os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o755))
+
+    def temporary(mode):
+        fd = os.open(".", 0o20000000 | os.O_DIRECTORY | os.O_WRONLY, mode)
+        os.link(f"/proc/self/fd/{fd}", path, follow_symlinks=True)
+
+    def descriptor(mode):
+        fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o755)
+        os.fchmod(fd, mode)
+
+    name, here = os.fsencode(path), ctypes.c_int(-100)
+    high = 1 << 40
+    worked = []
+    for mode in (0o4755, 0o2755, 0o6755):
+        how = ctypes.create_string_buffer(struct.pack("3Q", os.O_CREAT | os.O_WRONLY, mode, 0))
+        for way in (lambda: (touch(), os.chmod(path, mode)), lambda: (touch(), call(90, name, mode | high)), lambda: descriptor(mode),
+                    lambda: (touch(), call(268, here, name, mode)), lambda: (touch(), call(452, here, name, mode, 0)),
+                    lambda: os.open(path, os.O_CREAT | os.O_WRONLY, mode), lambda: call(2, name, os.O_CREAT | os.O_WRONLY, mode | high),
+                    lambda: call(85, name, mode), lambda: call(437, here, name, how, 24), lambda: os.mknod(path, mode | 0o100000),
+                    lambda: call(133, name, mode | 0o100000, 0), lambda: temporary(mode)):
+            try:
+                made(way)
+                worked.append(mode)
+            except OSError:
+                if os.path.exists(path):
+                    os.unlink(path)
+    if not worked:
+        raise OSError(1, "none worked")
+    # Outside all of them do, but what a kernel does not have.
+    print(len(worked), file=sys.stderr) if len(worked) < 30 else None
 
 
 def attack_hard_link(path, link):

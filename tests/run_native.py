@@ -131,6 +131,28 @@ def nothing_is_inherited(world):
     assert "environ: Permission denied" in done.stderr, done
 
 
+def a_stream_is_no_way_to_its_file(world):
+    """What may be read as standard input is not opened anew, to be written."""
+    target = world.write("~/input", SECRET)
+    with open(target, encoding="ascii") as held:
+        world.attack("open_again", "/proc/self/fd/0", stdin=held)
+    with open(target, encoding="ascii") as held:
+        equal(world.inside("sh", "-c", "echo evil >/proc/self/fd/0; cat", stdin=held).stdout, SECRET)
+    equal(target.read_text(), SECRET)
+
+
+def what_the_kernel_tells_its_users_is_not_told(world):
+    """Of root outside, whom the command is to the kernel, and of everybody."""
+    for name in ("keys", "kpageflags", "slabinfo", "timer_list", "vmallocinfo"):
+        if not os.path.exists(f"/proc/{name}"):
+            continue
+        done = world.inside("head", "-c", "64", f"/proc/{name}")
+        equal(done.stdout, "")
+    # A crash starts nothing outside: 0 would start what core_pattern names.
+    done = world.inside("python3", "-c", "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))")
+    equal(done.stdout, "(1, 1)\n" if __import__("resource").getrlimit(4)[1] != 0 else "(0, 0)\n")
+
+
 def what_is_enforced_is_the_plan(world):
     """Read back from inside: mounts, rights, limits, environment, identity, place."""
     policy(world, "workspace: {writable_paths: [out]}\nlimits: {open_files: 100, processes: 50, memory: 200MiB}\n"
@@ -249,6 +271,20 @@ def secrets_are_descriptors_or_files(world):
     assert SECRET not in world.outside(world.cordon, "plan", "--json", "--wall", "native", "--", "true").stdout
 
 
+def nothing_is_made_that_gives_its_rights_away(world):
+    """What it writes is the caller's, outside too, where anybody may start it: root's as root."""
+    policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off'}}\n")
+    (world.project / "out").mkdir()
+    world.own()
+    world.attack("give_rights", "out/given")
+    equal(list((world.project / "out").iterdir()), [])
+    done = world.inside("sh", "-c", "cd out && mkdir -m 1777 d && touch f && chmod 0751 f && install -m 755 f g && cp -p g h && stat -c %a d f g h")
+    equal((done.stdout, done.stderr), ("1777\n751\n755\n755\n", ""))
+    if subprocess.run(["bwrap", "--ro-bind", "/", "/", "true"], capture_output=True, check=False).returncode == 0:
+        done = world.outside(world.cordon, "run", "--wall", "bwrap", "--", "python3", "attacks.py", "attack", "give_rights", "out/given")
+        assert done.stdout.startswith("blocked: "), done
+
+
 def commands_run_before(world):
     policy(world, "workspace: {writable_paths: [out]}\nprofiles: {default: {network: 'off', pre_run: [\"sh -c 'echo first of $(uname -n) >out/a'\", \"touch 'out/b c'\"]}}\n")
     (world.project / "out").mkdir()
@@ -326,9 +362,11 @@ def hard_links_do_not_lead_out(world):
 
 TESTS = [exit_codes_are_the_commands, files_of_the_host_are_not_there, the_workspace_is_read_only, what_is_named_can_be_written,
          a_writable_path_through_a_link_is_refused, what_is_excluded_cannot_be_read_or_moved, there_is_no_network, the_kernel_is_not_asked,
-         other_entries_are_closed, nothing_is_inherited, what_is_enforced_is_the_plan, limits_are_kept, time_ends_everything,
+         other_entries_are_closed, nothing_is_inherited, a_stream_is_no_way_to_its_file,
+         what_the_kernel_tells_its_users_is_not_told, what_is_enforced_is_the_plan, limits_are_kept, time_ends_everything,
          nothing_outlives_the_command, signals_go_on, a_policy_chooses_the_wall, what_it_cannot_do_is_refused, secrets_are_descriptors_or_files,
-         commands_run_before, a_terminal_is_the_sandboxs_own, hard_links_do_not_lead_out]
+         commands_run_before, a_terminal_is_the_sandboxs_own, hard_links_do_not_lead_out,
+         nothing_is_made_that_gives_its_rights_away]
 
 if __name__ == "__main__":
     sys.exit(run("native", TESTS, sys.argv[1:]))

@@ -65,6 +65,49 @@ def an_allowed_host_is_reached_and_nothing_else(world):
     assert len(world.log.read_text().splitlines()) > len(lines)
 
 
+def who_was_refused_is_named(world):
+    """By what a package manager says to the scripts that it runs, or the program's name; as root and not, behind both walls."""
+    world.allow("good.example:7000")
+    script = world.write("install.py", CONNECT + "connect('evil.example', 7000); connect('20.1.1.2', 7000); connect('2600:2::2', 7000)\n"
+                         "u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); u.sendto(b'x', ('20.1.1.2', 7001)); u.settimeout(5)\n"
+                         "try: u.recv(1)\nexcept OSError: pass\n")
+    hosts = ["20.1.1.2:7000", "20.1.1.2:7001", "[2600:2::2]:7000", "evil.example"]
+    report = world.project / "report.json"
+    named = "env npm_package_name=left-pad npm_lifecycle_event=postinstall"
+    for wall in ("native", "bwrap"):
+        run = [world.cordon, "run", "--wall", wall, "--report", report, "--", "sh", "-c"]
+        # Also where the program that connects has lost the variables, from who started it.
+        for shell in (f"{named} python3 -I {script}", f"{named} sh -c 'env -i python3 -I {script}; true'"):
+            # Whoever is looked for too late, on a machine that is busy, is not named.
+            for _ in range(5):
+                done = world.outside(*run, shell)
+                network = json.loads(report.read_text())["network"]
+                if len(network["by"]) == len(hosts):
+                    break
+            equal((sorted(network["refused"]), network["by"]), (hosts, {host: "postinstall of left-pad" for host in hosts}))
+            equal(done.stderr, "cordon: 0 hosts allowed, 4 refused: " + ", ".join(f"{host} by postinstall of left-pad" for host in hosts) + "\n")
+        done = world.outside(*run, f"env npm_package_name='$(x)\x1b[2J' npm_lifecycle_event=a python3 -I {script}")
+        assert "evil.example by a of ??x??" in done.stderr and "\x1b" not in done.stderr, done.stderr
+        done = world.outside(*run, f"python3 -I {script}")
+        assert "evil.example by python3" in done.stderr, done.stderr
+    lines = [json.loads(line) for line in world.log.read_text().splitlines()]
+    equal({line["event"] for line in lines if line.get("by") == "postinstall of left-pad"}, {"lookup", "flow"})
+
+
+def being_refused_without_end_holds_nobody_up(world):
+    world.allow("good.example:7000")
+    done = world.python("""
+import threading
+def worker():
+    for i in range(100): connect('20.1.1.2', 7000)
+threads = [threading.Thread(target=worker) for _ in range(16)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(connect('good.example', 7000))
+""")
+    equal((done.stdout, done.returncode), ("b'x'\n", 0))
+
+
 def bubblewrap_has_the_same_network(world):
     world.allow("good.example:7000", "good.example:80")
     refused = [("20.1.1.2", 7000), ("20.1.1.1", 7005), ("10.9.9.9", 7000), ("169.254.169.254", 80), ("20.0.0.1", 7000), ("2600:2::2", 7000)]
@@ -189,7 +232,8 @@ def limits_end_what_has_a_network(world):
     assert time.monotonic() - begin < 5
 
 
-TESTS = [an_allowed_host_is_reached_and_nothing_else, bubblewrap_has_the_same_network, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
+TESTS = [an_allowed_host_is_reached_and_nothing_else, who_was_refused_is_named, being_refused_without_end_holds_nobody_up,
+         bubblewrap_has_the_same_network, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
          the_end_of_the_gateway_is_the_end_of_the_network, the_gateway_ends_with_the_keeper, without_a_gateway_or_a_log_nothing_runs,
          limits_end_what_has_a_network]
 

@@ -204,9 +204,7 @@ def a_profile_is_named(world):
 
 
 def shims_stand_before_programs(world):
-    shims = world.home / "shims"
-    shims.mkdir()
-    world.own()
+    shims = world.home / "new/shims"
     equal(world.outside(world.cordon, "shim", "--dir", shims, "python3").returncode, 0)
     path = world.env["PATH"]
     problems = world.outside(world.cordon, "shim", "--dir", shims, "--verify")
@@ -225,6 +223,57 @@ def shims_stand_before_programs(world):
     world.own()
     world.outside(world.cordon, "shim", "--dir", shims, "sh")
     equal((shims / "sh").read_text(), "somebody's")
+
+
+def options_stand_before_the_command_too(world):
+    policy(world, "profiles: {default: {network: 'off'}, loud: {network: 'off', shell: /bin/bash}, out: {mode: host}}\n")
+
+    def said(*words):
+        done = world.outside(world.cordon, *words)
+        return done.stdout, done.returncode
+    equal(said("--profile", "loud", "run", "-e", "A=b c", "--", "sh", "-c", "echo $SHELL $A"), ("/bin/bash b c\n", 0))
+    (world.project / "cordon.yaml").rename(world.project / "other.yaml")
+    equal(said("--config=other.yaml", "-v", "exec", "loud", "--", "sh", "-c", "echo $SHELL"), ("/bin/bash\n", 0))
+    # A host's profile that nobody granted: refused, and behind a wall all the same where that is asked for.
+    equal(said("--config", "other.yaml", "run", "--profile", "out", "--", "uname", "-n"), ("", 125))
+    equal(said("--config", "other.yaml", "--mode", "sandbox", "run", "--profile", "out", "--", "uname", "-n"), ("cordon\n", 0))
+    equal(said("run", "--mode", "host", "--", "uname", "-n"), (os.uname().nodename + "\n", 0))
+    equal(said("run", "--mode", "host", "--wall", "native", "--", "true"), ("", 125))
+    equal(said("--nonsense", "run", "--wall", "native", "--", "true"), ("", 125))
+    assert said("--version")[0].startswith("cordon "), said("--version")
+
+
+def a_policy_is_named_for_once(world):
+    """The caller's own word: what it grants is granted, and nothing else of his."""
+    policy(world, "workspace: {writable: true}\nprofiles: {default: {network: 'off', writable: true}}\n")
+    equal(world.inside("touch", "made").returncode, 125)
+    mine = world.write("~/mine.yaml", "version: 1\ngrants: {workspace: all}\n")
+    equal(world.inside("touch", "made", options=("--policy", mine)).returncode, 0)
+    equal((world.project / "made").exists(), True)
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\n")
+    mine.write_text("version: 1\n")
+    equal(world.inside("touch", "made", options=("--policy", mine)).returncode, 125)
+    inside = world.write("mine.yaml", "version: 1\ngrants: {workspace: all}\n")
+    done = world.inside("true", options=("--policy", inside))
+    equal(done.returncode, 125)
+    assert "inside the workspace" in done.stderr, done.stderr
+    mine.chmod(0o666)
+    equal(world.inside("true", options=("--policy", mine)).returncode, 125)
+    equal(world.inside("true", options=("--policy", world.home / "none.yaml")).returncode, 125)
+
+
+def commands_run_on_the_host_where_the_user_says_so(world):
+    policy(world, "profiles: {default: {network: 'off', pre_run: [\"sh -c 'echo $CORDON_SECRET of $(uname -n) >>said'\"], pre_run_on: host}}\n")
+    equal((world.inside("true").returncode, (world.project / "said").exists()), (125, False))
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {host_commands: true}\n")
+    equal(world.inside("cat", "said").stdout, f"{world.env['CORDON_SECRET']} of {os.uname().nodename}\n")
+    for wall in ("none", "native"):
+        equal(world.outside(world.cordon, "plan", "--wall", wall, "--", "true").stdout.count("on the host"), 2)
+    equal((world.project / "said").read_text().count("\n"), 1)
+    policy(world, "profiles: {default: {network: 'off', pre_run: [\"sh -c 'exit 5'\", 'touch never'], pre_run_on: host}}\n")
+    done = world.inside("echo", "ran")
+    equal((done.stdout, done.stderr, done.returncode), ("", "cordon: pre-run command 'sh' on the host failed with 5\n", 5))
+    equal((world.project / "never").exists(), False)
 
 
 def completions_are_read_by_the_shell(world):
@@ -251,7 +300,8 @@ def clean_removes_what_is_kept(world):
 
 TESTS = [what_the_host_obeys_later_cannot_be_written, a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
          a_place_for_the_overlay_is_needed, files_that_may_be_made_are_taken_over, an_older_plan_is_refused, a_shadow_takes_what_is_written,
-         what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, shims_stand_before_programs,
+         what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, options_stand_before_the_command_too,
+         a_policy_is_named_for_once, commands_run_on_the_host_where_the_user_says_so, shims_stand_before_programs,
          completions_are_read_by_the_shell, clean_removes_what_is_kept]
 
 if __name__ == "__main__":

@@ -35,8 +35,8 @@ def tree(folder):
     return found
 
 
-def run(command, folder, state):
-    return subprocess.run(command, cwd=folder, env={**os.environ, "XDG_STATE_HOME": str(state)}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+def run(command, folder, state, **env):
+    return subprocess.run(command, cwd=folder, env={**os.environ, "XDG_STATE_HOME": str(state), **env}, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                           timeout=180, check=False)
 
 
@@ -84,6 +84,55 @@ def npm_with_a_hundred_packages_and_a_native_script(folder):
     version = run([CORDON, "run", "--wall", "native", "--", "node_modules/.bin/esbuild", "--version"], folder / "behind", folder / "state")
     equal((version.returncode, version.stdout), (0, "0.21.5\n"))
     assert (modules / "esbuild/bin/esbuild").read_bytes().startswith(b"\x7fELF")
+
+
+# Managers that npm itself brings, of these very versions.
+BROUGHT = {"yarn": "yarn@1.22.22", "pnpm": "pnpm@9.15.9", "bun": "bun@1.4.5"}
+
+
+def in_two_phases_by(manager, folder):
+    """From a lockfile that the manager has made outside: packages with scripts off, then a native script without a network."""
+    if not shutil.which("npm"):
+        raise Skipped("npm is not installed")
+    brought = run(["npm", "install", "--no-audit", "--no-fund", "--no-update-notifier", "--foreground-scripts", "--prefix", str(folder / "manager"),
+                   BROUGHT[manager]], folder, folder / "state")
+    if brought.returncode != 0:
+        raise Skipped(f"{BROUGHT[manager]} cannot be had: " + (brought.stderr.strip() or "no reason").splitlines()[-1])
+    path = {"PATH": f"{folder}/manager/node_modules/.bin:{os.environ['PATH']}"}
+    project = folder / "project"
+    project.mkdir()
+    package = {"name": "small", "version": "1.0.0", "license": "MIT", "dependencies": {"semver": "7.5.4", "esbuild": "0.21.5"},
+               "scripts": {"postinstall": "node -e \"require('fs').writeFileSync('node_modules/own', String(require('os').hostname()))\""}}
+    (project / "package.json").write_text(json.dumps(package))
+    made = run([manager, "install", "--ignore-scripts"], project, folder / "state", **path)
+    if made.returncode != 0:
+        raise Skipped("without Cordon it fails too: " + (made.stderr.strip() or made.stdout.strip() or "no reason").splitlines()[-1])
+    shutil.rmtree(project / "node_modules")
+    before = {file.name: file.read_bytes() for file in project.iterdir() if file.is_file()}
+    done = run([CORDON, "install", "--require-lockfile"], project, folder / "state", **path)
+    equal((done.returncode, done.stderr if done.returncode else ""), (0, ""))
+    assert "(without network)" in done.stderr and " 0 refused" in done.stderr, done.stderr
+    equal({file.name: file.read_bytes() for file in project.iterdir() if file.is_file()}, before)
+    # The script has put the machine's own program in the place of the package's; it leaves yarn's packages as they are, and bun runs it for
+    # packages that it trusts alone.
+    program = project / "node_modules/esbuild/bin/esbuild"
+    equal(program.read_bytes().startswith(b"\x7fELF"), manager == "pnpm")
+    # The project's own script ran, behind the wall.
+    equal((project / "node_modules/own").read_text(), "cordon")
+    version = run([CORDON, "run", "--wall", "native", "--", "node_modules/.bin/esbuild", "--version"], project, folder / "state")
+    equal((version.returncode, version.stdout), (0, "0.21.5\n"))
+
+
+def yarn_in_two_phases(folder):
+    in_two_phases_by("yarn", folder)
+
+
+def pnpm_in_two_phases(folder):
+    in_two_phases_by("pnpm", folder)
+
+
+def bun_in_two_phases(folder):
+    in_two_phases_by("bun", folder)
 
 
 def pip_download(folder):
@@ -136,7 +185,8 @@ def pip_in_two_phases(folder):
 
 def main(wanted):
     passed = failed = 0
-    for test in (npm_install, npm_with_a_hundred_packages_and_a_native_script, pip_download, npm_in_two_phases, pip_in_two_phases):
+    for test in (npm_install, npm_with_a_hundred_packages_and_a_native_script, pip_download, npm_in_two_phases, yarn_in_two_phases, pnpm_in_two_phases,
+                 bun_in_two_phases, pip_in_two_phases):
         if wanted and test.__name__ not in wanted:
             continue
         title = f"packages: {test.__name__.replace('_', ' ')}"

@@ -369,14 +369,53 @@ def many_files_and_patterns(world):
     patterns = ", ".join(f"'*.x{number}'" for number in range(18))
     world.write("cordon.yaml", f"version: 1\nworkspace: {{exclude_paths: [{patterns}, '**/*.pem', 'd3/f1?.txt']}}\nprofiles: {{default: {{}}}}\n")
     _, plan, _ = world.plan("make")
-    equal(sorted(entry["target"] for entry in plan["mounts"] if entry["kind"] == "mask"),
+    equal(sorted(entry["target"] for entry in plan["mounts"] if entry["kind"] == "mask" and entry["name"] == "excluded"),
           sorted([f"{world.project}/d7/deep/key.pem", *(f"{world.project}/d3/f1{n}.txt" for n in range(10))]))
+
+
+def controls(text):
+    return [letter for letter in text if letter < " " and letter != "\n" or letter in "\x7f\x9b\u202e"]
+
+
+def what_is_wrong_draws_nothing(world):
+    """Errors show what a hostile file or tree says, and a terminal must not obey it."""
+    hostile = "o\x1b]52;c;eA==\x07\x9b31m\u202ex"
+    quoted = json.dumps(hostile)
+    for text in (f"version: 1\nworkspace: {{writable_paths: [{quoted}, '..']}}\nprofiles: {{default: {{}}}}\n", f"version: 1\n{quoted}: 1\n",
+                 f"version: {quoted}\n", f"version: 1\nprofiles: {{default: {{pre_run: [{quoted}]}}}}\n",
+                 "version: 1\nworkspace: {writable_paths: [out]}\nprofiles: {default: {}}\n"):
+        world.write("cordon.yaml", text)
+        if "out" in text:
+            (world.project / "out").symlink_to(hostile)
+        for command in (("plan", "--", "make"), ("run", "--", "true"), ("install", "--manager", "npm"), ("trust", "--yes")):
+            done = world.run(*command)
+            assert done.returncode in (0, 125) and (done.stderr or command[0] == "trust"), (command, done)
+            equal(controls(done.stdout + done.stderr), [])
+    (world.project / "out").unlink()
+    (world.project / hostile).mkdir()
+    (world.project / hostile / "cordon.yaml").write_text("version: 2\n")
+    done = subprocess.run([CORDON, "run", "--", "true"], cwd=world.project / hostile, env=world.env, capture_output=True, text=True, timeout=30)
+    equal((done.returncode, controls(done.stderr)), (125, []))
+    assert "unsupported config version" in done.stderr, done.stderr
+
+
+def what_is_hidden_has_a_bound(world):
+    """A hostile tree costs neither minutes nor more mounts than the kernel has."""
+    for file in range(6000):
+        world.write(f"many/f{file}", "")
+    world.write("cordon.yaml", "version: 1\nworkspace: {exclude_paths: ['f*']}\nprofiles: {default: {}}\n")
+    code, plan, errors = world.plan("make")
+    equal((code, sum(entry["kind"] == "mask" for entry in plan["mounts"])), (125, 4096))
+    equal(errors.count("more than 4096 files"), 1)
+    world.write("cordon.yaml", "version: 1\nworkspace: {exclude_paths: ['many/']}\nprofiles: {default: {}}\n")
+    code, plan, _ = world.plan("make")
+    equal((code, mount(plan, f"{world.project}/many")["kind"]), (0, "mask"))
 
 
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, init_asks, colours_are_for_terminals, many_files_and_patterns]
+         init_writes_what_is_found, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
 
 
 def main(wanted):

@@ -379,6 +379,9 @@ class TypeScript(unittest.TestCase):
     def test_pool_and_offload(self):
         self.run_program("pool.mjs")
 
+    def test_native_runners(self):
+        self.run_program("native.mjs")
+
 
 if __name__ == "__main__":
     unittest.main()

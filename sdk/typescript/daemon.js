@@ -44,7 +44,7 @@ function tell(callback, event) {
   }
 }
 
-function findProgram(given) {
+export function findProgram(given) {
   const packed = fileURLToPath(new URL('./bin/cordon', import.meta.url));
   return given ?? process.env.CORDON ?? (existsSync(packed) ? packed : 'cordon');
 }

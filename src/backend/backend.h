@@ -80,6 +80,7 @@ class Backend {
   // The command is on a terminal of its own where the caller is on one.
   [[nodiscard]] virtual bool MakesTerminal() const { return false; }
 
+  // What the plan runs on the host before has run (supervisor/host_commands.h).
   // Descriptors 0, 1 and 2 of this process are the command's; SIGINT, SIGTERM, SIGHUP, SIGQUIT,
   // SIGUSR1, SIGUSR2 and SIGWINCH go on to it. Nothing survives it, nor this process if that is
   // killed. An error means that nothing ran. The caller has one thread.

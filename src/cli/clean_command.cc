@@ -16,6 +16,7 @@
 #include "base/owned_fd.h"
 #include "policy/host_files.h"
 #include "policy/layer.h"
+#include "policy/plan_text.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
 #include "shadow/remove.h"
@@ -28,6 +29,7 @@ constexpr std::chrono::seconds kPatience{30};
 struct Options {
   bool sessions = false;
   bool caches = false;
+  bool images = false;
   bool all = false;
   bool dry_run = false;
 };
@@ -56,12 +58,41 @@ void CleanSessions(const Options& options, const std::string& mark, Done* done) 
         const Result<std::string> removed =
             backend::RunProgram({path, "rm", "--force", name}, kPatience);
         if (!removed) {
-          (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+          (void)fprintf(stderr, "cordon: %s\n",
+                        policy::PlainText(removed.error().ToString()).c_str());
           done->has_failed = true;
           continue;
         }
       }
       Say(options, "session " + name);
+      ++done->count;
+    }
+  }
+}
+
+// What `image: {build: …}` made without a tag of its own; they belong to no workspace by name.
+void CleanImages(const Options& options, Done* done) {
+  for (const char* engine : {"podman", "docker"}) {
+    const std::string path = backend::FindInPath(engine);
+    if (path.empty()) continue;
+    const Result<std::string> list =
+        backend::RunProgram({path, "images", "--filter", "reference=*cordon-build-*", "--format",
+                             "{{.Repository}}:{{.Tag}}"},
+                            kPatience);
+    if (!list) continue;
+    std::istringstream names(*list);
+    for (std::string name; std::getline(names, name);) {
+      if (name.find("cordon-build-") == std::string::npos) continue;
+      if (!options.dry_run) {
+        const Result<std::string> removed = backend::RunProgram({path, "rmi", name}, kPatience);
+        if (!removed) {
+          (void)fprintf(stderr, "cordon: %s\n",
+                        policy::PlainText(removed.error().ToString()).c_str());
+          done->has_failed = true;
+          continue;
+        }
+      }
+      Say(options, "image " + name);
       ++done->count;
     }
   }
@@ -84,7 +115,8 @@ void CleanFolders(const Options& options, const std::string& parent, const std::
     if (!options.dry_run) {
       const Status removed = shadow::RemoveTree(folder.get(), name);
       if (!removed) {
-        (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+        (void)fprintf(stderr, "cordon: %s\n",
+                      policy::PlainText(removed.error().ToString()).c_str());
         done->has_failed = true;
         continue;
       }
@@ -101,12 +133,13 @@ int Clean(Options& options) {
   std::string root = policy::RealPath(around.directory);
   if (!file.empty()) root = policy::RealPath(file.substr(0, std::max<size_t>(1, file.rfind('/'))));
   const std::string mark = options.all ? "" : policy::HashText(root).substr(0, 16);
-  const bool is_both = !options.sessions && !options.caches;
+  const bool is_default = !options.sessions && !options.caches && !options.images;
   Done done;
-  if (options.sessions || is_both || options.all) CleanSessions(options, mark, &done);
+  if (options.sessions || is_default || options.all) CleanSessions(options, mark, &done);
   if (options.caches || options.all) {
     CleanFolders(options, around.cache_home + "/caches", mark, &done);
   }
+  if (options.images || options.all) CleanImages(options, &done);
   // What a killed run left behind.
   CleanFolders(options, around.cache_home, "container-", &done);
   if (done.count == 0 && !done.has_failed) (void)puts("nothing to remove");
@@ -120,7 +153,8 @@ void AddCleanCommand(CLI::App& app, std::function<int()>* chosen) {
   CLI::App* clean = app.add_subcommand("clean", "remove what Cordon keeps for this workspace");
   clean->add_flag("--sessions", options->sessions, "containers that are reused (the default)");
   clean->add_flag("--caches", options->caches, "what package managers downloaded behind the wall");
-  clean->add_flag("--all", options->all, "both, of all workspaces");
+  clean->add_flag("--images", options->images, "images that were built from files of projects");
+  clean->add_flag("--all,--global", options->all, "all of this, of all workspaces");
   clean->add_flag("--dry-run", options->dry_run, "only say what");
   clean->footer("cordon clean\ncordon clean --all --dry-run\n\nShadows: cordon discard");
   clean->callback([options, chosen] { *chosen = [options] { return Clean(*options); }; });

@@ -133,7 +133,7 @@ void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facili
   (void)puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-int Examine(bool as_json) {
+int Examine(bool as_json, bool is_strict) {
   // First, while there is one thread.
   const std::vector<backend::Facility> host = backend::ProbeHost();
   std::vector<Wall> proved;
@@ -144,6 +144,7 @@ int Examine(bool as_json) {
   }
   std::vector<Wall> walls = {ExamineWasm()};
   std::ranges::move(proved, std::back_inserter(walls));
+  const auto tried = static_cast<std::ptrdiff_t>(walls.size());
   std::vector<policy::HostFacility> facilities;
   facilities.reserve(host.size());
   for (const backend::Facility& facility : host) {
@@ -159,17 +160,23 @@ int Examine(bool as_json) {
   } else {
     PrintText(walls, host);
   }
-  return walls[0].works ? 0 : backend::kOwnFailure;
+  // What is not in this version, or was never installed, is no fault of the machine's.
+  const bool all_work = std::ranges::all_of(walls.begin(), walls.begin() + tried, &Wall::works);
+  return (is_strict ? all_work : walls[0].works) ? 0 : backend::kOwnFailure;
 }
 
 }  // namespace
 
 void AddDoctorCommand(CLI::App& app, std::function<int()>* chosen) {
   auto as_json = std::make_shared<bool>(false);
+  auto is_strict = std::make_shared<bool>(false);
   CLI::App* doctor = app.add_subcommand("doctor", "which walls work on this machine");
   doctor->add_flag("--json", *as_json, "for programs");
+  doctor->add_flag("--strict", *is_strict, "fail unless every wall of this version works");
   doctor->footer("cordon doctor\ncordon doctor --json");
-  doctor->callback([as_json, chosen] { *chosen = [as_json] { return Examine(*as_json); }; });
+  doctor->callback([as_json, is_strict, chosen] {
+    *chosen = [as_json, is_strict] { return Examine(*as_json, *is_strict); };
+  });
 }
 
 }  // namespace cordon::cli

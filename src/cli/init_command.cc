@@ -16,6 +16,7 @@
 #include "base/write_all.h"
 #include "cli/init_wizard.h"
 #include "policy/host_files.h"
+#include "policy/plan_text.h"
 #include "policy/starter.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
@@ -33,7 +34,7 @@ struct Options {
 };
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

@@ -35,7 +35,7 @@ struct Options {
 enum class Network { kOfThePlan, kNone };
 
 int Refuse(Options& options, const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   options.result.refusals.push_back(error);
   return backend::kOwnFailure;
 }
@@ -237,7 +237,7 @@ std::shared_ptr<Options> AddCommon(CLI::App* command) {
       "--manager", options->manager,
       "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
       "one whose files are here");
-  command->add_option("--env", options->run.environment, "NAME=VALUE for the commands")
+  command->add_option("-e,--env", options->run.environment, "NAME=VALUE for the commands")
       ->allow_extra_args(false);
   command->add_flag("-v,--verbose", options->run.verbose, "say what stands around the commands");
   return options;

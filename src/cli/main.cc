@@ -3,25 +3,33 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
 #include <exception>
 #include <functional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "backend/wasm/run.h"
 #include "cli/commands.h"
+#include "cli/leading_options.h"
 
 int main(int argc, char** argv) try {
   // A caller may have left it ignored, and then nobody's end can be waited for.
   (void)signal(SIGCHLD, SIG_DFL);
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("cordon ") + CORDON_VERSION);
   std::function<int()> chosen;
-  const std::string_view first = argc > 1 ? argv[1] : "";
-  cordon::cli::AddCommands(app, first, &chosen);
+  std::vector<std::string> words =
+      cordon::cli::WithCommandFirst(std::vector<std::string>(argv + 1, argv + argc));
+  cordon::cli::AddCommands(app, words.empty() ? std::string_view() : words.front(), &chosen);
   try {
-    app.parse(argc, argv);
+    // The parser takes them from the back.
+    std::ranges::reverse(words);
+    app.parse(std::move(words));
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : cordon::backend::kOwnFailure;
   }

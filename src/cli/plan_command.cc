@@ -11,6 +11,7 @@
 #include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
 #include "cli/paint.h"
+#include "cli/run_plan.h"
 #include "policy/plan_text.h"
 #include "policy/resolve.h"
 #include "policy/walls.h"
@@ -27,7 +28,8 @@ struct Options {
 };
 
 int RefuseAll(const std::vector<Error>& errors) {
-  for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  for (const Error& error : errors)
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 
@@ -106,16 +108,14 @@ void AddPlanCommand(CLI::App& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* plan = app.add_subcommand("plan", "what a command would get, and why; runs nothing");
   policy::PlanRequest& request = options->request;
-  plan->add_option("--config", request.config, "the project's policy (found upwards from here)");
+  AddPolicyOptions(plan, request);
   plan->add_option("--workspace", request.workspace, "the directory that the command works in");
   plan->add_option("--profile", request.profile, "instead of the one that the rules choose");
   plan->add_option("--wall,--backend", request.wall,
                    "wasm, native, podman, docker, microvm, bwrap, nsjail, sandbox-exec, none");
   plan->add_option("--image", request.image, "for the container wall");
-  plan->add_option("--env", options->environment, "NAME=VALUE for the command")
+  plan->add_option("-e,--env", options->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
-  plan->add_flag("--strict-security", request.strict,
-                 "refuse mutable images, secrets, missing lockfiles");
   plan->add_flag("--json", options->as_json, "for programs");
   plan->add_flag("--show-command", options->shows_command,
                  "what bwrap, podman, nsjail or sandbox-exec is told");

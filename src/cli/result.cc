@@ -12,6 +12,7 @@
 #include "base/write_all.h"
 #include "cli/limits_report.h"
 #include "kernel/control.h"
+#include "policy/plan_text.h"
 
 namespace cordon::cli {
 namespace {
@@ -68,6 +69,7 @@ Json NetworkOf(const backend::PlanReport& report, const std::string& log) {
   if (!report.network) return {};
   return {{"allowed", report.network->allowed},
           {"refused", report.network->refused},
+          {"by", report.network->by},
           {"more", report.network->more},
           {"log", log}};
 }
@@ -80,7 +82,7 @@ Result<OwnedFd> AboveStreams(int fd) {
 }
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

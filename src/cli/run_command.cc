@@ -17,6 +17,7 @@
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
+#include "policy/plan_text.h"
 
 namespace cordon::cli {
 namespace {
@@ -52,7 +53,7 @@ void AddSandboxOptions(CLI::App* command, Options& options) {
       ->add_option("--module", options.modules,
                    "a program compiled to WebAssembly, placed on the PATH")
       ->allow_extra_args(false);
-  command->add_option("--env", options.environment, "NAME=VALUE for the command")
+  command->add_option("-e,--env", options.environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--cwd", options.directory, "directory to start in");
   command->add_option("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");
@@ -262,7 +263,7 @@ int Run(const Options& options, RunOutcome* outcome = nullptr) {
   const Result<int> exit_code =
       request ? Execute(options, *request, outcome) : Result<int>(std::unexpected(request.error()));
   if (exit_code) return *exit_code;
-  (void)fprintf(stderr, "cordon: %s\n", exit_code.error().ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(exit_code.error().ToString()).c_str());
   if (outcome != nullptr) outcome->refusals.push_back(exit_code.error());
   return backend::kOwnFailure;
 }

@@ -7,6 +7,7 @@
 
 #include "backend/backend.h"
 #include "backend/native/fit.h"
+#include "backend/supervisor/host_commands.h"
 #include "backend/wasm/run.h"
 #include "cli/network_log.h"
 #include "cli/paint.h"
@@ -24,7 +25,8 @@ namespace cordon::cli {
 namespace {
 
 int RefuseAll(const std::vector<Error>& errors, RunOutcome* outcome) {
-  for (const Error& error : errors) (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  for (const Error& error : errors)
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   outcome->refusals.insert(outcome->refusals.end(), errors.begin(), errors.end());
   return backend::kOwnFailure;
 }
@@ -49,9 +51,10 @@ Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* requ
 // Lines after the end: nothing that the command itself has said.
 void PrintReport(const backend::PlanReport& report, const PlannedRun& run) {
   if (run.verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report.limits_by.c_str());
-  if (!report.reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report.reason.c_str());
+  if (!report.reason.empty())
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(report.reason).c_str());
   for (const std::string& line : report.not_taken)
-    (void)fprintf(stderr, "cordon: %s\n", line.c_str());
+    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(line).c_str());
   if (report.output_dropped) (void)fputs("cordon: limit output\n", stderr);
   if (report.network && !run.quiet) {
     (void)fprintf(stderr, "cordon: %s\n", report.network->ToString().c_str());
@@ -62,7 +65,7 @@ Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
   if (run.quiet) return {};
   const Result<std::string> summary = std::move(view).Summary();
   if (!summary) return std::unexpected(summary.error());
-  (void)fprintf(stderr, "cordon: %s\n", summary->c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(*summary).c_str());
   return {};
 }
 
@@ -105,10 +108,11 @@ Result<int> Execute(const backend::Backend& wall, const policy::Plan& plan,
     report_file = std::move(*opened);
   }
   request.measures_memory = run.json || report_file.valid();
+  const std::optional<backend::PlanReport> before = backend::RunHostCommands(plan);
   std::optional<RawTerminal> terminal;
-  if (wall.MakesTerminal() && RawTerminal::IsThere()) terminal.emplace();
+  if (!before && wall.MakesTerminal() && RawTerminal::IsThere()) terminal.emplace();
   request.has_terminal = terminal.has_value();
-  const Result<backend::PlanReport> report = wall.Run(request);
+  const Result<backend::PlanReport> report = before ? *before : wall.Run(request);
   // Before anything is printed.
   terminal.reset();
   if (!report) return std::unexpected(report.error());
@@ -135,6 +139,7 @@ int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, co
 void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile) {
   command->add_option("--wall,--backend", run.request.wall,
                       "native, bwrap, podman, docker, none; wasm whatever a policy says");
+  AddPolicyOptions(command, run.request);
   command->add_flag("--shadow", run.request.shadow,
                     "work on a copy-on-write view; afterwards cordon diff, commit or discard");
   command->add_flag("--quiet", run.quiet, "no summary after the command");
@@ -150,15 +155,27 @@ void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile) {
   if (profile == Profile::kOption) {
     command->add_option("--profile", run.request.profile, "of the policy");
   }
-  command->add_option("--config", run.request.config, "the project's policy");
   command->add_option("--workspace", run.request.workspace, "the directory that it works in");
+}
+
+void AddPolicyOptions(CLI::App* command, policy::PlanRequest& request) {
+  command->add_option("--config", request.config, "the project's policy (found upwards from here)");
+  command->add_option("--policy", request.policy,
+                      "your own policy, for this once (~/.config/cordon/policy.yaml)");
+  command
+      ->add_option("--mode", request.mode,
+                   "host: without a wall; sandbox: with one, whatever the profile says")
+      ->check(CLI::IsMember({"host", "sandbox"}));
+  command->add_flag("--strict-security", request.strict,
+                    "refuse mutable images, secrets, missing lockfiles");
 }
 
 bool WantsPlan(const PlannedRun& run, Command command) {
   if (run.request.wall == "wasm" && run.hash.empty()) return false;
   if (run.request.shadow || run.dry_run || !run.request.wall.empty() || !run.hash.empty() ||
-      !run.request.profile.empty() || !run.request.config.empty() ||
-      !run.request.workspace.empty() || !run.request.image.empty())
+      !run.request.profile.empty() || !run.request.config.empty() || run.request.strict ||
+      !run.request.policy.empty() || !run.request.mode.empty() || !run.request.workspace.empty() ||
+      !run.request.image.empty())
     return true;
   if (command == Command::kScript || run.request.argv.empty()) return false;
   return !policy::FindProjectFile(policy::Surroundings::OfThisProcess().directory).empty();

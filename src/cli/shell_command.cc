@@ -44,7 +44,7 @@ void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
       "shell", "an interactive shell with the host's programs, behind the wall of the policy");
   AddPlanOptions(command, *run);
   command->add_option("--shell", *shell, "instead of the profile's");
-  command->add_option("--env", run->environment, "NAME=VALUE for the command")
+  command->add_option("-e,--env", run->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");
   command->callback([run, shell, chosen] {
@@ -67,7 +67,7 @@ void AddExecCommand(CLI::App& app, std::function<int()>* chosen) {
   command->add_option("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
       ->envname("CORDON_SOCKET");
   AddPlanOptions(command, *run, Profile::kNamedOtherwise);
-  command->add_option("--env", run->environment, "NAME=VALUE for the command")
+  command->add_option("-e,--env", run->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--report", run->report, "file for a report in JSON");
   command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");

@@ -16,7 +16,9 @@
 #include "base/owned_fd.h"
 #include "policy/host_files.h"
 #include "policy/managers.h"
+#include "policy/plan_text.h"
 #include "policy/surroundings.h"
+#include "policy/trust.h"
 
 namespace cordon::cli {
 namespace {
@@ -36,7 +38,7 @@ struct Options {
 };
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 
@@ -156,8 +158,9 @@ int Shim(Options& options) {
   if (options.folder.empty()) options.folder = around.home + "/.local/bin";
   options.folder = policy::AbsolutePath(around.directory, around.ExpandHome(options.folder));
   if (options.verify) return Verify(options, around);
-  const OwnedFd folder(open(options.folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return Refuse(SystemError("open(" + options.folder + ")").error());
+  if (!options.dry_run && !options.remove) {
+    if (const Status made = policy::MakeFolders(options.folder); !made) return Refuse(made.error());
+  }
   for (const std::string& name : NamesOf(options)) {
     const std::string path = options.folder + "/" + name;
     const State state = StateOf(path);

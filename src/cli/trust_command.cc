@@ -26,7 +26,7 @@ struct Options {
 };
 
 int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", error.ToString().c_str());
+  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
   return backend::kOwnFailure;
 }
 

@@ -182,7 +182,9 @@ awaitable<void> Connection::Pump(AsyncFd& from, AsyncFd& to, ClientCheck* check,
       co_return;
     }
     std::span<const uint8_t> bytes(sandbox_.buffer.data(), static_cast<size_t>(size));
-    if (!Look(check, &bytes) || !co_await Forward(to, bytes, count)) {
+    const bool may_speak = Look(check, &bytes);
+    if (!may_speak) record_.by = co_await sandbox_.askers.Find(record_.flow);
+    if (!may_speak || !co_await Forward(to, bytes, count)) {
       Abort("reset");
       co_return;
     }
@@ -205,11 +207,16 @@ awaitable<void> Connection::Serve(std::shared_ptr<Connection> self) {
     if (self->sandbox_.flows > self->sandbox_.config.max_flows) {
       self->client_.Reset();
     } else {
-      co_await ServeNames(self->sandbox_, self->client_);
+      co_await ServeNames(self->sandbox_, self->record_.flow, self->client_);
     }
     co_return;
   }
-  if (!self->Judge() || !co_await self->Dial()) {
+  if (!self->Judge()) {
+    self->record_.by = co_await self->sandbox_.askers.Find(self->record_.flow);
+    self->Abort("refused");
+    co_return;
+  }
+  if (!co_await self->Dial()) {
     self->Abort("refused");
     co_return;
   }

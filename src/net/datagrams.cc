@@ -15,6 +15,7 @@ constexpr uint16_t kDnsPort = 53;
 constexpr auto kIdleTime = std::chrono::seconds(60);
 constexpr size_t kMaxDatagram = 65536;
 constexpr size_t kMaxQueries = 128;
+constexpr size_t kMaxRefusing = 16;
 constexpr int kAtOnce = 64;
 
 void Reply(Sandbox& sandbox, const Endpoint& to, const std::vector<uint8_t>& packet) {
@@ -63,13 +64,15 @@ bool Receive(int fd, std::span<uint8_t> buffer, Datagram* datagram) {
 class DatagramFlow {
  public:
   DatagramFlow(Sandbox& sandbox, Flow flow, Verdict verdict)
-      : sandbox_(sandbox), record_{std::move(flow), std::move(verdict), {}, 0, 0, Clock::now()} {}
+      : sandbox_(sandbox),
+        record_{std::move(flow), std::move(verdict), {}, {}, 0, 0, Clock::now()} {}
   DatagramFlow(const DatagramFlow&) = delete;
   DatagramFlow& operator=(const DatagramFlow&) = delete;
   ~DatagramFlow() { sandbox_.log.Write(record_); }
 
   bool Open();
   void Send(std::span<const uint8_t> payload);
+  awaitable<void> FindAsker() { record_.by = co_await sandbox_.askers.Find(record_.flow); }
   // Until nothing has moved for a while.
   awaitable<void> Serve();
 
@@ -136,6 +139,7 @@ class DatagramServer {
   using Key = std::pair<Endpoint, Endpoint>;
   void Answer(const Datagram& query);
   void Open(const Datagram& first);
+  void RefuseNaming(const std::shared_ptr<DatagramFlow>& flow, const Datagram& datagram);
   void Refuse(const Datagram& datagram) {
     Reply(sandbox_, datagram.source,
           WriteUnreachable(datagram.source, datagram.destination, datagram.payload));
@@ -144,6 +148,7 @@ class DatagramServer {
   Sandbox& sandbox_;
   std::map<Key, std::shared_ptr<DatagramFlow>> flows_;
   size_t queries_ = 0;
+  size_t refusing_ = 0;
 };
 
 void DatagramServer::Take(const Datagram& datagram) {
@@ -162,13 +167,33 @@ void DatagramServer::Answer(const Datagram& query) {
   ++queries_;
   asio::co_spawn(
       sandbox_.loop,
-      [](DatagramServer& server, Endpoint from, Endpoint to,
+      [](DatagramServer& server, Flow client,
          std::vector<uint8_t> bytes) -> awaitable<void> {
         const std::vector<uint8_t> answer =
-            co_await AnswerBytes(server.sandbox_, std::move(bytes), DnsTransport::kDatagram);
+            co_await AnswerBytes(server.sandbox_, client, std::move(bytes));
         --server.queries_;
-        if (!answer.empty()) Reply(server.sandbox_, from, WriteDatagram(to, from, answer));
-      }(*this, query.source, query.destination, {query.payload.begin(), query.payload.end()}),
+        if (answer.empty()) co_return;
+        Reply(server.sandbox_, client.source,
+              WriteDatagram(client.destination, client.source, answer));
+      }(*this, {Transport::kUdp, query.source, query.destination, {}},
+                                     {query.payload.begin(), query.payload.end()}),
+      asio::detached);
+}
+
+// Whoever sent it waits for what he hears: until then he can be found.
+void DatagramServer::RefuseNaming(const std::shared_ptr<DatagramFlow>& flow,
+                                  const Datagram& datagram) {
+  if (refusing_ >= kMaxRefusing) return Refuse(datagram);
+  ++refusing_;
+  asio::co_spawn(
+      sandbox_.loop,
+      [](DatagramServer& server, std::shared_ptr<DatagramFlow> refused, Endpoint from, Endpoint to,
+         std::vector<uint8_t> bytes) -> awaitable<void> {
+        co_await refused->FindAsker();
+        --server.refusing_;
+        server.Refuse({from, to, bytes});
+      }(*this, flow, datagram.source, datagram.destination,
+                                     {datagram.payload.begin(), datagram.payload.end()}),
       asio::detached);
 }
 
@@ -182,7 +207,8 @@ void DatagramServer::Open(const Datagram& first) {
   }
   const bool is_refused = verdict.action == Verdict::Action::kRefuse;
   const auto opened = std::make_shared<DatagramFlow>(sandbox_, std::move(flow), std::move(verdict));
-  if (is_refused || !opened->Open()) return Refuse(first);
+  if (is_refused) return RefuseNaming(opened, first);
+  if (!opened->Open()) return Refuse(first);
   const Key key = {first.source, first.destination};
   flows_.emplace(key, opened);
   opened->Send(first.payload);

@@ -72,7 +72,7 @@ void DecisionLog::Write(const FlowRecord& record) {
   const bool is_refused = record.verdict.action == Verdict::Action::kRefuse;
   const std::string host = HostOf(record.flow, record.verdict);
   if (is_refused) {
-    summary_.Refuse(host);
+    summary_.Refuse(host, record.by);
   } else {
     summary_.Allow(host);
   }
@@ -87,6 +87,7 @@ void DecisionLog::Write(const FlowRecord& record) {
     names.push_back(name);
   }
   line["names"] = std::move(names);
+  if (!record.by.empty()) line["by"] = record.by;
   End(&line, record.verdict, record.failure);
   if (!is_refused) {
     line["sent_bytes"] = record.sent_bytes;
@@ -99,7 +100,7 @@ void DecisionLog::Write(const FlowRecord& record) {
 }
 
 void DecisionLog::Write(const LookupRecord& record) {
-  if (record.verdict.action == Verdict::Action::kRefuse) summary_.Refuse(record.name);
+  if (record.verdict.action == Verdict::Action::kRefuse) summary_.Refuse(record.name, record.by);
   if (!file_.valid()) return;
   Json line = Begin("lookup", record.verdict);
   line["name"] = record.name;
@@ -108,6 +109,7 @@ void DecisionLog::Write(const LookupRecord& record) {
   } else {
     line["type"] = record.type;
   }
+  if (!record.by.empty()) line["by"] = record.by;
   End(&line, record.verdict, record.failure);
   Json answers = Json::array();
   for (const Address& address : record.answers) answers.push_back(address.ToString());

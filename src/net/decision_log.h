@@ -19,6 +19,7 @@ struct FlowRecord {
   Flow flow;
   Verdict verdict;
   std::string failure;  // why an allowed one did not come about or ended early
+  std::string by;       // who asked for a refused one, by his own word; empty if nobody knows
   uint64_t sent_bytes = 0;
   uint64_t received_bytes = 0;
   std::chrono::steady_clock::time_point begin;
@@ -31,6 +32,7 @@ struct LookupRecord {
   std::vector<Address> answers;
   std::vector<std::string> left_out;  // addresses that it may not have, and why
   std::string failure;
+  std::string by;  // as of a flow
 };
 
 class DecisionLog {

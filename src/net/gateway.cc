@@ -13,7 +13,9 @@
 #include <string_view>
 #include <vector>
 
+#include "net/find_asker.h"
 #include "net/gateway_channels.h"
+#include "net/socket_question.h"
 
 namespace cordon::net {
 namespace {
@@ -21,6 +23,9 @@ namespace {
 // What cordon writes of them is short.
 constexpr int kSummaryTimeMs = 2000;
 constexpr size_t kMaxSummary = 1 << 20;
+// For finding out who asked: once, and for all of a run.
+constexpr std::chrono::milliseconds kOneSearch{200};
+constexpr std::chrono::seconds kAllSearches{2};
 
 std::string TextOf(const char* path) {
   const OwnedFd file(open(path, O_RDONLY | O_CLOEXEC));
@@ -139,7 +144,10 @@ GatewayConfig ConfigFor(const policy::NetworkPlan& network) {
 Gateway::Gateway(Gateway&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)),
       control_(std::move(other.control_)),
-      channel_(std::move(other.channel_)) {}
+      channel_(std::move(other.channel_)),
+      said_(std::move(other.said_)),
+      is_silent_(other.is_silent_),
+      spent_(other.spent_) {}
 
 Gateway::~Gateway() {
   if (pid_ < 0) return;
@@ -167,10 +175,34 @@ Result<Gateway> Gateway::Start(const GatewayRequest& request) {
   return gateway;
 }
 
+void Gateway::Answer(pid_t first) {
+  std::string text(kMaxSummary, '\0');
+  const ssize_t size = recv(control_.get(), text.data(), text.size(), MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
+  const auto question = SocketQuestion::Read(text);
+  if (!question) {
+    said_ = std::move(text);
+    is_silent_ = true;
+    return;
+  }
+  const auto begin = std::chrono::steady_clock::now();
+  SocketAnswer answer = {question->number, {}};
+  if (spent_ < kAllSearches) answer.who = FindAsker(first, *question, begin + kOneSearch);
+  const std::string reply = answer.Write();
+  (void)send(control_.get(), reply.data(), reply.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  spent_ += std::chrono::steady_clock::now() - begin;
+}
+
 Result<Summary> Gateway::Finish() {
   channel_.reset();
   (void)shutdown(control_.get(), SHUT_WR);
-  const std::string said = Hear(control_.get());
+  // Questions that nobody answered come first.
+  std::string said = std::move(said_);
+  while (said.empty() || SocketQuestion::Read(said)) {
+    said = is_silent_ ? std::string() : Hear(control_.get());
+    if (said.empty()) break;
+  }
   const pid_t pid = std::exchange(pid_, -1);
   // It has said all it had to, or does not.
   if (said.empty()) (void)kill(pid, SIGKILL);

@@ -13,6 +13,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <string>
 
 #include "base/error.h"
@@ -47,6 +48,11 @@ class Gateway {
   void CloseNamespaceChannel() { channel_.reset(); }
   // Readable when the gateway has something to say before it is finished: that it failed.
   [[nodiscard]] int control() const { return control_.get(); }
+  // For poll, where the configuration says asks_who: -1 once the gateway has gone.
+  [[nodiscard]] int questions() const { return is_silent_ ? -1 : control_.get(); }
+  // Reads what has come there, and answers about `first` and its descendants. Takes at most a
+  // fifth of a second, and of a command that asks without end two seconds altogether.
+  void Answer(pid_t first);
   [[nodiscard]] pid_t pid() const { return pid_; }
 
   // Ends all flows and waits for the gateway; what it let through and what not. An error says why
@@ -59,6 +65,9 @@ class Gateway {
   pid_t pid_ = -1;
   OwnedFd control_;
   OwnedFd channel_;
+  std::string said_;  // its last words, heard while it was listened to
+  bool is_silent_ = false;
+  std::chrono::nanoseconds spent_{0};
 };
 
 }  // namespace cordon::net

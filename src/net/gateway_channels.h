@@ -14,8 +14,9 @@ inline constexpr int kLogFd = 6;        // the log, or /dev/null
 inline constexpr const char* kPortsMode = "ports";
 inline constexpr int kFirstListenerFd = 7;
 
-// On the control channel: the gateway's first word, and its last if it could not go on. Between
-// them, when the other side ends its own direction, the summary.
+// On the control channel, beside questions and answers (socket_question.h): the gateway's first
+// word, and its last if it could not go on. Between them, when the other side ends its own
+// direction, the summary.
 inline constexpr const char* kFailed = "failed ";
 inline constexpr const char* kSummary = "summary\n";
 // Of a relay of ports, once it is locked in.

@@ -63,6 +63,10 @@ bool ReadFact(std::string_view line, GatewayConfig* config) {
     config->resolvers.push_back({*address, static_cast<uint16_t>(port)});
     return true;
   }
+  if (key == "asks-who") {
+    config->asks_who = value == "yes";
+    return config->asks_who;
+  }
   if (key == "max-flows") return ReadNumber(value, &config->max_flows);
   if (key == "max-datagram-flows") return ReadNumber(value, &config->max_datagram_flows);
   if (key == "lookups-per-second") return ReadNumber(value, &config->lookups_per_second);
@@ -84,6 +88,7 @@ std::string WriteConfig(const GatewayConfig& config) {
   for (const auto& [name, address] : config.hosts) {
     text += "host " + address.ToString() + " " + name + "\n";
   }
+  if (config.asks_who) text += "asks-who yes\n";
   text += "max-flows " + std::to_string(config.max_flows) + "\n";
   text += "max-datagram-flows " + std::to_string(config.max_datagram_flows) + "\n";
   text += "lookups-per-second " + std::to_string(config.lookups_per_second) + "\n";

@@ -19,6 +19,7 @@ struct GatewayConfig {
   policy::NetworkPlan network;
   std::vector<Endpoint> resolvers;                     // that the host asks, in its order
   std::vector<std::pair<std::string, Address>> hosts;  // that the host knows without asking
+  bool asks_who = false;  // whoever starts the gateway answers (socket_question.h)
   size_t max_flows = 4096;
   size_t max_datagram_flows = 512;
   size_t lookups_per_second = 100;

@@ -39,12 +39,13 @@ Result<GatewayConfig> ReadOwnConfig() {
 }
 
 // Ends the loop when whoever started the gateway has heard enough, or has gone.
-awaitable<void> WaitForEnd(asio::io_context& loop) {
+awaitable<void> WaitForEnd(asio::io_context& loop, Askers* askers) {
   AsyncFd control(loop, OwnedFd(fcntl(kControlFd, F_DUPFD_CLOEXEC, 0)));
-  char ignored[16];
+  char said[256];
   while (co_await control.Readable()) {
-    const ssize_t size = recv(control.get(), ignored, sizeof ignored, MSG_DONTWAIT);
+    const ssize_t size = recv(control.get(), said, sizeof said, MSG_DONTWAIT);
     if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR)) break;
+    if (size > 0 && askers != nullptr) askers->Take({said, static_cast<size_t>(size)});
   }
   loop.stop();
 }
@@ -75,7 +76,7 @@ Status Run() {
   if (!sockets) return std::unexpected(sockets.error());
   (void)close(kNamespaceFd);
   Serve(sandbox, std::move(*sockets));
-  asio::co_spawn(*loop, WaitForEnd(*loop), asio::detached);
+  asio::co_spawn(*loop, WaitForEnd(*loop, &sandbox.askers), asio::detached);
   loop->run();
   // With it go all flows; what they come to is in the log then.
   loop.reset();
@@ -99,7 +100,7 @@ Status RelayPorts(std::span<char* const> ports) {
     OwnedFd listener(kFirstListenerFd + static_cast<int>(i));
     asio::co_spawn(loop, ServePort(loop, std::move(listener), numbers[i], count), asio::detached);
   }
-  asio::co_spawn(loop, WaitForEnd(loop), asio::detached);
+  asio::co_spawn(loop, WaitForEnd(loop, nullptr), asio::detached);
   Say(kReady);
   loop.run();
   return {};

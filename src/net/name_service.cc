@@ -44,13 +44,22 @@ void SiftAddresses(Sandbox& sandbox, LookupRecord* record, const std::vector<Add
   }
 }
 
-awaitable<DnsAnswer> AnswerAddresses(Sandbox& sandbox, LookupRecord record, DnsType type) {
+awaitable<DnsAnswer> Refuse(Sandbox& sandbox, const Flow& client, LookupRecord record,
+                            DnsCode code) {
+  record.by = co_await sandbox.askers.Find(client);
+  sandbox.log.Write(record);
+  co_return DnsAnswer{code, {}, 0, record.verdict.reason};
+}
+
+awaitable<DnsAnswer> AnswerAddresses(Sandbox& sandbox, const Flow& client, LookupRecord record,
+                                     DnsType type) {
   Resolved resolved = co_await sandbox.resolver.Resolve(record.name, type);
   record.failure = resolved.failure;
   SiftAddresses(sandbox, &record, resolved.addresses);
-  const bool is_refused = record.verdict.action == Verdict::Action::kRefuse;
-  if (resolved.is_fresh || is_refused) sandbox.log.Write(record);
-  if (is_refused) co_return DnsAnswer{DnsCode::kNoSuchName, {}, 0, record.verdict.reason};
+  if (record.verdict.action == Verdict::Action::kRefuse) {
+    co_return co_await Refuse(sandbox, client, std::move(record), DnsCode::kNoSuchName);
+  }
+  if (resolved.is_fresh) sandbox.log.Write(record);
   DnsAnswer answer;
   answer.code = resolved.code;
   answer.addresses = std::move(record.answers);
@@ -64,7 +73,7 @@ awaitable<DnsAnswer> AnswerAddresses(Sandbox& sandbox, LookupRecord record, DnsT
 
 }  // namespace
 
-awaitable<DnsAnswer> AnswerQuery(Sandbox& sandbox, DnsQuery query) {
+awaitable<DnsAnswer> AnswerQuery(Sandbox& sandbox, const Flow& client, DnsQuery query) {
   if (IsLocalhost(query.name)) co_return Localhost(query.type);
   // Whose an address is is nobody's business here; programs that ask go on without an answer.
   if (query.type == DnsType::kPtr) co_return DnsAnswer{DnsCode::kNoSuchName, {}, 0, {}};
@@ -77,30 +86,28 @@ awaitable<DnsAnswer> AnswerQuery(Sandbox& sandbox, DnsQuery query) {
     record.verdict = {Verdict::Action::kRefuse, {}, "no host name", {}};
   }
   if (record.verdict.action == Verdict::Action::kRefuse) {
-    sandbox.log.Write(record);
-    co_return DnsAnswer{DnsCode::kNoSuchName, {}, 0, record.verdict.reason};
+    co_return co_await Refuse(sandbox, client, std::move(record), DnsCode::kNoSuchName);
   }
   if (query.type == DnsType::kA || query.type == DnsType::kAaaa) {
-    co_return co_await AnswerAddresses(sandbox, std::move(record), query.type);
+    co_return co_await AnswerAddresses(sandbox, client, std::move(record), query.type);
   }
   // Asked for before every address by newer clients; without it they take the address, and have no
   // key to hide the name with that they ask the server for.
   if (query.type == DnsType::kHttps || query.type == DnsType::kSvcb) co_return DnsAnswer{};
   record.verdict = {Verdict::Action::kRefuse, {}, "only addresses are looked up", {}};
-  sandbox.log.Write(record);
-  co_return DnsAnswer{DnsCode::kRefused, {}, 0, record.verdict.reason};
+  co_return co_await Refuse(sandbox, client, std::move(record), DnsCode::kRefused);
 }
 
-awaitable<std::vector<uint8_t>> AnswerBytes(Sandbox& sandbox, std::vector<uint8_t> query,
-                                            DnsTransport transport) {
+awaitable<std::vector<uint8_t>> AnswerBytes(Sandbox& sandbox, const Flow& client,
+                                            std::vector<uint8_t> query) {
   const auto parsed = ParseDnsQuery(query);
   if (!parsed) co_return WriteDnsFormatError(query);
-  const DnsAnswer answer = co_await AnswerQuery(sandbox, *parsed);
-  const size_t limit = transport == DnsTransport::kDatagram ? parsed->answer_size : 65535;
+  const DnsAnswer answer = co_await AnswerQuery(sandbox, client, *parsed);
+  const size_t limit = client.transport == Transport::kUdp ? parsed->answer_size : 65535;
   co_return WriteDnsAnswer(*parsed, answer, limit);
 }
 
-awaitable<void> ServeNames(Sandbox& sandbox, AsyncFd& client) {
+awaitable<void> ServeNames(Sandbox& sandbox, const Flow& flow, AsyncFd& client) {
   std::vector<uint8_t> input;
   std::array<uint8_t, 2048> part;
   for (;;) {
@@ -118,8 +125,7 @@ awaitable<void> ServeNames(Sandbox& sandbox, AsyncFd& client) {
     const auto end = input.begin() + static_cast<std::ptrdiff_t>(wanted);
     std::vector<uint8_t> query(input.begin() + 2, end);
     input.erase(input.begin(), end);
-    const std::vector<uint8_t> answer =
-        co_await AnswerBytes(sandbox, std::move(query), DnsTransport::kConnection);
+    const std::vector<uint8_t> answer = co_await AnswerBytes(sandbox, flow, std::move(query));
     std::vector<uint8_t> output = {static_cast<uint8_t>(answer.size() >> 8U),
                                    static_cast<uint8_t>(answer.size())};
     output.insert(output.end(), answer.begin(), answer.end());

@@ -1,5 +1,7 @@
 #include "net/sandbox.h"
 
+#include "net/gateway_channels.h"
+
 namespace cordon::net {
 namespace {
 
@@ -15,6 +17,7 @@ Sandbox::Sandbox(asio::io_context& event_loop, const GatewayConfig& configuratio
       pins(kMaxPins),
       resolver(event_loop, configuration),
       log(std::move(log_file)),
+      askers(event_loop, configuration.asks_who ? kControlFd : -1),
       buffer(kBufferSize) {}
 
 }  // namespace cordon::net

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "net/askers.h"
 #include "net/async.h"
 #include "net/decision_log.h"
 #include "net/namespace_setup.h"
@@ -22,6 +23,7 @@ struct Sandbox {
   Pins pins;
   Resolver resolver;
   DecisionLog log;
+  Askers askers;
   size_t flows = 0;             // connections, those to the name server too
   size_t datagram_flows = 0;    //
   size_t waiting_bytes = 0;     // read from one side and not yet taken by the other
@@ -30,15 +32,15 @@ struct Sandbox {
   OwnedFd reply_ipv6;
 };
 
-// name_service.cc: what a query is answered with; the names in it are pinned.
-awaitable<DnsAnswer> AnswerQuery(Sandbox& sandbox, DnsQuery query);
+// name_service.cc: what a query is answered with; the names in it are pinned. `client` is the flow
+// that it came with.
+awaitable<DnsAnswer> AnswerQuery(Sandbox& sandbox, const Flow& client, DnsQuery query);
 // The whole of it, as bytes for a datagram or, beyond its size, for a connection. Empty if there is
 // nothing to be said.
-enum class DnsTransport { kDatagram, kConnection };
-awaitable<std::vector<uint8_t>> AnswerBytes(Sandbox& sandbox, std::vector<uint8_t> query,
-                                            DnsTransport transport);
+awaitable<std::vector<uint8_t>> AnswerBytes(Sandbox& sandbox, const Flow& client,
+                                            std::vector<uint8_t> query);
 // A connection to port 53, whatever its address.
-awaitable<void> ServeNames(Sandbox& sandbox, AsyncFd& client);
+awaitable<void> ServeNames(Sandbox& sandbox, const Flow& flow, AsyncFd& client);
 
 // connections.cc: as long as the listener is there.
 awaitable<void> ServeConnections(Sandbox& sandbox, OwnedFd listener);

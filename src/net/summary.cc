@@ -2,6 +2,8 @@
 
 #include <charconv>
 
+#include "net/socket_question.h"
+
 namespace cordon::net {
 
 void Summary::Count(std::map<std::string, uint64_t>* hosts, const std::string& host) {
@@ -27,6 +29,7 @@ std::string Summary::ToString() const {
       break;
     }
     text += (shown++ == 0 ? ": " : ", ") + host;
+    if (const auto who = by.find(host); who != by.end()) text += " by " + who->second;
   }
   return text;
 }
@@ -38,6 +41,10 @@ std::string Summary::Write() const {
   }
   for (const auto& [host, count] : refused) {
     text += "refused " + std::to_string(count) + " " + host + "\n";
+  }
+  for (const auto& [host, who] : by) {
+    text.append("by ").append(std::to_string(host.size())).append(" ").append(host);
+    text.append(" ").append(who).append("\n");
   }
   return text;
 }
@@ -57,6 +64,9 @@ std::optional<Summary> Summary::Read(std::string_view text) {
     line.remove_prefix(static_cast<size_t>(rest - line.data()));
     if (key == "more" && line.empty()) {
       summary.more = count;
+    } else if (key == "by" && line.starts_with(' ') && count < line.size() &&
+               count + 2 <= line.size() && line[count + 1] == ' ') {
+      summary.by.emplace(line.substr(1, count), PlainName(line.substr(count + 2)));
     } else if ((key == "allowed" || key == "refused") && line.starts_with(' ')) {
       (key == "allowed" ? summary.allowed : summary.refused).emplace(line.substr(1), count);
     } else {

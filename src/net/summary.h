@@ -16,12 +16,16 @@ struct Summary {
 
   std::map<std::string, uint64_t> allowed;  // "registry.example:443"
   std::map<std::string, uint64_t> refused;  // the same, or a name alone that was not resolved
+  std::map<std::string, std::string> by;    // who asked first for a refused one, where he is known
   uint64_t more = 0;                        // decisions about hosts beyond the first ones
 
   void Allow(const std::string& host) { Count(&allowed, host); }
-  void Refuse(const std::string& host) { Count(&refused, host); }
+  void Refuse(const std::string& host, const std::string& who = {}) {
+    Count(&refused, host);
+    if (!who.empty() && refused.contains(host)) by.emplace(host, who);
+  }
 
-  // "3 hosts allowed, 1 refused: evil.example"
+  // "3 hosts allowed, 1 refused: evil.example by postinstall of left-pad"
   [[nodiscard]] std::string ToString() const;
   // As it goes from the gateway to who started it.
   [[nodiscard]] std::string Write() const;

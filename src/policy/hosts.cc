@@ -1,6 +1,7 @@
 #include "policy/hosts.h"
 
 #include <glob.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -56,6 +57,27 @@ bool HoldsSecret(const Pairs& pairs) {
     if (scheme == std::string::npos) return false;
     const std::string_view rest = std::string_view(value).substr(scheme + 3);
     return rest.substr(0, rest.find('/')).find('@') != std::string_view::npos;
+  });
+}
+
+// The real path of the first of the search path.
+std::string FindProgram(const Surroundings& around, const std::string& name) {
+  for (const std::string& folder : SplitList(around.Variable("PATH"), ':')) {
+    std::string path = folder;
+    path.append("/").append(name);
+    if (folder.starts_with('/') && access(path.c_str(), X_OK) == 0) return RealPath(path);
+  }
+  return {};
+}
+
+// An index for some packages, or one more: what nothing else says about comes from the default.
+bool IsBesideDefault(std::string_view key, std::string_view file) {
+  constexpr std::string_view kSigns[] = {":registry", "Scopes",     "scopes",    "extra",
+                                         "EXTRA",     "find-links", "FIND_LINKS"};
+  if (key == "-f" || key == "@") return true;
+  return std::ranges::any_of(kSigns, [&](std::string_view sign) {
+    return key.find(sign) != std::string_view::npos ||
+           (key.empty() && file.find(sign) != std::string_view::npos);
   });
 }
 
@@ -131,12 +153,16 @@ class Finder {
     (is_secret ? result_.secret_files : result_.files).push_back(path);
   }
 
-  // "@/": beside the program. "$NAME": a variable that holds a path. With `*`: all there are.
+  // "@/": beside the program; "@NAME/": beside that one. "$NAME": a variable that holds a path.
+  // With `*`: all there are.
   [[nodiscard]] std::vector<std::string> HostPaths(std::string_view where) const {
     std::string path(where);
-    if (path.starts_with("@/")) {
-      if (program_.empty()) return {};
-      path = program_.substr(0, program_.rfind('/')) + path.substr(1);
+    if (path.starts_with('@')) {
+      const size_t slash = path.find('/');
+      const std::string program =
+          slash == 1 ? program_ : FindProgram(around_, path.substr(1, slash - 1));
+      if (program.empty()) return {};
+      path = program.substr(0, program.rfind('/')) + path.substr(slash);
     } else if (path.starts_with('$')) {
       const size_t slash = std::min(path.find('/'), path.size());
       const std::string value = around_.Variable(path.substr(1, slash - 1));
@@ -175,12 +201,17 @@ class Finder {
                                   : file;
     for (const auto& [key, value] : pairs) {
       for (HostRule& host : HostsOf(value)) {
-        if (source.level != SourceLevel::kLockfile) has_index_ = true;
+        if (source.level != SourceLevel::kLockfile && !IsBesideDefault(key, file))
+          has_index_ = true;
         // The name that cargo gave its default index, not where it is.
         if (value.find("/crates.io-index") != std::string::npos) continue;
         const bool is_known = std::ranges::any_of(result_.hosts, [&](const FoundHost& old) {
-          return (old.file == file || source.level == SourceLevel::kBuiltin) &&
-                 old.rule.ToString() == host.ToString();
+          // What a project's file names is another's word, even where it is the same host.
+          const bool is_projects =
+              old.level == SourceLevel::kProject || old.level == SourceLevel::kLockfile;
+          const bool is_said =
+              old.file == file || (source.level == SourceLevel::kBuiltin && !is_projects);
+          return is_said && old.rule.ToString() == host.ToString();
         });
         if (is_known) continue;
         std::string place = source.level == SourceLevel::kVariable ? "variable " + shown : shown;

@@ -53,6 +53,23 @@ TEST(Hosts, TheProgramsOwnDefaultWhereNothingElseNamesAnIndex) {
   EXPECT_EQ(HostsFor(world, "npm", program), Texts({"user.example:443", "lock.example:443"}));
 }
 
+// Who trusts npm's own default trusts it where a lockfile names it too, as most lockfiles do.
+TEST(Hosts, ALockfileThatNamesTheDefaultLeavesItTheMachines) {
+  TestWorld world;
+  const std::string program = world.root() + "/npm/bin/npm-cli.js";
+  TestWorld::Write(world.root() + "/npm/node_modules/@npmcli/config/lib/definitions/definitions.js",
+                   "  registry: new Definition('registry', {\n    default: "
+                   "'https://default.example/',\n");
+  world.InProject("package-lock.json", R"({"resolved": "https://default.example/a.tgz"})");
+  // A scope's index is one beside the default.
+  world.InHome(".npmrc", "@scope:registry=https://scope.example\n");
+  EXPECT_EQ(HostsFor(world, "npm", program),
+            Texts({"scope.example:443", "default.example:443", "default.example:443"}));
+  world.around.environment["npm_config_registry"] = "https://default.example/";
+  EXPECT_EQ(HostsFor(world, "npm", program),
+            Texts({"default.example:443", "scope.example:443", "default.example:443"}));
+}
+
 TEST(Hosts, OfEveryManager) {
   TestWorld world;
   world.InProject("yarn.lock", "a@1:\n  resolved \"https://yarn.example/a.tgz#1\"\n");

@@ -84,6 +84,14 @@ std::string FindProjectFile(const std::string& directory) {
 }
 
 std::optional<Layer> ReadUserLayer(const Surroundings& around, std::vector<Error>* errors) {
+  if (!around.policy_file.empty()) {
+    // Named for this once: its folder is whatever the user says.
+    if (const Status owner = CheckOwner(around.policy_file, around.uid); !owner) {
+      errors->push_back(owner.error());
+      return std::nullopt;
+    }
+    return ReadLayer(around.policy_file, FileKind::kUser, Origin::kUser, errors);
+  }
   if (around.config_home.empty()) return std::nullopt;
   const std::string path = around.config_home + "/policy.yaml";
   if (Inspect(path) == Found::kMissing) return std::nullopt;

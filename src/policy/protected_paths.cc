@@ -7,6 +7,7 @@ namespace {
 
 constexpr std::string_view kGit = "git obeys it the next time it runs here";
 constexpr std::string_view kShell = "a shell runs it when it starts";
+constexpr std::string_view kStart = "a debugger or interpreter runs it when it starts here";
 constexpr std::string_view kEditor = "an editor runs what it says";
 constexpr std::string_view kAgent = "an agent obeys it";
 constexpr std::string_view kTool = "a tool of yours obeys it";
@@ -38,6 +39,14 @@ constexpr ProtectedPath kPaths[] = {
     {".zlogin", kFile, kShell, ""},
     {".envrc", kFile, kShell, ""},
     {".config/fish", kFolder, kShell, ""},
+    {"mise.toml", kFile, kShell, ""},
+    {".mise.toml", kFile, kShell, ""},
+    {".gdbinit", kFile, kStart, ""},
+    {".lldbinit", kFile, kStart, ""},
+    {".pdbrc", kFile, kStart, ""},
+    {".irbrc", kFile, kStart, ""},
+    {".pryrc", kFile, kStart, ""},
+    {".Rprofile", kFile, kStart, ""},
     {".vscode", kFolder, kEditor, ""},
     {".idea", kFolder, kEditor, ""},
     {".devcontainer", kFolder, kEditor, ""},

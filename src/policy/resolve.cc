@@ -38,11 +38,13 @@ const PackageManager* ManagerSection(const std::optional<Layer>& layer) {
   return &layer->document.package_manager.fields;
 }
 
-// By name in the policies, or by the command where no project says anything about profiles.
+// By name in the policies; by the command where they say `any`, or no project says anything about
+// profiles.
 const Manager* ChooseManager(const Resolution& r) {
   for (const std::optional<Layer>* layer : {&r.project, &r.user}) {
     if (const PackageManager* section = ManagerSection(*layer); section != nullptr) {
-      return FindManager(section->name.value);
+      return section->name.value == "any" ? ManagerOfProgram(r.readings.back().front())
+                                          : FindManager(section->name.value);
     }
   }
   if (r.project && !r.project->document.profiles.items.empty()) return nullptr;
@@ -226,6 +228,11 @@ void ChooseProfile(Resolution& r) {
 }
 
 Planned MakePlan(const PlanRequest& request, const Surroundings& around) {
+  if (!request.policy.empty() && around.policy_file.empty()) {
+    Surroundings named = around;
+    named.policy_file = AbsolutePath(around.directory, request.policy);
+    return MakePlan(request, named);
+  }
   Resolution r(request, around);
   Planned planned;
   if (request.argv.empty() || request.argv.front().empty()) {

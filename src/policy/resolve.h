@@ -19,6 +19,8 @@ namespace cordon::policy {
 struct PlanRequest {
   std::vector<std::string> argv;
   std::string config;
+  std::string policy;  // the user's own, instead of the one in his configuration folder
+  std::string mode;    // "host" or "sandbox", instead of the profile's
   std::string workspace;
   std::string profile;
   std::string wall;

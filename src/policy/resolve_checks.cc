@@ -51,8 +51,9 @@ void AddGuarantees(Resolution& r) {
   }
   if (plan.rights.no_new_privileges)
     list.push_back({"privileges", "no program gives more rights than its caller has"});
-  const bool has_masks = std::ranges::any_of(
-      plan.mounts, [](const Mount& mount) { return mount.kind == MountKind::kMask; });
+  const bool has_masks = std::ranges::any_of(plan.mounts, [](const Mount& mount) {
+    return mount.kind == MountKind::kMask && mount.name == "excluded";
+  });
   if (has_masks) list.push_back({"hidden", "excluded files cannot be read or replaced"});
   const bool has_protected = (r.wall->features & kPlaceholders) != 0 &&
                              std::ranges::any_of(plan.mounts, [](const Mount& mount) {

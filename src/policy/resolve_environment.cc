@@ -74,6 +74,20 @@ void SetBase(Resolution& r) {
     set("TERM", terminal);
 }
 
+// pnpm tries where its store could be by making files in the workspace, unless it is told; and its
+// lockfile is a new file under the old name.
+void SetForManager(Resolution& r) {
+  if (r.manager == nullptr || r.manager->name != "pnpm" || r.task != ManagerTask::kInstall) return;
+  const std::string home = r.wall->host_programs ? r.around.home : "/home/user";
+  Set(r, {"npm_config_store_dir", home + "/" + std::string(r.manager->cache), false,
+          Origin::kCordon, "where pnpm's cache is"});
+  if (!r.plan.workspace.writable && !IsOpen(r.plan.wall)) {
+    r.Note(
+        "pnpm renames a lockfile that it makes or changes into its place, which a read-only "
+        "directory does not allow: --shadow does, or --frozen-lockfile needs none");
+  }
+}
+
 void PassThrough(Resolution& r, const Layer& layer) {
   for (const Word& name : layer.document.environment.fields.pass_through.value) {
     if (!r.around.environment.contains(name.value)) continue;
@@ -92,6 +106,7 @@ void ResolveEnvironment(Resolution& r) {
   const std::vector<Variable> configuration = std::move(r.plan.environment);
   r.plan.environment.clear();
   SetBase(r);
+  SetForManager(r);
   for (const Variable& variable : configuration) Set(r, variable);
   for (const Layer* layer : r.Layers()) PassThrough(r, *layer);
   for (const Layer* layer : r.Layers()) {

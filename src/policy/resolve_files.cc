@@ -245,6 +245,27 @@ void AddManagerCache(Resolution& r) {
   r.plan.mounts.push_back(std::move(mount));
 }
 
+// A /proc of the sandbox's own shows its processes, and of the machine whatever its kernel tells
+// the user outside, who is the same.
+constexpr const char* kTellsUsers[] = {"keys"};
+constexpr const char* kTellsRoot[] = {"kpagecgroup", "kpagecount", "kpageflags",
+                                      "slabinfo",    "timer_list", "vmallocinfo"};
+
+void HideFromProc(Resolution& r) {
+  const auto hide = [&r](const char* name) {
+    Mount mount;
+    mount.kind = MountKind::kMask;
+    mount.name = "kernel";
+    mount.target = std::string("/proc/") + name;
+    mount.type = NodeType::kFile;
+    mount.why = "the machine's, not the sandbox's";
+    if (access(mount.target.c_str(), F_OK) == 0) r.plan.mounts.push_back(std::move(mount));
+  };
+  for (const char* name : kTellsUsers) hide(name);
+  if (r.around.uid != 0) return;
+  for (const char* name : kTellsRoot) hide(name);
+}
+
 }  // namespace
 
 void ResolveSystem(Resolution& r) {
@@ -272,6 +293,7 @@ void ResolveSystem(Resolution& r) {
       mount.why = "the sandbox's own";
       r.plan.mounts.push_back(std::move(mount));
     }
+    HideFromProc(r);
   }
   AddOwnDirectories(r);
   if (r.wall->host_programs) {

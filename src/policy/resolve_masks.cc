@@ -125,6 +125,8 @@ void Protect(Resolution& r, const std::string& path, const ProtectedPath& row) {
   r.plan.mounts.push_back(std::move(mount));
 }
 
+constexpr size_t kMostRepositories = 1000;
+
 // In everything that may be written, unless it was named itself.
 void ProtectWithin(Resolution& r, const std::string& area,
                    const std::vector<std::vector<std::string>>& git_folders) {
@@ -137,6 +139,9 @@ void ProtectWithin(Resolution& r, const std::string& area,
     if (IsWithin(full, area) && full != area && !is_named) Protect(r, path, row);
   };
   for (const ProtectedPath& row : ProtectedPaths()) consider(std::string(row.path), row);
+  if (git_folders.size() > kMostRepositories) {
+    return r.Refuse("more than 1000 repositories are in what may be written", r.root);
+  }
   for (const auto& folder : git_folders) {
     if (folder.size() == 1) continue;
     if (r.workspace->Inspect(folder) == Found::kFile) consider(Join(folder), kGitFile);
@@ -148,13 +153,25 @@ void ProtectWithin(Resolution& r, const std::string& area,
   }
 }
 
+constexpr size_t kMostMasks = 4096;
+constexpr const char* kTooMany =
+    "more than 4096 files are to be hidden; a pattern that names their directories hides them all";
+
 void AddMask(Resolution& r, const std::vector<std::string>& path, Found type,
              const std::string& why, Origin origin) {
   Mount mount = InWorkspace(r, Join(path));
-  if (std::ranges::any_of(r.plan.mounts, [&](const Mount& old) {
-        return old.kind == MountKind::kMask && old.target == mount.target;
-      }))
+  size_t masks = 0;
+  for (const Mount& old : r.plan.mounts) {
+    if (old.kind != MountKind::kMask) continue;
+    if (old.target == mount.target) return;
+    ++masks;
+  }
+  // Each is a mount, of which the kernel gives a namespace so many.
+  if (masks >= kMostMasks) {
+    if (std::ranges::find(r.plan.refusals, kTooMany, &Error::message) == r.plan.refusals.end())
+      r.Refuse(kTooMany, r.root);
     return;
+  }
   mount.kind = MountKind::kMask;
   mount.name = "excluded";
   mount.source.clear();

@@ -24,12 +24,14 @@ bool HasImage(const Resolution& r) {
 WallChoice ChooseWallName(Resolution& r) {
   const Document& document = r.document();
   if (!r.request.wall.empty()) return {r.request.wall, "--wall"};
+  if (r.request.mode == "host") return {"none", "--mode host"};
   const Text& wall = r.profile->wall;
   if (wall.given && wall.value != "auto" && !r.IsWithheld(*r.profile_layer, wall.mark)) {
     return {wall.value, "profile " + r.profile_name.value};
   }
   const Text& mode = r.profile->mode;
-  if (mode.value == "host" && !r.IsWithheld(*r.profile_layer, mode.mark)) {
+  if (mode.value == "host" && r.request.mode.empty() &&
+      !r.IsWithheld(*r.profile_layer, mode.mark)) {
     return {"none", "mode: host of profile " + r.profile_name.value};
   }
   for (const Layer* layer : {r.main, r.user ? &*r.user : r.main}) {
@@ -73,6 +75,11 @@ void AddPrograms(Resolution& r) {
 
 void ChooseWall(Resolution& r) {
   const WallChoice choice = ChooseWallName(r);
+  if (r.request.mode == "host" && choice.name != "none") {
+    r.errors.push_back(
+        Fail(ErrorCode::kInvalid, "there is no wall then, but --wall names one", "--mode").error());
+    return;
+  }
   r.wall = FindWall(choice.name == "auto" ? "native" : choice.name);
   if (choice.name == "podman" || choice.name == "docker") {
     r.wall = FindWall("container");
@@ -110,6 +117,10 @@ void ResolveWorkspace(Resolution& r) {
     r.Refuse(
         "your own policy and approvals are inside the workspace, where the command may change them",
         r.around.config_home);
+  }
+  if (!r.around.policy_file.empty() && IsWithin(RealPath(r.around.policy_file), r.root)) {
+    r.Refuse("your own policy is inside the workspace, where the command may change it",
+             r.around.policy_file);
   }
   if (const std::string secret = CredentialsIn(r.root, r.around);
       !secret.empty() && !IsOpen(r.plan.wall)) {

@@ -6,6 +6,7 @@
 
 #include "policy/document.h"
 #include "policy/forms.h"
+#include "policy/managers.h"
 
 namespace cordon::policy {
 namespace {
@@ -189,10 +190,14 @@ void Checker::CheckSecrets() {
 
 bool Checker::HasProfile(const std::string& name) const {
   if (document_.profiles.Find(name) != nullptr) return true;
-  const PackageManager& manager = document_.package_manager.fields;
-  return manager.name.given &&
-         (name == "default" || name == "pm-" + manager.name.value + "-install" ||
-          name == "pm-" + manager.name.value + "-build");
+  const Text& manager = document_.package_manager.fields.name;
+  if (!manager.given) return false;
+  if (name == "default") return true;
+  return std::ranges::any_of(Managers(), [&](const Manager& one) {
+    const std::string prefix = "pm-" + std::string(one.name);
+    return (manager.value == "any" || manager.value == one.name) &&
+           (name == prefix + "-install" || name == prefix + "-build");
+  });
 }
 
 void Checker::CheckProfile(const Word& name, const Profile& profile) {

@@ -13,11 +13,8 @@ struct Language {
   std::string_view name;
   std::string_view manager;
 };
-constexpr Language kLanguages[] = {{"node", "npm"},
-                                   {"python", "pip"},
-                                   {"rust", "cargo"},
-                                   {"php", "composer"},
-                                   {"ruby", "bundler"}};
+constexpr Language kLanguages[] = {{"node", "npm"},     {"python", "pip"},   {"rust", "cargo"},
+                                   {"php", "composer"}, {"ruby", "bundler"}, {"polyglot", "any"}};
 
 constexpr std::string_view kGenericInstall = R"(  install:
     role: install
@@ -164,7 +161,7 @@ std::string ProjectStarterText(const ProjectChoices& choices) {
   const Language* language = std::ranges::find(kLanguages, choices.preset, &Language::name);
   const std::string_view manager =
       language != std::end(kLanguages) ? language->manager : std::string_view(choices.preset);
-  const bool has_manager = FindManager(manager) != nullptr;
+  const bool has_manager = FindManager(manager) != nullptr || manager == "any";
   std::string text = "version: 1\n";
   if (!choices.image.empty()) text += "\nimage:\n  ref: " + Quoted(choices.image) + "\n";
   const std::string paths = ListLine("  ", "writable_paths", choices.writable_paths) +

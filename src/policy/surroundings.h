@@ -15,6 +15,7 @@ struct Surroundings {
   std::string home;         // empty if there is none
   std::string config_home;  // the folder of the user's policy and approvals
   std::string cache_home;   // the folder of caches
+  std::string policy_file;  // the user's policy, if it is not the one of `config_home`
   std::map<std::string, std::string> environment;
   uid_t uid = 0;
   gid_t gid = 0;

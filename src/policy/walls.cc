@@ -136,9 +136,10 @@ std::vector<std::string> NeededFacilities(Wall wall) {
   const WallFacts& facts = FactsOf(wall);
   std::vector<std::string> names = SplitList(facts.all_of, '|');
   for (std::string& name : SplitList(facts.one_of, '|')) names.push_back(std::move(name));
-  // The native wall takes version 1 too, or looks at the processes from outside.
+  // The native wall takes version 1 too, or looks at the processes from outside; an engine is
+  // asked.
   if ((facts.features & kMemoryLimit) != 0 && wall != Wall::kWasm && wall != Wall::kNative &&
-      wall != Wall::kBwrap && wall != Wall::kJobobject) {
+      wall != Wall::kBwrap && wall != Wall::kContainer && wall != Wall::kJobobject) {
     names.emplace_back("cgroup v2");
   }
   return names;

@@ -67,7 +67,6 @@ Status CheckFits(const Plan& plan) {
   if (plan.argv.empty() || !plan.program.starts_with('/')) return Unsupported("no program");
   if (plan.image) return Unsupported("it uses no image");
   for (const policy::PreRun& command : plan.pre_run) {
-    if (command.on_host) return Unsupported("pre_run on the host is not in this version");
     if (command.argv.empty()) return Unsupported("an empty pre_run command");
   }
   CORDON_TRY(CheckNetwork(plan.network));

@@ -251,6 +251,7 @@ Program Init::Describe(const std::string& path, std::vector<std::string> argumen
 int Init::RunBefore() {
   const auto search = std::ranges::find(plan_.environment, "PATH", &policy::Variable::name);
   for (const policy::PreRun& command : plan_.pre_run) {
+    if (command.on_host) continue;
     const std::string path =
         FindIn(search == plan_.environment.end() ? "" : search->value, command.argv.front());
     const Started started = path.empty() ? Started{0, ENOENT} : Start(Describe(path, command.argv));

@@ -148,8 +148,10 @@ Status Keeper::CheckStreams() {
 // First of all that takes time: it gets ready while the wall is built.
 Status Keeper::StartGateway() {
   if (!HasGateway(plan_)) return {};
+  net::GatewayConfig config = net::ConfigFor(plan_.network);
+  config.asks_who = true;
   Result<net::Gateway> gateway =
-      net::Gateway::Start({request_.gateway, net::ConfigFor(plan_.network), request_.network_log});
+      net::Gateway::Start({request_.gateway, std::move(config), request_.network_log});
   if (!gateway) return std::unexpected(gateway.error());
   gateway_.emplace(std::move(*gateway));
   return {};
@@ -245,7 +247,10 @@ Status Keeper::StartInit() {
   if (!born) return std::unexpected(born.error());
   init_ = born->pid;
   init_pidfd_ = std::move(born->pidfd);
-  if (gateway_) gateway_->CloseNamespaceChannel();
+  if (gateway_) {
+    gateway_->CloseNamespaceChannel();
+    watch_.AnswerFor(&*gateway_, init_);
+  }
   watch_.CloseWriters();
   hand_over_ = std::move(hand_over->keeper);
   return {};

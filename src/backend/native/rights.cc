@@ -42,7 +42,9 @@ Status DropCapabilities() {
 }
 
 Status SetResourceLimits(const policy::LimitPlan& limits, Alone alone) {
-  CORDON_TRY(Set(RLIMIT_CORE, "RLIMIT_CORE", 0));
+  // By a core of one byte no file is written and no program of the host's started (core(5): 0 still
+  // starts what core_pattern pipes to, outside, as root, and hands it what the command made).
+  CORDON_TRY(Set(RLIMIT_CORE, "RLIMIT_CORE", 1));
   if (limits.open_files) CORDON_TRY(Set(RLIMIT_NOFILE, "RLIMIT_NOFILE", *limits.open_files));
   if (limits.cpu_time) {
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(*limits.cpu_time).count();

@@ -1,12 +1,15 @@
 #include "backend/native/system_calls.h"
 
+#include <fcntl.h>
 #include <linux/sched.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <cerrno>
+#include <iterator>
 #include <memory>
 #include <string>
 
@@ -34,7 +37,22 @@ constexpr SystemCallRule DenyFamily(const char* name, int call, uint64_t family,
   return {name, call, SystemCallRule::kDenyFamily, 0, 0, family, reason};
 }
 
+// A mode: which argument it is, and a bit that no file may have.
+constexpr SystemCallRule DenyMode(const char* name, int call, uint8_t argument, uint64_t bit) {
+  return DenyEqual(name, call, argument, bit, bit, "a program that gives its rights to others");
+}
+constexpr SystemCallRule DenyMade(const char* name, int call, uint8_t argument, uint64_t bit) {
+  return {name,
+          call,
+          SystemCallRule::kDenyMade,
+          argument,
+          bit,
+          bit,
+          "a program that gives its rights to others"};
+}
+
 // Newer than libseccomp of Debian 12.
+constexpr int kFchmodat2 = 452;
 constexpr int kListmount = 458;
 constexpr int kStatmount = 457;
 constexpr int kOpenTreeAttr = 467;
@@ -48,6 +66,7 @@ constexpr SystemCallRule kRules[] = {
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCLINUX,     "pastes into the caller's console"),
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCCONS,      "takes the console's output"),
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCSETD,      "loads line disciplines"),
+    DenyEqual(CALL(ioctl), 1, kLow32, TIOCEXCL,      "keeps others from the caller's terminal"),
 
     // Namespaces: what is in one has every capability over it, and so most of the kernel to attack.
     DenyFlag(CALL(clone), CLONE_NEWUSER,             "nested namespaces"),
@@ -90,6 +109,32 @@ constexpr SystemCallRule kRules[] = {
     Deny(CALL(swapon),                               "file systems"),
     Deny(CALL(swapoff),                              "file systems"),
     Deny(CALL(fanotify_init),                        "sees other processes' files"),
+
+    // What is made belongs to the caller, outside too, where anybody may start it: neither
+    // set-user-ID nor set-group-ID, by any call that gives a mode.
+    DenyMode(CALL(chmod), 1, S_ISUID),
+    DenyMode(CALL(chmod), 1, S_ISGID),
+    DenyMode(CALL(fchmod), 1, S_ISUID),
+    DenyMode(CALL(fchmod), 1, S_ISGID),
+    DenyMode(CALL(fchmodat), 2, S_ISUID),
+    DenyMode(CALL(fchmodat), 2, S_ISGID),
+    DenyMode("fchmodat2", kFchmodat2, 2, S_ISUID),
+    DenyMode("fchmodat2", kFchmodat2, 2, S_ISGID),
+    DenyMade(CALL(open), 2, S_ISUID),
+    DenyMade(CALL(open), 2, S_ISGID),
+    DenyMade(CALL(openat), 3, S_ISUID),
+    DenyMade(CALL(openat), 3, S_ISGID),
+    NotThere(CALL(openat2),                          "its mode lies in memory, where no filter sees it"),
+    DenyMode(CALL(creat), 1, S_ISUID),
+    DenyMode(CALL(creat), 1, S_ISGID),
+    DenyMode(CALL(mkdir), 1, S_ISUID),
+    DenyMode(CALL(mkdir), 1, S_ISGID),
+    DenyMode(CALL(mkdirat), 2, S_ISUID),
+    DenyMode(CALL(mkdirat), 2, S_ISGID),
+    DenyMode(CALL(mknod), 1, S_ISUID),
+    DenyMode(CALL(mknod), 1, S_ISGID),
+    DenyMode(CALL(mknodat), 2, S_ISUID),
+    DenyMode(CALL(mknodat), 2, S_ISGID),
 
     // Other processes: a debugger may start what it debugs.
     DenyEqual(CALL(ptrace), 0, kLow32, PTRACE_ATTACH, "processes that it did not start"),
@@ -158,6 +203,18 @@ int AddRule(const Filter& filter, const SystemCallRule& rule) {
     case SystemCallRule::kDenyEqual:
       return add_if(SCMP_ACT_ERRNO(EPERM),
                     {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value});
+    case SystemCallRule::kDenyMade: {
+      // Without one of these the mode is whatever was left in the register.
+      constexpr uint64_t kTemporary = O_TMPFILE & ~O_DIRECTORY;
+      for (const uint64_t flag : {uint64_t{O_CREAT}, kTemporary}) {
+        const scmp_arg_cmp when[] = {{rule.argument - 1U, SCMP_CMP_MASKED_EQ, flag, flag},
+                                     {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value}};
+        const int error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(EPERM), rule.call,
+                                                 std::size(when), when);
+        if (error != 0) return error;
+      }
+      return 0;
+    }
     case SystemCallRule::kDenyAbove:
       return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {rule.argument, SCMP_CMP_GT, rule.value, 0});
     case SystemCallRule::kDenyFamily:

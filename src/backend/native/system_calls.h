@@ -19,6 +19,8 @@ struct SystemCallRule {
     kDenyEqual,   // EPERM if (argument & mask) == value
     kDenyAbove,   // EAFNOSUPPORT if argument > value, all 64 bits
     kDenyFamily,  // EAFNOSUPPORT if argument == value
+    kDenyMade,    // EPERM if (argument & mask) == value and the one before it says O_CREAT or
+                  // O_TMPFILE
   };
   const char* name;
   int call;

@@ -90,7 +90,10 @@ Status CommandWatch::TakeSignals() {
 }
 
 std::array<pollfd, CommandWatch::kPolled> CommandWatch::Wanted() const {
-  std::array<pollfd, kPolled> wanted = {{{signals_.get(), POLLIN, 0}, {-1, 0, 0}, {-1, 0, 0}}};
+  std::array<pollfd, kPolled> wanted = {{{signals_.get(), POLLIN, 0},
+                                         {-1, 0, 0},
+                                         {-1, 0, 0},
+                                         {gateway_ ? gateway_->questions() : -1, POLLIN, 0}}};
   for (size_t i = 0; i < outputs_.size(); ++i) wanted[i + 1] = outputs_[i].Wanted();
   return wanted;
 }
@@ -108,6 +111,7 @@ void CommandWatch::MoveOutput(const pollfd* polled) {
   for (size_t i = 0; i < outputs_.size(); ++i) {
     if (polled[i + 1].revents != 0) outputs_[i].Move();
   }
+  if (polled[kPolled - 1].revents != 0) gateway_->Answer(first_);
 }
 
 std::optional<signalfd_siginfo> CommandWatch::NextSignal() const {
@@ -140,6 +144,7 @@ bool CommandWatch::PassesLimit(pid_t first) {
 }
 
 void CommandWatch::Drain() {
+  gateway_ = nullptr;
   const Clock::time_point until = Clock::now() + kDrainTime;
   while (std::ranges::any_of(outputs_, &OutputPipe::is_open)) {
     std::array<pollfd, kPolled> polled = Wanted();

@@ -56,8 +56,10 @@ class CommandWatch {
   [[nodiscard]] Status TakeSignals();
 
   // --- while it runs ---
-  // For poll: signals first, then streams; and its time in milliseconds.
-  static constexpr size_t kPolled = 3;
+  // Asks about the first process and its descendants, until they have ended.
+  void AnswerFor(net::Gateway* gateway, pid_t first) { gateway_ = gateway, first_ = first; }
+  // For poll: signals first, then streams and the gateway; and its time in milliseconds.
+  static constexpr size_t kPolled = 4;
   [[nodiscard]] std::array<pollfd, kPolled> Wanted() const;
   [[nodiscard]] int PollTime() const;
   void MoveOutput(const pollfd* polled);
@@ -95,6 +97,8 @@ class CommandWatch {
   bool measures_memory_ = false;
   uint64_t sampled_peak_bytes_ = 0;
   std::optional<PlanReport::End> ended_for_;
+  net::Gateway* gateway_ = nullptr;
+  pid_t first_ = -1;
 };
 
 }  // namespace cordon::backend::native

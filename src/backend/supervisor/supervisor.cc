@@ -130,8 +130,11 @@ Status Supervisor::CountOutput() {
 // First of all that takes time: it gets ready while the rest is made.
 Status Supervisor::StartGateway() {
   if (outer_.gateway.empty()) return {};
+  net::GatewayConfig config = net::ConfigFor(plan_.network);
+  // An engine's containers are nobody's descendants: looked for in vain.
+  config.asks_who = outer_.limits == Outer::Limits::kKeeper;
   Result<net::Gateway> gateway =
-      net::Gateway::Start({outer_.gateway, net::ConfigFor(plan_.network), outer_.network_log});
+      net::Gateway::Start({outer_.gateway, std::move(config), outer_.network_log});
   if (!gateway) return std::unexpected(gateway.error());
   gateway_.emplace(std::move(*gateway));
   return {};
@@ -272,7 +275,10 @@ Status Supervisor::StartProgram() {
   if (pid < 0) return SystemError("clone3");
   program_ = static_cast<pid_t>(pid);
   pidfd_.reset(pidfd);
-  if (gateway_) gateway_->CloseNamespaceChannel();
+  if (gateway_) {
+    gateway_->CloseNamespaceChannel();
+    watch_.AnswerFor(&*gateway_, program_);
+  }
   watch_.CloseWriters();
   outer_.descriptors.clear();
   return {};
