@@ -53,6 +53,12 @@ int64_t Now() {
   return static_cast<int64_t>(platform::ClockNs(0));
 }
 
+// What programs are told in units of 512 bytes are blocks of 4096, as statfs and st_blksize say.
+uint64_t SectorsOf(uint64_t bytes) {
+  constexpr uint64_t kSector = 512;
+  return (bytes + layout::kPageBytes - 1) / layout::kPageBytes * (layout::kPageBytes / kSector);
+}
+
 bool InGroup(const Credentials& who, uint32_t gid) {
   return who.gid == gid ||
          std::find(who.groups, who.groups + who.group_count, gid) != who.groups + who.group_count;
@@ -88,7 +94,7 @@ MemoryFs* MemoryFs::Create(Arena* objects, Arena* blocks, const Image* image,
     if (fs->shared_ == nullptr) return nullptr;
   }
   const Credentials root;
-  fs->root_ = image != nullptr ? fs->FromImage(0) : fs->NewInode(S_IFDIR | 0755, root);
+  fs->root_ = image != nullptr ? fs->FromImage(0) : fs->NewInode(S_IFDIR | 0755, root, Part::kTree);
   if (fs->root_ == nullptr) return nullptr;
   if (image == nullptr) fs->root_->links = 2;
   return fs->PopulateDevices() == 0 ? fs : nullptr;
@@ -140,6 +146,12 @@ int MemoryFs::PopulateDevices() {
     if (error != 0 && error != -EEXIST) break;  // an image may bring its own
     error = 0;
   }
+  Node memory;
+  if (error == 0) error = Lookup(root, dev.id, "shm", &memory);
+  if (error == 0) {
+    InodeOf(memory.id)->part = Part::kSharedMemory;
+    Release(memory.id);
+  }
   Node runs;
   if (error == 0) error = Lookup(root, dev.id, "cordon", &runs);
   if (error == 0) {
@@ -164,7 +176,7 @@ bool MemoryFs::ChargeBytes(uint64_t bytes) {
   return false;
 }
 
-Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who) {
+Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who, Part part) {
   if (files_.fetch_add(1) >= quotas_.max_files) {
     files_.fetch_sub(1);
     if (quotas_.limits_met != nullptr) quotas_.limits_met->fetch_or(kFilesLimit);
@@ -177,6 +189,7 @@ Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who) {
   }
   inodes_.fetch_add(1);
   inode->counted = true;
+  inode->part = part;
   inode->mode = mode;
   inode->uid = who.uid;
   inode->gid = who.gid;
@@ -266,7 +279,7 @@ void MemoryFs::Release(uint64_t id) {
 
 int MemoryFs::GetStat(uint64_t id, Stat* out) {
   Inode& inode = *InodeOf(id);
-  out->device = 1;
+  out->device = static_cast<uint64_t>(inode.part);
   out->inode = inode.number;
   out->mode = inode.mode;
   out->links = inode.links.load();
@@ -275,12 +288,17 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   out->rdev = inode.rdev;
   out->size = layout::kPageBytes;
   out->blocks = 0;
-  if (!inode.is(S_IFDIR)) out->size = static_cast<int64_t>(inode.size.load());
+  if (inode.is(S_IFDIR)) {
+    // As on the file systems that programs know: a block for the names, and none in a tmpfs.
+    out->blocks = static_cast<int64_t>(inode.part == Part::kTree ? SectorsOf(1) : 0);
+  } else {
+    out->size = static_cast<int64_t>(inode.size.load());
+  }
   if (inode.is(S_IFREG)) {
     const SharedLock lock(inode.lock, LockRank::kInode);
     const uint64_t bytes = inode.contents.allocated + inode.contents.image_bytes;
     out->size = static_cast<int64_t>(inode.size.load());
-    out->blocks = static_cast<int64_t>((bytes + 511) / 512);
+    out->blocks = static_cast<int64_t>(SectorsOf(bytes));
   }
   out->atime = TimeOf(inode.atime);
   out->mtime = TimeOf(inode.mtime);
