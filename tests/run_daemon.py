@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """A daemon's socket in the file system: who may connect, when, and which daemon has it: run_daemon.py [NAME...]"""
+import json
 import os
 import pathlib
 import socket
@@ -13,7 +14,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORDON = str(ROOT / "build/cordon")
 
 
-class Socket(unittest.TestCase):
+class Case(unittest.TestCase):
     def setUp(self):
         folder = tempfile.TemporaryDirectory()
         self.addCleanup(folder.cleanup)
@@ -39,6 +40,8 @@ class Socket(unittest.TestCase):
         with socket.socket(socket.AF_UNIX) as gone:
             gone.bind(self.path)
 
+
+class Socket(Case):
     def test_whoever_sees_it_can_connect(self):
         for _ in range(20):
             daemon = self.start()
@@ -75,6 +78,39 @@ class Socket(unittest.TestCase):
             self.assertEqual((daemon.wait(), text in daemon.stderr.read()), (125, True), path)
         self.start("relative")
         self.assertTrue(eventually(lambda: answers(self.folder / "relative")))
+
+
+class Archives(Case):
+    """Those that wait in a sandbox for a client that has gone."""
+
+    def test_they_go_with_their_client(self):
+        self.start()
+        self.assertTrue(eventually(lambda: answers(self.path)))
+
+        def ask(stream, method, **params):
+            stream.write(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n")
+            stream.flush()
+            return json.loads(stream.readline())
+        with self.connect() as owner:
+            sandbox = ask(owner, "create", detached=True)["result"]["sandboxId"]
+            for _ in range(3):
+                with self.connect() as client:
+                    for _ in range(4):
+                        self.assertIn("result", ask(client, "blob.write", sandboxId=sandbox, data="x" * 1000))
+                        self.assertIn("result", ask(client, "files.pack", sandboxId=sandbox, path="/tmp"))
+                    self.assertIn("more than 8 archives", ask(client, "blob.write", sandboxId=sandbox, data="x")["error"]["message"])
+                # It may be heard of later than what the next one asks.
+                self.assertTrue(eventually(lambda: "result" in ask(owner, "blob.write", sandboxId=sandbox, data="own")))
+                kept = ask(owner, "blob.write", sandboxId=sandbox, data="own")["result"]["blobId"]
+                for blob in (kept - 1, kept):
+                    self.assertIn("result", ask(owner, "blob.free", sandboxId=sandbox, blobId=blob))
+
+    def connect(self):
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(self.path)
+        stream = client.makefile("rw")
+        client.close()  # with the stream
+        return stream
 
 
 if __name__ == "__main__":

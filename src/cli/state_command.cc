@@ -10,6 +10,7 @@
 #include <memory>
 #include <string>
 
+#include "base/new_file.h"
 #include "base/owned_fd.h"
 #include "base/write_all.h"
 #include "cli/sandbox_options.h"
@@ -33,21 +34,18 @@ void ReportSkipped(const TransferReport& report) {
 }
 
 // Whole, or not there: the file has its name when everything is in it.
-Status Export(Sandbox& sandbox, const std::string& file) {
-  const std::string temporary = file + ".cordon-new";
-  const OwnedFd fd(open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
-  if (!fd.valid()) return SystemError("open(" + temporary + ", O_EXCL)");
+Status Export(Sandbox& sandbox, const std::string& path) {
+  const size_t name = path.rfind('/') + 1;
+  const std::string parent = name == 0 ? "." : path.substr(0, name);
+  const OwnedFd folder(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!folder.valid()) return SystemError("open(" + parent + ", O_DIRECTORY)");
+  Result<NewFile> file = NewFile::In(folder.get());
+  if (!file) return std::unexpected(file.error());
   const Result<TransferReport> report =
-      sandbox.Export([&](std::string_view bytes) { return WriteAll(fd.get(), bytes, temporary); });
-  Status written = report ? Status() : std::unexpected(report.error());
-  if (written && fsync(fd.get()) != 0) written = SystemError("fsync(" + temporary + ")");
-  if (written && rename(temporary.c_str(), file.c_str()) != 0) {
-    written = SystemError("rename(" + file + ")");
-  }
-  if (!written) {
-    (void)unlink(temporary.c_str());
-    return written;
-  }
+      sandbox.Export([&](std::string_view bytes) { return WriteAll(file->fd(), bytes, path); });
+  if (!report) return std::unexpected(report.error());
+  if (fsync(file->fd()) != 0) return SystemError("fsync(" + path + ")");
+  CORDON_TRY(file->Replace(path.substr(name)));
   ReportSkipped(*report);
   (void)printf("%s\n", report->digest.c_str());
   return {};

@@ -1,13 +1,12 @@
 #include "packages/store.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 
+#include "base/new_file.h"
 #include "base/sha256.h"
 #include "base/write_all.h"
 #include "wasm/compile_cache.h"
@@ -36,17 +35,6 @@ Result<OwnedFd> OpenFolder(int parent, const char* name) {
                 "the cache folder is another user's, or others may write there", name);
   }
   return folder;
-}
-
-// Nobody else writes to a file that has this name.
-std::string TemporaryName() {
-  uint64_t number = 0;
-  if (getrandom(&number, sizeof number, 0) != sizeof number) {
-    number = static_cast<uint64_t>(getpid());
-  }
-  char text[40];
-  (void)snprintf(text, sizeof text, ".new-%016llx", static_cast<unsigned long long>(number));
-  return text;
 }
 
 }  // namespace
@@ -100,17 +88,14 @@ Result<std::vector<std::byte>> Store::Load(const std::string& hash) const {
 }
 
 Status Store::Save(const std::string& hash, std::span<const std::byte> module) const {
-  const std::string temporary = TemporaryName();
-  const OwnedFd fd(openat(folder_.get(), temporary.c_str(),
-                          O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.valid()) return SystemError("openat(" + temporary + ", O_CREAT | O_EXCL)");
-  Status saved = WriteAll(fd.get(), module, "package");
-  if (saved &&
-      renameat(folder_.get(), temporary.c_str(), folder_.get(), FileOf(hash).c_str()) != 0) {
-    saved = SystemError("renameat(" + FileOf(hash) + ")");
-  }
-  if (!saved) (void)unlinkat(folder_.get(), temporary.c_str(), 0);
-  return saved;
+  Result<NewFile> file = NewFile::In(folder_.get());
+  if (!file) return std::unexpected(file.error());
+  CORDON_TRY(WriteAll(file->fd(), module, "package"));
+  const Status named = file->Name(FileOf(hash));
+  const bool is_there = !named && named.error().system_errno == EEXIST;
+  if (!is_there) return named;
+  // Another installation brought it, or it is damaged and has gone now.
+  return Load(hash) ? Status() : file->Name(FileOf(hash));
 }
 
 }  // namespace cordon::packages

@@ -58,6 +58,7 @@ void AutoSave::Arm() {
 void AutoSave::Save() {
   const std::shared_ptr<Sandbox> sandbox = sandbox_.lock();
   if (!sandbox || sandbox->link->closed()) return End();
+  if (holds_ > 0) return finish_ ? End() : Arm();
   state_ = State::kSaving;
   is_touched_ = false;
   SaveState(
@@ -84,12 +85,31 @@ void AutoSave::Report(const std::shared_ptr<Sandbox>& sandbox, const std::string
 
 void AutoSave::Saved(const std::shared_ptr<Sandbox>& sandbox, bool again) {
   if (finish_) return SaveLast();
+  LetOthers();
   if (again || is_touched_ || !sandbox->running.empty()) return Arm();
   AskWhetherBusy(sandbox, [self = shared_from_this()](bool busy) {
     if (self->finish_) return self->SaveLast();
+    self->LetOthers();
     if (busy || self->is_touched_) return self->Arm();
     self->state_ = State::kIdle;
   });
+}
+
+void AutoSave::Hold(std::function<void(Held)> then) {
+  const auto give = [self = shared_from_this(), then = std::move(then)] {
+    ++self->holds_;
+    then(Held(self.get(), [self](void*) { self->Release(); }));
+  };
+  if (state_ == State::kSaving) return waiting_.push_back(give);
+  give();
+}
+
+void AutoSave::LetOthers() {
+  for (const auto& then : std::exchange(waiting_, {})) then();
+}
+
+void AutoSave::Release() {
+  if (--holds_ == 0) Touch();
 }
 
 void AutoSave::Finish(std::function<void(const std::string&)> then) {
@@ -106,8 +126,15 @@ void AutoSave::SaveLast() {
 
 void AutoSave::End() {
   state_ = State::kIdle;
+  waiting_.clear();
   const std::string error = error_;
   if (const auto finish = std::exchange(finish_, nullptr)) finish(error);
+}
+
+void HoldSaves(const std::shared_ptr<Sandbox>& sandbox,
+               const std::function<void(AutoSave::Held)>& then) {
+  if (!sandbox->autosave) return then(nullptr);
+  sandbox->autosave->Hold(then);
 }
 
 }  // namespace cordon::rpc

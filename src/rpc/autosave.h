@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "rpc/server.h"
 
@@ -21,6 +22,10 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
 
   // Something happens in the sandbox.
   void Touch();
+  // Calls `then` when no save is on its way. None begins while what `then` is given lives: what is
+  // going on is half done until then. Where the sandbox ends before, its last save is not made.
+  using Held = std::shared_ptr<void>;
+  void Hold(std::function<void(Held)> then);
   // The last save; `then` hears why it could not be, or nothing.
   void Finish(std::function<void(const std::string& error)> then);
 
@@ -31,6 +36,8 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
   void Saved(const std::shared_ptr<Sandbox>& sandbox, bool again);
   void SaveLast();
   void End();
+  void LetOthers();
+  void Release();
 
   asio::steady_timer timer_;
   std::weak_ptr<Sandbox> sandbox_;
@@ -38,9 +45,15 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
   enum class State { kIdle, kWaiting, kSaving } state_ = State::kIdle;
   bool is_touched_ = false;  // while it was saved
   bool is_last_ = false;
-  std::string error_;  // of the last attempt
+  int holds_ = 0;
+  std::vector<std::function<void()>> waiting_;  // for a save to end
+  std::string error_;                           // of the last attempt
   std::function<void(const std::string&)> finish_;
 };
+
+// The same of a sandbox that may have none.
+void HoldSaves(const std::shared_ptr<Sandbox>& sandbox,
+               const std::function<void(AutoSave::Held)>& then);
 
 // One save: what the session knows where nothing runs in it, and otherwise as it was known last.
 // `then` hears whether anything was new.

@@ -14,6 +14,10 @@ constexpr size_t kReadBytes = 64 * 1024;
 constexpr size_t kMostOutgoing = size_t{4} << 20;
 constexpr size_t kMostRequests = 256;
 
+void FreeBlob(SandboxLink& link, int64_t id) {
+  link.Ask({live::Kind::kBlobFree, 0, {id}, {}}, [](const live::Frame&) { return true; });
+}
+
 }  // namespace
 
 Client::Client(Server& owner, OwnedFd input, OwnedFd output)
@@ -114,6 +118,19 @@ void Client::WhenTaken(std::function<void()> then) {
   waiting_.push_back(std::move(then));
 }
 
+void Client::Keep(const std::shared_ptr<SandboxLink>& link, int64_t blob) {
+  LetGo(link, blob);
+  if (closed_) return FreeBlob(*link, blob);
+  blobs_.push_back({link, blob});
+}
+
+void Client::LetGo(const std::shared_ptr<SandboxLink>& link, int64_t blob) {
+  std::erase_if(blobs_, [&](const Blob& one) {
+    const auto known = one.link.lock();
+    return !known || (known == link && one.id == blob);
+  });
+}
+
 void Client::Close() {
   if (std::exchange(closed_, true)) return;
   boost::system::error_code ignored;
@@ -123,6 +140,9 @@ void Client::Close() {
   asked_.clear();
   processes.clear();
   for (const auto& [id, watch] : std::exchange(watches, {})) EndWatch(watch);
+  for (const Blob& blob : std::exchange(blobs_, {})) {
+    if (const auto link = blob.link.lock()) FreeBlob(*link, blob.id);
+  }
 }
 
 }  // namespace cordon::rpc

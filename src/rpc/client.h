@@ -55,6 +55,9 @@ class Client : public std::enable_shared_from_this<Client> {
   [[nodiscard]] bool IsBehind() const;
   // No longer ones from now on.
   void LimitRequests(size_t most_bytes);
+  // An archive that waits in a sandbox for this client: it goes with it, or has gone already.
+  void Keep(const std::shared_ptr<SandboxLink>& link, int64_t blob);
+  void LetGo(const std::shared_ptr<SandboxLink>& link, int64_t blob);
   void Close();
   [[nodiscard]] bool closed() const { return closed_; }
 
@@ -81,6 +84,11 @@ class Client : public std::enable_shared_from_this<Client> {
   std::vector<std::function<void()>> waiting_;
   std::map<std::string, ReplyHandler> asked_;
   uint64_t last_asked_ = 0;
+  struct Blob {
+    std::weak_ptr<SandboxLink> link;
+    int64_t id;
+  };
+  std::vector<Blob> blobs_;
   bool reads_ = false;
   bool closed_ = false;
 };

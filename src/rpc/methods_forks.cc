@@ -3,6 +3,7 @@
 #include <string>
 
 #include "rpc/audit.h"
+#include "rpc/autosave.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
 #include "rpc/packages.h"
@@ -88,16 +89,19 @@ void SnapshotRestore(const CallPtr& call) {
   if (!sandbox) return;
   const std::optional<std::string> name = call->Text("snapshotId");
   if (!name) return;
-  sandbox->link->Ask({live::Kind::kRestore, 0, {}, *name}, [call,
-                                                            sandbox](const live::Frame& frame) {
-    if (RefuseIfFailed(call, frame)) return true;
-    // The files are those of then, and with them what is installed.
-    if (!sandbox->packages) {
-      call->Reply(Json::object());
-      return true;
-    }
-    TakeOverPackages(sandbox, Json::object(), [call](const Json&) { call->Reply(Json::object()); });
-    return true;
+  HoldSaves(sandbox, [call, sandbox, name](const AutoSave::Held& held) {
+    sandbox->link->Ask(
+        {live::Kind::kRestore, 0, {}, *name}, [call, sandbox, held](const live::Frame& frame) {
+          if (RefuseIfFailed(call, frame)) return true;
+          // The files are those of then, and with them what is installed.
+          if (!sandbox->packages) {
+            call->Reply(Json::object());
+            return true;
+          }
+          TakeOverPackages(sandbox, Json::object(),
+                           [call, held](const Json&) { call->Reply(Json::object()); });
+          return true;
+        });
   });
 }
 

@@ -65,9 +65,10 @@ void Offload(const CallPtr& call) {
       [call, sandbox, refuse](const std::string& config) {
         AskKeeper(
             sandbox, {Kind::kExportImage, 0, {}, config},
-            [call](const Frame& answer) {
+            [call, sandbox](const Frame& answer) {
               Json report = ParseReport(answer.payload);
               report["blobId"] = answer.arg[0];
+              call->client->Keep(sandbox->link, answer.arg[0]);
               call->Reply(report);
             },
             refuse);

@@ -32,22 +32,24 @@ void PersistenceSave(const CallPtr& call) {
 void PersistenceLoad(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = TheSavedSandbox(call);
   if (!sandbox) return;
-  AskKeeper(
-      sandbox, {live::Kind::kLoadState, 0, {}, {}},
-      [call, sandbox](const live::Frame& answer) {
-        if (answer.arg[0] == 0) return call->Reply({{"loaded", false}});
-        RestoreState(
-            sandbox, ParseReport(answer.payload), /*replaces=*/true,
-            [call, sandbox](const Json& restored) {
-              TakeOverPackages(sandbox, restored, [call](const Json& report) {
-                Json told = report;
-                told["loaded"] = true;
-                call->Reply(told);
-              });
-            },
-            RefusalOf(call));
-      },
-      RefusalOf(call));
+  HoldSaves(sandbox, [call, sandbox](const AutoSave::Held& held) {
+    AskKeeper(
+        sandbox, {live::Kind::kLoadState, 0, {}, {}},
+        [call, sandbox, held](const live::Frame& answer) {
+          if (answer.arg[0] == 0) return call->Reply({{"loaded", false}});
+          RestoreState(
+              sandbox, ParseReport(answer.payload), /*replaces=*/true,
+              [call, sandbox, held](const Json& restored) {
+                TakeOverPackages(sandbox, restored, [call, held](const Json& report) {
+                  Json told = report;
+                  told["loaded"] = true;
+                  call->Reply(told);
+                });
+              },
+              RefusalOf(call));
+        },
+        RefusalOf(call));
+  });
 }
 
 void PersistenceClear(const CallPtr& call) {

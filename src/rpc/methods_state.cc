@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "rpc/autosave.h"
 #include "rpc/call.h"
 #include "rpc/packages.h"
 #include "rpc/state_flow.h"
@@ -23,9 +24,10 @@ void Ask(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Frame fra
   AskKeeper(sandbox, std::move(frame), std::move(then), RefusalOf(call));
 }
 
-void ReplyWithBlob(const CallPtr& call, const Frame& answer) {
+void ReplyWithBlob(const CallPtr& call, const Sandbox& sandbox, const Frame& answer) {
   Json report = ParseReport(answer.payload);
   report["blobId"] = answer.arg[0];
+  call->client->Keep(sandbox.link, answer.arg[0]);
   call->Reply(report);
 }
 
@@ -55,8 +57,10 @@ void BlobWrite(const CallPtr& call) {
   if (!id) return;
   const auto bytes = call->Bytes("data");
   if (!bytes) return;
-  Ask(call, sandbox, {Kind::kBlobWrite, 0, {*id}, *bytes},
-      [call](const Frame& answer) { call->Reply({{"blobId", answer.arg[0]}}); });
+  Ask(call, sandbox, {Kind::kBlobWrite, 0, {*id}, *bytes}, [call, sandbox](const Frame& answer) {
+    call->client->Keep(sandbox->link, answer.arg[0]);
+    call->Reply({{"blobId", answer.arg[0]}});
+  });
 }
 
 void BlobRead(const CallPtr& call) {
@@ -81,6 +85,7 @@ void BlobFree(const CallPtr& call) {
   if (!sandbox) return;
   const auto id = call->Number("blobId", 0, 0, INT64_MAX / 2);
   if (!id) return;
+  call->client->LetGo(sandbox->link, *id);
   Ask(call, sandbox, {Kind::kBlobFree, 0, {*id}, {}},
       [call](const Frame&) { call->Reply(Json::object()); });
 }
@@ -91,7 +96,7 @@ void FilesPack(const CallPtr& call) {
   const auto path = call->Path("path");
   if (!path) return;
   Ask(call, sandbox, {Kind::kPackTree, 0, {}, *path},
-      [call](const Frame& answer) { ReplyWithBlob(call, answer); });
+      [call, sandbox](const Frame& answer) { ReplyWithBlob(call, *sandbox, answer); });
 }
 
 void FilesUnpack(const CallPtr& call) {
@@ -100,6 +105,7 @@ void FilesUnpack(const CallPtr& call) {
   const auto path = call->Path("path");
   if (!path) return;
   WithBlob(call, sandbox, [call, sandbox, path](int64_t id) {
+    call->client->LetGo(sandbox->link, id);
     Ask(call, sandbox, {Kind::kUnpackTree, 0, {id}, *path}, [call](const Frame& answer) {
       Json report = ParseReport(answer.payload);
       report.erase("size");
@@ -115,7 +121,7 @@ void PersistenceExport(const CallPtr& call) {
       sandbox,
       [call, sandbox](const std::string& config) {
         Ask(call, sandbox, {Kind::kExportImage, 0, {}, config},
-            [call](const Frame& answer) { ReplyWithBlob(call, answer); });
+            [call, sandbox](const Frame& answer) { ReplyWithBlob(call, *sandbox, answer); });
       },
       RefusalOf(call));
 }
@@ -129,19 +135,24 @@ void PersistenceImport(const CallPtr& call) {
     return call->Refuse({kInvalidParams, "Param must be \"replace\" or \"merge\": mode", {}});
   }
   const bool replaces = mode == "replace";
-  WithBlob(call, sandbox, [call, sandbox, replaces](int64_t id) {
+  const auto import = [call, sandbox, replaces](int64_t id, const AutoSave::Held& held) {
     Ask(call, sandbox, {Kind::kImportImage, 0, {id, replaces ? 0 : 1}, {}},
-        [call, sandbox, replaces](const Frame& answer) {
+        [call, sandbox, replaces, held](const Frame& answer) {
           RestoreState(
               sandbox, ParseReport(answer.payload), replaces,
-              [call, sandbox](const Json& restored) {
+              [call, sandbox, held](const Json& restored) {
                 // What an offloaded sandbox waited for.
                 if (sandbox->presence == Presence::kReturning) sandbox->presence = Presence::kHere;
                 TakeOverPackages(sandbox, restored,
-                                 [call](const Json& report) { call->Reply(report); });
+                                 [call, held](const Json& report) { call->Reply(report); });
               },
               RefusalOf(call));
         });
+  };
+  WithBlob(call, sandbox, [call, sandbox, import](int64_t id) {
+    call->client->LetGo(sandbox->link, id);
+    // Never the new files with the old session.
+    HoldSaves(sandbox, [id, import](const AutoSave::Held& held) { import(id, held); });
   });
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <boost/asio/buffer.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -127,6 +128,13 @@ SandboxLink::~SandboxLink() {
 uint32_t SandboxLink::Ask(live::Frame frame, Handler handler) {
   if (++last_id_ == 0) ++last_id_;
   frame.id = last_id_;
+  if (closed_) {
+    // Whoever asks is told as those are who asked before, and never while it asks.
+    asio::post(socket_.get_executor(), [handler = std::move(handler), reason = end_reason_] {
+      (void)handler({live::Kind::kDead, 0, {}, reason});
+    });
+    return frame.id;
+  }
   handlers_[frame.id] = std::move(handler);
   Tell(frame);
   return frame.id;

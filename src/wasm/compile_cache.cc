@@ -2,13 +2,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <cstring>
 
+#include "base/new_file.h"
 #include "base/write_all.h"
 #include "wasm/compiler_process.h"
 
@@ -63,16 +63,6 @@ Result<OwnedFd> MemoryFile(const char* name) {
   OwnedFd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!fd.valid()) return SystemError("memfd_create(" + std::string(name) + ")");
   return fd;
-}
-
-std::string TemporaryName() {
-  uint64_t number = 0;
-  if (getrandom(&number, sizeof number, 0) != sizeof number) {
-    number = static_cast<uint64_t>(getpid());
-  }
-  char text[40];
-  std::snprintf(text, sizeof text, ".new-%016llx", static_cast<unsigned long long>(number));
-  return text;
 }
 
 Sha256::Digest HashOf(std::span<const std::byte> bytes) {
@@ -178,18 +168,14 @@ Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tie
 }
 
 Status CompileCache::Store(const CachedObject& object, const std::string& name) const {
-  const std::string temporary = TemporaryName();
-  const OwnedFd file(openat(folder_.get(), temporary.c_str(),
-                            O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!file.valid()) return SystemError("openat(" + temporary + ", O_CREAT | O_EXCL)");
+  Result<NewFile> file = NewFile::In(folder_.get());
+  if (!file) return std::unexpected(file.error());
   const FileMapping mapping(object.fd.get(), object.size_bytes);
-  Status status = mapping.valid() ? WriteAll(file.get(), mapping.bytes(), "object")
-                                  : Status(SystemError("mmap(object)"));
-  if (status && renameat(folder_.get(), temporary.c_str(), folder_.get(), name.c_str()) != 0) {
-    status = SystemError("renameat(" + name + ")");
-  }
-  if (!status) unlinkat(folder_.get(), temporary.c_str(), 0);
-  return status;
+  if (!mapping.valid()) return SystemError("mmap(object)");
+  CORDON_TRY(WriteAll(file->fd(), mapping.bytes(), "object"));
+  const Status named = file->Name(name);
+  // Somebody else compiled it meanwhile: damaged ones were removed before.
+  return named || named.error().system_errno == EEXIST ? Status() : named;
 }
 
 Result<CachedObject> CompileCache::GetTier(std::span<const std::byte> module, Tier tier,

@@ -6,10 +6,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <new>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "arena/layout.h"
 
@@ -148,24 +151,73 @@ uint64_t MemoryFiles::UsedBytes() const {
 
 namespace {
 
-// Pages that nobody touched stay holes.
-Status CopyPages(const OwnedFd& from, const OwnedFd& to) {
-  constexpr size_t kPiece = 256 * 1024;
-  const std::unique_ptr<std::byte[]> piece(new std::byte[kPiece]);
-  for (off_t at = 0; (at = lseek(from.get(), at, SEEK_DATA)) >= 0;) {
-    const off_t hole = lseek(from.get(), at, SEEK_HOLE);
-    while (at < hole) {
-      const auto wanted = std::min(kPiece, static_cast<size_t>(hole - at));
-      const ssize_t count = pread(from.get(), piece.get(), wanted, at);
-      if (count <= 0) return SystemError("pread(memfd)");
-      if (pwrite(to.get(), piece.get(), static_cast<size_t>(count), at) != count) {
-        return SystemError("pwrite(memfd)");
-      }
-      at += count;
+// Of a file: where it has pages.
+struct Extent {
+  off_t at;
+  size_t bytes;
+};
+
+Result<std::vector<Extent>> ExtentsOf(const OwnedFd& fd) {
+  // So that they can be shared out.
+  constexpr off_t kMost = off_t{512} * 1024;
+  std::vector<Extent> extents;
+  for (off_t at = 0; (at = lseek(fd.get(), at, SEEK_DATA)) >= 0;) {
+    const off_t hole = lseek(fd.get(), at, SEEK_HOLE);
+    if (hole < 0) break;
+    for (; at < hole; at += std::min(kMost, hole - at)) {
+      extents.push_back({at, static_cast<size_t>(std::min(kMost, hole - at))});
     }
   }
   // There is no data after the last.
-  return errno == ENXIO ? Status() : SystemError("lseek(SEEK_DATA)");
+  if (errno != ENXIO) return SystemError("lseek(SEEK_DATA)");
+  return extents;
+}
+
+// The kernel's own copy saves one of two; without it the bytes pass through here.
+Status CopyExtent(const OwnedFd& from, const OwnedFd& to, Extent extent) {
+  while (extent.bytes > 0) {
+    off_t source = extent.at;
+    off_t target = extent.at;
+    ssize_t count = copy_file_range(from.get(), &source, to.get(), &target, extent.bytes, 0);
+    if (count <= 0) {
+      constexpr size_t kPiece = 16 * 1024;
+      std::array<std::byte, kPiece> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
+      count = pread(from.get(), piece.data(), std::min(kPiece, extent.bytes), extent.at);
+      if (count <= 0) return SystemError("pread(memfd)");
+      if (pwrite(to.get(), piece.data(), static_cast<size_t>(count), extent.at) != count) {
+        return SystemError("pwrite(memfd)");
+      }
+    }
+    extent.at += count;
+    extent.bytes -= static_cast<size_t>(count);
+  }
+  return {};
+}
+
+Status CopyExtents(const OwnedFd& from, const OwnedFd& to, std::span<const Extent> extents) {
+  for (const Extent& extent : extents) CORDON_TRY(CopyExtent(from, to, extent));
+  return {};
+}
+
+// Pages that nobody touched stay holes. Taking new pages is most of it, and two processors take
+// them nearly twice as fast; whoever is copied stands still meanwhile.
+Status CopyPages(const OwnedFd& from, const OwnedFd& to) {
+  constexpr size_t kWorthAThread = size_t{1} << 20;
+  const Result<std::vector<Extent>> extents = ExtentsOf(from);
+  if (!extents) return std::unexpected(extents.error());
+  size_t total = 0;
+  for (const Extent& extent : *extents) total += extent.bytes;
+  size_t first = 0;
+  for (size_t bytes = 0; first < extents->size() && bytes < total / 2; ++first) {
+    bytes += (*extents)[first].bytes;
+  }
+  const std::span all(*extents);
+  if (total < kWorthAThread) return CopyExtents(from, to, all);
+  Status others;
+  std::thread other([&] { others = CopyExtents(from, to, all.subspan(first)); });
+  const Status own = CopyExtents(from, to, all.first(first));
+  other.join();
+  return own ? others : own;
 }
 
 Result<OwnedFd> CopyOf(const char* name, const OwnedFd& from, uint64_t size_bytes) {
