@@ -51,6 +51,7 @@ FAST = [
     ("snippets of users", ["tests/run_snippets.py"]),
     ("host functions", ["tests/run_host_functions.py"]),
     ("mounts", ["tests/run_mounts.py"]),
+    ("virtual mounts", ["tests/run_virtual_mounts.py"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),
