@@ -59,6 +59,7 @@ FAST = [
     ("sources of the userland", ["tests/run_sources.py"]),
     ("host functions", ["tests/run_host_functions.py"]),
     ("mounts", ["tests/run_mounts.py"]),
+    ("virtual mounts", ["tests/run_virtual_mounts.py"]),
     ("archives and states", ["tests/run_state.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),
     ("kills", ["tests/run_kills.py"]),

@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
 import { ExtensionHost } from './extensions.js';
+import { FileHost } from './virtual.js';
 
 export { bytesOf, putBytes } from './bytes.js';
 
@@ -60,6 +61,7 @@ export class Daemon {
   #auditors = new Map();
   users = 1; // a sandbox, its forks and others of the same daemon
   extensions = new ExtensionHost(this);
+  fileHost = new FileHost();
 
   constructor(program, ...more) {
     this.#process = spawn(findProgram(program), ['serve', '--stdio', ...more], { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -183,6 +185,6 @@ export class Daemon {
     this.#process.ref();
     this.#process.stdout?.ref?.();
     this.#process.stdin.end();
-    return this.exited;
+    return this.exited.then(() => this.fileHost.close());
   }
 }

@@ -1,7 +1,8 @@
 import type { Extension } from './extensions.js';
-import type { Mount } from './mounts.js';
+import type { Mount, MountSource, VirtualMountOptions } from './mounts.js';
 
-export type { HostMount, MemoryMount, Mount } from './mounts.js';
+export type { HostMount, MemoryMount, Mount, MountSource, VirtualMount, VirtualMountOptions } from './mounts.js';
+export type { FileStat, FileSystem, FileType, VirtualProvider } from './virtual.js';
 export type { Extension, ExtensionCall, ExtensionInput, ExtensionResult, PythonPackage } from './extensions.js';
 
 export interface CreateOptions {
@@ -40,8 +41,8 @@ export interface CreateOptions {
   persistence?: { mode?: 'ephemeral' | 'session' | 'persistent'; namespace?: string; autosaveMs?: number };
   /** Commands of the sandbox that this program serves. */
   extensions?: Extension[];
-  /** What is mounted from the beginning. */
-  mounts?: Mount[];
+  /** What is mounted from the beginning, as a list or by paths. */
+  mounts?: Mount[] | Record<string, MountSource>;
   /** Taken for the sake of callers of other packages; not needed. */
   adapter?: unknown;
   /** The same. */
@@ -327,8 +328,8 @@ export class Sandbox {
   clearPersistedState(): Promise<void>;
   /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
   fork(): Promise<Sandbox>;
-  /** Files in memory, by paths below the directory, or a directory of the host. */
-  mount(path: string, files: Record<string, string | Uint8Array> | { hostPath: string }, options?: { writable?: boolean }): Promise<void>;
+  /** Files in memory, by paths below the directory, a directory of the host, or an object whose methods answer. */
+  mount(path: string, files: MountSource, options?: VirtualMountOptions): Promise<void>;
   /** What was there before is seen again. */
   unmount(path: string): Promise<void>;
   /** More commands that this program serves; their names. Forks that are made from now on have them too. */

@@ -3,7 +3,7 @@
 import { Commands } from './commands.js';
 import { Daemon, SandboxError, bytesOf } from './daemon.js';
 import { Files, giveBlob, reportOf, takeBlob } from './files.js';
-import { mount } from './mounts.js';
+import { describedMounts, mount, whatIsMounted } from './mounts.js';
 import { otherOptions, readOptions } from './options.js';
 import { Packages } from './packages.js';
 
@@ -46,7 +46,8 @@ export class Sandbox {
   static async on(daemon, options) {
     try {
       const { sandboxId } = await daemon.call('create', options.params);
-      for (const one of options.mounts) await mount((method, params) => daemon.call(method, { ...params, sandboxId }), one);
+      const call = (method, params) => daemon.call(method, { ...params, sandboxId });
+      for (const one of describedMounts(options.mounts)) await mount(call, daemon.fileHost, one);
       if (options.extensions.length > 0) await daemon.extensions.register(sandboxId, options.extensions);
       return new Sandbox(daemon, sandboxId, options);
     } catch (error) {
@@ -158,10 +159,9 @@ export class Sandbox {
     return new Sandbox(this.#daemon, sandboxId, otherOptions(this.#options));
   }
 
-  // `files`: by paths below the directory; or { hostPath }.
-  async mount(path, files, { writable = false } = {}) {
-    const what = typeof files?.hostPath === 'string' ? { hostPath: files.hostPath } : { files };
-    await mount((method, params) => this.#call(method, params), { path, ...what, writable });
+  // `files`: by paths below the directory; or { hostPath }; or an object that answers.
+  async mount(path, files, options) {
+    await mount((method, params) => this.#call(method, params), this.#daemon.fileHost, { path, ...whatIsMounted(files), ...options });
   }
   async unmount(path) { await this.#call('unmount', { path }); }
 

@@ -147,7 +147,10 @@ struct FileSpace {
   uint64_t total_bytes, free_bytes, total_files, free_files;
 };
 inline constexpr uint32_t kMaxFileMounts = 32;
-inline constexpr uint32_t kMaxFileCalls = 8;
+// Places of directories of the host, and after them of file systems of clients: who waits for a
+// slow client is in nobody else's way.
+inline constexpr uint32_t kDirectoryFileCalls = 8;
+inline constexpr uint32_t kMaxFileCalls = 16;
 inline constexpr uint32_t kMaxFilePath = 4096;
 inline constexpr uint32_t kFileCallBytes = 128 * 1024;
 struct FileCall {
@@ -213,7 +216,7 @@ enum class Request : uint32_t {
           // reason as payload; a ForkStep must follow in either case
   kAllowTools,  // arg0 how many; payload: names of programs. Once, before anything was started:
                 // from then on no other program starts but the shells
-  kMount,  // arg0 index of a file server's mount, arg1 1: read only; payload: path of a directory.
+  kMount,  // arg0 index of a file server's mount, arg1 MountFlags; payload: path of a directory.
            // arg0 kReadOnlyMount: the directory of the path that follows is shown there, and cannot
            // be changed. -EBUSY: something is mounted there
   kUnmount,  // payload: path. Who has something open there keeps it
@@ -292,6 +295,7 @@ enum TreeChange : uint32_t {
 
 inline constexpr uint32_t kReadOnlyMount = UINT32_MAX;
 enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
+enum MountFlags : uint32_t { kMountReadOnly = 1, kMountOfClient = 2 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };
 
 struct Usage {

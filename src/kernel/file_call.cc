@@ -1,6 +1,8 @@
 #include "kernel/file_call.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include "arena/platform.h"
 #include "kernel/process.h"
@@ -14,6 +16,14 @@ constexpr uint64_t kPatienceNs = 10'000'000'000;
 // at. Nothing that goes well waits for this.
 constexpr uint64_t kLookNs = 20'000'000;
 
+// Of the service process.
+uint64_t latest_end_ns = UINT64_MAX;
+
+uint64_t EndOfPatience() {
+  const uint64_t end = platform::ClockNs(1) + kPatienceNs;
+  return Current().pid == kServicePid ? std::min(end, latest_end_ns) : end;
+}
+
 bool HasSignal() {
   return CurrentThread().sleeper.attention.load(std::memory_order_seq_cst) != 0;
 }
@@ -25,12 +35,19 @@ void SleepOn(const std::atomic<uint32_t>& word, uint32_t seen) {
 
 }  // namespace
 
-FileCall::FileCall() {
+void FileCall::LimitWaiting(uint64_t ns) {
+  latest_end_ns = platform::ClockNs(1) + ns;
+}
+
+FileCall::FileCall(Server server) {
   control::Control& control = *TheKernel().control;
-  const uint64_t end = platform::ClockNs(1) + kPatienceNs;
+  const std::span all(control.file_calls);
+  const auto places = server == Server::kDirectory ? all.first(control::kDirectoryFileCalls)
+                                                   : all.subspan(control::kDirectoryFileCalls);
+  const uint64_t end = EndOfPatience();
   for (;;) {
     const uint32_t left = control.file_calls_left.load();
-    for (control::FileCall& one : control.file_calls) {
+    for (control::FileCall& one : places) {
       uint32_t expected = control::FileCall::kFree;
       if (!one.state.compare_exchange_strong(expected, control::FileCall::kTaken)) continue;
       place_ = &one;
@@ -57,7 +74,7 @@ int64_t FileCall::Ask(control::FileOp op, uint32_t mount, Repeat repeat) {
   place_->state.store(control::FileCall::kRequested);
   control.file_bell.fetch_add(1);
   platform::WakeWord(&control.file_bell, 1);
-  const uint64_t end = platform::ClockNs(1) + kPatienceNs;
+  const uint64_t end = EndOfPatience();
   int64_t lost = 0;
   for (uint32_t state = place_->state.load(); state != control::FileCall::kAnswered;
        state = place_->state.load()) {

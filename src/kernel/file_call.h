@@ -12,8 +12,10 @@ namespace cordon::kernel {
 
 class FileCall {
  public:
+  // Who answers has places of its own.
+  enum class Server { kDirectory, kClient };
   // Waits for a place. -EIO: none became free for a while. kRestart: a signal.
-  FileCall();
+  explicit FileCall(Server server);
   FileCall(const FileCall&) = delete;
   FileCall& operator=(const FileCall&) = delete;
   ~FileCall();
@@ -26,6 +28,10 @@ class FileCall {
   // The path is in the place. The answer's result, -EIO after a while, or kRestart; after those two
   // the place is lost.
   [[nodiscard]] int64_t Ask(control::FileOp op, uint32_t mount, Repeat repeat);
+
+  // From now on the calls of the service process wait together for no longer than this, because
+  // the keeper waits for it.
+  static void LimitWaiting(uint64_t ns);
 
  private:
   control::FileCall* place_ = nullptr;

@@ -8,7 +8,6 @@
 #include <ctime>
 
 #include "arena/platform.h"
-#include "kernel/file_call.h"
 #include "kernel/process.h"
 #include "kernel/service.h"
 
@@ -82,7 +81,8 @@ void Learn(RemoteNode& node, const control::FileFacts& facts) {
 // A request whose path is that of a node, or of a name in one.
 class RemoteFs::Call {
  public:
-  Call(RemoteFs& fs, const RemoteNode* node, std::string_view name = {}) : fs_(fs) {
+  Call(RemoteFs& fs, const RemoteNode* node, std::string_view name = {})
+      : fs_(fs), call_(fs.server_) {
     error_ = call_.error();
     if (error_ != 0) return;
     const int64_t size = fs.PathOf(node, name, call_.place().path);

@@ -13,6 +13,7 @@
 
 #include "arena/lock.h"
 #include "kernel/control.h"
+#include "kernel/file_call.h"
 #include "vfs/filesystem.h"
 
 namespace cordon::kernel {
@@ -21,8 +22,12 @@ struct RemoteNode;
 
 class RemoteFs final : public vfs::FileSystem {
  public:
-  // `index`: of the mount, as the server counts them.
-  RemoteFs(uint32_t index, bool is_read_only) : index_(index), is_read_only_(is_read_only) {}
+  // `index`: of the mount, as the server counts them. `flags`: control::MountFlags.
+  RemoteFs(uint32_t index, uint32_t flags)
+      : index_(index),
+        is_read_only_((flags & control::kMountReadOnly) != 0),
+        server_((flags & control::kMountOfClient) != 0 ? FileCall::Server::kClient
+                                                       : FileCall::Server::kDirectory) {}
   // False: no memory.
   [[nodiscard]] bool Prepare();
   vfs::Node Root() override;
@@ -75,6 +80,7 @@ class RemoteFs final : public vfs::FileSystem {
 
   const uint32_t index_;
   const bool is_read_only_;
+  const FileCall::Server server_;
   Mutex lock_;  // the tree of nodes; never held over a request
   RemoteNode* root_ = nullptr;
   RemoteNode** buckets_ = nullptr;

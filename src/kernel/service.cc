@@ -18,6 +18,7 @@
 #include "kernel/entry.h"
 #include "kernel/epoll.h"
 #include "kernel/exec.h"
+#include "kernel/file_call.h"
 #include "kernel/guest_memory.h"
 #include "kernel/live_fork.h"
 #include "kernel/open_file.h"
@@ -33,6 +34,10 @@
 
 namespace cordon::kernel {
 namespace {
+
+// Of all that one request asks of file servers outside. The keeper waits meanwhile, and ends a
+// sandbox that does not answer for much longer.
+constexpr uint64_t kFilePatienceNs = 3'000'000'000;
 
 [[noreturn]] void FailBoot(control::Control& control) {
   control.failed.store(control::kFailBoot);
@@ -343,6 +348,7 @@ namespace {
     const uint32_t bell = control.service_bell.load();
     OwnSlot().inside.store(1);
     if (mailbox.state.load() == control::Mailbox::kRequested) {
+      FileCall::LimitWaiting(kFilePatienceNs);
       mailbox.result.store(Answer(mailbox));
       mailbox.state.store(control::Mailbox::kAnswered);
       control.keeper_bell.fetch_add(1);

@@ -40,14 +40,14 @@ vfs::FileSystem* NewReadOnly(const vfs::Node& shown) {
   return memory == nullptr ? nullptr : new (memory) vfs::ReadOnly(shown);
 }
 
-vfs::FileSystem* NewRemote(uint32_t index, bool is_read_only) {
+vfs::FileSystem* NewRemote(uint32_t index, uint32_t flags) {
   void* memory = TheKernel().arena->Allocate(sizeof(RemoteFs));
   if (memory == nullptr) return nullptr;
-  auto* remote = new (memory) RemoteFs(index, is_read_only);
+  auto* remote = new (memory) RemoteFs(index, flags);
   return remote->Prepare() ? remote : nullptr;
 }
 
-int32_t Mount(uint32_t index, bool is_read_only, std::string_view path, std::string_view shown) {
+int32_t Mount(uint32_t index, uint32_t flags, std::string_view path, std::string_view shown) {
   vfs::MountTable& table = TheKernel().mounts;
   const uint32_t count = table.count.load();
   if (count == vfs::kMaxMounts) return -ENOSPC;
@@ -65,7 +65,7 @@ int32_t Mount(uint32_t index, bool is_read_only, std::string_view path, std::str
   }
   vfs::FileSystem* fs = nullptr;
   if (error == 0) {
-    fs = index == control::kReadOnlyMount ? NewReadOnly(from) : NewRemote(index, is_read_only);
+    fs = index == control::kReadOnlyMount ? NewReadOnly(from) : NewRemote(index, flags);
     if (fs == nullptr) error = -ENOMEM;
   }
   if (error != 0) {
@@ -97,7 +97,7 @@ int32_t AnswerAboutMounts(control::Mailbox& mailbox, uint32_t payload_bytes) {
   const std::string_view path = NextString(at, end);
   if (static_cast<control::Request>(mailbox.request.load()) == control::Request::kUnmount)
     return Unmount(path);
-  return Mount(mailbox.arg[0].load(), mailbox.arg[1].load() != 0, path, NextString(at, end));
+  return Mount(mailbox.arg[0].load(), mailbox.arg[1].load(), path, NextString(at, end));
 }
 
 }  // namespace cordon::kernel

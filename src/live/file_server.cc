@@ -1,8 +1,10 @@
 #include "live/file_server.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
-#include <new>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -36,18 +38,34 @@ std::optional<FileRequest> ReadFileRequest(const FileCall& call) {
   return request;
 }
 
-Result<uint32_t> FileServer::Add(HostDirectory directory) {
-  const std::lock_guard lock(mutex_);
+Result<uint32_t> FileServer::Add(Mount mount) {
   if (count_ == control::kMaxFileMounts)
-    return Fail(ErrorCode::kLimit, "a sandbox has had 32 mounts of directories");
-  mounts_[count_++].emplace(std::move(directory));
+    return Fail(ErrorCode::kLimit, "a sandbox has had 32 mounts of directories and clients");
+  mounts_[count_++] = std::move(mount);
   if (thread_ == nullptr) Start();
   return count_ - 1;
 }
 
+Result<uint32_t> FileServer::Add(HostDirectory directory) {
+  const std::lock_guard lock(mutex_);
+  return Add(Mount{std::move(directory), nullptr});
+}
+
+Result<uint32_t> FileServer::Add(ClientFiles::Options client) {
+  auto connected = ClientFiles::Connect(
+      std::move(client), [this](uint32_t slot, const FileReply& reply, std::string_view data) {
+        FileCall& call = page_.file_calls[slot];
+        memcpy(call.data, data.data(), std::min<size_t>(data.size(), sizeof call.data));
+        Finish(call, reply);
+      });
+  if (!connected) return std::unexpected(connected.error());
+  const std::lock_guard lock(mutex_);
+  return Add(Mount{std::nullopt, std::move(*connected)});
+}
+
 void FileServer::Remove(uint32_t index) {
   const std::lock_guard lock(mutex_);
-  mounts_[index].reset();
+  mounts_[index] = {};
 }
 
 void FileServer::Start() {
@@ -74,11 +92,30 @@ void FileServer::Stop() {
   platform::WakeWord(&page_.file_bell, 1);
   thread_->join();
   thread_.reset();
+  for (const Mount& mount : mounts_) {
+    if (mount.client != nullptr) mount.client->Abandon();
+  }
 }
 
-void FileServer::ForgetThread() {
+void FileServer::Lock() {
+  mutex_.lock();
+  for (const Mount& mount : mounts_) {
+    if (mount.client != nullptr) mount.client->Lock();
+  }
+}
+
+void FileServer::Unlock() {
+  for (const Mount& mount : mounts_) {
+    if (mount.client != nullptr) mount.client->Unlock();
+  }
+  mutex_.unlock();
+}
+
+void FileServer::ForgetThreads() {
   (void)thread_.release();  // NOLINT(bugprone-unused-return-value): a thread of another process
-  new (&mutex_) std::mutex;
+  for (const Mount& mount : mounts_) {
+    if (mount.client != nullptr) mount.client->BecomeFork();
+  }
 }
 
 void FileServer::Run() {
@@ -91,18 +128,41 @@ void FileServer::Run() {
       Serve(call);
       is_idle = false;
     }
-    if (is_idle) platform::WaitOnWord(&page_.file_bell, bell, platform::kNever);
+    if (is_idle) platform::WaitOnWord(&page_.file_bell, bell, ExpireAll());
   }
+}
+
+uint64_t FileServer::ExpireAll() {
+  const std::lock_guard lock(mutex_);
+  auto next = Clock::time_point::max();
+  for (const Mount& mount : mounts_) {
+    if (mount.client != nullptr) next = std::min(next, mount.client->Expire());
+  }
+  if (next == Clock::time_point::max()) return platform::kNever;
+  return static_cast<uint64_t>(
+      std::chrono::duration_cast<std::chrono::nanoseconds>(next.time_since_epoch()).count());
 }
 
 void FileServer::Serve(FileCall& call) {
   const std::optional<FileRequest> request = ReadFileRequest(call);
   const uint32_t index = call.mount.load();
-  FileReply reply = {-EINVAL, 0};
+  std::optional<FileReply> reply = FileReply{-EINVAL, 0};
   if (request && index < control::kMaxFileMounts) {
     const std::lock_guard lock(mutex_);
-    reply = mounts_[index] ? mounts_[index]->Answer(*request, call.data) : FileReply{-EIO, 0};
+    Mount& mount = mounts_[index];
+    const auto slot = static_cast<uint32_t>(&call - page_.file_calls);
+    if (mount.directory) {
+      reply = mount.directory->Answer(*request, call.data);
+    } else if (mount.client != nullptr) {
+      reply = mount.client->Ask(slot, *request, call.data);
+    } else {
+      reply = FileReply{-EIO, 0};
+    }
   }
+  if (reply) Finish(call, *reply);
+}
+
+void FileServer::Finish(FileCall& call, const FileReply& reply) {
   call.result.store(reply.result);
   call.offset.store(reply.offset);
   uint32_t expected = FileCall::kServed;

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "kernel/control.h"
+#include "live/client_files.h"
 #include "live/host_directory.h"
 
 namespace cordon::live {
@@ -32,22 +33,36 @@ class FileServer {
 
   // The index of the mount, which is nobody else's ever after. Begins to serve.
   [[nodiscard]] Result<uint32_t> Add(HostDirectory directory);
+  [[nodiscard]] Result<uint32_t> Add(ClientFiles::Options client);
   void Remove(uint32_t index);
 
-  // While the page changes its place. Stop waits for what is being answered; Start begins if there
-  // is a mount.
+  // While the page changes its place. Stop waits for what is being answered, but not for clients;
+  // Start begins if there is a mount.
   void Stop();
   void Start();
-  // In a process that was forked: the thread is not there.
-  void ForgetThread();
+  // Around a fork of the process, in both; then, in the new one, where the threads are not.
+  void Lock();
+  void Unlock();
+  void ForgetThreads();
 
  private:
+  using Clock = ClientFiles::Clock;
+  struct Mount {
+    std::optional<HostDirectory> directory;
+    std::unique_ptr<ClientFiles> client;  // without a directory
+  };
+
+  // Under the lock: the index of one more.
+  [[nodiscard]] Result<uint32_t> Add(Mount mount);
   void Run();
   void Serve(control::FileCall& call);
+  void Finish(control::FileCall& call, const FileReply& reply);
+  // Until when there is nothing to do if nobody asks.
+  [[nodiscard]] uint64_t ExpireAll();
 
   control::Control& page_;
   std::mutex mutex_;  // of the mounts
-  std::array<std::optional<HostDirectory>, control::kMaxFileMounts> mounts_;
+  std::array<Mount, control::kMaxFileMounts> mounts_;
   uint32_t count_ = 0;
   std::atomic<bool> stops_ = false;
   std::unique_ptr<std::thread> thread_;

@@ -77,6 +77,8 @@ enum class Kind : uint32_t {
   kHostExit,             // arg: call, status; no answer
   // Files that are not the sandbox's own.
   kMountDirectory = 70,  // arg: 1 writable; payload: path, the host's path. kAnswer
+  kMountClient,          // arg: 1 writable, ms that an answer may take, ms that it may be believed;
+                         // payload: path, the client's socket, which of its file systems. kAnswer
   kStageFile,  // arg: stage, 0 for a new one, offset; payload: path below it, zero, bytes. kAnswer:
                // the stage
   kMountStage,  // arg: stage; payload: path. kAnswer: it is shown there, and cannot be changed

@@ -30,6 +30,8 @@ FileAnswer Mounts::Answer(const Frame& frame) {
   switch (frame.kind) {
     case Kind::kMountDirectory:
       return MountDirectory(frame);
+    case Kind::kMountClient:
+      return MountClient(frame);
     case Kind::kStageFile:
       return StageFile(frame);
     case Kind::kMountStage:
@@ -54,13 +56,38 @@ FileAnswer Mounts::MountDirectory(const Frame& frame) {
       host, is_writable ? HostDirectory::Rights::kReadWrite : HostDirectory::Rights::kRead);
   if (!directory) return FailWith(directory.error());
   if (const Status made = mailbox_.MakeDirectory(path, 0755); !made) return FailWith(made.error());
-  const Result<uint32_t> index = server_.Add(std::move(*directory));
-  if (!index) return FailAs(ENOSPC, index.error().ToString());
-  if (const Status mounted = mailbox_.Mount(path, *index, !is_writable); !mounted) {
+  return MountServed(path, server_.Add(std::move(*directory)),
+                     is_writable ? 0 : control::kMountReadOnly);
+}
+
+FileAnswer Mounts::MountClient(const Frame& frame) {
+  PayloadReader reader(frame.payload);
+  std::string path;
+  ClientFiles::Options options;
+  if (!reader.TakeString(&path) || !reader.TakeString(&options.socket) ||
+      !reader.TakeString(&options.key) || !options.socket.starts_with('/')) {
+    return FailAs(EINVAL, "path");
+  }
+  const bool is_writable = frame.arg[0] != 0;
+  if (is_writable) options.rights = HostDirectory::Rights::kReadWrite;
+  options.timeout = std::chrono::milliseconds(frame.arg[1]);
+  options.cache = std::chrono::milliseconds(frame.arg[2]);
+  if (const Status made = mailbox_.MakeDirectory(path, 0755); !made) return FailWith(made.error());
+  return MountServed(
+      path, server_.Add(std::move(options)),
+      control::kMountOfClient | (is_writable ? 0U : uint32_t{control::kMountReadOnly}));
+}
+
+FileAnswer Mounts::MountServed(const std::string& path, const Result<uint32_t>& index,
+                               uint32_t flags) {
+  if (!index && index.error().code == ErrorCode::kLimit)
+    return FailAs(ENOSPC, index.error().ToString());
+  if (!index) return FailWith(index.error());
+  if (const Status mounted = mailbox_.Mount(path, *index, flags); !mounted) {
     server_.Remove(*index);
     return FailWith(mounted.error());
   }
-  directories_[path] = *index;
+  served_[path] = *index;
   return {};
 }
 
@@ -111,9 +138,9 @@ FileAnswer Mounts::MountStage(const Frame& frame) {
 FileAnswer Mounts::Unmount(const std::string& path) {
   if (const Status unmounted = mailbox_.Unmount(path); !unmounted)
     return FailWith(unmounted.error());
-  if (const auto found = directories_.find(path); found != directories_.end()) {
+  if (const auto found = served_.find(path); found != served_.end()) {
     server_.Remove(found->second);
-    directories_.erase(found);
+    served_.erase(found);
   }
   if (const auto found = shown_.find(path); found != shown_.end()) {
     (void)trees_.Remove(found->second);

@@ -1,10 +1,10 @@
 #ifndef CORDON_LIVE_MOUNTS_H_
 #define CORDON_LIVE_MOUNTS_H_
 
-// What a client mounts in a live sandbox: directories of the host, which a file server has, and
-// files in memory that nobody in the sandbox can change. Those are files of the sandbox, in a
-// folder that its user cannot enter, and are shown elsewhere; so they are in its forks and
-// snapshots as all of its files are.
+// What a client mounts in a live sandbox: directories of the host and file systems of its own,
+// which a file server has, and files in memory that nobody in the sandbox can change. Those are
+// files of the sandbox, in a folder that its user cannot enter, and are shown elsewhere; so they
+// are in its forks and snapshots as all of its files are.
 
 #include <cstdint>
 #include <map>
@@ -37,6 +37,9 @@ class Mounts {
 
  private:
   [[nodiscard]] FileAnswer MountDirectory(const Frame& frame);
+  [[nodiscard]] FileAnswer MountClient(const Frame& frame);
+  [[nodiscard]] FileAnswer MountServed(const std::string& path, const Result<uint32_t>& index,
+                                       uint32_t flags);
   [[nodiscard]] FileAnswer StageFile(const Frame& frame);
   [[nodiscard]] Status MakeStage(const std::string& path);
   [[nodiscard]] FileAnswer MountStage(const Frame& frame);
@@ -45,8 +48,8 @@ class Mounts {
   backend::Mailbox mailbox_;
   backend::TreeCalls trees_;
   FileServer server_;
-  std::map<std::string, uint32_t> directories_;  // by where they are mounted
-  std::map<std::string, std::string> shown_;     // where, and the stage
+  std::map<std::string, uint32_t> served_;    // by where they are mounted
+  std::map<std::string, std::string> shown_;  // where, and the stage
   int64_t last_stage_ = 0;
 };
 

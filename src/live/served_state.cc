@@ -49,7 +49,9 @@ void ServedSandbox::Fork(uint32_t id) {
   if (!copy) return Answer(id, -EBUSY, copy.error().ToString());
   // What is said until now is said by this sandbox.
   if (!Flush()) return;
+  mounts_.server().Lock();
   const pid_t pid = fork();
+  mounts_.server().Unlock();
   if (pid == 0) BecomeFork(std::move(*copy), std::move(socket->fds));
   if (pid < 0) return Answer(id, -errno, "fork: no keeper for the copy");
   Answer(id, 0, {});
@@ -71,7 +73,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   snapshots_.clear();
   state_calls_.Forget();
   waiting_.clear();
-  mounts_.server().ForgetThread();
+  mounts_.server().ForgetThreads();
   if (const Status adopted = keeper_->Adopt(std::move(copy), Keeper::Origin::kFork, 0); !adopted) {
     (void)Die(adopted.error().ToString());
     (void)Flush();

@@ -65,6 +65,28 @@ void MountHost(const CallPtr& call, Sequence& sequence, const std::string& path)
   sequence.Run();
 }
 
+// A file system that the client has (docs/file-protocol.md).
+void MountClient(const CallPtr& call, Sequence& sequence, const std::string& path) {
+  const std::optional<std::string> socket = call->Text("socketPath");
+  if (!socket) return;
+  if (!socket->starts_with('/'))
+    return call->Refuse({kInvalidParams, "Param must be an absolute path: socketPath", {}});
+  const std::optional<std::string> key = call->Text("key");
+  if (!key) return;
+  constexpr int64_t kLeastMs = 50;
+  constexpr int64_t kMostMs = 10'000;
+  const auto timeout = call->Number("timeoutMs", kMostMs, kLeastMs, kMostMs);
+  if (!timeout) return;
+  constexpr int64_t kMostCacheMs = 3'600'000;
+  const auto cache = call->Number("cacheMs", 0, 0, kMostCacheMs);
+  if (!cache) return;
+  sequence.Add({Kind::kMountClient,
+                0,
+                {call->Flag("writable") ? 1 : 0, *timeout, *cache},
+                path + '\0' + *socket + '\0' + *key + '\0'});
+  sequence.Run();
+}
+
 void MountMemory(const CallPtr& call, Sequence& sequence, const std::string& path) {
   Result<Files> files = ReadFiles(call->request.params, "files");
   if (!files) return call->Refuse({kInvalidParams, files.error().message, {}});
@@ -96,6 +118,7 @@ void MountFiles(const CallPtr& call) {
   if (!path) return;
   const auto sequence = std::make_shared<Sequence>(call, sandbox);
   if (call->Has("hostPath")) return MountHost(call, *sequence, *path);
+  if (call->Has("socketPath")) return MountClient(call, *sequence, *path);
   if (!call->Has("stageId")) return MountMemory(call, *sequence, *path);
   const auto stage = call->Number("stageId", 0, 1, INT32_MAX);
   if (!stage) return;

@@ -8,7 +8,8 @@ from ._protocol import CommandResult, FileInfo, ImportReport, PackageError, Pack
 from ._sync import Process, Sandbox
 from ._watch import AsyncWatch, FileEvent, Watch
 from .extensions import Extension, ExtensionCall, PythonPackage
+from .virtual import DirEntry, FileStat, MemoryFS, VirtualFileSystem
 
-__all__ = ["AsyncProcess", "AsyncSandbox", "AsyncSandboxPool", "AsyncWatch", "CommandResult", "Extension", "ExtensionCall", "FileEvent",
-           "FileInfo", "ImportReport", "Options", "PackageError", "PackageInfo", "Process", "PythonPackage", "RpcError", "Sandbox", "SandboxError", "SandboxInfo",
-           "SandboxPool", "Watch"]
+__all__ = ["AsyncProcess", "AsyncSandbox", "AsyncSandboxPool", "AsyncWatch", "CommandResult", "DirEntry", "Extension", "ExtensionCall", "FileEvent",
+           "FileInfo", "FileStat", "ImportReport", "MemoryFS", "Options", "PackageError", "PackageInfo", "Process", "PythonPackage", "RpcError", "Sandbox", "SandboxError", "SandboxInfo",
+           "SandboxPool", "VirtualFileSystem", "Watch"]

@@ -11,6 +11,7 @@ from ._async_commands import AsyncCommands, AsyncFiles, AsyncProcess
 from ._options import Options, SandboxInfo
 from ._packages import AsyncPackages
 from .extensions import AsyncHost
+from .virtual import FileHost
 
 __all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
 
@@ -33,6 +34,7 @@ class _Daemon:
         self._reader = None
         self.users = 1  # a sandbox, its forks and others of the same daemon
         self.extensions = AsyncHost(self._send, self.call)
+        self.virtual = FileHost(asyncio.get_running_loop())
 
     async def open(self, program, *arguments):
         self._process = await asyncio.create_subprocess_exec(
@@ -119,6 +121,7 @@ class _Daemon:
         self._process.stdin.close()
         await self._process.wait()
         await self._reader
+        self.virtual.close()
 
     async def leave(self):
         self.users -= 1
@@ -187,8 +190,8 @@ class AsyncSandbox:
     async def _begin(self, daemon):
         try:
             sandbox_id = (await daemon.call("create", self._options.params()))["sandboxId"]
-            for mount in self._options.mounts:
-                await _mounts.run_async(lambda method, params: daemon.call(method, dict(params, sandboxId=sandbox_id)), **mount)
+            for mount in _mounts.described(self._options.mounts):
+                await _mounts.run_async(lambda method, params: daemon.call(method, dict(params, sandboxId=sandbox_id)), daemon.virtual, **mount)
             if self._options.extensions:
                 await daemon.extensions.register(sandbox_id, self._options.extensions)
         except BaseException:
@@ -231,9 +234,10 @@ class AsyncSandbox:
             raise protocol.SandboxError("Sandbox has been destroyed")
         return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
 
-    async def mount(self, path, files=None, *, host_path=None, writable=False):
-        """`files` in memory, by paths below `path`, or a directory of the host."""
-        await _mounts.run_async(self._call, path, files, host_path=host_path, writable=writable)
+    async def mount(self, path, files=None, **options):
+        """`files`: in memory, by paths below `path`, or an object that answers (virtual.py). `host_path`: a directory of the host.
+        `writable`; of an object also `timeout_ms` of an answer and `cache_ms`, for which it may be believed."""
+        await _mounts.run_async(self._call, self._daemon.virtual, path, files, **options)
 
     async def unmount(self, path):
         """What was there before is seen again."""

@@ -41,7 +41,7 @@ class Options:
     label           a name for sandboxes.list
     package_policy  {"enabled": True, "allowed_hosts": [...], ...}: what may be installed (docs/packages.md); nothing, by default
     extensions      [Extension(...)]: commands that this program serves
-    mounts          [{"path", "files" | "host_path", "writable"}]: see Sandbox.mount
+    mounts          [{"path", "files" | "host_path", "writable", "timeout_ms", "cache_ms"}], or {path: files}: see Sandbox.mount
     program         the `cordon` to start
     engine          taken for programs that were written for another package, and not needed
     """
@@ -60,7 +60,7 @@ class Options:
     label: Optional[str] = None
     package_policy: Optional[Dict[str, Any]] = None
     extensions: Sequence[Any] = ()
-    mounts: Sequence[Dict[str, Any]] = ()
+    mounts: Any = ()
     program: Optional[str] = None
     engine: str = "auto"
 

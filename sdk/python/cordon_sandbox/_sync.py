@@ -13,6 +13,7 @@ from ._options import Options, SandboxInfo
 from ._packages import Packages
 from ._watch import Watch
 from .extensions import SyncHost
+from .virtual import FileHost
 
 __all__ = ["Files", "Process", "Sandbox", "Sandboxes"]
 
@@ -34,6 +35,7 @@ class _Daemon:
         self._dead = False
         self._users = 1  # a sandbox and its forks
         self.extensions = SyncHost(self._send, self.call)
+        self.virtual = FileHost()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
@@ -151,6 +153,7 @@ class _Daemon:
         self._process.wait()
         self._reader.join()
         self._process.stdout.close()
+        self.virtual.close()
 
 
 class Files:
@@ -281,7 +284,7 @@ class Sandbox:
             if self._daemon is None and daemon.leave():
                 daemon.close()
         try:
-            for mount in options.mounts:
+            for mount in _mounts.described(options.mounts):
                 self.mount(**mount)
             if options.extensions:
                 self.register_extensions(options.extensions)
@@ -321,9 +324,10 @@ class Sandbox:
             return False
         return True
 
-    def mount(self, path, files=None, *, host_path=None, writable=False):
-        """`files` in memory, by paths below `path`, or a directory of the host."""
-        _mounts.run(self._call, path, files, host_path=host_path, writable=writable)
+    def mount(self, path, files=None, **options):
+        """`files`: in memory, by paths below `path`, or an object that answers (virtual.py). `host_path`: a directory of the host.
+        `writable`; of an object also `timeout_ms` of an answer and `cache_ms`, for which it may be believed."""
+        _mounts.run(self._call, self._daemon.virtual, path, files, **options)
 
     def unmount(self, path):
         """What was there before is seen again."""

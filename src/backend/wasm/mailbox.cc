@@ -202,14 +202,13 @@ Status Mailbox::Rename(const std::string& from, const std::string& to) {
   return {};
 }
 
-Status Mailbox::Mount(const std::string& path, uint32_t index, bool is_read_only) {
-  CORDON_TRY(Call(control::Request::kMount, {index, is_read_only ? 1U : 0U}, path + '\0',
-                  "mount: " + path));
+Status Mailbox::Mount(const std::string& path, uint32_t index, uint32_t flags) {
+  CORDON_TRY(Call(control::Request::kMount, {index, flags}, path + '\0', "mount: " + path));
   return {};
 }
 
 Status Mailbox::Show(const std::string& path, const std::string& shown) {
-  CORDON_TRY(Call(control::Request::kMount, {control::kReadOnlyMount, 1},
+  CORDON_TRY(Call(control::Request::kMount, {control::kReadOnlyMount, control::kMountReadOnly},
                   path + '\0' + shown + '\0', "mount: " + path));
   return {};
 }

@@ -75,8 +75,9 @@ class Mailbox {
   [[nodiscard]] Status Remove(const std::string& path);
   [[nodiscard]] Status Rename(const std::string& from, const std::string& to);
   [[nodiscard]] Status ChangeMode(const std::string& path, uint32_t mode);
-  // A mount of the file server, at a directory; what another directory has, unchangeable.
-  [[nodiscard]] Status Mount(const std::string& path, uint32_t index, bool is_read_only);
+  // A mount of the file server, at a directory, with control::MountFlags; what another directory
+  // has, unchangeable.
+  [[nodiscard]] Status Mount(const std::string& path, uint32_t index, uint32_t flags);
   [[nodiscard]] Status Show(const std::string& path, const std::string& shown);
   [[nodiscard]] Status Unmount(const std::string& path);
   // Entries as control::kListStat has them, a page of at most 48 after `cookie`, unparsed.
