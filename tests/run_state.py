@@ -271,7 +271,7 @@ class States(unittest.TestCase):
             other.import_state(pathlib.Path(folder, "again").read_bytes())
             self.assertEqual(other.commands.run("cat ~/kept; echo $x").stdout, "kept\n5\n")
             self.assertEqual(os.stat(folder + "/again").st_mode & 0o777, 0o600)
-            for words, reason in (((made.stdout.strip(), "/nope/x"), "open(/nope/x"), (("unknown", folder + "/b"), "Unknown sandboxId")):
+            for words, reason in (((made.stdout.strip(), "/nope/x"), "open(/nope"), (("unknown", folder + "/b"), "Unknown sandboxId")):
                 failed = cordon("export", *words)
                 self.assertEqual((failed.returncode, reason in failed.stderr), (125, True), failed.stderr)
             failed = cordon("import", "/etc/passwd")
