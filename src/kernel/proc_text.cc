@@ -139,10 +139,14 @@ void Maps(const Process& process, TextWriter& out) {
 }
 
 void ProcessMounts(const Process& /*process*/, TextWriter& out) {
-  out.Add("cordon / cordon rw 0 0\nproc /proc proc rw 0 0\n");
+  out.Add(
+      "cordon / cordon rw 0 0\nproc /proc proc rw 0 0\n"
+      "tmpfs /dev/shm tmpfs rw,nosuid,nodev 0 0\n");
 }
 void ProcessMountInfo(const Process& /*process*/, TextWriter& out) {
-  out.Add("1 1 0:1 / / rw - cordon cordon rw\n2 1 0:2 / /proc rw - proc proc rw\n");
+  out.Add(
+      "1 1 0:1 / / rw - cordon cordon rw\n2 1 0:2 / /proc rw - proc proc rw\n"
+      "3 1 0:3 / /dev/shm rw,nosuid,nodev - tmpfs tmpfs rw\n");
 }
 
 void Uptime(TextWriter& out) {
@@ -206,7 +210,7 @@ void SystemStat(TextWriter& out) {
 }
 
 void FileSystems(TextWriter& out) {
-  out.Add("nodev\tproc\nnodev\tcordon\n");
+  out.Add("nodev\tproc\nnodev\ttmpfs\nnodev\tcordon\n");
 }
 void Mounts(TextWriter& out) {
   ProcessMounts(Current(), out);

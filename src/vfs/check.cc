@@ -99,6 +99,8 @@ class Checker {
       if (EntryOf(directory, {entry.name, entry.name_size}) != &entry)
         Report("an entry is not found by its name", inode);
       Inode* child = entry.inode;
+      if (child->part != inode.part && (child->part == Part::kTree || !child->is(S_IFDIR)))
+        Report("it has left its part of the tree", *child);
       if (child->is(S_IFDIR) && child->directory.parent != &inode)
         Report("parent is another directory", *child);
       if (child->check_names++ > 0 || child == &root_) continue;

@@ -189,7 +189,7 @@ int MemoryFs::AddEntry(const Credentials& who, Inode* directory, std::string_vie
 int MemoryFs::Create(const Credentials& who, uint64_t id, std::string_view name, uint32_t mode,
                      uint64_t rdev, Node* out) {
   Inode* directory = InodeOf(id);
-  Inode* inode = NewInode(mode, who);
+  Inode* inode = NewInode(mode, who, directory->part);
   // What is there already is said first, as by every other file system.
   if (inode == nullptr) {
     Node there;
@@ -224,7 +224,7 @@ int MemoryFs::Create(const Credentials& who, uint64_t id, std::string_view name,
 }
 
 int MemoryFs::CreateUnnamed(const Credentials& who, uint32_t mode, Node* out) {
-  Inode* inode = NewInode(mode, who);
+  Inode* inode = NewInode(mode, who, Part::kTree);
   if (inode == nullptr) return -ENOSPC;
   inode->links = 0;
   *out = {this, IdOf(inode)};
@@ -234,7 +234,7 @@ int MemoryFs::CreateUnnamed(const Credentials& who, uint32_t mode, Node* out) {
 int MemoryFs::Symlink(const Credentials& who, uint64_t id, std::string_view name,
                       std::string_view target) {
   Inode* directory = InodeOf(id);
-  Inode* inode = NewInode(S_IFLNK | 0777, who);
+  Inode* inode = NewInode(S_IFLNK | 0777, who, directory->part);
   if (inode == nullptr) return -ENOSPC;
   int error = 0;
   inode->target = static_cast<char*>(objects_->AllocateBuffer(target.size()));
@@ -253,9 +253,10 @@ int MemoryFs::Symlink(const Credentials& who, uint64_t id, std::string_view name
 int MemoryFs::Link(const Credentials& who, uint64_t node, uint64_t id, std::string_view name) {
   Inode* inode = InodeOf(node);
   Inode* directory = InodeOf(id);
-  if (inode->is(S_IFDIR)) {
+  const bool leaves = inode->part != directory->part;
+  if (inode->is(S_IFDIR) || leaves) {
     Node there;
-    if (Lookup(who, id, name, &there) != 0) return -EPERM;
+    if (Lookup(who, id, name, &there) != 0) return leaves ? -EXDEV : -EPERM;
     Release(there.id);
     return -EEXIST;
   }

@@ -72,6 +72,7 @@ struct Inode {
   uint32_t image = kNoImage;  // its inode in the image
   bool counted = false;       // in the quota of files
   bool modified = false;      // contents are no longer the image's
+  Part part = Part::kTree;
   Attachment attachment;
   // For CheckFileSystem only.
   Inode* check_next = nullptr;

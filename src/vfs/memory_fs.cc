@@ -88,7 +88,7 @@ MemoryFs* MemoryFs::Create(Arena* objects, Arena* blocks, const Image* image,
     if (fs->shared_ == nullptr) return nullptr;
   }
   const Credentials root;
-  fs->root_ = image != nullptr ? fs->FromImage(0) : fs->NewInode(S_IFDIR | 0755, root);
+  fs->root_ = image != nullptr ? fs->FromImage(0) : fs->NewInode(S_IFDIR | 0755, root, Part::kTree);
   if (fs->root_ == nullptr) return nullptr;
   if (image == nullptr) fs->root_->links = 2;
   return fs->PopulateDevices() == 0 ? fs : nullptr;
@@ -140,6 +140,12 @@ int MemoryFs::PopulateDevices() {
     if (error != 0 && error != -EEXIST) break;  // an image may bring its own
     error = 0;
   }
+  Node memory;
+  if (error == 0) error = Lookup(root, dev.id, "shm", &memory);
+  if (error == 0) {
+    InodeOf(memory.id)->part = Part::kSharedMemory;
+    Release(memory.id);
+  }
   Node runs;
   if (error == 0) error = Lookup(root, dev.id, "cordon", &runs);
   if (error == 0) {
@@ -164,7 +170,7 @@ bool MemoryFs::ChargeBytes(uint64_t bytes) {
   return false;
 }
 
-Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who) {
+Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who, Part part) {
   if (files_.fetch_add(1) >= quotas_.max_files) {
     files_.fetch_sub(1);
     if (quotas_.limits_met != nullptr) quotas_.limits_met->fetch_or(kFilesLimit);
@@ -177,6 +183,7 @@ Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who) {
   }
   inodes_.fetch_add(1);
   inode->counted = true;
+  inode->part = part;
   inode->mode = mode;
   inode->uid = who.uid;
   inode->gid = who.gid;
@@ -266,7 +273,7 @@ void MemoryFs::Release(uint64_t id) {
 
 int MemoryFs::GetStat(uint64_t id, Stat* out) {
   Inode& inode = *InodeOf(id);
-  out->device = 1;
+  out->device = static_cast<uint64_t>(inode.part);
   out->inode = inode.number;
   out->mode = inode.mode;
   out->links = inode.links.load();
@@ -275,7 +282,12 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   out->rdev = inode.rdev;
   out->size = layout::kPageBytes;
   out->blocks = 0;
-  if (!inode.is(S_IFDIR)) out->size = static_cast<int64_t>(inode.size.load());
+  if (inode.is(S_IFDIR)) {
+    // As on the file systems that programs know: a block for the names, and none in a tmpfs.
+    out->blocks = inode.part == Part::kTree ? layout::kPageBytes / 512 : 0;
+  } else {
+    out->size = static_cast<int64_t>(inode.size.load());
+  }
   if (inode.is(S_IFREG)) {
     const SharedLock lock(inode.lock, LockRank::kInode);
     const uint64_t bytes = inode.contents.allocated + inode.contents.image_bytes;

@@ -29,6 +29,11 @@ void SetChangeWord(std::atomic<uint32_t>* word);
 
 struct Inode;
 
+// Parts of the one tree that programs see as file systems of their own, each with its device: what
+// is made in a directory belongs to its part, and nothing is renamed or linked out of it. Quota,
+// snapshots and exports know one file system.
+enum class Part : uint8_t { kTree = 1, kSharedMemory = 3 };  // /dev/shm, tmpfs; 2 is /proc
+
 class MemoryFs final : public FileSystem {
  public:
   // Both arenas are shared memory: objects for inodes and names, blocks for contents. Null when
@@ -87,7 +92,7 @@ class MemoryFs final : public FileSystem {
   MemoryFs(Arena* objects, Arena* blocks, const Image* image, const Quotas& quotas)
       : objects_(objects), blocks_(blocks), image_(image), quotas_(quotas) {}
 
-  Inode* NewInode(uint32_t mode, const Credentials& who);
+  Inode* NewInode(uint32_t mode, const Credentials& who, Part part);
   // A reference on the inode that stands for one of the image.
   Inode* FromImage(uint32_t number);
   Inode* CopyOfImage(uint32_t number);

@@ -353,6 +353,37 @@ TEST_F(MemoryFsTest, DevicesAreThere) {
             15);
 }
 
+TEST_F(MemoryFsTest, SharedMemoryIsAFileSystemOfItsOwn) {
+  Start();
+  ASSERT_EQ(MakeFile("f"), 0);
+  ASSERT_EQ(MakeDirectory("d"), 0);
+  ASSERT_EQ(MakeDirectory("dev/shm/d"), 0);
+  ASSERT_EQ(MakeFile("dev/shm/d/f"), 0);
+  ASSERT_EQ(MakeLink("f", "dev/shm/d/l"), 0);
+  const uint64_t device = StatOf("dev/shm").device;
+  EXPECT_NE(device, StatOf("dev").device);
+  for (const char* path : {"dev/shm/d", "dev/shm/d/f", "dev/shm/d/l"}) {
+    EXPECT_EQ(StatOf(path).device, device) << path;
+  }
+  EXPECT_EQ(Rename("f", "dev/shm/f"), -EXDEV);
+  EXPECT_EQ(Rename("dev/shm/d", "e"), -EXDEV);
+  EXPECT_EQ(Rename("absent", "dev/shm/d/f"), -EXDEV);
+  EXPECT_EQ(Rename("f", "dev/shm/d/f", 2), -EXDEV);
+  EXPECT_EQ(Link("f", "dev/shm/f"), -EXDEV);
+  EXPECT_EQ(Link("dev/shm/d/f", "g"), -EXDEV);
+  EXPECT_EQ(Link("f", "dev/shm/d/f"), -EEXIST);
+  EXPECT_EQ(Rename("dev/shm/d/f", "dev/shm/f"), 0);
+  EXPECT_EQ(Link("dev/shm/f", "dev/shm/d/f"), 0);
+  // What is mounted stays where it is.
+  EXPECT_EQ(RemoveDirectory("dev/shm"), -EBUSY);
+  EXPECT_EQ(Rename("dev/shm", "dev/other"), -EBUSY);
+  EXPECT_EQ(Rename("d", "dev/shm"), -EBUSY);
+  EXPECT_EQ(Rename("d", "dev/shm", 2), -EBUSY);
+  // A block of names, as programs know it, and none in a tmpfs.
+  EXPECT_EQ(StatOf("d").blocks, 8);
+  EXPECT_EQ(StatOf("dev/shm/d").blocks, 0);
+}
+
 // The blocks of a snapshot or fork cannot be written: a write to them would end this test.
 TEST_F(MemoryFsTest, AnEarlierGenerationIsReadAndNeverWritten) {
   Start();

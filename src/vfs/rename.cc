@@ -119,6 +119,7 @@ int MemoryFs::RemoveDirectory(const Credentials& who, Inode* directory, std::str
     if (victim == nullptr) return error;
     error = CheckRemoval(who, *directory, *victim, Removal::kDirectory);
     if (error != 0) return error;
+    if (victim->part != directory->part) return -EBUSY;
     if (victim != locked) continue;
     if (!IsEmpty(*victim)) return -ENOTEMPTY;
     victim->links = 0;
@@ -164,6 +165,10 @@ int MemoryFs::CheckRename(const Credentials& who, const RenameEnds& ends, uint32
     error = Access(who, IdOf(moved), kWrite);
   if (error == 0 && ends.from != ends.to && exchange && target->is(S_IFDIR))
     error = Access(who, IdOf(target), kWrite);
+  // What another part is mounted on.
+  if (error == 0 &&
+      (moved->part != ends.from->part || (target != nullptr && target->part != ends.to->part)))
+    return -EBUSY;
   if (error == 0 && target != nullptr && !exchange && target->is(S_IFDIR) && !IsEmpty(*target))
     return -ENOTEMPTY;
   return error;
@@ -209,6 +214,7 @@ int MemoryFs::Replace(const RenameEnds& ends) {
 int MemoryFs::Rename(const Credentials& who, uint64_t from, std::string_view from_name, uint64_t to,
                      std::string_view to_name, uint32_t flags) {
   if (to_name.size() > kMaxNameBytes || from_name.size() > kMaxNameBytes) return -ENAMETOOLONG;
+  if (InodeOf(from)->part != InodeOf(to)->part) return -EXDEV;
   const bool exchange = (flags & kExchange) != 0;
   const MutexLock rename_lock(rename_lock_, LockRank::kRename);
   RenameEnds ends = {InodeOf(from), from_name, InodeOf(to), to_name};
