@@ -172,6 +172,7 @@ int64_t SysTimes(const uint64_t* slots) {
 
 constexpr CallRow kRows[] = {
     {"clock_gettime64", SysClockGettime},
+    {"clock_settime", SysClockSettime},
     {"clock_settime64", SysClockSettime},
     {"clock_getres_time64", SysClockGetres},
     {"clock_nanosleep_time64", SysClockNanosleep},

@@ -1,5 +1,8 @@
-version=6.0-28
-dsc_sha256=f5b486028b61a145b591fdd96aaeaf89ef6eef164a299f43bd5e6704bdefc8a2
+version=6.0-28+deb12u1
+files_sha256="
+036d96991646d0449ed0aa952e4fbe21b476ce994abc276e49d30e686708bd37 unzip_6.0.orig.tar.gz
+defefe4900f2065b9f067652645fe7e5d99421566565d8b743cc7c5636deb4fe unzip_6.0-28+deb12u1.debian.tar.xz
+"
 needs="bzip2"
 
 # What the distribution defines, and a name that its compiler has by itself: the headers are chosen by it.

@@ -1,5 +1,5 @@
-version=5.4.1-1+deb12u1
-dsc_sha256=38f98e356f7e7e89b0920d39c55dd5f3d1a9f2684bff83c8b4890561e1832e94
+version=5.4.1-1+deb12u2
+dsc_sha256=bffc9917562b5787661379621bb1f7510bf7271b03d8ce4181cebc84b90d3c35
 
 build() {
   gnu_configure --disable-shared --disable-threads --disable-doc --disable-assembler --disable-lzmadec --disable-lzmainfo \
