@@ -53,6 +53,12 @@ int64_t Now() {
   return static_cast<int64_t>(platform::ClockNs(0));
 }
 
+// What programs are told in units of 512 bytes are blocks of 4096, as statfs and st_blksize say.
+uint64_t SectorsOf(uint64_t bytes) {
+  constexpr uint64_t kSector = 512;
+  return (bytes + layout::kPageBytes - 1) / layout::kPageBytes * (layout::kPageBytes / kSector);
+}
+
 bool InGroup(const Credentials& who, uint32_t gid) {
   return who.gid == gid ||
          std::find(who.groups, who.groups + who.group_count, gid) != who.groups + who.group_count;
@@ -284,7 +290,7 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   out->blocks = 0;
   if (inode.is(S_IFDIR)) {
     // As on the file systems that programs know: a block for the names, and none in a tmpfs.
-    out->blocks = inode.part == Part::kTree ? layout::kPageBytes / 512 : 0;
+    out->blocks = static_cast<int64_t>(inode.part == Part::kTree ? SectorsOf(1) : 0);
   } else {
     out->size = static_cast<int64_t>(inode.size.load());
   }
@@ -292,7 +298,7 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
     const SharedLock lock(inode.lock, LockRank::kInode);
     const uint64_t bytes = inode.contents.allocated + inode.contents.image_bytes;
     out->size = static_cast<int64_t>(inode.size.load());
-    out->blocks = static_cast<int64_t>((bytes + 511) / 512);
+    out->blocks = static_cast<int64_t>(SectorsOf(bytes));
   }
   out->atime = TimeOf(inode.atime);
   out->mtime = TimeOf(inode.mtime);
