@@ -6,6 +6,9 @@ include(GNUInstallDirs)
 install(TARGETS cordon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(TARGETS cordon-template cordon-compile cordon-fetch cordon-gateway RUNTIME DESTINATION lib/cordon)
 install(FILES ${CMAKE_BINARY_DIR}/userland.img DESTINATION lib/cordon)
+# `cmake --install build --component sources`: the exact sources of that image, which its programs' licences want beside it.
+install(CODE "execute_process(COMMAND ${CMAKE_SOURCE_DIR}/guest/pack_sources.py
+  \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/share/cordon/userland-sources.tar COMMAND_ERROR_IS_FATAL ANY)" COMPONENT sources EXCLUDE_FROM_ALL)
 
 # What stands behind the interface, in one archive: whoever links it needs nothing else of ours.
 add_library(cordon_client STATIC $<TARGET_OBJECTS:client> $<TARGET_OBJECTS:rpc_message> $<TARGET_OBJECTS:base>)

@@ -125,14 +125,17 @@ class Toolchain:
         self.key = digest(tree_digest(HERE / "libc", HERE / "toolchain"), repr(rows), version)
         self.path = CACHE / "toolchain" / self.key[:32]
 
+    def source(self):
+        """As Port.source, of the libc."""
+        return sources.fetch(CACHE, "musl", recipe_value(self.recipe, "version"), self.pin)
+
     def build(self, compilers):
         log = CACHE / "logs/toolchain.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_text("")
         with tempfile.TemporaryDirectory(dir=CACHE) as work_name:
             work = pathlib.Path(work_name)
-            dsc = sources.fetch(CACHE, "musl", recipe_value(self.recipe, "version"), self.pin)
-            if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(work / "musl")], log) != 0:
+            if run_logged(["dpkg-source", "--no-check", "-x", str(self.source()), str(work / "musl")], log) != 0:
                 fail_with_log("unpacking musl", log)
             stage = work / "stage"
             (stage / "bin").mkdir(parents=True)
@@ -198,13 +201,18 @@ class Port:
             publish(work / "stage", self.path)
         return time.monotonic() - begin
 
-    def unpack(self, target):
+    def source(self):
+        """The path of its .dsc, with its files beside it, or of npm's archive; fetched if it is not there."""
         if is_of_npm(self.recipe):
-            archive = sources.fetch_npm(CACHE, recipe_value(self.recipe, "npm_package"), self.version, self.pin)
-            return sources.unpack_npm(archive, recipe_value(self.recipe, "npm_folder"), target)
+            return sources.fetch_npm(CACHE, recipe_value(self.recipe, "npm_package"), self.version, self.pin)
         fetch = sources.fetch_files if isinstance(self.pin, tuple) else sources.fetch
-        dsc = fetch(CACHE, self.name, self.version, self.pin)
-        if run_logged(["dpkg-source", "--no-check", "-x", str(dsc), str(target)], self.log) != 0:
+        return fetch(CACHE, self.name, self.version, self.pin)
+
+    def unpack(self, target):
+        source = self.source()
+        if is_of_npm(self.recipe):
+            return sources.unpack_npm(source, recipe_value(self.recipe, "npm_folder"), target)
+        if run_logged(["dpkg-source", "--no-check", "-x", str(source), str(target)], self.log) != 0:
             fail_with_log(f"unpacking {self.name}", self.log)
 
     def all_needs(self):
@@ -382,13 +390,17 @@ def build(output, names):
     link.symlink_to(toolchain.path)
 
 
+def port_names():
+    """The slowest and what they need first, the others fill the second core meanwhile."""
+    slow = ["openssl", "python3.11", "git", "coreutils", "bash"]
+    return sorted((path.parent.name for path in (HERE / "ports").glob("*/recipe.sh")),
+                  key=lambda name: (slow.index(name) if name in slow else len(slow), name))
+
+
 def main():
     if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
         sys.exit(__doc__)
-    # The slowest and what they need first, the others fill the second core meanwhile.
-    slow = ["openssl", "python3.11", "git", "coreutils", "bash"]
-    names = sys.argv[2:] or sorted((p.parent.name for p in (HERE / "ports").glob("*/recipe.sh")),
-                                   key=lambda name: (slow.index(name) if name in slow else len(slow), name))
+    names = sys.argv[2:] or port_names()
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / "lock", "w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""package_sdks.py FOLDER [--build BUILD]: the SDKs with all that they start, as an npm package and a Python wheel.
+"""package_sdks.py FOLDER [--build BUILD] [--without-sources]: the SDKs with all that they start, as an npm package and a Python
+wheel; and beside them the exact sources of the userland that both contain, to be published with them (guest/pack_sources.py).
 
-Made of files alone: nothing is fetched, and what is made wants no index when it is installed. Equal builds give equal wheels.
+The packages are made of files alone: nothing is fetched, and what is made wants no index when it is installed. Equal builds give equal wheels.
 """
 import argparse
 import base64
@@ -78,10 +79,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--build", type=pathlib.Path, default=ROOT / "build")
+    parser.add_argument("--without-sources", action="store_true", help="packages that are given to nobody")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)
     for path in (npm_package(options.build, options.folder.resolve()), wheel(options.build, options.folder.resolve())):
         print(f"{path}  {path.stat().st_size / 1e6:.0f} MB")
+    if not options.without_sources:
+        subprocess.run([ROOT / "guest/pack_sources.py", options.folder.resolve() / "userland-sources.tar"], check=True)
 
 
 if __name__ == "__main__":

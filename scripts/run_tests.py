@@ -56,6 +56,7 @@ FAST = [
     ("software development kits", ["tests/run_sdk.py"]),
     ("watched directories", ["tests/run_watch.py"]),
     ("snippets of users", ["tests/run_snippets.py"]),
+    ("sources of the userland", ["tests/run_sources.py"]),
     ("host functions", ["tests/run_host_functions.py"]),
     ("mounts", ["tests/run_mounts.py"]),
     ("archives and states", ["tests/run_state.py"]),
