@@ -9,6 +9,7 @@ import re
 import select
 import signal
 import struct
+import subprocess
 import sys
 import tempfile
 import termios
@@ -294,6 +295,29 @@ def a_command_at_a_terminal(_):
         session.close()
 
 
+INTERRUPTED = "Traceback (most recent call last):\n  File \"<string>\", line 2, in <module>\nKeyboardInterrupt\n"
+
+
+def control_c_is_an_exception_to_python(_):
+    session = Session("run", "--", "python3", "-c", "print('up', flush=True)\nwhile True: pass")
+    try:
+        session.expect("up\n")
+        session.type("\x03")
+        equal(session.end(), 130)
+        equal(session.seen.removeprefix("^C"), INTERRUPTED)
+    finally:
+        session.close()
+
+
+def an_interrupt_from_outside_is_one_too(_):
+    """Of a command without a terminal."""
+    with subprocess.Popen([BUILD / "cordon", "run", "--", "python3", "-c", "print('up', flush=True)\nwhile True: pass"], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        equal(process.stdout.readline(), "up\n")
+        process.send_signal(signal.SIGINT)
+        equal((process.wait(20), process.stderr.read()), (130, INTERRUPTED))
+
+
 def the_terminal_is_restored(_):
     """After the command, and when cordon is told to end."""
     for number in (None, signal.SIGTERM, signal.SIGHUP):
@@ -319,7 +343,8 @@ IN_A_SHELL = [a_prompt_appears_and_control_d_ends, exit_gives_the_status, contro
               echo_is_switched_off, a_background_job_that_reads_is_stopped, a_background_job_that_writes_is_stopped_if_asked_for,
               readline_edits_and_remembers, a_program_reads_single_keys,
               a_terminal_of_tmux_is_left_and_found_again]
-ALONE = [a_command_at_a_terminal, a_compilation_shows_how_far_it_is, the_terminal_test_program_passes, the_terminal_is_restored]
+ALONE = [a_command_at_a_terminal, control_c_is_an_exception_to_python, an_interrupt_from_outside_is_one_too,
+         a_compilation_shows_how_far_it_is, the_terminal_test_program_passes, the_terminal_is_restored]
 
 
 def run(test):
