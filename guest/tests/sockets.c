@@ -382,7 +382,7 @@ static void bounds(void) {
   FAILS(socket(AF_PACKET, SOCK_RAW, 0), EAFNOSUPPORT);
   struct sockaddr_in low = at("127.0.0.1", 80);
   FAILS(bind(a, WITH(low)), EACCES);
-  FAILS(send(a, "x", 1, MSG_OOB), EOPNOTSUPP);
+  FAILS(send(b, "x", 1, MSG_OOB), EOPNOTSUPP);
   // Every address outside of the tables: refused, not trusted.
   FAILS(bind(a, (struct sockaddr *)&low, 3), EINVAL);
   FAILS(bind(a, (struct sockaddr *)&low, 4000000000u), EINVAL);

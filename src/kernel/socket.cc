@@ -60,7 +60,8 @@ uint32_t PollSocket(OpenFile& file) {
   if (socket.error != 0) events |= POLLERR;
   if (socket.receive_ended) events |= POLLIN | POLLRDNORM | POLLRDHUP;
   if (socket.receive_ended && socket.send_ended) events |= POLLHUP;
-  if (socket.first != nullptr) events |= POLLIN | POLLRDNORM;
+  if (HasOrdinaryData(socket)) events |= POLLIN | POLLRDNORM;
+  if (socket.urgent != nullptr && !socket.urgent_seen) events |= POLLPRI;
   if (socket.is_paired() && state == SocketState::kIdle) events |= POLLHUP;
   if (writable) events |= POLLOUT | POLLWRNORM;
   return events;
@@ -77,11 +78,12 @@ void CloseDescription(OpenFile& file) {
   CloseSocket(&SocketOf(file));
 }
 
-// What a read would give: of a stream all bytes, else the next message.
+// What a read would give: of a stream all bytes before a mark, else the next message.
 uint32_t ReadableBytes(Socket& socket) {
   const MutexLock lock(socket.lock, LockRank::kInode);
   uint32_t bytes = 0;
   for (const Message* message = socket.first; message != nullptr; message = message->next) {
+    if (IsPassedOver(socket, *message)) break;
     bytes += message->size - message->taken;
     if (!socket.is_stream()) break;
   }
@@ -98,9 +100,16 @@ uint32_t UnreadByPeer(Socket& socket) {
   return ReadableBytes(*peer);
 }
 
+bool LooksAtMark(Socket& socket) {
+  const MutexLock lock(socket.lock, LockRank::kInode);
+  return IsAtMark(socket);
+}
+
 int32_t SocketControl(OpenFile& file, uint32_t request, uint32_t argument) {
   Socket& socket = SocketOf(file);
   if (request == FIONREAD) return Store(argument, ReadableBytes(socket));
+  if (request == SIOCATMARK && socket.is_stream() && !socket.is_unix())
+    return Store(argument, uint32_t{LooksAtMark(socket)});
   if (request == TIOCOUTQ) return Store(argument, UnreadByPeer(socket));
   return -ENOTTY;
 }
@@ -123,7 +132,7 @@ Remains TakeRemains(Socket& socket) {
   socket.closed = socket.receive_ended = socket.send_ended = true;
   socket.file = nullptr;
   socket.peer = nullptr;
-  socket.first = socket.last = nullptr;
+  socket.first = socket.last = socket.urgent = nullptr;
   socket.inbox_bytes = 0;
   socket.first_pending = socket.last_pending = nullptr;
   socket.pending_count = 0;
@@ -247,11 +256,14 @@ void CheckSocket(const Socket& socket, Report& report) {
   if (socket.closed && (socket.first != nullptr || socket.peer != nullptr || socket.named))
     report.Add("socket %u: is closed and holds something\n", id);
   uint32_t bytes = 0;
+  bool has_urgent = socket.urgent == nullptr;
   for (const Message* message = socket.first; message != nullptr; message = message->next) {
     bytes += message->charge();
+    has_urgent = has_urgent || message == socket.urgent;
     if (message->next == nullptr && message != socket.last)
       report.Add("socket %u: the inbox has another end\n", id);
   }
+  if (!has_urgent) report.Add("socket %u: its urgent byte is not in the inbox\n", id);
   if (bytes != socket.inbox_bytes)
     report.Add("socket %u: %u bytes are counted, %u are there\n", id, socket.inbox_bytes, bytes);
   uint32_t count = 0;

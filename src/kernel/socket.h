@@ -51,6 +51,7 @@ struct Message {
   uint32_t taken = 0;  // of a stream: received already
   // Of a datagram of the internet: what its header would say.
   uint8_t hop_limit = 0, traffic_class = 0;
+  bool urgent = false;  // of TCP: one byte, sent with MSG_OOB
   SocketAddress from;
 
   [[nodiscard]] std::byte* data() { return reinterpret_cast<std::byte*>(this + 1); }
@@ -82,7 +83,9 @@ struct Socket {
   SocketOwner owner = {}, peer_owner = {};
   Message* first = nullptr;
   Message* last = nullptr;
-  uint32_t inbox_bytes = 0;  // charges
+  uint32_t inbox_bytes = 0;   // charges
+  Message* urgent = nullptr;  // in the inbox: the last urgent byte, until reading passes it
+  bool urgent_seen = false;   // it was received by MSG_OOB
   std::atomic<uint32_t> send_buffer{kDefaultBuffer};
   std::atomic<uint32_t> receive_buffer{kDefaultBuffer};
   std::atomic<uint64_t> send_timeout_ns{0};
@@ -213,6 +216,17 @@ void FreeMessage(Message* message);
 void DropMessages(Message* list);
 // Under the socket's lock: whether `sender` may put one more message into the inbox.
 [[nodiscard]] bool HasRoom(const Socket& receiver, const Socket& sender);
+
+// --- urgent data (socket_urgent.cc), all under the socket's lock ---
+// A message is in the inbox now; an urgent one takes the place of an earlier one.
+void NoteUrgent(Socket& socket, Message& message);
+// Its message is the mark: no call reads across it, and the byte itself is passed over unless
+// SO_OOBINLINE is set.
+[[nodiscard]] bool IsMark(const Socket& socket, const Message& message);
+[[nodiscard]] bool IsPassedOver(const Socket& socket, const Message& message);
+[[nodiscard]] bool IsAtMark(const Socket& socket);
+// There is something that a read without MSG_OOB would give.
+[[nodiscard]] bool HasOrdinaryData(const Socket& socket);
 
 // --- files in messages (socket_rights.cc) ---
 [[nodiscard]] Rights* NewRights();

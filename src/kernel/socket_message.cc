@@ -39,6 +39,7 @@ Message* TakeFirst(Socket& socket) {
   socket.first = message->next;
   if (socket.first == nullptr) socket.last = nullptr;
   socket.inbox_bytes -= message->charge();
+  if (socket.urgent == message) socket.urgent = nullptr;
   message->next = nullptr;
   return message;
 }
@@ -85,6 +86,7 @@ int32_t Deliver(const Socket& sender, Socket& receiver, Message* message) {
       CountSent(*message->rights);
     }
     Append(receiver, message);
+    NoteUrgent(receiver, *message);
   }
   receiver.readable.WakeAll();
   return 0;
@@ -114,6 +116,7 @@ int32_t SendOne(Socket& sender, Socket& receiver, Outgoing& out, uint64_t offset
     message->sender = out.sender;
     if (!receiver.is_paired()) message->from = NameFor(sender, receiver);
     NoteHeader(sender, out, *message);
+    message->urgent = out.is_urgent && offset + size == out.bytes.size();
     message->rights = out.files.Take();
     error = Deliver(sender, receiver, message);
   }
@@ -162,7 +165,10 @@ int64_t SendStream(Socket& socket, Outgoing& out) {
   while (done < out.bytes.size()) {
     const uint32_t piece =
         std::min(kPieceBytes, std::max(socket.send_buffer.load() / 4, kSmallestPiece));
-    const auto size = static_cast<uint32_t>(std::min<uint64_t>(out.bytes.size() - done, piece));
+    const uint64_t left = out.bytes.size() - done;
+    // An urgent byte is a message of its own.
+    const uint64_t whole = out.is_urgent && left > 1 ? left - 1 : left;
+    const auto size = static_cast<uint32_t>(std::min<uint64_t>(whole, piece));
     HeldSocket peer;
     int32_t error = PeerToSendTo(socket, peer.out());
     if (error == 0) error = SendOne(socket, *peer, out, done, size);
@@ -257,7 +263,7 @@ int64_t EmptyInbox(Socket& socket) {
 bool HasMessageOrEnd(void* argument) {
   auto& socket = *static_cast<Socket*>(argument);
   const MutexLock lock(socket.lock, LockRank::kInode);
-  return socket.first != nullptr || socket.receive_ended || socket.error != 0;
+  return HasOrdinaryData(socket) || socket.receive_ended || socket.error != 0;
 }
 
 // Under both locks: the files of a message go to the receiver, or copies of them.
@@ -363,12 +369,24 @@ bool TakePart(Socket& socket, Message& message, Incoming& in, uint64_t offset, T
 Taken TakeBytes(Socket& socket, Incoming& in, uint64_t done, bool with_table) {
   Taken taken;
   const InboxLock lock(socket, with_table);
-  if (socket.first == nullptr) return {.result = EmptyInbox(socket)};
+  if (done > 0 && IsAtMark(socket)) return taken;
   const bool was_full = IsFull(socket);
+  // Whoever reads on from the mark passes it, whether there is anything behind it or not.
+  if (!in.peeks && socket.first != nullptr && IsPassedOver(socket, *socket.first))
+    taken.emptied = TakeFirst(socket);
+  if (!HasOrdinaryData(socket)) {
+    taken.result = EmptyInbox(socket);
+    NoteRoom(socket, was_full, taken);
+    return taken;
+  }
   bool goes_on = true;
   for (Message* message = socket.first; message != nullptr && goes_on;) {
     const uint64_t offset = done + static_cast<uint64_t>(taken.result);
-    if (offset == in.bytes.size()) break;
+    if (offset == in.bytes.size() || (offset > 0 && IsMark(socket, *message))) break;
+    if (IsPassedOver(socket, *message)) {
+      message = message->next;
+      continue;
+    }
     if (message->rights != nullptr && !lock.has_table()) {
       if (taken.result == 0) taken.result = kNeedsTable;
       break;

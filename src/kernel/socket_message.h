@@ -18,6 +18,7 @@ struct Outgoing {
   int32_t hop_limit = -1, traffic_class = -1;
   bool blocks = true;
   bool raises_signal = true;  // SIGPIPE
+  bool is_urgent = false;     // of TCP: the last byte
 };
 // Bytes or -errno.
 int64_t SendMessage(Socket& socket, Outgoing& out);
@@ -35,9 +36,12 @@ struct Incoming {
   uint8_t hop_limit = 0, traffic_class = 0;
   bool has_message = false;
   bool is_truncated = false;
+  bool is_urgent = false;
   HeldRights files;
 };
 int64_t ReceiveMessage(Socket& socket, Incoming& in);
+// The urgent byte, never waiting: 1, or -EINVAL where there is none (socket_urgent.cc).
+int64_t ReceiveUrgent(Socket& socket, Incoming& in);
 
 }  // namespace cordon::kernel
 

@@ -198,7 +198,8 @@ int64_t SysGetsockopt(const uint64_t* slots) {
 // --- sending ---
 
 int64_t Send(const Descriptor& on, Outgoing& out, uint32_t flags) {
-  if ((flags & MSG_OOB) != 0) return -EOPNOTSUPP;
+  out.is_urgent = (flags & MSG_OOB) != 0;
+  if (out.is_urgent && (!on.socket->is_stream() || on.socket->is_unix())) return -EOPNOTSUPP;
   out.blocks = on.blocks(flags);
   out.raises_signal = (flags & MSG_NOSIGNAL) == 0;
   return SendMessage(*on.socket, out);
@@ -322,10 +323,10 @@ int64_t SysSendmsg(const uint64_t* slots) {
 // --- receiving ---
 
 int64_t Receive(const Descriptor& on, Incoming& in, uint32_t flags) {
-  if ((flags & MSG_OOB) != 0) return on.socket->is_unix() ? -EOPNOTSUPP : -EINVAL;
   if ((flags & MSG_ERRQUEUE) != 0) return -EAGAIN;
   in.blocks = on.blocks(flags);
   in.peeks = (flags & MSG_PEEK) != 0;
+  if ((flags & MSG_OOB) != 0) return ReceiveUrgent(*on.socket, in);
   in.waits_for_all = (flags & MSG_WAITALL) != 0;
   in.returns_full_size = (flags & MSG_TRUNC) != 0;
   return ReceiveMessage(*on.socket, in);
@@ -453,7 +454,7 @@ int64_t SysRecvmsg(const uint64_t* slots) {
   Incoming in{CallerBytes(vectors)};
   const int64_t result = Receive(on, in, Arg(slots, 2));
   if (result < 0) return result;
-  uint32_t flags = in.is_truncated ? MSG_TRUNC : 0;
+  uint32_t flags = (in.is_truncated ? MSG_TRUNC : 0) | (in.is_urgent ? MSG_OOB : 0);
   uint32_t used = 0;
   const bool close_on_exec = (Arg(slots, 2) & MSG_CMSG_CLOEXEC) != 0;
   error = StoreControl(on, message, in, close_on_exec, &flags, &used);
