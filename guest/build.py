@@ -294,7 +294,8 @@ def assemble(ports, output):
         copy_stage(port.path / "rootfs", rootfs)
     for directory, mode in (("tmp", 0o1777), ("var/tmp", 0o1777), ("root", 0o700)):
         os.chmod(rootfs / directory, mode)
-    build_programs(ports[0].toolchain, rootfs / "usr/libexec/cordon")
+    build_programs(ports[0].toolchain, HERE / "programs", rootfs / "usr/libexec/cordon")
+    build_programs(ports[0].toolchain, HERE / "programs/bin", rootfs / "usr/bin")
     doc = rootfs / "usr/share/doc/musl"
     doc.mkdir(parents=True)
     shutil.copy(ports[0].toolchain.path / "COPYRIGHT.musl", doc / "copyright")
@@ -354,9 +355,9 @@ def compile_alone(toolchain, source, target):
                     "-o", target, source], check=True)
 
 
-def build_programs(toolchain, folder):
+def build_programs(toolchain, sources_folder, folder):
     """Those of ours that the userland has."""
-    for source in sorted((HERE / "programs").glob("*.c")):
+    for source in sorted(sources_folder.glob("*.c")):
         compile_alone(toolchain, source, folder / source.stem)
         os.chmod(folder / source.stem, 0o755)
 
