@@ -75,6 +75,11 @@ int64_t CheckKernelState() {
     return Refuse("a timer is set; seconds between its signals:",
                   static_cast<uint32_t>(process.alarm_interval_ns / 1'000'000'000));
   }
+  for (const ProcessorTimer& timer : process.processor_timers) {
+    if (timer.due_ns == 0) continue;
+    return Refuse("a timer of processor time is set; seconds between its signals:",
+                  static_cast<uint32_t>(timer.interval_ns / 1'000'000'000));
+  }
   if (HasChild(process)) return Refuse("it has children; its own number is", process.pid);
   return 0;
 }

@@ -72,6 +72,7 @@ void Inherit(Process& child, const Process& parent) {
   child.job = child.run_job = -1;
   child.run = parent.run;
   child.alarm_ns = child.alarm_interval_ns = 0;
+  for (ProcessorTimer& timer : child.processor_timers) timer = {};
   child.start_ns = platform::ClockNs(1);
   child.cpu_ns = child.children_cpu_ns = 0;
   // Of the threads only the calling one is copied.
@@ -354,6 +355,7 @@ void BecomeZombie(Process& process, uint32_t wait_status, uint64_t cpu_ns) {
   process.wait_status = wait_status;
   process.status_changed = false;
   process.alarm_ns = 0;
+  for (ProcessorTimer& timer : process.processor_timers) timer = {};
   FreeThreads(process);
   GiveAwayChildren(process);
   const uint32_t group = process.group;

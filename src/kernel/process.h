@@ -12,6 +12,7 @@
 #include "arena/lock.h"
 #include "arena/wait.h"
 #include "kernel/control.h"
+#include "kernel/processor_timer.h"
 #include "kernel/processors.h"
 #include "kernel/thread.h"
 #include "vfs/filesystem.h"
@@ -58,6 +59,7 @@ struct alignas(4096) Process {
   uint32_t exit_signal = 0;
   uint64_t alarm_ns = 0;  // monotonic, 0 none
   uint64_t alarm_interval_ns = 0;
+  ProcessorTimer processor_timers[kProcessorTimers] = {};
   uint64_t start_ns = 0;
   uint64_t cpu_ns = 0;           // at exit
   uint64_t children_cpu_ns = 0;  // of those that were waited for

@@ -319,8 +319,9 @@ uint64_t SendAlarms() {
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   for (uint32_t i = 0; i < kernel.slot_end; ++i) {
     Process* process = kernel.processes[i];
-    if (process == nullptr || process->alarm_ns == 0) continue;
-    if (process->alarm_ns <= now) {
+    if (process == nullptr) continue;
+    next = std::min(next, SendProcessorAlarms(*process, now));
+    if (process->alarm_ns != 0 && process->alarm_ns <= now) {
       process->alarm_ns = process->alarm_interval_ns == 0 ? 0 : now + process->alarm_interval_ns;
       PostLocked(*process, {SIGALRM, SI_KERNEL, 0, 0, 0});
     }

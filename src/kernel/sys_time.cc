@@ -110,40 +110,70 @@ struct GuestTimer {
   int32_t value[2];
 };
 
-GuestTimer TimerOf(const Process& process) {
-  const uint64_t now = platform::ClockNs(1);
-  const uint64_t left = process.alarm_ns > now  ? process.alarm_ns - now
-                        : process.alarm_ns != 0 ? 1000
-                                                : 0;
+GuestTimer TimerOf(uint64_t left_ns, uint64_t interval_ns) {
   const auto pair = [](uint64_t ns, int32_t out[2]) {
     out[0] = static_cast<int32_t>(ns / kSecond);
     out[1] = static_cast<int32_t>(ns % kSecond / 1000);
   };
   GuestTimer timer;
-  pair(process.alarm_interval_ns, timer.interval);
-  pair(left, timer.value);
+  pair(interval_ns, timer.interval);
+  pair(left_ns, timer.value);
   return timer;
 }
 
-int64_t SysGetitimer(const uint64_t* slots) {
-  return Arg(slots, 0) != 0 ? -EINVAL : Store(Arg(slots, 1), TimerOf(Current()));
+enum TimerKind : uint32_t { kRealTimer, kVirtualTimer, kProfileTimer, kTimerKinds };
+
+ProcessorTimerKind ProcessorKind(uint32_t which) {
+  return which == kVirtualTimer ? ProcessorTimerKind::kVirtual : ProcessorTimerKind::kProfile;
 }
 
-// The service process sends SIGALRM when the time has come.
+// Under table_lock.
+GuestTimer CurrentTimer(uint32_t which) {
+  const Process& process = Current();
+  if (which != kRealTimer) {
+    const ProcessorTimerKind kind = ProcessorKind(which);
+    return TimerOf(TimeLeft(process, kind),
+                   process.processor_timers[static_cast<uint32_t>(kind)].interval_ns);
+  }
+  const uint64_t now = platform::ClockNs(1);
+  const uint64_t left = process.alarm_ns > now  ? process.alarm_ns - now
+                        : process.alarm_ns != 0 ? 1000
+                                                : 0;
+  return TimerOf(left, process.alarm_interval_ns);
+}
+
+int64_t SysGetitimer(const uint64_t* slots) {
+  if (Arg(slots, 0) >= kTimerKinds) return -EINVAL;
+  GuestTimer timer;
+  {
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    timer = CurrentTimer(Arg(slots, 0));
+  }
+  return Store(Arg(slots, 1), timer);
+}
+
+// The service process sends the signal when the time has come.
 int64_t SysSetitimer(const uint64_t* slots) {
   GuestTimer wanted = {};
-  Process& process = Current();
-  if (Arg(slots, 0) != 0) return -EINVAL;
+  GuestTimer old = {};
+  const uint32_t which = Arg(slots, 0);
+  if (which >= kTimerKinds) return -EINVAL;
   if (Arg(slots, 1) != 0 && Load(&wanted, Arg(slots, 1)) != 0) return -EFAULT;
-  const GuestTimer old = TimerOf(process);
   const auto ns = [](const int32_t pair[2]) {
     return static_cast<uint64_t>(pair[0]) * kSecond + static_cast<uint64_t>(pair[1]) * 1000;
   };
+  const uint64_t value = ns(wanted.value);
+  const uint64_t interval = ns(wanted.interval);
   {
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
-    const uint64_t value = ns(wanted.value);
-    process.alarm_interval_ns = ns(wanted.interval);
-    process.alarm_ns = value == 0 ? 0 : platform::ClockNs(1) + value;
+    Process& process = Current();
+    old = CurrentTimer(which);
+    if (which == kRealTimer) {
+      process.alarm_interval_ns = interval;
+      process.alarm_ns = value == 0 ? 0 : platform::ClockNs(1) + value;
+    } else {
+      SetProcessorTimer(process, ProcessorKind(which), value, interval);
+    }
   }
   control::Control& control = *TheKernel().control;
   control.service_bell.fetch_add(1);
