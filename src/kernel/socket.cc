@@ -148,6 +148,7 @@ void TellPeerOfEnd(Socket& peer, bool reset) {
     const MutexLock lock(peer.lock, LockRank::kInode);
     peer.receive_ended = peer.send_ended = true;
     if (reset && peer.error == 0) peer.error = ECONNRESET;
+    if (reset && !peer.is_unix()) peer.was_reset.store(true);
   }
   peer.readable.WakeAll();
   peer.writable.WakeAll();

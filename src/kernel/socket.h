@@ -77,8 +77,9 @@ struct Socket {
   bool closed = false;
   bool receive_ended = false;  // when the inbox is empty, that is the end
   bool send_ended = false;
-  int32_t error = 0;       // SO_ERROR
-  Socket* peer = nullptr;  // referenced
+  std::atomic<bool> was_reset{false};  // of the internet: it is connected no more
+  int32_t error = 0;                   // SO_ERROR
+  Socket* peer = nullptr;              // referenced
   SocketAddress name, peer_name;
   SocketOwner owner = {}, peer_owner = {};
   Message* first = nullptr;

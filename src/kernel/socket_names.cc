@@ -81,7 +81,7 @@ bool MayShare(const Socket& a, const Socket& b) {
 bool IsPortTaken(const Socket& socket, const Endpoint& wanted) {
   const SocketAddress name = EndpointAddress(wanted, socket.family);
   for (Socket* other = *BucketOf(socket, name); other != nullptr; other = other->next_named) {
-    if (other == &socket || other->is_unix() || other->type != socket.type) continue;
+    if (other == &socket || other->is_unix() || other->protocol != socket.protocol) continue;
     const Endpoint bound = EndpointOf(*other, other->name);
     const bool meets = Reaches(*other, bound, wanted) || Reaches(socket, wanted, bound);
     if (meets && !MayShare(socket, *other)) return true;
@@ -105,7 +105,7 @@ Socket* FindEndpoint(const Socket& from, const Endpoint& source, const Endpoint&
   int best_score = 0;
   const SocketAddress name = EndpointAddress(to, AF_INET6);
   for (Socket* socket = *BucketOf(from, name); socket != nullptr; socket = socket->next_named) {
-    if (socket->is_unix() || socket->type != from.type) continue;
+    if (socket->is_unix() || socket->protocol != from.protocol) continue;
     const Endpoint bound = EndpointOf(*socket, socket->name);
     if (!Reaches(*socket, bound, to)) continue;
     if (socket->is_stream() && socket->state.load() != SocketState::kListening) continue;

@@ -57,6 +57,8 @@ int32_t FindKind(uint32_t family, uint32_t type, uint32_t protocol, SocketKind* 
   if (type == SOCK_RAW) return -EPERM;
   if (type != SOCK_STREAM && type != SOCK_DGRAM) return -ESOCKTNOSUPPORT;
   out->protocol = type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP;
+  // UDP with ports of its own; nothing here damages what its checksums could leave out.
+  if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) out->protocol = IPPROTO_UDPLITE;
   return protocol == 0 || protocol == out->protocol ? 0 : -EPROTONOSUPPORT;
 }
 
@@ -170,7 +172,8 @@ int64_t SysGetsockname(const uint64_t* slots) {
 int64_t SysGetpeername(const uint64_t* slots) {
   const Descriptor on(Arg(slots, 0));
   if (on.error != 0) return on.error;
-  if (on.socket->state.load() != SocketState::kConnected) return -ENOTCONN;
+  if (on.socket->state.load() != SocketState::kConnected || on.socket->was_reset.load())
+    return -ENOTCONN;
   return StoreAddress(Arg(slots, 1), Arg(slots, 2), PeerName(*on.socket));
 }
 
