@@ -690,8 +690,8 @@ static void disturb(unsigned seed, const int *shared) {
     char name[2] = {0, "abcd"[(seed >> 20) & 3]};
     while (count > 6) close(own[--count]);
     switch ((seed = mix(seed)) >> 28) {
-      case 0: case 1: send(fd, data, seed >> 8 & 8191, MSG_DONTWAIT | MSG_NOSIGNAL); break;
-      case 2: case 3: recv(fd, data, sizeof data, MSG_DONTWAIT); break;
+      case 0: case 1: send(fd, data, seed >> 8 & 8191, MSG_DONTWAIT | MSG_NOSIGNAL | (seed & 4 ? MSG_OOB : 0)); break;
+      case 2: case 3: recv(fd, data, sizeof data, MSG_DONTWAIT | (seed & 4 ? MSG_OOB : 0) | (seed & 24 ? 0 : MSG_PEEK)); break;
       case 4: send_files(fd, shared, 1 + (seed >> 20 & 7)); break;
       case 5: if (count > 0) send_files(fd, own, count > 3 ? 3 : count); break;
       case 6: for (int n = receive_files(fd, got, 4, MSG_DONTWAIT); n > 0 && count < 8; ) own[count++] = got[--n]; break;
@@ -711,12 +711,23 @@ static void disturb(unsigned seed, const int *shared) {
   }
 }
 
+static void connected_pair(int *s) {
+  struct sockaddr_in any = at("127.0.0.1", 0), name;
+  socklen_t size = sizeof name;
+  int listener = socket(AF_INET, SOCK_STREAM, 0);
+  s[0] = socket(AF_INET, SOCK_STREAM, 0);
+  if (bind(listener, WITH(any)) == 0 && listen(listener, 1) == 0) getsockname(listener, (struct sockaddr *)&name, &size);
+  connect(s[0], WITH(name));
+  s[1] = accept(listener, NULL, NULL);
+  close(listener);
+}
+
 static void killed(int rounds) {
   int victims = 0;
   for (int round = 0; round < rounds; ++round) {
     int shared[8], children[12];
     socketpair(AF_UNIX, SOCK_STREAM, 0, shared), socketpair(AF_UNIX, SOCK_DGRAM, 0, shared + 2);
-    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, shared + 4), socketpair(AF_UNIX, SOCK_STREAM, 0, shared + 6);
+    socketpair(AF_UNIX, SOCK_SEQPACKET, 0, shared + 4), connected_pair(shared + 6);
     for (int i = 0; i < 12; ++i) {
       children[i] = fork();
       if (children[i] == 0) {
