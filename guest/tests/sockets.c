@@ -571,7 +571,8 @@ static void waiting(void) {
     _exit(sent > 0 && sent < (ssize_t)sizeof much && write(s[0], much, 1) < 0 && errno == EPIPE ? 0 : 1);
   }
   close(s[0]);
-  usleep(60000);
+  struct pollfd begun = {s[1], POLLIN, 0};
+  FACT(poll(&begun, 1, -1) == 1);
   close(s[1]);
   int status = -1;
   FACT(wait(&status) > 0 && status == 0);

@@ -130,6 +130,8 @@ int32_t SendOne(Socket& sender, Socket& receiver, Outgoing& out, uint64_t offset
 // The peer of a connected socket, referenced.
 int32_t PeerToSendTo(Socket& socket, Socket** out) {
   const MutexLock lock(socket.lock, LockRank::kInode);
+  // Of a local socket the end is told before what the end was, on Linux, too.
+  if (socket.is_unix() && socket.send_ended) return -EPIPE;
   if (socket.error != 0) return -std::exchange(socket.error, 0);
   if (socket.send_ended) return -EPIPE;
   if (socket.peer == nullptr) return socket.is_unix() ? -ENOTCONN : -EPIPE;
