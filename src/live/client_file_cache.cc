@@ -24,7 +24,7 @@ int64_t PutEntries(std::string_view directory, const std::vector<ClientEntry>& e
                                      static_cast<uint32_t>(entry.name.size())};
     if (sizeof told + entry.name.size() > room - size) break;
     memcpy(data + size, &told, sizeof told);
-    memcpy(data + size + sizeof told, entry.name.data(), entry.name.size());
+    (void)entry.name.copy(reinterpret_cast<char*>(data + size + sizeof told), entry.name.size());
     size += sizeof told + entry.name.size();
   }
   return static_cast<int64_t>(size);

@@ -163,7 +163,7 @@ std::optional<FileReply> ClientFiles::AskRead(uint32_t slot, const FileRequest& 
     const uint64_t skipped =
         std::min<uint64_t>(request.offset - range->offset, range->bytes.size());
     const uint64_t count = std::min<uint64_t>(request.count, range->bytes.size() - skipped);
-    memcpy(data, range->bytes.data() + skipped, count);
+    (void)range->bytes.copy(reinterpret_cast<char*>(data), count, skipped);
     if (goes_on) ReadAhead(*range, request.offset);
     return FileReply{static_cast<int64_t>(count), 0};
   }
