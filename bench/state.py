@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Times of forks and snapshots as a client of the daemon sees them: state.py fork | snapshot | restore. Prints the median in
-milliseconds."""
+milliseconds. state.py forks: milliseconds until a hundred copies have answered, and MiB of each (proportional set size)."""
 import statistics
 import sys
 
+from run import descendants, proportional_kib
 from session import Client
 
 FILES = "mkdir -p /tmp/d; cd /tmp/d; for i in $(seq {count}); do echo $i >$i; done; cd"
@@ -42,7 +43,23 @@ def times_of_snapshot(client, sandbox, what):
         yield stored if what == "snapshot" else restored
 
 
+def hundred_forks():
+    client = Client("--max-sandboxes", "200")
+    sandbox = client.ask("create")["sandboxId"]
+    client.ask("run", sandboxId=sandbox, command=FILES.format(count=1000), timeoutMs=0)
+    client.ask("run", sandboxId=sandbox, command=PYTHON, timeoutMs=0)
+    pids = [client.process.pid, *descendants(client.process.pid)]
+    before = proportional_kib(pids)
+    elapsed, _ = client.timed(*[("sandbox.fork", {"sandboxId": sandbox})] * 100)
+    after = proportional_kib([client.process.pid, *descendants(client.process.pid)])
+    client.process.stdin.close()
+    client.process.wait()
+    print(f"{elapsed:.1f} {(after - before) / 100 / 1024:.2f}")
+
+
 def main(what):
+    if what == "forks":
+        return hundred_forks()
     client = Client()
     sandbox = client.ask("create", limits={"fileCount": 20_000})["sandboxId"]
     times = times_of_fork(client, sandbox) if what == "fork" else times_of_snapshot(client, sandbox, what)

@@ -25,7 +25,7 @@ const { client, tools, call } = await connect(['--state-dir', `${folder}/states`
 assert.equal(client.getServerVersion().name, 'cordon');
 assert.match(client.getInstructions(), /sandbox/i);
 const names = ['create_sandbox', 'destroy_sandbox', 'list_sandboxes', 'run_command', 'read_file', 'write_file', 'list_directory',
-  'fork_sandbox', 'snapshot', 'restore', 'list_snapshots', 'export_state', 'import_state'];
+  'fork', 'snapshot', 'restore', 'list_snapshots', 'export_state', 'import_state'];
 assert.deepEqual(names.filter((name) => !tools.some((tool) => tool.name === name)), []);
 for (const tool of tools) {
   assert.equal(tool.inputSchema.type, 'object', tool.name);
@@ -83,7 +83,7 @@ await call('run_command', { command: 'echo before > ~/moment; m=before' });
 const stored = await call('snapshot', { name: 'first' });
 const numbered = await call('snapshot');
 assert.deepEqual((await call('list_snapshots')).snapshots.map((one) => one.snapshot_id).sort(), [numbered.snapshot_id, stored.snapshot_id].sort());
-const { sandbox_id: copy } = await call('fork_sandbox');
+const { sandbox_id: copy } = await call('fork');
 await call('run_command', { command: 'echo after > ~/moment; m=after' });
 const moment = async (sandbox = {}) => (await call('run_command', { command: 'echo $m; cat ~/moment', ...sandbox })).stdout;
 assert.equal(await moment({ sandbox_id: copy }), 'before\nbefore\n');
