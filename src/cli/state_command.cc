@@ -38,7 +38,7 @@ Status Export(Sandbox& sandbox, const std::string& path) {
   const size_t name = path.rfind('/') + 1;
   const std::string parent = name == 0 ? "." : path.substr(0, name);
   const OwnedFd folder(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) return SystemError("open(" + parent + ", O_DIRECTORY)");
+  if (!folder.valid()) return SystemError("open(" + path + ")");
   Result<NewFile> file = NewFile::In(folder.get());
   if (!file) return std::unexpected(file.error());
   const Result<TransferReport> report =
