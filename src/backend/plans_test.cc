@@ -73,7 +73,6 @@ TEST(Backends, RefuseByNameWhatTheyCannotEnforce) {
                             }),
                     "may be made"));
     EXPECT_NE(Refusal(wall, [](Plan& p) { p.network.mode = policy::NetworkMode::kHost; }), "");
-    EXPECT_NE(Refusal(wall, [](Plan& p) { p.pre_run = {{{"x"}, true, {}}}; }), "");
     EXPECT_NE(Refusal(wall, [](Plan& p) { p.rights.no_new_privileges = false; }), "");
   }
   for (const auto mode : {policy::NetworkMode::kList, policy::NetworkMode::kAll}) {
