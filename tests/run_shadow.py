@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from processes import drawn
+from processes import drawn, eventually
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build"))
@@ -340,12 +340,8 @@ def files_of_others_are_refused(world):
 def one_at_a_time(world):
     world.make()
     holder = subprocess.Popen(world.as_user([world.bin / "cordon-shadow-enter", world.id, "sleep", "20"]), env=world.env)
-    for _ in range(100):
-        said = subprocess.run(self_command(world, "commit"), cwd=world.ws, env=world.env, capture_output=True, text=True)
-        if said.returncode == 125:
-            break
-        time.sleep(0.02)
-    assert "is using it" in said.stderr, said
+    commit = lambda: subprocess.run(self_command(world, "commit"), cwd=world.ws, env=world.env, capture_output=True, text=True)
+    assert eventually(lambda: "is using it" in commit().stderr)
     assert "is using it" in world.cordon("discard", status=125)
     equal(world.diff()["status"], "+0 ~0 -0")
     for pid in pathlib.Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split():
