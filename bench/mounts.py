@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Commands that a client serves, and directories of the host: mounts.py read | random | stream | call | pipe. Prints a rate or milliseconds."""
+"""Commands and files that a client serves, and directories of the host: mounts.py read | random | stream [python | node [cached]] | call | pipe.
+Prints a rate or milliseconds. python, node: of a file system that such a client has; cached: which allows to believe what it said."""
 import os
 import pathlib
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,15 +21,56 @@ PIPED = 8 << 20
 # In the sandbox: a file read from the beginning to the end, or anywhere, 4 KiB at a time.
 READ = """
 import os, random, sys, time
-fd, size = os.open(sys.argv[1], os.O_RDONLY), 4096
+fd, size = os.open(sys.argv[-2], os.O_RDONLY), 4096
 places = range(0, {reads} * size, size)
-if sys.argv[2] == "random":
+if sys.argv[-1] == "random":
     places = [random.randrange(0, {total} - size) for _ in places]
 start = time.perf_counter()
 for place in places:
     assert len(os.pread(fd, size, place)) == size
 print({reads} / (time.perf_counter() - start))
 """
+
+
+class Zeros:
+    """Files of zeros."""
+
+    def __init__(self):
+        self._all = bytes(BYTES)
+
+    def stat(self, path):
+        return {"type": "file", "size": BYTES} if path else {"type": "dir"}
+
+    def readdir(self, path):
+        return []
+
+    def read(self, path, offset, length):
+        return self._all[offset:offset + length]
+
+
+def by_client(what, client, cached):
+    """The same, of files that this program or one for Node has."""
+    command = ("dd if=/mnt/v/data of=/dev/null bs=1M status=none" if what == "stream" else
+               f"python3 -c '{READ.format(reads=READS, total=BYTES)}' /mnt/v/data {what}")
+    if client == "node":
+        return subprocess.run(["node", ROOT / "bench/mounts.mjs", command, str(BYTES), cached], check=True, stdout=subprocess.PIPE, text=True).stdout.split()
+    with Sandbox(timeout_ms=120_000) as sandbox:
+        said = []
+        for _ in range(3):
+            # Anew: nothing is known yet.
+            sandbox.mount("/mnt/v", Zeros(), cache_ms=int(cached))
+            start = time.perf_counter()
+            result = sandbox.commands.run(command)
+            said.append(result.stdout.strip() or time.perf_counter() - start)
+            sandbox.unmount("/mnt/v")
+            if result.exit_code != 0:
+                sys.exit(result.stderr)
+        return said
+
+
+def median_by_client(what, client, cached):
+    numbers = [float(one) for one in by_client(what, client, "600000" if cached else "0")]
+    return statistics.median(BYTES / 1e6 / number if what == "stream" else number for number in numbers)
 
 
 def mounted(folder, what):
@@ -61,7 +104,10 @@ def served(what):
         return statistics.median(times) * 1000 if what == "call" else (PIPED) / 1e6 / statistics.median(times)
 
 
-def main(what):
+def main(what, client=None, cached=None):
+    if client is not None:
+        print(f"{median_by_client(what, client, cached):.0f}")
+        return
     if what in ("call", "pipe"):
         print(f"{served(what):.2f}")
         return
@@ -70,4 +116,4 @@ def main(what):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(*sys.argv[1:])

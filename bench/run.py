@@ -330,6 +330,18 @@ def row_mounts(key):
     return name, f"{printed([ROOT / 'bench/mounts.py', what])}{unit}", "", "", promised
 
 
+def row_client_files(key):
+    _, language, what = key.split("-", 2)
+    arguments, name, unit, promised = {
+        "read": (["read"], "4-KiB reads of a file that a client in {} has, each asked, a second", "", ""),
+        "believed": (["read", "cached"], "the same, of a client that allows to believe what it said", "", "≥ 20 000"),
+        "stream": (["stream"], "reading such a file by dd", " MB/s", "≥ 500 MB/s"),
+    }[what]
+    arguments.insert(1, language)
+    value = printed([ROOT / "bench/mounts.py", *arguments])
+    return name.format({"python": "Python", "node": "TypeScript"}[language]), f"{value}{unit}", "", "", promised
+
+
 def row_client(key):
     """What a program beside this one measures as a client of the daemon, in milliseconds."""
     program, name, promised = {
@@ -462,6 +474,7 @@ ROWS = {
     "mount-read": row_mounts,
     "mount-random": row_mounts,
     "mount-stream": row_mounts,
+    **{f"client-{language}-{what}": row_client_files for language in ("python", "node") for what in ("read", "believed", "stream")},
     "host-call": row_mounts,
     "host-pipe": row_mounts,
     "python": row_python,
