@@ -119,7 +119,7 @@ class _Daemon:
             try:
                 self._process.stdin.write(protocol.encode(request_id, method, params))
                 self._process.stdin.flush()
-            except OSError as error:
+            except (OSError, ValueError) as error:  # it has ended, or is closed
                 raise protocol.SandboxError("the daemon has ended") from error
         return request_id, answer
 
