@@ -5,6 +5,7 @@
 #include <span>
 
 #include "arena/platform.h"
+#include "arena/spin.h"
 #include "kernel/process.h"
 
 namespace cordon::kernel {
@@ -16,6 +17,11 @@ constexpr uint64_t kPatienceNs = 10'000'000'000;
 // at. Nothing that goes well waits for this.
 constexpr uint64_t kLookNs = 20'000'000;
 
+// A server that looks has answered within this time, or is busy.
+constexpr uint64_t kSpinNs = 20'000;
+
+// Private to a process.
+SpinHabit spin_habit;
 // Of the service process.
 uint64_t latest_end_ns = UINT64_MAX;
 
@@ -31,6 +37,13 @@ bool HasSignal() {
 // Sleeps on a word that still is what was seen, and no longer than a look.
 void SleepOn(const std::atomic<uint32_t>& word, uint32_t seen) {
   platform::WaitOnWord(&word, seen, platform::ClockNs(1) + kLookNs);
+}
+
+bool IsAnsweredSoon(const control::FileCall& place) {
+  using control::FileCall;
+  (void)SpinUntilChanged(place.state, FileCall::kRequested, kSpinNs);
+  return place.state.load() != FileCall::kServed ||
+         SpinUntilChanged(place.state, FileCall::kServed, kSpinNs);
 }
 
 }  // namespace
@@ -71,9 +84,13 @@ int64_t FileCall::Ask(control::FileOp op, uint32_t mount, Repeat repeat) {
   control::Control& control = *TheKernel().control;
   place_->op.store(static_cast<uint32_t>(op));
   place_->mount.store(mount);
+  place_->sleeps.store(0);
   place_->state.store(control::FileCall::kRequested);
   control.file_bell.fetch_add(1);
-  platform::WakeWord(&control.file_bell, 1);
+  const bool server_looks = control.file_server_looks.load() != 0;
+  if (!server_looks) platform::WakeWord(&control.file_bell, 1);
+  if (server_looks && spin_habit.IsWorthIt()) spin_habit.Note(IsAnsweredSoon(*place_));
+  place_->sleeps.store(1);
   const uint64_t end = EndOfPatience();
   int64_t lost = 0;
   for (uint32_t state = place_->state.load(); state != control::FileCall::kAnswered;

@@ -15,6 +15,13 @@ namespace cordon::live {
 using control::FileCall;
 using control::FileOp;
 
+namespace {
+
+// Longer than a program takes from one read to the next, shorter than two threads are woken up in.
+constexpr uint64_t kSpinNs = 50'000;
+
+}  // namespace
+
 std::optional<FileRequest> ReadFileRequest(const FileCall& call) {
   const uint32_t path_bytes = call.path_bytes.load();
   const uint32_t count = call.count.load();
@@ -71,6 +78,7 @@ void FileServer::Remove(uint32_t index) {
 void FileServer::Start() {
   if (count_ == 0) return;
   stops_ = false;
+  page_.file_server_looks.store(0);
   // Left over by whoever did not wait: nobody answers them any more.
   for (FileCall& call : page_.file_calls) {
     uint32_t expected = FileCall::kLeft;
@@ -128,8 +136,20 @@ void FileServer::Run() {
       Serve(call);
       is_idle = false;
     }
-    if (is_idle) platform::WaitOnWord(&page_.file_bell, bell, ExpireAll());
+    if (is_idle) Sleep(bell);
   }
+}
+
+void FileServer::Sleep(uint32_t bell) {
+  if (spins_ && habit_.IsWorthIt()) {
+    page_.file_server_looks.store(1);
+    const bool helped = SpinUntilChanged(page_.file_bell, bell, kSpinNs);
+    habit_.Note(helped);
+    if (helped) return;
+  }
+  page_.file_server_looks.store(0);
+  // Who asked meanwhile did not wake us up; the bell is another one then.
+  platform::WaitOnWord(&page_.file_bell, bell, ExpireAll());
 }
 
 uint64_t FileServer::ExpireAll() {
@@ -167,7 +187,7 @@ void FileServer::Finish(FileCall& call, const FileReply& reply) {
   call.offset.store(reply.offset);
   uint32_t expected = FileCall::kServed;
   if (call.state.compare_exchange_strong(expected, FileCall::kAnswered)) {
-    platform::WakeWord(&call.state, 1);
+    if (call.sleeps.load() != 0) platform::WakeWord(&call.state, 1);
     return;
   }
   // Whoever asked did not wait.

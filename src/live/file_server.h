@@ -13,6 +13,7 @@
 #include <optional>
 #include <thread>
 
+#include "arena/spin.h"
 #include "base/error.h"
 #include "kernel/control.h"
 #include "live/client_files.h"
@@ -55,6 +56,8 @@ class FileServer {
   // Under the lock: the index of one more.
   [[nodiscard]] Result<uint32_t> Add(Mount mount);
   void Run();
+  // Until the bell is another one, or somebody has waited too long.
+  void Sleep(uint32_t bell);
   void Serve(control::FileCall& call);
   void Finish(control::FileCall& call, const FileReply& reply);
   // Until when there is nothing to do if nobody asks.
@@ -66,6 +69,8 @@ class FileServer {
   uint32_t count_ = 0;
   std::atomic<bool> stops_ = false;
   std::unique_ptr<std::thread> thread_;
+  const bool spins_ = std::thread::hardware_concurrency() > 1;
+  SpinHabit habit_;  // of the thread
 };
 
 }  // namespace cordon::live

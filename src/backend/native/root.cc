@@ -35,6 +35,7 @@ constexpr mode_t kOpenFolderMode = 01777;
 constexpr uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
 // What covers show, and where an overlay is put together; gone from the tree once all is made.
 constexpr const char* kCover = ".cover";
+constexpr const char* kPlainCover = ".plain";
 constexpr const char* kLayer = ".layer";
 
 // Without the first slash.
@@ -119,6 +120,7 @@ class Root {
   std::string above_path_;
   OwnedFd above_;
   OwnedFd staged_;
+  OwnedFd plain_cover_;  // an empty file that covers something already; the others are clones of it
   std::vector<std::string> pinned_;
   bool has_layer_ = false;
 };
@@ -179,6 +181,9 @@ Status Root::MakeStaged() {
 }
 
 Status Root::Finish() {
+  if (plain_cover_.valid() && unlinkat(root_.get(), kPlainCover, 0) != 0) {
+    return SystemError("unlinkat(what covers show)");
+  }
   if (has_layer_ && unlinkat(root_.get(), kLayer, AT_REMOVEDIR) != 0) {
     return SystemError("unlinkat(layer)");
   }
@@ -403,25 +408,36 @@ Status Root::MakeDev(const Mount& mount) {
   return OpenForWriting(mount.target + "/shm", kOpenFolderMode, kQuiet | MOUNT_ATTR_NOEXEC);
 }
 
-// Has a name only until it is mounted: what has none cannot be.
+// Has a name only until it is mounted: what has none cannot be. The one that is empty, until all
+// are.
 Status Root::Cover(const std::string& target, NodeType type, const std::string& text) {
   const OwnedFd place = OpenBeneath(root_.get(), Inner(target), O_PATH);
   if (!place.valid()) return SystemError("openat2(" + target + ", RESOLVE_NO_SYMLINKS)");
   const bool is_folder = type == NodeType::kDirectory;
+  const bool is_plain = !is_folder && text.empty();
+  if (is_plain && plain_cover_.valid()) {
+    const Result<OwnedFd> tree = CloneTree(plain_cover_.get(), "", "what covers show");
+    return tree ? Attach(*tree, place.get(), "", target) : Status(std::unexpected(tree.error()));
+  }
+  const char* name = is_plain ? kPlainCover : kCover;
   if (is_folder) {
-    if (mkdirat(root_.get(), kCover, 0555) != 0) return SystemError("mkdir(what covers show)");
+    if (mkdirat(root_.get(), name, 0555) != 0) return SystemError("mkdir(what covers show)");
   } else {
-    const OwnedFd file(openat(root_.get(), kCover, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+    const OwnedFd file(openat(root_.get(), name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
     if (!file.valid() ||
         write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
       return SystemError("open(what covers show)");
     }
   }
-  const Result<OwnedFd> tree = CloneTree(root_.get(), kCover, "what covers show");
+  const Result<OwnedFd> tree = CloneTree(root_.get(), name, "what covers show");
   if (!tree) return std::unexpected(tree.error());
   CORDON_TRY(Change(*tree, {.set = kQuiet | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}, target));
   CORDON_TRY(Attach(*tree, place.get(), "", target));
-  if (unlinkat(root_.get(), kCover, is_folder ? AT_REMOVEDIR : 0) != 0) {
+  if (is_plain) {
+    plain_cover_ = OpenBeneath(root_.get(), Inner(target), O_PATH);
+    return plain_cover_.valid() ? Status() : SystemError("openat2(" + target + ", O_PATH)");
+  }
+  if (unlinkat(root_.get(), name, is_folder ? AT_REMOVEDIR : 0) != 0) {
     return SystemError("unlinkat(what covers show)");
   }
   return {};

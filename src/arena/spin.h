@@ -1,0 +1,50 @@
+#ifndef CORDON_ARENA_SPIN_H_
+#define CORDON_ARENA_SPIN_H_
+
+// Looking for a moment before sleeping, where what is waited for usually comes sooner than a thread
+// is woken up.
+
+#include <atomic>
+#include <cstdint>
+
+#include "arena/platform.h"
+
+namespace cordon {
+
+// Whether it has been worth it lately. Of one thread.
+class SpinHabit {
+ public:
+  // A few times in vain, and it is tried seldom until it helps again.
+  [[nodiscard]] bool IsWorthIt() {
+    if (misses_ < kMostMisses) return true;
+    return ++skipped_ % kSeldom == 0;
+  }
+  void Note(bool helped) {
+    if (helped) misses_ = 0;
+    if (!helped && misses_ < kMostMisses) ++misses_;
+  }
+
+ private:
+  static constexpr uint32_t kMostMisses = 4;
+  static constexpr uint32_t kSeldom = 64;
+  uint32_t misses_ = 0;
+  uint32_t skipped_ = 0;
+};
+
+// Until the word is another one than was seen, and no longer than `ns`. Whether it is.
+inline bool SpinUntilChanged(const std::atomic<uint32_t>& word, uint32_t seen, uint64_t ns) {
+  // Asking for the time takes longer than some looks.
+  constexpr int kLooks = 64;
+  const uint64_t end = platform::ClockNs(1) + ns;
+  do {
+    for (int i = 0; i < kLooks; ++i) {
+      if (word.load(std::memory_order_acquire) != seen) return true;
+      __builtin_ia32_pause();
+    }
+  } while (platform::ClockNs(1) < end);
+  return false;
+}
+
+}  // namespace cordon
+
+#endif  // CORDON_ARENA_SPIN_H_
