@@ -17,32 +17,11 @@ import threading
 import time
 import unittest
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-CORDON = str(ROOT / "build/cordon")
-sys.path.insert(0, str(ROOT / "sdk/python"))
-os.environ["CORDON"] = CORDON
+from run_mounts import EVERY_BYTE, ROOT, Mounted  # also finds the SDK
+from cordon_sandbox import AsyncSandbox, DirEntry, FileStat, MemoryFS, RpcError, Sandbox, VirtualFileSystem
+from typescript import needs_node, run_with_package
 
-from cordon_sandbox import AsyncSandbox, DirEntry, FileStat, MemoryFS, RpcError, Sandbox, VirtualFileSystem  # noqa: E402
-from typescript import needs_node, run_with_package  # noqa: E402
-
-EVERY_BYTE = bytes(range(256))
 PATIENCE = 30  # seconds; nothing here takes one
-
-
-class Mounted(unittest.TestCase):
-    def run_(self, command, **options):
-        return self.sandbox.commands.run(command, **options)
-
-    def check(self, command, output):
-        result = self.run_(command)
-        self.assertEqual((result.stdout, result.stderr, result.exit_code), (output, "", 0), command)
-
-    def refused(self, command, reason):
-        """All of the commands fail for this reason."""
-        for one in command.splitlines():
-            result = self.run_(one)
-            self.assertNotEqual(result.exit_code, 0, one)
-            self.assertIn(reason, result.stderr, one)
 
 
 class Folder:
