@@ -14,9 +14,9 @@
 #include "backend/host/program.h"
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
+#include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/layer.h"
-#include "policy/plan_text.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
 #include "shadow/remove.h"
@@ -58,8 +58,7 @@ void CleanSessions(const Options& options, const std::string& mark, Done* done) 
         const Result<std::string> removed =
             backend::RunProgram({path, "rm", "--force", name}, kPatience);
         if (!removed) {
-          (void)fprintf(stderr, "cordon: %s\n",
-                        policy::PlainText(removed.error().ToString()).c_str());
+          Complain(removed.error());
           done->has_failed = true;
           continue;
         }
@@ -86,8 +85,7 @@ void CleanImages(const Options& options, Done* done) {
       if (!options.dry_run) {
         const Result<std::string> removed = backend::RunProgram({path, "rmi", name}, kPatience);
         if (!removed) {
-          (void)fprintf(stderr, "cordon: %s\n",
-                        policy::PlainText(removed.error().ToString()).c_str());
+          Complain(removed.error());
           done->has_failed = true;
           continue;
         }
@@ -115,8 +113,7 @@ void CleanFolders(const Options& options, const std::string& parent, const std::
     if (!options.dry_run) {
       const Status removed = shadow::RemoveTree(folder.get(), name);
       if (!removed) {
-        (void)fprintf(stderr, "cordon: %s\n",
-                      policy::PlainText(removed.error().ToString()).c_str());
+        Complain(removed.error());
         done->has_failed = true;
         continue;
       }

@@ -11,12 +11,11 @@
 #include <string>
 #include <vector>
 
-#include "backend/wasm/run.h"
 #include "base/owned_fd.h"
 #include "base/write_all.h"
+#include "cli/complain.h"
 #include "cli/init_wizard.h"
 #include "policy/host_files.h"
-#include "policy/plan_text.h"
 #include "policy/starter.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
@@ -32,11 +31,6 @@ struct Options {
   bool force = false;
   bool asks = false;
 };
-
-int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
-  return backend::kOwnFailure;
-}
 
 Result<std::string> ChoosePreset(const Options& options, const policy::Surroundings& around) {
   const std::vector<std::string> names = policy::PresetNames();

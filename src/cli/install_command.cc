@@ -9,12 +9,13 @@
 
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
+#include "base/plain_text.h"
+#include "cli/complain.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
 #include "policy/dispatch.h"
 #include "policy/host_files.h"
 #include "policy/install.h"
-#include "policy/plan_text.h"
 #include "policy/trust.h"
 
 namespace cordon::cli {
@@ -35,7 +36,7 @@ struct Options {
 enum class Network { kOfThePlan, kNone };
 
 int Refuse(Options& options, const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
+  Complain(error);
   options.result.refusals.push_back(error);
   return backend::kOwnFailure;
 }
@@ -106,7 +107,7 @@ int RunCommand(Options& options, const policy::Surroundings& around,
     run.request.profile = ProfileOf(run, around, steps);
   }
   for (const auto& variable : steps.variables) run.request.environment.push_back(variable);
-  Say(options, policy::PlainText(policy::JoinCommand(command)) +
+  Say(options, PlainText(policy::JoinCommand(command)) +
                    (network == Network::kNone ? " (without network)" : ""));
   return RunKeeping(options, run);
 }

@@ -9,10 +9,9 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
-#include "backend/wasm/run.h"
+#include "base/plain_text.h"
 #include "cli/network_log.h"
 #include "cli/run_log.h"
-#include "policy/plan_text.h"
 #include "policy/surroundings.h"
 
 namespace cordon::cli {
@@ -28,7 +27,7 @@ struct Options {
 std::string Text(const nlohmann::json& line, const char* key) {
   const auto found = line.find(key);
   if (found == line.end() || found->is_null()) return {};
-  return policy::PlainText(found->is_string() ? found->get<std::string>() : found->dump());
+  return PlainText(found->is_string() ? found->get<std::string>() : found->dump());
 }
 
 void PrintRun(const nlohmann::json& line) {
@@ -38,7 +37,7 @@ void PrintRun(const nlohmann::json& line) {
   }
   (void)printf("%s  %-7s %3s  %s:%s\n", Text(line, "time").c_str(), Text(line, "wall").c_str(),
                Text(line, "exit_code").c_str(), Text(line, "directory").c_str(),
-               policy::PlainText(command).c_str());
+               PlainText(command).c_str());
 }
 
 void PrintDecision(const nlohmann::json& line) {

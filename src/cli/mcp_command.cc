@@ -3,11 +3,10 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 
-#include "backend/wasm/run.h"
+#include "cli/complain.h"
 #include "cli/programs.h"
 #include "mcp/session.h"
 
@@ -53,8 +52,7 @@ void AddMcpCommand(CLI::App& app, std::function<int()>* chosen) {
     *chosen = [given] {
       const Status served = Serve(*given);
       if (served) return 0;
-      (void)fprintf(stderr, "cordon: %s\n", served.error().ToString().c_str());
-      return backend::kOwnFailure;
+      return Refuse(served.error());
     };
   });
 }

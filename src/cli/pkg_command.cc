@@ -6,6 +6,7 @@
 #include <string>
 
 #include "backend/end.h"
+#include "cli/complain.h"
 #include "cli/programs.h"
 #include "packages/build_index.h"
 #include "packages/index.h"
@@ -41,8 +42,7 @@ void AddPkgCommand(CLI::App& app, std::function<int()>* chosen) {
     *chosen = [request] {
       const Status built = Build(*request);
       if (built) return 0;
-      (void)fprintf(stderr, "cordon: %s\n", built.error().ToString().c_str());
-      return backend::kOwnFailure;
+      return Refuse(built.error());
     };
   });
 }

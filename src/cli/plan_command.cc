@@ -10,6 +10,7 @@
 #include "backend/backend.h"
 #include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
+#include "cli/complain.h"
 #include "cli/paint.h"
 #include "cli/run_plan.h"
 #include "policy/plan_text.h"
@@ -28,8 +29,7 @@ struct Options {
 };
 
 int RefuseAll(const std::vector<Error>& errors) {
-  for (const Error& error : errors)
-    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
+  for (const Error& error : errors) Complain(error);
   return backend::kOwnFailure;
 }
 

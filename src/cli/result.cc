@@ -4,15 +4,14 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <initializer_list>
 #include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "base/write_all.h"
+#include "cli/complain.h"
 #include "cli/limits_report.h"
 #include "kernel/control.h"
-#include "policy/plan_text.h"
 
 namespace cordon::cli {
 namespace {
@@ -79,11 +78,6 @@ Result<OwnedFd> AboveStreams(int fd) {
   OwnedFd moved(fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1));
   if (!moved.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
   return moved;
-}
-
-int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
-  return backend::kOwnFailure;
 }
 
 }  // namespace

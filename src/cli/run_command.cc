@@ -12,12 +12,12 @@
 
 #include "backend/wasm/run.h"
 #include "base/units.h"
+#include "cli/complain.h"
 #include "cli/limits_report.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
-#include "policy/plan_text.h"
 
 namespace cordon::cli {
 namespace {
@@ -263,7 +263,7 @@ int Run(const Options& options, RunOutcome* outcome = nullptr) {
   const Result<int> exit_code =
       request ? Execute(options, *request, outcome) : Result<int>(std::unexpected(request.error()));
   if (exit_code) return *exit_code;
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(exit_code.error().ToString()).c_str());
+  Complain(exit_code.error());
   if (outcome != nullptr) outcome->refusals.push_back(exit_code.error());
   return backend::kOwnFailure;
 }

@@ -9,6 +9,7 @@
 #include "backend/native/fit.h"
 #include "backend/supervisor/host_commands.h"
 #include "backend/wasm/run.h"
+#include "cli/complain.h"
 #include "cli/network_log.h"
 #include "cli/paint.h"
 #include "cli/programs.h"
@@ -25,8 +26,7 @@ namespace cordon::cli {
 namespace {
 
 int RefuseAll(const std::vector<Error>& errors, RunOutcome* outcome) {
-  for (const Error& error : errors)
-    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
+  for (const Error& error : errors) Complain(error);
   outcome->refusals.insert(outcome->refusals.end(), errors.begin(), errors.end());
   return backend::kOwnFailure;
 }
@@ -51,10 +51,8 @@ Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* requ
 // Lines after the end: nothing that the command itself has said.
 void PrintReport(const backend::PlanReport& report, const PlannedRun& run) {
   if (run.verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report.limits_by.c_str());
-  if (!report.reason.empty())
-    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(report.reason).c_str());
-  for (const std::string& line : report.not_taken)
-    (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(line).c_str());
+  if (!report.reason.empty()) Complain(report.reason);
+  for (const std::string& line : report.not_taken) Complain(line);
   if (report.output_dropped) (void)fputs("cordon: limit output\n", stderr);
   if (report.network && !run.quiet) {
     (void)fprintf(stderr, "cordon: %s\n", report.network->ToString().c_str());
@@ -65,7 +63,7 @@ Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
   if (run.quiet) return {};
   const Result<std::string> summary = std::move(view).Summary();
   if (!summary) return std::unexpected(summary.error());
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(*summary).c_str());
+  Complain(*summary);
   return {};
 }
 

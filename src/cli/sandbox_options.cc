@@ -1,9 +1,8 @@
 #include "cli/sandbox_options.h"
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 
-#include "backend/wasm/run.h"
+#include "cli/complain.h"
 
 namespace cordon::cli {
 
@@ -17,8 +16,7 @@ int WithClient(const std::string& socket, const std::function<Result<int>(Client
   Result<Client> client = Client::Connect(socket);
   const Result<int> done = client ? action(*client) : Result<int>(std::unexpected(client.error()));
   if (done) return *done;
-  (void)fprintf(stderr, "cordon: %s\n", done.error().ToString().c_str());
-  return backend::kOwnFailure;
+  return Refuse(done.error());
 }
 
 int WithSandbox(const std::string& socket, const std::string& id,

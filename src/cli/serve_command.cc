@@ -3,12 +3,11 @@
 #include <sys/resource.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
-#include "backend/wasm/run.h"
+#include "cli/complain.h"
 #include "cli/programs.h"
 #include "rpc/server.h"
 
@@ -88,8 +87,7 @@ void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
     *chosen = [options] {
       const Status served = Serve(*options);
       if (served) return 0;
-      (void)fprintf(stderr, "cordon: %s\n", served.error().ToString().c_str());
-      return backend::kOwnFailure;
+      return Refuse(served.error());
     };
   });
 }

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "backend/wasm/run.h"
+#include "base/plain_text.h"
+#include "cli/complain.h"
 #include "cli/paint.h"
 #include "cli/shadow_approval.h"
 #include "policy/host_files.h"
@@ -40,11 +42,6 @@ struct Options {
   bool no_text = false;
 };
 
-int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", shadow::PlainLine(error.ToString()).c_str());
-  return backend::kOwnFailure;
-}
-
 void Put(const std::string& text) {
   (void)fwrite(text.data(), 1, text.size(), stdout);
 }
@@ -70,8 +67,7 @@ Result<World> Enter() {
   Result<shadow::Store> store = shadow::Store::Open(around);
   if (!store) return std::unexpected(store.error());
   // What cannot be removed now can be the next time.
-  if (const Status removed = store->RemoveRemains(); !removed)
-    (void)fprintf(stderr, "cordon: %s\n", removed.error().ToString().c_str());
+  if (const Status removed = store->RemoveRemains(); !removed) Complain(removed.error());
   return World{std::move(around), std::move(*store)};
 }
 
@@ -112,10 +108,10 @@ int Create(const Options& options) {
   size_t absent = 0;
   for (const auto& [path, entry] : created->base)
     absent += entry.absence == shadow::Absence::kNone ? 0 : 1;
-  (void)fprintf(
-      stderr, "cordon: shadow of %s, mode %s (%s), %zu paths, %zu not imported\n",
-      shadow::QuoteName(created->info.workspace).c_str(), shadow::ModeName(created->info.mode),
-      shadow::PlainLine(created->info.mode_why).c_str(), created->base.size() - absent, absent);
+  (void)fprintf(stderr, "cordon: shadow of %s, mode %s (%s), %zu paths, %zu not imported\n",
+                shadow::QuoteName(created->info.workspace).c_str(),
+                shadow::ModeName(created->info.mode), PlainLine(created->info.mode_why).c_str(),
+                created->base.size() - absent, absent);
   Put(created->info.id + "\n");
   return 0;
 }
@@ -220,7 +216,7 @@ int ShowRefusals(const shadow::Report& report) {
     if (why.empty()) continue;
     ++refused;
     (void)fprintf(stderr, "cordon: %s: %s%s\n", shadow::QuoteName(reported.change.path).c_str(),
-                  reported.conflict.empty() ? "" : "conflict: ", shadow::PlainLine(why).c_str());
+                  reported.conflict.empty() ? "" : "conflict: ", PlainLine(why).c_str());
   }
   (void)fprintf(stderr, "cordon: nothing was committed: %zu refused\n", refused);
   return backend::kOwnFailure;
@@ -251,7 +247,7 @@ int Commit(const Options& options) {
       return ShowRefusals(result->report);
     for (const std::string& note : reported.verdict.notes) {
       (void)fprintf(stderr, "cordon: %s: %s\n", shadow::QuoteName(reported.change.path).c_str(),
-                    shadow::PlainLine(note).c_str());
+                    PlainLine(note).c_str());
     }
   }
   if (!is_fine) return backend::kOwnFailure;

@@ -14,9 +14,9 @@
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
+#include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/managers.h"
-#include "policy/plan_text.h"
 #include "policy/surroundings.h"
 #include "policy/trust.h"
 
@@ -36,11 +36,6 @@ struct Options {
   bool verify = false;
   bool remove = false;
 };
-
-int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
-  return backend::kOwnFailure;
-}
 
 std::string OwnPath() {
   return policy::RealPath("/proc/self/exe");

@@ -9,8 +9,9 @@
 #include <vector>
 
 #include "backend/wasm/run.h"
+#include "base/plain_text.h"
+#include "cli/complain.h"
 #include "policy/host_files.h"
-#include "policy/plan_text.h"
 #include "policy/resolve.h"
 #include "policy/trust.h"
 
@@ -25,17 +26,11 @@ struct Options {
   bool yes = false;
 };
 
-int Refuse(const Error& error) {
-  (void)fprintf(stderr, "cordon: %s\n", policy::PlainText(error.ToString()).c_str());
-  return backend::kOwnFailure;
-}
-
 int List(const policy::TrustStore& store) {
   for (const policy::Approval& approval : store.approvals()) {
-    (void)printf("%s: %s, sha256 %s\n", policy::PlainText(approval.path).c_str(),
-                 approval.subject.c_str(), approval.sha256.c_str());
-    for (const std::string& what : approval.what)
-      (void)printf("  %s\n", policy::PlainText(what).c_str());
+    (void)printf("%s: %s, sha256 %s\n", PlainText(approval.path).c_str(), approval.subject.c_str(),
+                 approval.sha256.c_str());
+    for (const std::string& what : approval.what) (void)printf("  %s\n", PlainText(what).c_str());
   }
   return 0;
 }
@@ -82,9 +77,8 @@ int Approve(const Options& options, policy::TrustStore store, const policy::Surr
     return 0;
   }
   for (const policy::Approval& approval : *needed) {
-    (void)printf("%s asks for\n", policy::PlainText(approval.path).c_str());
-    for (const std::string& what : approval.what)
-      (void)printf("  %s\n", policy::PlainText(what).c_str());
+    (void)printf("%s asks for\n", PlainText(approval.path).c_str());
+    for (const std::string& what : approval.what) (void)printf("  %s\n", PlainText(what).c_str());
   }
   if (!IsConfirmed(options)) return backend::kOwnFailure;
   // What was shown is what is approved: the hashes are of what was read for it.

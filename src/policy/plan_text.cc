@@ -3,65 +3,11 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "base/plain_text.h"
 #include "base/units.h"
 #include "policy/dispatch.h"
 
 namespace cordon::policy {
-
-// Escape sequences would draw on the reader's terminal; some characters turn the line around.
-namespace {
-
-// Of the character that begins there; 0 if it is no UTF-8.
-size_t LengthAt(std::string_view text) {
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(text[at]); };
-  const unsigned first = byte(0);
-  const size_t length = first < 0x80   ? 1
-                        : first < 0xc2 ? 0
-                        : first < 0xe0 ? 2
-                        : first < 0xf0 ? 3
-                        : first < 0xf5 ? 4
-                                       : 0;
-  if (length > text.size()) return 0;
-  for (size_t at = 1; at < length; ++at) {
-    if ((byte(at) & 0xc0U) != 0x80) return 0;
-  }
-  return length;
-}
-
-// Controls of 7 and 8 bits; U+200B to U+200F, U+2028 to U+202E, U+2066 to U+2069, U+FEFF.
-bool DrawsOrHides(std::string_view character) {
-  const auto byte = [&](size_t at) { return static_cast<unsigned char>(character[at]); };
-  if (character.size() == 1) return byte(0) < ' ' || byte(0) == 0x7f;
-  if (character.size() == 2) return byte(0) == 0xc2 && byte(1) < 0xa0;
-  if (character.size() != 3) return false;
-  const unsigned c = byte(0);
-  const unsigned d = byte(1);
-  const unsigned e = byte(2);
-  return (c == 0xe2 && d == 0x80 && ((e >= 0x8b && e <= 0x8f) || (e >= 0xa8 && e <= 0xae))) ||
-         (c == 0xe2 && d == 0x81 && e >= 0xa6 && e <= 0xa9) ||
-         (c == 0xef && d == 0xbb && e == 0xbf);
-}
-
-}  // namespace
-
-std::string PlainText(std::string_view text) {
-  std::string plain;
-  while (!text.empty()) {
-    const size_t length = LengthAt(text);
-    const std::string_view character = text.substr(0, std::max<size_t>(length, 1));
-    text.remove_prefix(character.size());
-    if (length != 0 && !DrawsOrHides(character)) {
-      plain += character;
-      continue;
-    }
-    for (const char letter : character) {
-      char escaped[8];
-      (void)snprintf(escaped, sizeof escaped, "\\x%02x", static_cast<unsigned char>(letter));
-      plain += escaped;
-    }
-  }
-  return plain;
-}
 
 namespace {
 

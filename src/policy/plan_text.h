@@ -9,9 +9,6 @@
 
 namespace cordon::policy {
 
-// Without anything that a terminal would act on.
-[[nodiscard]] std::string PlainText(std::string_view text);
-
 // A plan for people, by sections. `lacks`: what this machine cannot enforce of it. Names of files
 // and hosts may be hostile: no control character leaves this function.
 [[nodiscard]] std::string PlanText(const Plan& plan, const std::vector<std::string>& lacks);

@@ -13,9 +13,6 @@ namespace cordon::shadow {
 // characters that turn the line around; and names that begin with `-` or have blanks at an end.
 [[nodiscard]] std::string QuoteName(std::string_view name);
 
-// A line of text with the same characters as `\x1b`; tabs stay.
-[[nodiscard]] std::string PlainLine(std::string_view line);
-
 // Bytes that JSON can hold: what is not UTF-8 is replaced. `is_exact` says whether nothing was.
 [[nodiscard]] std::string JsonText(std::string_view bytes, bool* is_exact);
 

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "base/plain_text.h"
 #include "shadow/quote.h"
 #include "shadow/text_diff.h"
 

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/plain_text.h"
 #include "shadow/ignore.h"
 #include "shadow/quote.h"
 #include "shadow/text_diff.h"
