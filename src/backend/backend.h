@@ -7,7 +7,6 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -38,20 +37,8 @@ struct PlanReport {
   std::string limits_by;  // what enforces memory and processes: "cgroup v1", "sampling", …
 };
 
-// What a wall makes that takes long and depends on no plan; gone with this object if it was not
-// used.
-class Preparation {
- public:
-  Preparation() = default;
-  Preparation(const Preparation&) = delete;
-  Preparation& operator=(const Preparation&) = delete;
-  virtual ~Preparation() = default;
-};
-
 struct PlanRun {
   const policy::Plan& plan;
-  // Begun by the same wall's Prepare, or null.
-  Preparation* preparation = nullptr;
   // Descriptors 0 and 1 are one terminal, which passes on every byte: the command gets a terminal
   // of its own, and what it does to that is not done to the caller's.
   bool has_terminal = false;
@@ -75,8 +62,6 @@ class Backend {
   [[nodiscard]] virtual Status Check(const policy::Plan& plan) const = 0;
   // What is given to the program that puts up the wall, for people; empty where there is none.
   [[nodiscard]] virtual Result<std::string> Describe(const policy::Plan& plan) const = 0;
-  // Begins what a run will need whatever its plan says. The caller has one thread.
-  [[nodiscard]] virtual std::unique_ptr<Preparation> Prepare() const { return nullptr; }
   // The command is on a terminal of its own where the caller is on one.
   [[nodiscard]] virtual bool MakesTerminal() const { return false; }
 

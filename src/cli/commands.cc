@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <initializer_list>
+#include <string_view>
 
 #include "cli/clean_command.h"
 #include "cli/completions_command.h"
@@ -32,7 +33,7 @@ struct Command {
   Add add;
 };
 const Command kCommands[] = {
-    {{"run"}, AddRunCommand},
+    {{"run"}, [](CLI::App& app, std::function<int()>* chosen) { AddRunCommand(app, {}, chosen); }},
     {{"exec"}, AddExecCommand},
     {{"sh"}, AddShellCommand},
     {{"shell"}, AddProjectShellCommand},
@@ -66,7 +67,9 @@ const Command kCommands[] = {
 
 }  // namespace
 
-void AddCommands(CLI::App& app, std::string_view first, std::function<int()>* chosen) {
+void AddCommands(CLI::App& app, std::span<const std::string> words, std::function<int()>* chosen) {
+  const std::string_view first = words.empty() ? std::string_view() : words.front();
+  if (first == "run") return AddRunCommand(app, words, chosen);
   const auto is_meant = [first](const Command& command) {
     return std::ranges::find(command.names, first) != command.names.end();
   };

@@ -2,7 +2,8 @@
 #define CORDON_CLI_COMMANDS_H_
 
 #include <functional>
-#include <string_view>
+#include <span>
+#include <string>
 
 namespace CLI {
 class App;
@@ -10,9 +11,9 @@ class App;
 
 namespace cordon::cli {
 
-// Describes the command that `first` names to the parser, or all of them if it names none: the
-// options of all commands take longer to describe than a sandbox takes to build.
-void AddCommands(CLI::App& app, std::string_view first, std::function<int()>* chosen);
+// Describes the command that the first of `words` names to the parser, or all of them if it names
+// none: the options of all commands take longer to describe than a sandbox takes to build.
+void AddCommands(CLI::App& app, std::span<const std::string> words, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

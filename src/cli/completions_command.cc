@@ -33,7 +33,7 @@ std::string Plain(const std::string& text) {
 std::vector<DescribedCommand> Describe() {
   CLI::App app("Runs commands that nobody vouches for.", "cordon");
   std::function<int()> chosen;
-  AddCommands(app, "", &chosen);
+  AddCommands(app, {}, &chosen);
   std::vector<DescribedCommand> commands;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     DescribedCommand described = {{command->get_name(), Plain(command->get_description())}, {}};

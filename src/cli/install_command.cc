@@ -11,6 +11,7 @@
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
 #include "cli/complain.h"
+#include "cli/option_list.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
 #include "policy/dispatch.h"
@@ -233,7 +234,8 @@ int RunWith(Options& options, int (*work)(Options&)) {
 
 std::shared_ptr<Options> AddCommon(CLI::App* command) {
   auto options = std::make_shared<Options>();
-  AddPlanOptions(command, options->run);
+  OptionList list(command);
+  AddPlanOptions(list, options->run);
   command->add_option(
       "--manager", options->manager,
       "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "

@@ -9,7 +9,6 @@
 #include <exception>
 #include <functional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "backend/wasm/run.h"
@@ -25,7 +24,7 @@ int main(int argc, char** argv) try {
   std::function<int()> chosen;
   std::vector<std::string> words =
       cordon::cli::WithCommandFirst(std::vector<std::string>(argv + 1, argv + argc));
-  cordon::cli::AddCommands(app, words.empty() ? std::string_view() : words.front(), &chosen);
+  cordon::cli::AddCommands(app, words, &chosen);
   try {
     // The parser takes them from the back.
     std::ranges::reverse(words);

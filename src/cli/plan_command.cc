@@ -11,6 +11,7 @@
 #include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
 #include "cli/complain.h"
+#include "cli/option_list.h"
 #include "cli/paint.h"
 #include "cli/run_plan.h"
 #include "policy/plan_text.h"
@@ -108,7 +109,8 @@ void AddPlanCommand(CLI::App& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* plan = app.add_subcommand("plan", "what a command would get, and why; runs nothing");
   policy::PlanRequest& request = options->request;
-  AddPolicyOptions(plan, request);
+  OptionList list(plan);
+  AddPolicyOptions(list, request);
   plan->add_option("--workspace", request.workspace, "the directory that the command works in");
   plan->add_option("--profile", request.profile, "instead of the one that the rules choose");
   plan->add_option("--wall,--backend", request.wall,

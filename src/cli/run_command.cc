@@ -14,6 +14,7 @@
 #include "base/units.h"
 #include "cli/complain.h"
 #include "cli/limits_report.h"
+#include "cli/option_list.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
@@ -48,31 +49,25 @@ struct Options {
   bool check_kernel = false;
 };
 
-void AddSandboxOptions(CLI::App* command, Options& options) {
-  command
-      ->add_option("--module", options.modules,
-                   "a program compiled to WebAssembly, placed on the PATH")
-      ->allow_extra_args(false);
-  command->add_option("-e,--env", options.environment, "NAME=VALUE for the command")
-      ->allow_extra_args(false);
-  command->add_option("--cwd", options.directory, "directory to start in");
-  command->add_option("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");
-  command->add_option("--cpu-time", options.cpu_time, "processor time of all processes");
-  command->add_option("--memory", options.memory, "memory of all processes (1GiB)");
-  command->add_option("--disk", options.disk, "bytes of files (256MiB)");
-  command->add_option("--max-files", options.files, "number of files (100000)")
-      ->check(CLI::Range(uint64_t{16}, uint64_t{10'000'000}));
-  command->add_option("--max-procs", options.processes, "number of processes (256)")
-      ->check(CLI::Range(uint64_t{2}, uint64_t{1000}));
-  command->add_option("--max-output", options.output, "bytes of each output stream (64MiB)");
-  command->add_option("--copy-in", options.copy_in, "HOST:GUEST, before the start")
-      ->allow_extra_args(false);
-  command->add_option("--copy-out", options.copy_out, "GUEST:HOST, after the end")
-      ->allow_extra_args(false);
-  command->add_option("--report", options.report, "file for a report in JSON");
-  command->add_flag("--check-kernel", options.check_kernel,
-                    "verify the kernel's data after the command (for tests)");
-  command->add_flag("-v,--verbose", options.verbose, "say what stands around the command");
+void AddSandboxOptions(OptionList& list, Options& options) {
+  list.Add("--module", options.modules, "a program compiled to WebAssembly, placed on the PATH");
+  list.Add("-e,--env", options.environment, "NAME=VALUE for the command");
+  list.Add("--cwd", options.directory, "directory to start in");
+  list.Add("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");
+  list.Add("--cpu-time", options.cpu_time, "processor time of all processes");
+  list.Add("--memory", options.memory, "memory of all processes (1GiB)");
+  list.Add("--disk", options.disk, "bytes of files (256MiB)");
+  CLI::Option* files = list.Add("--max-files", options.files, "number of files (100000)");
+  if (files != nullptr) files->check(CLI::Range(uint64_t{16}, uint64_t{10'000'000}));
+  CLI::Option* processes = list.Add("--max-procs", options.processes, "number of processes (256)");
+  if (processes != nullptr) processes->check(CLI::Range(uint64_t{2}, uint64_t{1000}));
+  list.Add("--max-output", options.output, "bytes of each output stream (64MiB)");
+  list.Add("--copy-in", options.copy_in, "HOST:GUEST, before the start");
+  list.Add("--copy-out", options.copy_out, "GUEST:HOST, after the end");
+  list.Add("--report", options.report, "file for a report in JSON");
+  list.AddFlag("--check-kernel", options.check_kernel,
+               "verify the kernel's data after the command (for tests)");
+  list.AddFlag("-v,--verbose", options.verbose, "say what stands around the command");
 }
 
 Result<std::vector<backend::CopyRequest>> ParseCopies(const std::vector<std::string>& texts,
@@ -270,20 +265,23 @@ int Run(const Options& options, RunOutcome* outcome = nullptr) {
 
 }  // namespace
 
-void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddRunCommand(CLI::App& app, std::span<const std::string> words,
+                   std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   CLI::App* run = app.add_subcommand("run", "run a command in a sandbox of its own");
+  OptionList list(run, words);
   CLI::Option* script =
-      run->add_option("-c", options->script, "a script for bash; arguments after -- are its own");
-  run->add_option("--run-module", options->run_module,
-                  "run a program compiled to WebAssembly; arguments after --");
-  run->add_option("--python", options->python,
-                  "a file for Python, or - for standard input; arguments after -- are its own")
-      ->excludes(script);
-  AddSandboxOptions(run, *options);
+      list.Add("-c", options->script, "a script for bash; arguments after -- are its own");
+  list.Add("--run-module", options->run_module,
+           "run a program compiled to WebAssembly; arguments after --");
+  CLI::Option* python =
+      list.Add("--python", options->python,
+               "a file for Python, or - for standard input; arguments after -- are its own");
+  if (python != nullptr && script != nullptr) python->excludes(script);
+  AddSandboxOptions(list, *options);
   run->add_option("command", options->command, "program and arguments, after --");
   auto planned = std::make_shared<PlannedRun>();
-  AddPlanOptions(run, *planned);
+  AddPlanOptions(list, *planned);
   run->footer(
       "cordon run -c 'seq 1 100 | paste -sd+ | bc'\ncordon run -- make test\n"
       "cordon run --shadow -- ./agent.sh && cordon diff\n"
@@ -294,7 +292,11 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
     planned->verbose = options->verbose;
     planned->report = options->report;
     // A script and a module are the wasm wall's own.
-    const bool is_wasm = run->count("-c") + run->count("--run-module") != 0;
+    const auto is_given = [run](const char* name) {
+      const CLI::Option* option = run->get_option_no_throw(name);
+      return option != nullptr && option->count() != 0;
+    };
+    const bool is_wasm = is_given("-c") || is_given("--run-module");
     if (!WantsPlan(*planned, is_wasm ? Command::kScript : Command::kProgram)) {
       *chosen = [options, planned] {
         if (!planned->json) return Run(*options);
@@ -305,7 +307,7 @@ void AddRunCommand(CLI::App& app, std::function<int()>* chosen) {
     for (const char* name : {"-c", "--run-module", "--module", "--cwd", "--timeout", "--cpu-time",
                              "--memory", "--disk", "--max-files", "--max-procs", "--max-output",
                              "--copy-in", "--copy-out", "--check-kernel"}) {
-      if (run->count(name) != 0) planned->foreign_option = name;
+      if (is_given(name)) planned->foreign_option = name;
     }
     *chosen = [planned] { return RunPlanned(*planned); };
   });
@@ -315,7 +317,8 @@ void AddShellCommand(CLI::App& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   options->is_shell = true;
   CLI::App* shell = app.add_subcommand("sh", "an interactive shell in a sandbox of its own");
-  AddSandboxOptions(shell, *options);
+  OptionList list(shell);
+  AddSandboxOptions(list, *options);
   shell->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
 }
 

@@ -1,6 +1,5 @@
 #include "cli/run_plan.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -11,6 +10,7 @@
 #include "backend/wasm/run.h"
 #include "cli/complain.h"
 #include "cli/network_log.h"
+#include "cli/option_list.h"
 #include "cli/paint.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
@@ -67,13 +67,6 @@ Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
   return {};
 }
 
-// Most plans are for this wall, and what it needs takes longer than they do.
-std::unique_ptr<backend::Preparation> PrepareWall(const PlannedRun& run) {
-  const std::string& wall = run.request.wall;
-  if (run.dry_run || (!wall.empty() && wall != "native" && wall != "auto")) return nullptr;
-  return backend::BackendOf(policy::Wall::kNative)->Prepare();
-}
-
 // What the user is told, on standard error, in files and by the outcome.
 Status Tell(const backend::PlanReport& report, const policy::Plan& plan,
             const policy::Surroundings& around, const PlannedRun& run,
@@ -87,9 +80,8 @@ Status Tell(const backend::PlanReport& report, const policy::Plan& plan,
 
 Result<int> Execute(const backend::Backend& wall, const policy::Plan& plan,
                     const policy::Surroundings& around, const PlannedRun& run,
-                    backend::Preparation* preparation, RunOutcome* outcome) {
-  backend::PlanRun request = {
-      .plan = plan, .preparation = preparation, .cache_folder = around.cache_home};
+                    RunOutcome* outcome) {
+  backend::PlanRun request = {.plan = plan, .cache_folder = around.cache_home};
   CORDON_TRY(wall.Check(plan));
   CORDON_TRY(PrepareNetwork(around, &request));
   std::optional<WorkspaceView> view;
@@ -120,7 +112,7 @@ Result<int> Execute(const backend::Backend& wall, const policy::Plan& plan,
 }
 
 int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, const PlannedRun& run,
-                backend::Preparation* preparation, RunOutcome* outcome) {
+                RunOutcome* outcome) {
   if (!plan.refusals.empty()) return RefuseAll(plan.refusals, outcome);
   const backend::Backend* wall = backend::BackendOf(plan.wall);
   if (wall == nullptr) {
@@ -128,44 +120,42 @@ int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, co
                   std::string("plans for the wall ") + policy::WallName(plan.wall) +
                       " are not executed in this version");
   }
-  const Result<int> exit_code = Execute(*wall, plan, around, run, preparation, outcome);
+  const Result<int> exit_code = Execute(*wall, plan, around, run, outcome);
   return exit_code ? *exit_code : RefuseAll({exit_code.error()}, outcome);
 }
 
 }  // namespace
 
-void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile) {
-  command->add_option("--wall,--backend", run.request.wall,
-                      "native, bwrap, podman, docker, none; wasm whatever a policy says");
-  AddPolicyOptions(command, run.request);
-  command->add_flag("--shadow", run.request.shadow,
-                    "work on a copy-on-write view; afterwards cordon diff, commit or discard");
-  command->add_flag("--quiet", run.quiet, "no summary after the command");
-  CLI::Option* dry_run =
-      command->add_flag("--dry-run", run.dry_run, "show the plan and run nothing");
-  command
-      ->add_flag("--json", run.json,
-                 "what came of it as one line of JSON on standard output; what is run writes its "
-                 "output to standard error")
-      ->excludes(dry_run);
-  command->add_option("--image", run.request.image, "for podman and docker");
-  command->add_option("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
+void AddPlanOptions(OptionList& options, PlannedRun& run, Profile profile) {
+  options.Add("--wall,--backend", run.request.wall,
+              "native, bwrap, podman, docker, none; wasm whatever a policy says");
+  AddPolicyOptions(options, run.request);
+  options.AddFlag("--shadow", run.request.shadow,
+                  "work on a copy-on-write view; afterwards cordon diff, commit or discard");
+  options.AddFlag("--quiet", run.quiet, "no summary after the command");
+  CLI::Option* dry_run = options.AddFlag("--dry-run", run.dry_run, "show the plan and run nothing");
+  CLI::Option* json = options.AddFlag(
+      "--json", run.json,
+      "what came of it as one line of JSON on standard output; what is run writes its "
+      "output to standard error");
+  if (json != nullptr && dry_run != nullptr) json->excludes(dry_run);
+  options.Add("--image", run.request.image, "for podman and docker");
+  options.Add("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
   if (profile == Profile::kOption) {
-    command->add_option("--profile", run.request.profile, "of the policy");
+    options.Add("--profile", run.request.profile, "of the policy");
   }
-  command->add_option("--workspace", run.request.workspace, "the directory that it works in");
+  options.Add("--workspace", run.request.workspace, "the directory that it works in");
 }
 
-void AddPolicyOptions(CLI::App* command, policy::PlanRequest& request) {
-  command->add_option("--config", request.config, "the project's policy (found upwards from here)");
-  command->add_option("--policy", request.policy,
-                      "your own policy, for this once (~/.config/cordon/policy.yaml)");
-  command
-      ->add_option("--mode", request.mode,
-                   "host: without a wall; sandbox: with one, whatever the profile says")
-      ->check(CLI::IsMember({"host", "sandbox"}));
-  command->add_flag("--strict-security", request.strict,
-                    "refuse mutable images, secrets, missing lockfiles");
+void AddPolicyOptions(OptionList& options, policy::PlanRequest& request) {
+  options.Add("--config", request.config, "the project's policy (found upwards from here)");
+  options.Add("--policy", request.policy,
+              "your own policy, for this once (~/.config/cordon/policy.yaml)");
+  CLI::Option* mode = options.Add(
+      "--mode", request.mode, "host: without a wall; sandbox: with one, whatever the profile says");
+  if (mode != nullptr) mode->check(CLI::IsMember({"host", "sandbox"}));
+  options.AddFlag("--strict-security", request.strict,
+                  "refuse mutable images, secrets, missing lockfiles");
 }
 
 bool WantsPlan(const PlannedRun& run, Command command) {
@@ -194,12 +184,10 @@ int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
   if (const Status parsed = ParseVariables(run.environment, &run.request); !parsed) {
     return RefuseAll({parsed.error()}, outcome);
   }
-  std::unique_ptr<backend::Preparation> preparation = PrepareWall(run);
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const policy::Planned planned = policy::MakePlan(run.request, around);
   if (!planned.plan) return RefuseAll(planned.errors, outcome);
   const policy::Plan& plan = *planned.plan;
-  if (plan.wall != policy::Wall::kNative) preparation.reset();
   if (run.dry_run) {
     Print(policy::PlanText(plan, {}), Paint::kSections);
     return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals, outcome);
@@ -208,7 +196,7 @@ int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
     return Refuse(outcome, ErrorCode::kInvalid,
                   "the plan has become another, " + policy::PlanHash(plan), "--plan");
   }
-  return ExecutePlan(plan, around, run, preparation.get(), outcome);
+  return ExecutePlan(plan, around, run, outcome);
 }
 
 Status ParseVariables(const std::vector<std::string>& words, policy::PlanRequest* request) {

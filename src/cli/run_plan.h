@@ -10,11 +10,9 @@
 #include "cli/result.h"
 #include "policy/resolve.h"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
+
+class OptionList;
 
 struct PlannedRun {
   policy::PlanRequest request;
@@ -36,9 +34,9 @@ enum class Command { kProgram, kScript };
 
 // A command that names its profile by itself has no option for it.
 enum class Profile { kOption, kNamedOtherwise };
-void AddPlanOptions(CLI::App* command, PlannedRun& run, Profile profile = Profile::kOption);
+void AddPlanOptions(OptionList& options, PlannedRun& run, Profile profile = Profile::kOption);
 // Which policies count, and how strictly.
-void AddPolicyOptions(CLI::App* command, policy::PlanRequest& request);
+void AddPolicyOptions(OptionList& options, policy::PlanRequest& request);
 // A wall other than wasm, a plan or a policy was named, or the project that one is in has a policy
 // and a program is to be run.
 [[nodiscard]] bool WantsPlan(const PlannedRun& run, Command command);

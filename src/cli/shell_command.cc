@@ -6,6 +6,7 @@
 #include <string>
 
 #include "cli/exec_in_sandbox.h"
+#include "cli/option_list.h"
 #include "cli/run_plan.h"
 #include "policy/surroundings.h"
 
@@ -42,7 +43,8 @@ void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
   auto shell = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand(
       "shell", "an interactive shell with the host's programs, behind the wall of the policy");
-  AddPlanOptions(command, *run);
+  OptionList list(command);
+  AddPlanOptions(list, *run);
   command->add_option("--shell", *shell, "instead of the profile's");
   command->add_option("-e,--env", run->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
@@ -66,7 +68,8 @@ void AddExecCommand(CLI::App& app, std::function<int()>* chosen) {
   command->add_option("--sandbox", there->sandbox, "instead of a profile: its id");
   command->add_option("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
       ->envname("CORDON_SOCKET");
-  AddPlanOptions(command, *run, Profile::kNamedOtherwise);
+  OptionList list(command);
+  AddPlanOptions(list, *run, Profile::kNamedOtherwise);
   command->add_option("-e,--env", run->environment, "NAME=VALUE for the command")
       ->allow_extra_args(false);
   command->add_option("--report", run->report, "file for a report in JSON");

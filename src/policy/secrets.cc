@@ -8,15 +8,14 @@
 namespace cordon::policy {
 namespace {
 
-// Parts of names, between underscores or at an end.
+// Of names in capitals: parts, between underscores or at an end.
 constexpr std::string_view kNameParts[] = {
     "TOKEN",      "SECRET",      "SECRETS", "PASSWORD", "PASSWD",  "PASSPHRASE", "PASS",
     "CREDENTIAL", "CREDENTIALS", "APIKEY",  "KEY",      "AUTH",    "PAT",        "PRIVATE",
     "SIGNING",    "COOKIE",      "SESSION", "DSN",      "WEBHOOK", "KEYFILE",    "PWD"};
 constexpr std::string_view kNamePrefixes[] = {
-    "AWS_",   "GCP_",        "GOOGLE_",          "AZURE_",           "CLOUDSDK_",
-    "VAULT_", "DOCKER_AUTH", "NPM_CONFIG__AUTH", "npm_config__auth", "SSH_AUTH",
-    "GPG_"};
+    "AWS_",   "GCP_",        "GOOGLE_",          "AZURE_",   "CLOUDSDK_",
+    "VAULT_", "DOCKER_AUTH", "NPM_CONFIG__AUTH", "SSH_AUTH", "GPG_"};
 // Names that would be taken for one and are none.
 constexpr std::string_view kHarmlessNames[] = {"PWD",
                                                "OLDPWD",
@@ -79,13 +78,15 @@ constexpr std::string_view kMachineControls[] = {"/var/run/docker.sock",
                                                  "/var/lib/docker",
                                                  "/var/lib/containers"};
 
-bool HasPart(std::string_view name, std::string_view part) {
-  for (size_t at = name.find(part); at != std::string_view::npos; at = name.find(part, at + 1)) {
-    const bool starts = at == 0 || name[at - 1] == '_';
-    const bool ends = at + part.size() == name.size() || name[at + part.size()] == '_';
-    if (starts && ends) return true;
+// The first of them, or nothing.
+std::string_view SecretPart(std::string_view name) {
+  for (;;) {
+    const size_t end = name.find('_');
+    const auto* const part = std::ranges::find(kNameParts, name.substr(0, end));
+    if (part != std::end(kNameParts)) return *part;
+    if (end == std::string_view::npos) return {};
+    name.remove_prefix(end + 1);
   }
-  return false;
 }
 
 std::string UpperCase(std::string_view text) {
@@ -112,10 +113,10 @@ std::string SecretReason(std::string_view name, std::string_view value) {
   if (std::ranges::find(kHarmlessNames, name) != std::end(kHarmlessNames)) return {};
   const std::string upper = UpperCase(name);
   for (const std::string_view prefix : kNamePrefixes) {
-    if (upper.starts_with(UpperCase(prefix))) return "its name begins with " + std::string(prefix);
+    if (upper.starts_with(prefix)) return "its name begins with " + std::string(prefix);
   }
-  for (const std::string_view part : kNameParts) {
-    if (HasPart(upper, part)) return "its name holds " + std::string(part);
+  if (const std::string_view part = SecretPart(upper); !part.empty()) {
+    return "its name holds " + std::string(part);
   }
   for (const std::string_view suffix : {"TOKEN", "PASSWORD", "SECRET", "APIKEY"}) {
     if (upper.ends_with(suffix)) return "its name ends with " + std::string(suffix);

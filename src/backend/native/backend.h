@@ -2,7 +2,6 @@
 #define CORDON_BACKEND_NATIVE_BACKEND_H_
 
 #include "backend/backend.h"
-#include "backend/native/birth.h"
 #include "backend/native/fit.h"
 #include "backend/native/keeper.h"
 
@@ -15,11 +14,6 @@ class NativeBackend : public Backend {
     return std::string();
   }
   [[nodiscard]] bool MakesTerminal() const override { return true; }
-  [[nodiscard]] std::unique_ptr<Preparation> Prepare() const override {
-    auto birth = std::make_unique<Birth>();
-    birth->Start();
-    return birth;
-  }
   [[nodiscard]] Result<PlanReport> Run(const PlanRun& run) const override { return RunPlan(run); }
 };
 

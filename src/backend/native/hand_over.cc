@@ -93,6 +93,17 @@ std::optional<Received> Receive(int socket) {
   return Received{static_cast<Handed>(tag), OwnedFd(fd)};
 }
 
+Status LetGo(int socket) {
+  if (send(socket, "g", 1, MSG_NOSIGNAL) != 1) return SystemError("send(to the first process)");
+  return {};
+}
+
+Status WaitForLetGo(int socket) {
+  char tag = 0;
+  if (recv(socket, &tag, 1, 0) != 1) return Fail(ErrorCode::kSystem, "the keeper has gone");
+  return {};
+}
+
 std::vector<std::string> TakeStagedFiles(const policy::Plan& plan, int folder) {
   std::vector<std::string> lines;
   const std::vector<const policy::Mount*> files = StagedFiles(plan);

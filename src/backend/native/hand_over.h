@@ -33,6 +33,10 @@ struct Received {
 // Does not wait: nothing if there is none.
 [[nodiscard]] std::optional<Received> Receive(int socket);
 
+// The other way, once: the keeper has done in the sandbox's namespaces what must be done first.
+[[nodiscard]] Status LetGo(int socket);
+[[nodiscard]] Status WaitForLetGo(int socket);
+
 // Files that the command made in the folder, whatever they are, to where they belong: only regular
 // ones, never over something that is there. After the last process inside has gone. Says what was
 // left out, a line each.

@@ -45,6 +45,9 @@ class Init {
   // The description of the wall. Each step fails closed: the process ends and nothing ran.
   Status Prepare() {
     CORDON_TRY(BindToKeeper());
+    CORDON_TRY(MapIdentity(identity_, request_.outer_uid, request_.outer_gid));
+    CORDON_TRY(RaiseLoopback());
+    if (request_.waits) CORDON_TRY(WaitForLetGo(request_.hand_over));
     CORDON_TRY(TakeSignals());
     CORDON_TRY(request_.groups.Enter());
     CORDON_TRY(TakeStreams());

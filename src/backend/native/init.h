@@ -45,6 +45,7 @@ struct InitRequest {
   int output;  // becomes descriptor 1 and 2; -1 leaves what is there
   int error_output;
   int hand_over;
+  bool waits;   // until it is let go (hand_over.h), in its namespaces
   int gateway;  // where the network's sockets go; -1 if the plan has none
   int keeper;   // its pidfd
   const std::vector<OwnedFd>& secrets;

@@ -17,11 +17,11 @@
 #include <optional>
 #include <vector>
 
-#include "backend/native/birth.h"
 #include "backend/native/control_groups.h"
 #include "backend/native/fit.h"
 #include "backend/native/hand_over.h"
 #include "backend/native/init.h"
+#include "backend/native/namespaces.h"
 #include "backend/native/overlay.h"
 #include "backend/native/terminal.h"
 #include "backend/native/watch.h"
@@ -33,13 +33,14 @@
 namespace cordon::backend::native {
 namespace {
 
-// What an unprivileged container takes away, and how it gets it: by the step that failed with
-// EPERM.
+// What an unprivileged container takes away, and how it gets it: by the step that is not allowed.
 struct ContainerLack {
   std::string_view step;
   const char* remedy;
 };
 constexpr ContainerLack kContainerLacks[] = {
+    {"write(/proc/self/", kNamespacesRemedy},
+    {"ioctl(SIOCSIFFLAGS", kNamespacesRemedy},
     {"sethostname",
      ": a container's system call filter forbids it (podman run --security-opt seccomp=unconfined "
      "--security-opt unmask=ALL)"},
@@ -63,8 +64,8 @@ class Keeper {
  private:
   Status CheckStreams();
   Status StartGateway();
+  Status ListenAtPorts();
   Status PublishPorts();
-  Birth& birth();
   Status OpenSecrets();
   Status MakeWorkFolder();
   Status TakeSignals();
@@ -76,7 +77,6 @@ class Keeper {
 
   const RunRequest& request_;
   const policy::Plan& plan_;
-  Birth own_birth_;  // of a caller who has begun none
   CommandWatch watch_;
   std::optional<WorkFolder> work_folder_;
   Progress* progress_ = nullptr;
@@ -103,8 +103,6 @@ Keeper::~Keeper() {
     while (waitpid(init_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
-  // What lies in a folder of ours is mounted there.
-  if (work_folder_ || request_.workspace_view) birth().End();
   termios modes = {};
   if (modes_before_ && tcgetattr(STDIN_FILENO, &modes) == 0 && !SameModes(modes, *modes_before_)) {
     (void)tcsetattr(STDIN_FILENO, TCSADRAIN, &*modes_before_);
@@ -116,18 +114,18 @@ Keeper::~Keeper() {
 }
 
 Status Keeper::Start() {
-  if (request_.preparation == nullptr) own_birth_.Start();
   if (request_.measures_memory) watch_.MeasureMemory();
   // Root's processes count against no limit of the kernel's.
   CORDON_TRY(watch_.CheckLimits(getuid() == 0 ? CommandWatch::Processes::kNotCounted
                                               : CommandWatch::Processes::kCounted));
   CORDON_TRY(CheckStreams());
   CORDON_TRY(StartGateway());
-  CORDON_TRY(PublishPorts());
+  CORDON_TRY(ListenAtPorts());
   CORDON_TRY(OpenSecrets());
   CORDON_TRY(MakeWorkFolder());
   CORDON_TRY(TakeSignals());
-  return StartInit();
+  CORDON_TRY(StartInit());
+  return PublishPorts();
 }
 
 // Streams are counted on their way, where somebody counts.
@@ -157,20 +155,23 @@ Status Keeper::StartGateway() {
   return {};
 }
 
-Birth& Keeper::birth() {
-  Birth* begun = dynamic_cast<Birth*>(request_.preparation);
-  return begun != nullptr ? *begun : own_birth_;
-}
-
-// Whoever connects waits until the command listens, or is turned away.
-Status Keeper::PublishPorts() {
+// A port that somebody else has is an error before anything is made.
+Status Keeper::ListenAtPorts() {
   if (plan_.network.ports.empty()) return {};
   Result<net::PortRelay> relay = net::PortRelay::Listen(plan_.network.ports);
   if (!relay) return std::unexpected(relay.error());
-  const Result<Birth::Doors> doors = birth().OpenDoors();
-  if (!doors) return std::unexpected(doors.error());
   ports_.emplace(std::move(*relay));
-  return ports_->Start({request_.gateway, doors->user, doors->net});
+  return {};
+}
+
+// The first process waits for it. Whoever connects waits until the command listens, or is turned
+// away.
+Status Keeper::PublishPorts() {
+  if (!ports_) return {};
+  const Result<Doors> doors = OpenDoors(init_);
+  if (!doors) return std::unexpected(doors.error());
+  CORDON_TRY(ports_->Start({request_.gateway, doors->user.get(), doors->net.get()}));
+  return LetGo(hand_over_.get());
 }
 
 Status Keeper::OpenSecrets() {
@@ -235,6 +236,7 @@ Status Keeper::StartInit() {
       .output = watch_.writer(STDOUT_FILENO),
       .error_output = watch_.writer(STDERR_FILENO),
       .hand_over = hand_over->init.get(),
+      .waits = ports_.has_value(),
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
       .keeper = alive.get(),
       .secrets = secrets_,
@@ -243,10 +245,10 @@ Status Keeper::StartInit() {
   const auto run = [](const void* argument) {
     RunInit(*static_cast<const InitRequest*>(argument));
   };
-  Result<Birth::Born> born = birth().Bear(watch_.groups().unified_fd(), run, &request);
-  if (!born) return std::unexpected(born.error());
-  init_ = born->pid;
-  init_pidfd_ = std::move(born->pidfd);
+  Result<FirstProcess> first = BearFirst(watch_.groups().unified_fd(), run, &request);
+  if (!first) return std::unexpected(first.error());
+  init_ = first->pid;
+  init_pidfd_ = std::move(first->pidfd);
   if (gateway_) {
     gateway_->CloseNamespaceChannel();
     watch_.AnswerFor(&*gateway_, init_);
@@ -305,7 +307,6 @@ Result<Report> Keeper::Wait() {
   while (wait4(init_, &status, 0, &usage) < 0 && errno == EINTR) {
   }
   init_ = -1;
-  birth().Release();
   if (progress_->failed_text[0] != 0) return NothingRan();
   if (!progress_->started.load() && !watch_.is_ended()) {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
@@ -330,7 +331,8 @@ std::unexpected<Error> Keeper::NothingRan() {
   }
   std::string text = progress_->failed_text;
   for (const ContainerLack& lack : kContainerLacks) {
-    if (progress_->failed_errno == EPERM && text.starts_with(lack.step)) text += lack.remedy;
+    const bool is_denied = progress_->failed_errno == EPERM || progress_->failed_errno == EACCES;
+    if (is_denied && text.starts_with(lack.step)) text += lack.remedy;
   }
   return std::unexpected(Error{static_cast<ErrorCode>(progress_->failed_code), std::move(text), "",
                                progress_->failed_errno});

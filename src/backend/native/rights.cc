@@ -51,9 +51,9 @@ Status SetResourceLimits(const policy::LimitPlan& limits, Alone alone) {
     CORDON_TRY(Set(RLIMIT_CPU, "RLIMIT_CPU", static_cast<uint64_t>(seconds)));
   }
   if (alone == Alone::kYes) {
-    // In a user namespace of one's own only its processes count (Linux 5.14). Of ours they are two:
-    // the init, and who made the namespaces.
-    constexpr uint64_t kOurs = 2;
+    // In a user namespace of one's own only its processes count (Linux 5.14). Of ours it is one:
+    // the init.
+    constexpr uint64_t kOurs = 1;
     if (limits.processes) CORDON_TRY(Set(RLIMIT_NPROC, "RLIMIT_NPROC", *limits.processes + kOurs));
     if (limits.memory_bytes) CORDON_TRY(Set(RLIMIT_DATA, "RLIMIT_DATA", *limits.memory_bytes));
   }

@@ -107,7 +107,8 @@ class Root {
   Status PinParents(const std::string& target);
   // A directory of the root's file system, which otherwise is read-only.
   Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
-  Status Cover(const std::string& target, NodeType type, const std::string& text);
+  Status Cover(const OwnedFd& place, const std::string& target, NodeType type,
+               const std::string& text);
   // As everything of the root it can be written only until that is read-only.
   Status WriteFile(const Mount& mount, std::string_view text, mode_t mode);
 
@@ -410,9 +411,8 @@ Status Root::MakeDev(const Mount& mount) {
 
 // Has a name only until it is mounted: what has none cannot be. The one that is empty, until all
 // are.
-Status Root::Cover(const std::string& target, NodeType type, const std::string& text) {
-  const OwnedFd place = OpenBeneath(root_.get(), Inner(target), O_PATH);
-  if (!place.valid()) return SystemError("openat2(" + target + ", RESOLVE_NO_SYMLINKS)");
+Status Root::Cover(const OwnedFd& place, const std::string& target, NodeType type,
+                   const std::string& text) {
   const bool is_folder = type == NodeType::kDirectory;
   const bool is_plain = !is_folder && text.empty();
   if (is_plain && plain_cover_.valid()) {
@@ -444,7 +444,7 @@ Status Root::Cover(const std::string& target, NodeType type, const std::string& 
 }
 
 Status Root::MakeMask(const Mount& mount) {
-  const OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
+  OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
   // Something else may have come since the plan was made; what has gone hides itself.
   if (!target.valid() && errno == ENOENT) {
     // A view of what was there before, or without it.
@@ -452,8 +452,12 @@ Status Root::MakeMask(const Mount& mount) {
     return Fail(ErrorCode::kInvalid, mount.target + " is to be hidden and has gone; plan again");
   }
   if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
-  if (mount.pinned) CORDON_TRY(PinParents(mount.target));
-  return Cover(mount.target,
+  if (mount.pinned) {
+    CORDON_TRY(PinParents(mount.target));
+    target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
+    if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  }
+  return Cover(target, mount.target,
                HasType(target, NodeType::kDirectory) ? NodeType::kDirectory : NodeType::kFile, "");
 }
 
@@ -476,7 +480,7 @@ Status Root::MakePlaceholder(const Mount& mount) {
       faccessat(AT_FDCWD, path.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
     return Fail(ErrorCode::kInvalid, mount.target + " was not there and is now; plan again");
   }
-  return Cover(mount.target, mount.type, mount.source);
+  return Cover(target, mount.target, mount.type, mount.source);
 }
 
 Status Root::WriteFile(const Mount& mount, std::string_view text, mode_t mode) {
