@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
@@ -9,6 +10,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <utility>
+
+#include "base/write_all.h"
 
 namespace cordon {
 namespace {
@@ -72,6 +75,24 @@ Status NewFile::Replace(const std::string& name) {
     if (errno != ENOENT) return SystemError("renameat(" + name + ")");
   }
   return Fail(ErrorCode::kSystem, "others write it at the same time", name);
+}
+
+Status ReplaceFile(int folder, const std::string& name, std::string_view bytes, mode_t mode) {
+  Result<NewFile> file = NewFile::In(folder);
+  if (!file) return std::unexpected(file.error());
+  CORDON_TRY(WriteAll(file->fd(), bytes, name));
+  if (fchmod(file->fd(), mode) != 0) return SystemError("fchmod(" + name + ")");
+  if (fsync(file->fd()) != 0) return SystemError("fsync(" + name + ")");
+  return file->Replace(name);
+}
+
+Status ReplaceFile(const std::string& path, std::string_view bytes, mode_t mode) {
+  const size_t slash = path.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  const OwnedFd fd(open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd.valid()) return SystemError("open(" + folder + ")");
+  return ReplaceFile(fd.get(), path.substr(slash == std::string::npos ? 0 : slash + 1), bytes,
+                     mode);
 }
 
 }  // namespace cordon

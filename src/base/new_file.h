@@ -5,7 +5,10 @@
 // behind, where the file system has files without names (O_TMPFILE), and otherwise a name with a
 // dot.
 
+#include <sys/types.h>
+
 #include <string>
+#include <string_view>
 
 #include "base/error.h"
 #include "base/owned_fd.h"
@@ -34,6 +37,12 @@ class NewFile {
   OwnedFd fd_;
   std::string temporary_;  // its name until then, where it has one
 };
+
+// A file with these bytes in place of what is there; on the disk when this returns. At every moment
+// the one or the other has the name.
+[[nodiscard]] Status ReplaceFile(int folder, const std::string& name, std::string_view bytes,
+                                 mode_t mode);
+[[nodiscard]] Status ReplaceFile(const std::string& path, std::string_view bytes, mode_t mode);
 
 }  // namespace cordon
 

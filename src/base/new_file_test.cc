@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -86,6 +87,18 @@ TEST_F(NewFileTest, ReplacesOnlyWhereThatIsMeant) {
   ASSERT_TRUE(second->Replace("name"));
   EXPECT_EQ(TextOf("name"), "second");
   EXPECT_EQ(Names(), std::vector<std::string>{"name"});
+}
+
+TEST_F(NewFileTest, ReplacesWhatIsThere) {
+  const std::string path = (path_ / "name").string();
+  ASSERT_TRUE(ReplaceFile(path, "old", 0600));
+  ASSERT_TRUE(ReplaceFile(path, "new", 0755));
+  EXPECT_EQ(TextOf("name"), "new");
+  EXPECT_EQ(Names(), std::vector<std::string>{"name"});
+  struct stat stat = {};
+  ASSERT_EQ(lstat(path.c_str(), &stat), 0);
+  EXPECT_EQ(stat.st_mode & 07777, 0755);
+  EXPECT_FALSE(ReplaceFile((path_ / "missing/name").string(), "new", 0600));
 }
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "base/write_all.h"
 #include "cli/raw_terminal.h"
 #include "cli/sandbox_options.h"
+#include "cli/variable.h"
 
 namespace cordon::cli {
 namespace {
@@ -52,11 +53,9 @@ void PassInput(Process process, int stop, int resized) {
 Result<int> Exec(Client& client, const SandboxExec& exec) {
   SpawnOptions options;
   for (const std::string& variable : exec.environment) {
-    const size_t equals = variable.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
-    }
-    options.env[variable.substr(0, equals)] = variable.substr(equals + 1);
+    Result<std::pair<std::string, std::string>> parsed = ParseVariable(variable);
+    if (!parsed) return std::unexpected(parsed.error());
+    options.env[parsed->first] = std::move(parsed->second);
   }
   const bool has_terminal = RawTerminal::IsThere();
   if (has_terminal) options.terminal = SizeOfTerminal().value_or(TerminalSize{});

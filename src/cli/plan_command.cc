@@ -50,18 +50,6 @@ void PrintJson(const policy::Plan& plan, const std::vector<std::string>& lacks) 
   (void)puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
-Status ParseEnvironment(Options& options) {
-  for (const std::string& variable : options.environment) {
-    const size_t equals = variable.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
-    }
-    options.request.environment.emplace_back(variable.substr(0, equals),
-                                             variable.substr(equals + 1));
-  }
-  return {};
-}
-
 // What the program that puts up the wall is told.
 int ShowCommand(const policy::Plan& plan, const backend::Backend* wall) {
   const Result<std::string> text =
@@ -79,7 +67,8 @@ int ShowCommand(const policy::Plan& plan, const backend::Backend* wall) {
 }
 
 int Plan(Options& options) {
-  if (const Status parsed = ParseEnvironment(options); !parsed) return RefuseAll({parsed.error()});
+  if (const Status parsed = ParseVariables(options.environment, &options.request); !parsed)
+    return RefuseAll({parsed.error()});
   const policy::Planned planned =
       policy::MakePlan(options.request, policy::Surroundings::OfThisProcess());
   if (!planned.plan) return RefuseAll(planned.errors);

@@ -19,6 +19,7 @@
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
+#include "cli/variable.h"
 
 namespace cordon::cli {
 namespace {
@@ -128,11 +129,9 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
   if (terminal != nullptr && RawTerminal::IsThere())
     variables.push_back(std::string("TERM=") + terminal);
   for (const std::string& variable : options.environment) {
-    const size_t equals = variable.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
-    }
-    const std::string name = variable.substr(0, equals + 1);
+    Result<std::pair<std::string, std::string>> parsed = ParseVariable(variable);
+    if (!parsed) return std::unexpected(parsed.error());
+    const std::string name = parsed->first + "=";
     std::erase_if(variables, [&](const std::string& old) { return old.starts_with(name); });
     variables.push_back(variable);
   }

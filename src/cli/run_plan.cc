@@ -16,6 +16,7 @@
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
 #include "cli/run_log.h"
+#include "cli/variable.h"
 #include "cli/workspace_view.h"
 #include "policy/layer.h"
 #include "policy/plan_text.h"
@@ -201,11 +202,9 @@ int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
 
 Status ParseVariables(const std::vector<std::string>& words, policy::PlanRequest* request) {
   for (const std::string& variable : words) {
-    const size_t equals = variable.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
-    }
-    request->environment.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));
+    Result<std::pair<std::string, std::string>> parsed = ParseVariable(variable);
+    if (!parsed) return std::unexpected(parsed.error());
+    request->environment.push_back(std::move(*parsed));
   }
   return {};
 }

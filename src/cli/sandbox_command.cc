@@ -8,6 +8,7 @@
 
 #include "base/units.h"
 #include "cli/sandbox_options.h"
+#include "cli/variable.h"
 
 namespace cordon::cli {
 namespace {
@@ -68,11 +69,9 @@ Status ReadCreateOptions(CreateRequest& request) {
     *limit = static_cast<int64_t>(*bytes);
   }
   for (const std::string& variable : request.environment) {
-    const size_t equals = variable.find('=');
-    if (equals == std::string::npos || equals == 0) {
-      return Fail(ErrorCode::kInvalid, "expected NAME=VALUE, got '" + variable + "'", "--env");
-    }
-    request.options.env[variable.substr(0, equals)] = variable.substr(equals + 1);
+    Result<std::pair<std::string, std::string>> parsed = ParseVariable(variable);
+    if (!parsed) return std::unexpected(parsed.error());
+    request.options.env[parsed->first] = std::move(parsed->second);
   }
   return {};
 }

@@ -1,6 +1,5 @@
 #include "cli/shim_command.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,7 +12,7 @@
 #include "backend/host/program.h"
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
-#include "base/owned_fd.h"
+#include "base/new_file.h"
 #include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/managers.h"
@@ -89,23 +88,6 @@ State StateOf(const std::string& path) {
   return text && text->find(kMark) != std::string::npos ? State::kOurs : State::kForeign;
 }
 
-// In the place of what was there, at once.
-Status Install(const std::string& path, const std::string& text) {
-  const std::string part = path + ".cordon-" + std::to_string(getpid());
-  {
-    const OwnedFd file(
-        open(part.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0755));
-    if (!file.valid() ||
-        write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-      return SystemError("open(" + part + ")");
-    }
-  }
-  if (rename(part.c_str(), path.c_str()) == 0) return {};
-  const Error error = SystemError("rename(" + path + ")").error();
-  (void)unlink(part.c_str());
-  return std::unexpected(error);
-}
-
 // Of a shim that is there: it does what it should, and is what a shell finds.
 std::vector<std::string> ProblemsOf(const policy::Surroundings& around, const std::string& folder,
                                     const std::string& name) {
@@ -177,7 +159,7 @@ int Shim(Options& options) {
       continue;
     }
     if (!options.dry_run) {
-      if (const Status made = Install(path, ShimText(real, name)); !made)
+      if (const Status made = ReplaceFile(path, ShimText(real, name), 0755); !made)
         return Refuse(made.error());
     }
     (void)printf("%s: %s\n", path.c_str(), real.c_str());

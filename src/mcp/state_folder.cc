@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <cstdio>
 
-#include "base/write_all.h"
+#include "base/new_file.h"
 
 namespace cordon::mcp {
 namespace {
@@ -34,18 +34,7 @@ Result<StateFolder> StateFolder::Open(const std::string& path) {
 }
 
 Status StateFolder::Write(const std::string& name, const std::string& bytes) const {
-  const std::string place = name + kSuffix;
-  const std::string temporary = ".new-" + place;
-  const OwnedFd fd(openat(folder_.get(), temporary.c_str(),
-                          O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600));
-  if (!fd.valid()) return SystemError("openat(" + temporary + ")");
-  Status written = WriteAll(fd.get(), bytes, temporary);
-  if (written && fsync(fd.get()) != 0) written = SystemError("fsync(" + temporary + ")");
-  if (written && renameat(folder_.get(), temporary.c_str(), folder_.get(), place.c_str()) != 0) {
-    written = SystemError("renameat(" + place + ")");
-  }
-  if (!written) (void)unlinkat(folder_.get(), temporary.c_str(), 0);
-  return written;
+  return ReplaceFile(folder_.get(), name + kSuffix, bytes, 0600);
 }
 
 Result<std::string> StateFolder::Read(const std::string& name) const {

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <string_view>
 #include <vector>
@@ -119,16 +120,23 @@ std::string HowItEnded(pid_t pid) {
   return "ended with status " + std::to_string(WEXITSTATUS(status));
 }
 
+// The message that is there, empty at the end; nothing if there is none yet.
+std::optional<std::string> Take(int control) {
+  const ssize_t size = recv(control, nullptr, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return std::nullopt;
+  std::string text(std::min(static_cast<size_t>(std::max<ssize_t>(size, 0)), kMaxSummary), '\0');
+  const ssize_t got = recv(control, text.data(), text.size(), MSG_DONTWAIT);
+  text.resize(static_cast<size_t>(std::max<ssize_t>(got, 0)));
+  return text;
+}
+
 // Its next message; empty when there is none.
 std::string Hear(int control) {
-  std::string text(kMaxSummary, '\0');
   pollfd wait = {control, POLLIN, 0};
   int ready = 0;
   while ((ready = poll(&wait, 1, kSummaryTimeMs)) < 0 && errno == EINTR) {
   }
-  const ssize_t size = ready > 0 ? recv(control, text.data(), text.size(), MSG_DONTWAIT) : 0;
-  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
-  return text;
+  return ready > 0 ? Take(control).value_or("") : "";
 }
 
 }  // namespace
@@ -176,13 +184,11 @@ Result<Gateway> Gateway::Start(const GatewayRequest& request) {
 }
 
 void Gateway::Answer(pid_t first) {
-  std::string text(kMaxSummary, '\0');
-  const ssize_t size = recv(control_.get(), text.data(), text.size(), MSG_DONTWAIT);
-  if (size < 0 && (errno == EAGAIN || errno == EINTR)) return;
-  text.resize(size > 0 ? static_cast<size_t>(size) : 0);
-  const auto question = SocketQuestion::Read(text);
+  std::optional<std::string> text = Take(control_.get());
+  if (!text) return;
+  const auto question = SocketQuestion::Read(*text);
   if (!question) {
-    said_ = std::move(text);
+    said_ = std::move(*text);
     is_silent_ = true;
     return;
   }

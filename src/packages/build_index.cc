@@ -13,6 +13,7 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/new_file.h"
 #include "base/owned_fd.h"
 #include "base/write_all.h"
 #include "packages/index.h"
@@ -48,20 +49,6 @@ Result<std::vector<std::byte>> ReadFile(const std::string& path) {
   const OwnedFd fd(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   if (!fd.valid()) return SystemError("open(" + path + ")");
   return ReadAll(fd, path);
-}
-
-// Readers see the old file or the new one.
-Status Replace(const std::string& path, std::string_view text) {
-  const std::string temporary = path + ".cordon-new";
-  const OwnedFd fd(
-      open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0644));
-  if (!fd.valid()) return SystemError("open(" + temporary + ")");
-  Status done = WriteAll(fd.get(), text, temporary);
-  if (done && rename(temporary.c_str(), path.c_str()) != 0) {
-    done = SystemError("rename(" + temporary + ")");
-  }
-  if (!done) (void)unlink(temporary.c_str());
-  return done;
 }
 
 // Of the index that is there: what people wrote into it.
@@ -148,14 +135,14 @@ Result<BuiltIndex> BuildIndex(const Fetcher& fetcher, const IndexRequest& reques
     if (unlink(signature_place.c_str()) != 0 && errno != ENOENT) {
       return SystemError("unlink(" + signature_place + ")");
     }
-    CORDON_TRY(Replace(place, text));
+    CORDON_TRY(ReplaceFile(place, text, 0644));
     return built;
   }
   const Result<FetcherReport> report = Sign(fetcher, request.key_file, text);
   if (!report) return std::unexpected(report.error());
   built.public_key = report->key;
-  CORDON_TRY(Replace(place, text));
-  CORDON_TRY(Replace(signature_place, report->signature));
+  CORDON_TRY(ReplaceFile(place, text, 0644));
+  CORDON_TRY(ReplaceFile(signature_place, report->signature, 0644));
   return built;
 }
 

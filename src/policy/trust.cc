@@ -1,16 +1,13 @@
 #include "policy/trust.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 
-#include "base/owned_fd.h"
+#include "base/new_file.h"
 #include "base/sha256.h"
-#include "base/write_all.h"
 #include "policy/host_files.h"
 
 namespace cordon::policy {
@@ -43,22 +40,6 @@ Result<std::vector<Approval>> Parse(const std::string& text, const std::string& 
     approvals.push_back(std::move(approval));
   }
   return approvals;
-}
-
-Status WriteWhole(const std::string& path, const std::string& text) {
-  const std::string fresh = path + "." + std::to_string(getpid()) + ".new";
-  OwnedFd file(open(fresh.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600));
-  if (!file.valid()) return SystemError("open(" + fresh + ")");
-  if (Status written = WriteAll(file.get(), text, fresh); !written) {
-    (void)unlink(fresh.c_str());
-    return written;
-  }
-  if (fsync(file.get()) != 0 || rename(fresh.c_str(), path.c_str()) != 0) {
-    const int error = errno;
-    (void)unlink(fresh.c_str());
-    return SystemError("rename(" + path + ")", error);
-  }
-  return {};
 }
 
 }  // namespace
@@ -136,8 +117,8 @@ Status TrustStore::Save() const {
                                  {"sha256", approval.sha256},
                                  {"what", approval.what}});
   }
-  return WriteWhole(file_,
-                    json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
+  const std::string text = json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace);
+  return ReplaceFile(file_, text + "\n", 0600);
 }
 
 }  // namespace cordon::policy

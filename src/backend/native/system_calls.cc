@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <cerrno>
+#include <initializer_list>
 #include <iterator>
 #include <memory>
 #include <string>
@@ -37,17 +38,23 @@ constexpr SystemCallRule DenyFamily(const char* name, int call, uint64_t family,
   return {name, call, SystemCallRule::kDenyFamily, 0, 0, family, reason};
 }
 
-// A mode: which argument it is, and a bit that no file may have.
-constexpr SystemCallRule DenyMode(const char* name, int call, uint8_t argument, uint64_t bit) {
-  return DenyEqual(name, call, argument, bit, bit, "a program that gives its rights to others");
+// Which argument the mode is.
+constexpr SystemCallRule DenyMode(const char* name, int call, uint8_t argument) {
+  return {name,
+          call,
+          SystemCallRule::kDenyMode,
+          argument,
+          0,
+          0,
+          "a program that gives its rights to others"};
 }
-constexpr SystemCallRule DenyMade(const char* name, int call, uint8_t argument, uint64_t bit) {
+constexpr SystemCallRule DenyMade(const char* name, int call, uint8_t argument) {
   return {name,
           call,
           SystemCallRule::kDenyMade,
           argument,
-          bit,
-          bit,
+          0,
+          0,
           "a program that gives its rights to others"};
 }
 
@@ -112,29 +119,18 @@ constexpr SystemCallRule kRules[] = {
 
     // What is made belongs to the caller, outside too, where anybody may start it: neither
     // set-user-ID nor set-group-ID, by any call that gives a mode.
-    DenyMode(CALL(chmod), 1, S_ISUID),
-    DenyMode(CALL(chmod), 1, S_ISGID),
-    DenyMode(CALL(fchmod), 1, S_ISUID),
-    DenyMode(CALL(fchmod), 1, S_ISGID),
-    DenyMode(CALL(fchmodat), 2, S_ISUID),
-    DenyMode(CALL(fchmodat), 2, S_ISGID),
-    DenyMode("fchmodat2", kFchmodat2, 2, S_ISUID),
-    DenyMode("fchmodat2", kFchmodat2, 2, S_ISGID),
-    DenyMade(CALL(open), 2, S_ISUID),
-    DenyMade(CALL(open), 2, S_ISGID),
-    DenyMade(CALL(openat), 3, S_ISUID),
-    DenyMade(CALL(openat), 3, S_ISGID),
+    DenyMode(CALL(chmod), 1),
+    DenyMode(CALL(fchmod), 1),
+    DenyMode(CALL(fchmodat), 2),
+    DenyMode("fchmodat2", kFchmodat2, 2),
+    DenyMade(CALL(open), 2),
+    DenyMade(CALL(openat), 3),
     NotThere(CALL(openat2),                          "its mode lies in memory, where no filter sees it"),
-    DenyMode(CALL(creat), 1, S_ISUID),
-    DenyMode(CALL(creat), 1, S_ISGID),
-    DenyMode(CALL(mkdir), 1, S_ISUID),
-    DenyMode(CALL(mkdir), 1, S_ISGID),
-    DenyMode(CALL(mkdirat), 2, S_ISUID),
-    DenyMode(CALL(mkdirat), 2, S_ISGID),
-    DenyMode(CALL(mknod), 1, S_ISUID),
-    DenyMode(CALL(mknod), 1, S_ISGID),
-    DenyMode(CALL(mknodat), 2, S_ISUID),
-    DenyMode(CALL(mknodat), 2, S_ISGID),
+    DenyMode(CALL(creat), 1),
+    DenyMode(CALL(mkdir), 1),
+    DenyMode(CALL(mkdirat), 2),
+    DenyMode(CALL(mknod), 1),
+    DenyMode(CALL(mknodat), 2),
 
     // Other processes: a debugger may start what it debugs.
     DenyEqual(CALL(ptrace), 0, kLow32, PTRACE_ATTACH, "processes that it did not start"),
@@ -191,9 +187,17 @@ constexpr SystemCallRule kRules[] = {
 
 using Filter = std::unique_ptr<void, void (*)(scmp_filter_ctx)>;
 
+// Bits of a mode that no file may have.
+constexpr uint64_t kGivesRights[] = {S_ISUID, S_ISGID};
+constexpr uint64_t kTemporary = O_TMPFILE & ~O_DIRECTORY;
+
 int AddRule(const Filter& filter, const SystemCallRule& rule) {
-  const auto add_if = [&](uint32_t action, const scmp_arg_cmp& when) {
-    return seccomp_rule_add_array(filter.get(), action, rule.call, 1, &when);
+  const auto add_if = [&](uint32_t action, std::initializer_list<scmp_arg_cmp> when) {
+    return seccomp_rule_add_array(filter.get(), action, rule.call,
+                                  static_cast<unsigned>(when.size()), std::data(when));
+  };
+  const auto deny_if = [&](std::initializer_list<scmp_arg_cmp> when) {
+    return add_if(SCMP_ACT_ERRNO(EPERM), when);
   };
   switch (rule.verdict) {
     case SystemCallRule::kDeny:
@@ -201,33 +205,32 @@ int AddRule(const Filter& filter, const SystemCallRule& rule) {
     case SystemCallRule::kNotThere:
       return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), rule.call, 0, nullptr);
     case SystemCallRule::kDenyEqual:
-      return add_if(SCMP_ACT_ERRNO(EPERM),
-                    {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value});
-    case SystemCallRule::kDenyMade: {
-      // Without one of these the mode is whatever was left in the register.
-      constexpr uint64_t kTemporary = O_TMPFILE & ~O_DIRECTORY;
-      for (const uint64_t flag : {uint64_t{O_CREAT}, kTemporary}) {
-        const scmp_arg_cmp when[] = {{rule.argument - 1U, SCMP_CMP_MASKED_EQ, flag, flag},
-                                     {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value}};
-        const int error = seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(EPERM), rule.call,
-                                                 std::size(when), when);
+      return deny_if({{rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value}});
+    case SystemCallRule::kDenyMode:
+      for (const uint64_t right : kGivesRights) {
+        const int error = deny_if({{rule.argument, SCMP_CMP_MASKED_EQ, right, right}});
         if (error != 0) return error;
       }
       return 0;
-    }
+    case SystemCallRule::kDenyMade:
+      for (const uint64_t right : kGivesRights) {
+        // Without one of these the mode is whatever was left in the register.
+        for (const uint64_t flag : {uint64_t{O_CREAT}, kTemporary}) {
+          const int error = deny_if({{rule.argument - 1U, SCMP_CMP_MASKED_EQ, flag, flag},
+                                     {rule.argument, SCMP_CMP_MASKED_EQ, right, right}});
+          if (error != 0) return error;
+        }
+      }
+      return 0;
     case SystemCallRule::kDenyAbove:
-      return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {rule.argument, SCMP_CMP_GT, rule.value, 0});
+      return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {{rule.argument, SCMP_CMP_GT, rule.value, 0}});
     case SystemCallRule::kDenyFamily:
-      return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {rule.argument, SCMP_CMP_EQ, rule.value, 0});
+      return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {{rule.argument, SCMP_CMP_EQ, rule.value, 0}});
   }
   return -EINVAL;
 }
 
 }  // namespace
-
-std::span<const SystemCallRule> SystemCallRules() {
-  return kRules;
-}
 
 Status WriteSystemCallFilter(int fd) {
   const Filter filter(seccomp_init(SCMP_ACT_ALLOW), seccomp_release);

@@ -5,7 +5,6 @@
 // program, and what it reaches is decided by its namespaces.
 
 #include <cstdint>
-#include <span>
 #include <string>
 
 #include "base/error.h"
@@ -19,8 +18,8 @@ struct SystemCallRule {
     kDenyEqual,   // EPERM if (argument & mask) == value
     kDenyAbove,   // EAFNOSUPPORT if argument > value, all 64 bits
     kDenyFamily,  // EAFNOSUPPORT if argument == value
-    kDenyMade,    // EPERM if (argument & mask) == value and the one before it says O_CREAT or
-                  // O_TMPFILE
+    kDenyMode,    // EPERM if the argument is a mode with S_ISUID or S_ISGID
+    kDenyMade,    // the same, where the one before it says O_CREAT or O_TMPFILE
   };
   const char* name;
   int call;
@@ -30,8 +29,6 @@ struct SystemCallRule {
   uint64_t value;
   const char* reason;
 };
-
-[[nodiscard]] std::span<const SystemCallRule> SystemCallRules();
 
 // The table as a program for the kernel, `struct sock_filter` after another. Calls by other numbers
 // (i386, x32) end the process. Done when Cordon is built: it takes libseccomp half a millisecond.
