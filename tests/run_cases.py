@@ -83,7 +83,8 @@ def run(case):
     if "host" in case:
         host = subprocess.run(["bash", "-c", case["host"]], input=case.get("stdin", "").encode(), capture_output=True)
         if host.stdout != done.stdout:
-            wrong.append(f"the host prints {host.stdout[:200]!r}, the sandbox {done.stdout[:200]!r}")
+            same = os.path.commonprefix([host.stdout, done.stdout])
+            wrong.append(f"after {same[-60:]!r} the host prints {host.stdout[len(same):][:200]!r}, the sandbox {done.stdout[len(same):][:200]!r}")
     if wrong:
         wrong.append(f"stderr: {error[-500:]!r}, {time.monotonic() - start:.1f} s")
     return wrong
