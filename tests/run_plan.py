@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -333,6 +334,22 @@ def init_writes_what_is_found(world):
     assert "yarn, pnpm" in world.run("init", "--output", "-", "--from-lockfile").stderr
 
 
+def adding_a_package_says_what_it_needs(world):
+    def hints(*command, options=()):
+        return world.plan("npm", *command, options=options)[1]["hints"]
+
+    world.write("cordon.yaml", "version: 1\npackage_manager: {name: npm}\n")
+    for name in ("package.json", "package-lock.json"):
+        world.write(name, "{}")
+    assert hints("install", "left-pad")[0].startswith("package.json is read-only")
+    equal((hints("install"), hints("install", "left-pad", options=["--wall", "none"])), ([], []))
+    what = re.search(r"package_manager: \{.*\}", hints("i", "left-pad")[0])[0]
+    world.write("cordon.yaml", f"version: 1\n{what}\n")
+    equal(world.run("trust", "--yes").returncode, 0)
+    equal(hints("install", "left-pad"), [])
+    equal(mount(world.plan("npm", "install", "left-pad")[1], str(world.project / "package.json"))["read_only"], False)
+
+
 def init_asks(world):
     """Each answer is judged as the file would be; what is wrong is asked for again."""
     world.write("package.json", '{"name": "x"}')
@@ -415,7 +432,7 @@ def what_is_hidden_has_a_bound(world):
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
+         init_writes_what_is_found, adding_a_package_says_what_it_needs, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
 
 
 def main(wanted):

@@ -50,11 +50,15 @@ Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* requ
 }
 
 // Lines after the end: nothing that the command itself has said.
-void PrintReport(const backend::PlanReport& report, const PlannedRun& run) {
+void PrintReport(const backend::PlanReport& report, const policy::Plan& plan,
+                 const PlannedRun& run) {
   if (run.verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report.limits_by.c_str());
   if (!report.reason.empty()) Complain(report.reason);
   for (const std::string& line : report.not_taken) Complain(line);
   if (report.output_dropped) (void)fputs("cordon: limit output\n", stderr);
+  if (report.exit_code != 0 && !run.quiet) {
+    for (const std::string& hint : plan.hints) Complain(hint);
+  }
   if (report.network && !run.quiet) {
     (void)fprintf(stderr, "cordon: %s\n", report.network->ToString().c_str());
   }
@@ -72,7 +76,7 @@ Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
 Status Tell(const backend::PlanReport& report, const policy::Plan& plan,
             const policy::Surroundings& around, const PlannedRun& run,
             const std::string& network_log, const OwnedFd& report_file, RunOutcome* outcome) {
-  PrintReport(report, run);
+  PrintReport(report, plan, run);
   AppendRunLog(around, plan, report);
   if (!run.json && !report_file.valid()) return {};
   outcome->result = ResultText(report, plan, network_log);

@@ -200,6 +200,15 @@ ManagerTask TaskOf(const Manager& manager, const std::vector<Argv>& readings,
   return ManagerTask::kNone;
 }
 
+bool AddsPackage(const Manager& manager, const std::vector<Argv>& readings) {
+  const Argv& words = readings.back();
+  if (words.size() < 3 || words.front() != SplitList(manager.programs).front()) return false;
+  const std::vector<std::string> adds = SplitList(manager.adds);
+  return std::ranges::find(adds, words[1]) != adds.end() &&
+         std::any_of(words.begin() + 2, words.end(),
+                     [](const std::string& word) { return !word.starts_with('-'); });
+}
+
 std::string JoinCommand(const Argv& argv) {
   constexpr std::string_view kPlain =
       "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./=:,@%+*";

@@ -26,6 +26,10 @@ enum class ManagerTask { kNone, kInstall, kBuild };
                                  const std::vector<std::vector<std::string>>& readings,
                                  std::string* pattern);
 
+// A package is named, which the manager writes down in the project's manifest.
+[[nodiscard]] bool AddsPackage(const Manager& manager,
+                               const std::vector<std::vector<std::string>>& readings);
+
 // "npm install 'a b'", as a shell would read it.
 [[nodiscard]] std::string JoinCommand(const std::vector<std::string>& argv);
 

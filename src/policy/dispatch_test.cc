@@ -104,6 +104,20 @@ TEST(Dispatch, TasksOfManagers) {
   }
 }
 
+TEST(Dispatch, PackagesThatAreAdded) {
+  const auto adds = [](const char* manager, const Argv& argv) {
+    return AddsPackage(*FindManager(manager), ReadCommand(argv));
+  };
+  EXPECT_TRUE(adds("npm", {"npm", "i", "left-pad"}));
+  EXPECT_TRUE(adds("npm", {"env", "A=b", "npm", "install", "-D", "left-pad"}));
+  EXPECT_TRUE(adds("yarn", {"yarn", "add", "x"}));
+  EXPECT_TRUE(adds("composer", {"composer", "r", "a/b"}));
+  EXPECT_FALSE(adds("npm", {"npm", "install"}));
+  EXPECT_FALSE(adds("npm", {"npm", "install", "--ignore-scripts"}));
+  EXPECT_FALSE(adds("npm", {"npm", "update", "x"}));
+  EXPECT_FALSE(adds("go", {"go", "get", "x"}));
+}
+
 TEST(Dispatch, JoiningQuotes) {
   EXPECT_EQ(JoinCommand({"a", "b c", "", "it's", "x=1"}), "a 'b c' '' 'it'\\''s' x=1");
 }

@@ -24,6 +24,7 @@ struct Manager {
   std::string_view lockfiles;
   std::string_view cache;      // below the home directory
   std::string_view manifests;  // a directory with one of them is a project of this manager
+  std::string_view adds;       // subcommands that write the manifest when a package is named
 };
 
 [[nodiscard]] std::span<const Manager> Managers();

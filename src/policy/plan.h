@@ -255,6 +255,7 @@ struct Plan {
   // Why no wall may execute this plan; empty if one may. Part of the plan: it cannot be dropped.
   std::vector<Error> refusals;
   std::vector<std::string> notes;
+  std::vector<std::string> hints;  // what may be the reason if the command fails
 };
 
 [[nodiscard]] const char* WallName(Wall wall);

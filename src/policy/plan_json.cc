@@ -222,6 +222,7 @@ Json OfPlan(const Plan& plan) {
   json["refusals"] =
       ListOf(plan.refusals, [](const Error& error) { return Json(error.ToString()); });
   json["notes"] = plan.notes;
+  json["hints"] = plan.hints;
   return json;
 }
 

@@ -195,6 +195,8 @@ std::string PlanText(const Plan& plan, const std::vector<std::string>& lacks) {
   for (const std::string& lack : lacks) out.Item(lack);
   if (!plan.notes.empty()) out.Section("notes");
   for (const std::string& note : plan.notes) out.Item(note);
+  if (!plan.hints.empty()) out.Section("if it fails");
+  for (const std::string& hint : plan.hints) out.Item(hint);
   if (!plan.withheld.empty()) out.Section("needs your approval");
   for (const Withheld& withheld : plan.withheld) out.Line("", withheld.what, withheld.place);
   if (!plan.refusals.empty()) out.Section("refused");

@@ -62,6 +62,7 @@ struct Resolution {
   bool IsWithheld(const Layer& layer, Mark mark);
   void Refuse(std::string message, std::string place = {});
   void Note(std::string text) { plan.notes.push_back(std::move(text)); }
+  void Hint(std::string text) { plan.hints.push_back(std::move(text)); }
 };
 
 // --- the steps ---

@@ -88,6 +88,26 @@ void DropPlaceholders(Resolution& r) {
          " the command can make these, which are not there yet: " + made);
 }
 
+// The project's own files are read-only for an install, so that no package changes them.
+void HintAtManifest(Resolution& r) {
+  if (r.manager == nullptr || r.task != ManagerTask::kInstall || IsOpen(r.plan.wall)) return;
+  if (r.plan.workspace.shadow || !AddsPackage(*r.manager, r.readings)) return;
+  for (const std::string& name : SplitList(r.manager->manifests)) {
+    const std::string path = r.plan.workspace.mount + "/" + name;
+    const bool is_writable = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
+      return mount.kind == MountKind::kBind && !mount.read_only && IsWithin(path, mount.target);
+    });
+    if (is_writable) continue;
+    std::string hint = name;
+    hint += " is read-only, and adding a package writes it: use --shadow and cordon commit, or ";
+    hint += "package_manager: {name: ";
+    hint += r.manager->name;
+    hint += ", install_writable: [";
+    for (const std::string& below : SplitList(r.manager->install_writable)) hint += below + ", ";
+    r.Hint(hint + name + "]}");
+  }
+}
+
 }  // namespace
 
 void CheckSafety(Resolution& r) {
@@ -119,6 +139,7 @@ void CheckWallFits(Resolution& r) {
              " cannot enforce: " + std::string(FeatureText(feature)));
   }
   AddGuarantees(r);
+  HintAtManifest(r);
 }
 
 }  // namespace cordon::policy

@@ -82,7 +82,7 @@ void SetForManager(Resolution& r) {
   Set(r, {"npm_config_store_dir", home + "/" + std::string(r.manager->cache), false,
           Origin::kCordon, "where pnpm's cache is"});
   if (!r.plan.workspace.writable && !IsOpen(r.plan.wall)) {
-    r.Note(
+    r.Hint(
         "pnpm renames a lockfile that it makes or changes into its place, which a read-only "
         "directory does not allow: --shadow does, or --frozen-lockfile needs none");
   }
