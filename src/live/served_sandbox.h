@@ -112,6 +112,8 @@ class ServedSandbox {
   void EndInSession(int status, int signal);
   void WatchProcess(Run& run);
 
+  // Of a run that has ended.
+  [[nodiscard]] RunFigures Measure(const Run& run);
   // What a background process writes from now on is not part of the result.
   void End(Run& run, int exit_code, int signal);
 

@@ -229,11 +229,27 @@ void ServedSandbox::FinishIfDrained(Run& run) {
     }
   }
   const auto time = std::chrono::duration_cast<microseconds>(Clock::now() - run.started);
-  Queue({Kind::kEnd,
-         run.request.id,
-         {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
-         {}});
+  Frame end = {
+      Kind::kEnd,
+      run.request.id,
+      {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
+      {}};
+  const RunFigures figures = Measure(run);
+  end.payload.assign(reinterpret_cast<const char*>(&figures), sizeof figures);
+  Queue(end);
   run.exit_code = -1;
+}
+
+RunFigures ServedSandbox::Measure(const Run& run) {
+  RunFigures figures = {page_.jobs[run.job].usage.Take(), {}};
+  // Usually the sum is there already. What goes on has to be asked for.
+  if (figures.used.run != run.number || figures.used.left > 0) {
+    if (const auto asked = mailbox_.MeasureRun(run.number)) figures.used = *asked;
+  }
+  for (const int i : {0, 1}) {
+    if (run.output[i]) figures.output_bytes[i] = run.output[i]->bytes();
+  }
+  return figures;
 }
 
 bool ServedSandbox::Retire(const Run& run) {
