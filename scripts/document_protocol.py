@@ -23,7 +23,7 @@ Parameters that are bytes are given either way. A path that is not absolute begi
 
 Errors: -32700 no JSON or `Request too large`, -32600 no request, -32601 `Method not found: X`, -32602 a parameter
 (`Missing required param: X`, `Unknown sandboxId: X`, `Maximum of N concurrent sandboxes reached`), 1 the sandbox or
-its files, with the name of the error in `data.errno`. That a command fails is no error but its `exitCode`; a time-out is exit
+its files, with the name of the error in `data.errno`, which is `LIMIT_EXCEEDED` where all sandboxes together have what they may. That a command fails is no error but its `exitCode`; a time-out is exit
 code 124 with what was written until then. `errorClass` is `TIMEOUT`, `CANCELLED`, `LIMIT_EXCEEDED` (output was dropped, the command
 was too large, or it failed and had met a limit of memory, processes or files) or `CAPABILITY_DENIED` (a program that
 `security.toolAllowlist` does not name was to be started). All are told by who decided it, whatever the command prints.
@@ -53,7 +53,7 @@ answer is `{exitCode, [stdout], [stderr]}`, or an error, whose message the comma
 `extension.write` is the id of the request, until it is answered. `extension.cancel {sandboxId, callId}`, a notification: the command has ended, and
 nobody waits for the answer. Arguments and variables that are no UTF-8 have replacements; `argsBase64` is there then, and exact.
 
-In brackets: what may be left out. Every method but `create`, `sandbox.list`, `kill`, `version` and `process.*` takes `sandboxId`;
+In brackets: what may be left out. Every method but `create`, `sandbox.list`, `usage.total`, `kill`, `version` and `process.*` takes `sandboxId`;
 without it the first sandbox of the connection is meant. A sandbox ends with its connection unless it is detached; whoever
 may connect and knows its id may use a detached one.
 

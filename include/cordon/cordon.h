@@ -248,6 +248,13 @@ class Sandbox {
   bool ends_with_this_ = false;
 };
 
+// Of all sandboxes of a daemon; nothing but `sandboxes` where it has no limit for all together.
+struct TotalUsage {
+  uint64_t sandboxes = 0;
+  std::optional<uint64_t> memory_bytes, processes;
+  std::optional<uint64_t> most_memory_bytes, most_processes;
+};
+
 struct SandboxInfo {
   std::string id;
   bool detached = false;
@@ -267,6 +274,7 @@ class Client {
   // One that is detached; its end is not this object's.
   [[nodiscard]] Sandbox Open(std::string id);
   [[nodiscard]] Result<std::vector<SandboxInfo>> List();
+  [[nodiscard]] Result<TotalUsage> GetTotalUsage();
 
  private:
   explicit Client(std::shared_ptr<client::Connection> connection)

@@ -375,6 +375,8 @@ export interface Sandboxes {
   create(label?: string, changes?: CreateOptions): Promise<Sandbox>;
   list(): Promise<{ sandboxId: string; label?: string; detached: boolean; running: number }[]>;
   remove(sandboxId: string): Promise<void>;
+  /** Of all of the daemon; but for `sandboxes` only where it has a limit for all together. */
+  usage(): Promise<{ sandboxes: number; memoryBytes?: number; processes?: number; most?: { memoryBytes?: number; processes?: number } }>;
 }
 
 /**

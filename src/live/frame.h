@@ -91,6 +91,7 @@ enum class Kind : uint32_t {
   kPackageRemove,    // payload: name, packages.json
   kPackageKeep,      // payload: name. Its file goes into the store. kAnswer: the hash
   kPackageImprove,   // payload: hash. Of better code that the compile cache has
+  kTellUse,          // kUse follows in any case; no answer
   kGuestReply,       // arg: channel, number, 1 if it is the last; payload: bytes for the guest; no
                      // answer
   // Events.
@@ -112,6 +113,7 @@ enum class Kind : uint32_t {
   kGuestRequest,  // a guest wants something (live/guest_channels.h). arg: channel, number; payload:
                   // words, each ends with a zero
   kGuestGone,     // who asked waits for no answer any more. arg: channel, number
+  kUse,           // arg: 1 because of kTellUse; payload: SandboxUse, when it has changed
 };
 enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
 enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };
@@ -124,6 +126,14 @@ enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit, kDenied
 struct RunFigures {
   control::RunUsage used;  // as the sandbox's kernel counted
   uint64_t output_bytes[2];
+};
+
+// What a sandbox has now, as the host counts it.
+struct SandboxUse {
+  uint64_t memory_bytes;  // of its processes and files; what several processes share is divided
+  uint64_t sealed_bytes;  // of files that it may share with the sandbox it was forked from
+  uint64_t processes;     // two for an idle one
+  bool operator==(const SandboxUse&) const = default;
 };
 
 inline constexpr size_t kArguments = 8;

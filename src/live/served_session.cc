@@ -60,7 +60,20 @@ bool ServedSandbox::Progress() {
            {}});
     return Die("sandbox ended: more memory than its limit was taken");
   }
+  TellUse(Asked::kNo);
   return true;
+}
+
+void ServedSandbox::TellUse(Asked asked) {
+  if (!sampler_.use()) return;
+  SandboxUse use = {sampler_.use()->memory_bytes, keeper_->files().sealed_bytes,
+                    sampler_.use()->processes};
+  for (const auto& [name, snapshot] : snapshots_) use.memory_bytes += snapshot.memory_bytes;
+  if (asked == Asked::kNo && use == told_use_) return;
+  told_use_ = use;
+  Frame frame = {Kind::kUse, 0, {asked == Asked::kYes ? 1 : 0}, {}};
+  frame.payload.assign(reinterpret_cast<const char*>(&use), sizeof use);
+  Queue(frame);
 }
 
 void ServedSandbox::ServeChannels() {
@@ -272,7 +285,7 @@ Clock::time_point ServedSandbox::NextWake() {
     next = std::min(next, session_.next_look);
   next = std::min(next, watches_.next());
   // An idle sandbox sleeps: memory is only taken by what runs.
-  if (!running_.empty()) return std::min(next, sampler_.next());
+  if (!running_.empty() || sampler_.is_changing()) return std::min(next, sampler_.next());
   return std::min(next, Clock::now() + std::chrono::seconds(1));
 }
 
