@@ -38,6 +38,8 @@ FAST = [
     ("host", ["tests/run_host.py", "fast"]),
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
+    ("quota of a daemon", ["tests/run_live_quota.py"]),
+    ("use of commands", ["tests/run_live_usage.py"]),
     ("packages of others", ["tests/run_pkg_modules.py"]),
     ("formatting", ["scripts/check_style.py", "format"]),
     ("documents", ["scripts/document_wasi.py", "check"]),

@@ -97,6 +97,16 @@ struct SpawnOptions {
   OutputHandler on_output;
 };
 
+// What a command used, as the sandbox's kernel counted it for that command alone; docs/protocol.md
+// has each figure's meaning.
+struct CommandUsage {
+  double cpu_ms = 0;
+  uint64_t memory_peak_bytes = 0;
+  uint64_t processes = 0;  // that it started
+  uint64_t stdout_bytes = 0, stderr_bytes = 0;
+  uint64_t file_read_bytes = 0, file_written_bytes = 0;
+};
+
 struct CommandResult {
   int exit_code = 0;  // 124 after a time-out, 128 + n after a signal
   std::string out;
@@ -107,6 +117,7 @@ struct CommandResult {
   int signal = 0;  // that ended it, or 0
   std::string
       error_class;  // "TIMEOUT", "CANCELLED", "CAPABILITY_DENIED", "LIMIT_EXCEEDED" or empty
+  CommandUsage usage = {};
 };
 
 struct FileInfo {
@@ -237,6 +248,13 @@ class Sandbox {
   bool ends_with_this_ = false;
 };
 
+// Of all sandboxes of a daemon; nothing but `sandboxes` where it has no limit for all together.
+struct TotalUsage {
+  uint64_t sandboxes = 0;
+  std::optional<uint64_t> memory_bytes, processes;
+  std::optional<uint64_t> most_memory_bytes, most_processes;
+};
+
 struct SandboxInfo {
   std::string id;
   bool detached = false;
@@ -256,6 +274,7 @@ class Client {
   // One that is detached; its end is not this object's.
   [[nodiscard]] Sandbox Open(std::string id);
   [[nodiscard]] Result<std::vector<SandboxInfo>> List();
+  [[nodiscard]] Result<TotalUsage> GetTotalUsage();
 
  private:
   explicit Client(std::shared_ptr<client::Connection> connection)

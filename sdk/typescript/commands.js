@@ -13,6 +13,7 @@ function resultOf(result, kept) {
     stderrBytes,
     executionTimeMs: result.executionTimeMs,
     truncated: result.truncated,
+    usage: result.usage,
     ...(result.errorClass !== undefined && { errorClass: result.errorClass }),
     ...(result.signal !== undefined && { signal: result.signal }),
   };
@@ -43,6 +44,7 @@ export class SandboxProcess {
       if (message.method === 'exit') {
         this.exitCode = message.params.exitCode;
         this.errorClass = message.params.errorClass;
+        this.usage = message.params.usage;
         this.#daemon.forget(`process ${this.id}`);
       } else {
         yield { stream: message.params.stream, data: bytesOf(message.params, 'data') };

@@ -88,6 +88,7 @@ export interface AuditEvent {
   command?: string;
   exitCode?: number;
   executionTimeMs?: number;
+  usage?: CommandUsage;
   errorClass?: ErrorClass;
   /** Of limit.exceeded: its name in Limits. */
   limit?: string;
@@ -146,6 +147,22 @@ export interface Packages {
 
 export type ErrorClass = 'TIMEOUT' | 'CANCELLED' | 'CAPABILITY_DENIED' | 'LIMIT_EXCEEDED';
 
+/** What a command used: it and all that it started, and nothing of commands beside it (docs/protocol.md). */
+export interface CommandUsage {
+  /** Milliseconds of processor time. */
+  cpuMs: number;
+  /** The most memory that its processes had at a time. */
+  memoryPeakBytes: number;
+  /** How many it started. */
+  processes: number;
+  /** Written to the streams, with what was dropped. */
+  stdoutBytes: number;
+  stderrBytes: number;
+  /** Of files, by calls. */
+  fileReadBytes: number;
+  fileWrittenBytes: number;
+}
+
 /** What became of a command. A status that is not zero is a result and no exception. */
 export interface RunResult {
   exitCode: number;
@@ -155,6 +172,7 @@ export interface RunResult {
   stderrBytes: Uint8Array;
   executionTimeMs: number;
   truncated: { stdout: boolean; stderr: boolean };
+  usage: CommandUsage;
   errorClass?: ErrorClass;
   signal?: number;
 }
@@ -224,6 +242,8 @@ export class SandboxProcess implements AsyncIterable<{ stream: 'stdout' | 'stder
   readonly id: number;
   readonly exitCode: number | null;
   readonly errorClass?: ErrorClass;
+  /** As soon as it has ended. */
+  readonly usage?: CommandUsage;
   [Symbol.asyncIterator](): AsyncIterator<{ stream: 'stdout' | 'stderr'; data: Uint8Array }>;
   wait(): Promise<number>;
   /** Resolves when the process has room for it. */
@@ -355,6 +375,8 @@ export interface Sandboxes {
   create(label?: string, changes?: CreateOptions): Promise<Sandbox>;
   list(): Promise<{ sandboxId: string; label?: string; detached: boolean; running: number }[]>;
   remove(sandboxId: string): Promise<void>;
+  /** Of all of the daemon; but for `sandboxes` only where it has a limit for all together. */
+  usage(): Promise<{ sandboxes: number; memoryBytes?: number; processes?: number; most?: { memoryBytes?: number; processes?: number } }>;
 }
 
 /**

@@ -31,6 +31,7 @@ export class Sandbox {
     this.packages = new Packages(call);
     this.sandboxes = {
       create: (label, changes) => this.#createOther(label, changes),
+      usage: () => this.#call('usage.total', {}),
       list: async () => (await this.#call('sandbox.list', {})).sandboxes,
       remove: async (sandboxId) => { await daemon.call('sandbox.remove', { sandboxId }); },
     };

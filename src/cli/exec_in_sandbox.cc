@@ -9,13 +9,15 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <optional>
 #include <thread>
 
 #include "base/owned_fd.h"
 #include "base/write_all.h"
+#include "cli/complain.h"
 #include "cli/raw_terminal.h"
-#include "cli/sandbox_options.h"
+#include "cli/result.h"
 #include "cli/variable.h"
 
 namespace cordon::cli {
@@ -50,7 +52,7 @@ void PassInput(Process process, int stop, int resized) {
   }
 }
 
-Result<int> Exec(Client& client, const SandboxExec& exec) {
+Result<CommandResult> Exec(Client& client, const SandboxExec& exec) {
   SpawnOptions options;
   for (const std::string& variable : exec.environment) {
     Result<std::pair<std::string, std::string>> parsed = ParseVariable(variable);
@@ -80,14 +82,38 @@ Result<int> Exec(Client& client, const SandboxExec& exec) {
   const Result<CommandResult> ended = process->Wait();
   (void)eventfd_write(stop.get(), 1);
   input.join();
+  return ended;
+}
+
+Result<int> ExecAndTell(const SandboxExec& exec, RunOutcome* outcome) {
+  OwnedFd report;
+  if (!exec.report.empty()) {
+    Result<OwnedFd> opened = OpenReport(exec.report);
+    if (!opened) return std::unexpected(opened.error());
+    report = std::move(*opened);
+  }
+  Result<Client> client = Client::Connect(exec.socket);
+  if (!client) return std::unexpected(client.error());
+  const Result<CommandResult> ended = Exec(*client, exec);
   if (!ended) return std::unexpected(ended.error());
+  outcome->result = ResultText(*ended, exec.argv);
+  if (report.valid()) CORDON_TRY(WriteReport(report, outcome->result));
   return ended->exit_code;
+}
+
+int ExecOrRefuse(const SandboxExec& exec, RunOutcome* outcome) {
+  const Result<int> done = ExecAndTell(exec, outcome);
+  if (done) return *done;
+  outcome->refusals.push_back(done.error());
+  return Refuse(done.error());
 }
 
 }  // namespace
 
 int ExecInSandbox(const SandboxExec& exec) {
-  return WithClient(exec.socket, [&](Client& client) { return Exec(client, exec); });
+  if (exec.json) return RunAsJson([&](RunOutcome* outcome) { return ExecOrRefuse(exec, outcome); });
+  RunOutcome outcome;
+  return ExecOrRefuse(exec, &outcome);
 }
 
 }  // namespace cordon::cli

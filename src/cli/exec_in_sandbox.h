@@ -14,9 +14,12 @@ struct SandboxExec {
   std::string sandbox;
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<std::string> argv;
+  bool json = false;
+  std::string report;  // file for a result; empty: none
 };
 
-// The command's exit status, or 125 with the reason on standard error.
+// The command's exit status, or 125 with the reason on standard error. With `json` the result is on
+// standard output, and what the command prints on standard error.
 [[nodiscard]] int ExecInSandbox(const SandboxExec& exec);
 
 }  // namespace cordon::cli

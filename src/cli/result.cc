@@ -133,6 +133,29 @@ std::string ResultText(const backend::PlanReport& report, const policy::Plan& pl
   return Line(json);
 }
 
+std::string ResultText(const CommandResult& ended, const std::vector<std::string>& command) {
+  using backend::End;
+  const bool is_late = ended.error_class == "TIMEOUT";
+  const End end = is_late ? End::kWallTime : ended.signal != 0 ? End::kSignal : End::kExited;
+  Json json = Blank(kRunFields);
+  Fill(json, {{"end", EndName(end)},
+              {"exit_code", ended.exit_code},
+              {"signal", ended.signal},
+              {"reason", ended.error_class},
+              {"errors", Json::array()},
+              {"wall", "wasm"},
+              {"command", command},
+              {"wall_us", static_cast<int64_t>(ended.execution_time_ms * 1000)},
+              {"cpu_us", static_cast<int64_t>(ended.usage.cpu_ms * 1000)},
+              {"memory_peak_bytes", ended.usage.memory_peak_bytes},
+              {"processes_started", ended.usage.processes},
+              {"output_bytes", ended.usage.stdout_bytes},
+              {"error_bytes", ended.usage.stderr_bytes},
+              {"truncated", ended.out_truncated || ended.err_truncated},
+              {"limits_met", is_late ? Json::array({EndName(End::kWallTime)}) : Json::array()}});
+  return Line(json);
+}
+
 std::string ResultText(const std::vector<Error>& refusals, int exit_code) {
   Json json = Blank(kRunFields);
   Fill(json, {{"end", "refused"},

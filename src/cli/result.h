@@ -12,6 +12,7 @@
 #include "backend/wasm/run.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
+#include "cordon/cordon.h"
 #include "policy/plan.h"
 
 namespace cordon::cli {
@@ -22,6 +23,9 @@ namespace cordon::cli {
 // Of a plan; `network_log` is where decisions were written.
 [[nodiscard]] std::string ResultText(const backend::PlanReport& report, const policy::Plan& plan,
                                      const std::string& network_log);
+// Of a command in a sandbox of a daemon.
+[[nodiscard]] std::string ResultText(const CommandResult& ended,
+                                     const std::vector<std::string>& command);
 // Nothing ran.
 [[nodiscard]] std::string ResultText(const std::vector<Error>& refusals, int exit_code);
 

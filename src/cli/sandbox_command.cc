@@ -105,6 +105,22 @@ Status PrintUsage(Sandbox& sandbox) {
   return {};
 }
 
+Result<int> PrintTotal(Client& client) {
+  const Result<TotalUsage> total = client.GetTotalUsage();
+  if (!total) return std::unexpected(total.error());
+  const std::pair<const char*, std::optional<uint64_t>> lines[] = {
+      {"sandboxes", total->sandboxes},
+      {"processes", total->processes},
+      {"processes, most", total->most_processes},
+      {"memory bytes", total->memory_bytes},
+      {"memory bytes, most", total->most_memory_bytes},
+  };
+  for (const auto& [name, number] : lines) {
+    if (number) (void)printf("%-20s%" PRIu64 "\n", name, *number);
+  }
+  return 0;
+}
+
 }  // namespace
 
 void AddListCommand(CLI::App& app, std::function<int()>* chosen) {
@@ -168,9 +184,17 @@ void AddKillCommand(CLI::App& app, std::function<int()>* chosen) {
 }
 
 void AddStatsCommand(CLI::App& app, std::function<int()>* chosen) {
-  const auto [command, named] = AddNamed(app, "stats", "what a sandbox uses now");
-  OnSandbox(command, named, chosen,
-            [](Sandbox& sandbox, const Named& /*given*/) { return PrintUsage(sandbox); });
+  auto named = std::make_shared<Named>();
+  CLI::App* command =
+      app.add_subcommand("stats", "what a sandbox uses now, or all of a daemon together");
+  AddSocketOption(*command, &named->socket);
+  command->add_option("sandbox", named->sandbox, "its id");
+  command->callback([named, chosen] {
+    *chosen = [named] {
+      if (named->sandbox.empty()) return WithClient(named->socket, PrintTotal);
+      return WithSandbox(named->socket, named->sandbox, PrintUsage);
+    };
+  });
 }
 
 }  // namespace cordon::cli

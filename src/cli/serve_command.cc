@@ -7,6 +7,7 @@
 #include <memory>
 #include <string>
 
+#include "base/units.h"
 #include "cli/complain.h"
 #include "cli/programs.h"
 #include "rpc/server.h"
@@ -18,6 +19,8 @@ struct Options {
   bool is_stdio = false;
   std::string path;
   size_t max_sandboxes = 64;
+  std::string total_memory;
+  uint64_t total_processes = 0;
   size_t pool = 0;
   std::string state_folder;
   std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";
@@ -49,6 +52,12 @@ Status Serve(const Options& options) {
   server_options.userland_path = programs->userland;
   server_options.max_sandboxes = options.max_sandboxes;
   server_options.pool = options.pool;
+  if (!options.total_memory.empty()) {
+    const auto bytes = ParseSize(options.total_memory, "--max-total-memory");
+    if (!bytes) return std::unexpected(bytes.error());
+    server_options.total.memory_bytes = *bytes;
+  }
+  if (options.total_processes > 0) server_options.total.processes = options.total_processes;
   server_options.state_folder =
       options.state_folder.empty() ? DefaultStateFolder() : options.state_folder;
   server_options.compiler_path = programs->compiler;
@@ -70,6 +79,16 @@ void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
   where->require_option(1);
   command->add_option("--max-sandboxes", options->max_sandboxes, "at the same time (64)")
       ->check(CLI::Range(size_t{1}, size_t{100'000}));
+  command
+      ->add_option("--max-total-memory", options->total_memory,
+                   "that all sandboxes have together, as 4GiB: one more is refused, and the "
+                   "largest is ended")
+      ->envname("CORDON_MAX_TOTAL_MEMORY");
+  command
+      ->add_option("--max-total-processes", options->total_processes,
+                   "of all sandboxes together; an idle one has two")
+      ->envname("CORDON_MAX_TOTAL_PROCESSES")
+      ->check(CLI::Range(uint64_t{2}, uint64_t{10'000'000}));
   command
       ->add_option("--pool", options->pool,
                    "sandboxes that wait for who asks next, of the kind that was asked for last (0)")

@@ -33,6 +33,8 @@ int Exec(PlannedRun& run, SandboxExec& there) {
   there.argv = run.request.argv;
   there.argv.insert(there.argv.begin(), run.request.profile);
   there.environment = run.environment;
+  there.json = run.json;
+  there.report = run.report;
   return ExecInSandbox(there);
 }
 

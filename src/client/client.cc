@@ -70,4 +70,17 @@ Result<std::vector<SandboxInfo>> Client::List() {
   return all;
 }
 
+Result<TotalUsage> Client::GetTotalUsage() {
+  const Result<Json> answer = connection_->Ask("usage.total", Json::object());
+  if (!answer) return std::unexpected(answer.error());
+  const auto number = [](const Json& object, const char* name) -> std::optional<uint64_t> {
+    const Json value = object.value(name, Json());
+    return value.is_number() ? std::optional(value.get<uint64_t>()) : std::nullopt;
+  };
+  const Json most = answer->value("most", Json::object());
+  return TotalUsage{number(*answer, "sandboxes").value_or(0), number(*answer, "memoryBytes"),
+                    number(*answer, "processes"), number(most, "memoryBytes"),
+                    number(most, "processes")};
+}
+
 }  // namespace cordon

@@ -248,6 +248,21 @@ Json BytesOf(std::string_view bytes) {
   return Json::binary({bytes.begin(), bytes.end()});
 }
 
+namespace {
+
+CommandUsage UsageOf(const Json& json) {
+  const auto number = [&](const char* name) { return json.value(name, uint64_t{0}); };
+  return {.cpu_ms = json.value("cpuMs", 0.0),
+          .memory_peak_bytes = number("memoryPeakBytes"),
+          .processes = number("processes"),
+          .stdout_bytes = number("stdoutBytes"),
+          .stderr_bytes = number("stderrBytes"),
+          .file_read_bytes = number("fileReadBytes"),
+          .file_written_bytes = number("fileWrittenBytes")};
+}
+
+}  // namespace
+
 CommandResult ResultOf(const Json& json) {
   const Json truncated = json.value("truncated", Json::object());
   CommandResult result = {
@@ -259,6 +274,7 @@ CommandResult ResultOf(const Json& json) {
       .err_truncated = truncated.value("stderr", false),
       .signal = json.value("signal", 0),
       .error_class = json.value("errorClass", ""),
+      .usage = UsageOf(json.value("usage", Json::object())),
   };
   return result;
 }

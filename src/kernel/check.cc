@@ -70,6 +70,22 @@ uint32_t CheckThreads(const Process& process, Report& report) {
   return others;
 }
 
+void CheckAccounts(Report& report) {
+  const Kernel& kernel = TheKernel();
+  for (uint32_t i = 0; i < kernel.run_accounts; ++i) {
+    const RunAccount& account = *kernel.accounts[i];
+    uint32_t holders = 0;
+    for (uint32_t at = 0; at < kernel.slot_end; ++at) {
+      const Process* process = kernel.processes[at];
+      if (process != nullptr && process->account == &account) ++holders;
+    }
+    if (holders != account.holders)
+      report.Add("run %u: %u processes, %u are counted\n", account.run, holders, account.holders);
+    if (holders == 0 && account.pages.load() != 0)
+      report.Add("run %u: pages of nobody are counted\n", account.run);
+  }
+}
+
 uint32_t CountSlotsOfThreads() {
   uint32_t count = 0;
   for (uint32_t i = 0; i < control::kMaxSlots; ++i) count += IsSlotOfThread(i) ? 1 : 0;
@@ -100,6 +116,7 @@ int CheckKernel(char* text, uint64_t size) {
     report.Add("%u more threads run, %u are counted, %u have slots\n", threads, kernel.thread_count,
                CountSlotsOfThreads());
   }
+  CheckAccounts(report);
   CheckSockets(report, running == 0);
   CheckWatches(report, running == 0);
   if (running > 0) return report.count();

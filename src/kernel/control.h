@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstring>
 
 namespace cordon::control {
 
@@ -91,6 +92,37 @@ struct Denials {
 
 enum FileChanges : uint32_t { kNobodyWatches = 0, kNothingChanged = 1, kSomethingChanged = 2 };
 
+// What a run used (kernel/run_account.h).
+struct RunUsage {
+  uint64_t cpu_ns;             // of all its processes
+  uint64_t memory_peak_bytes;  // that they had at a time, as the limit counts
+  uint64_t processes;          // that it started
+  uint64_t file_read_bytes, file_written_bytes;
+  uint64_t left;  // that go on, beside a session's shell
+  uint64_t run;   // whose that is
+};
+// The same in the page, word by word.
+class RunUsagePlace {
+ public:
+  void Put(const RunUsage& usage) {
+    uint64_t words[kWords];
+    static_assert(sizeof words == sizeof usage);
+    memcpy(words, &usage, sizeof words);
+    for (int i = 0; i < kWords; ++i) words_[i].store(words[i], std::memory_order_relaxed);
+  }
+  [[nodiscard]] RunUsage Take() const {
+    uint64_t words[kWords];
+    for (int i = 0; i < kWords; ++i) words[i] = words_[i].load(std::memory_order_relaxed);
+    RunUsage usage = {};
+    memcpy(&usage, words, sizeof usage);
+    return usage;
+  }
+
+ private:
+  static constexpr int kWords = 7;
+  std::atomic<uint64_t> words_[kWords];
+};
+
 // A command of the client.
 struct Job {
   enum State : uint32_t { kFree = 0, kRunning = 1, kExited = 2 };
@@ -98,7 +130,7 @@ struct Job {
   std::atomic<uint32_t> wait_status;  // as wait(2) reports it; valid once state is kExited
   std::atomic<uint32_t> pid;          // of the guest process, in the guest's numbers
   std::atomic<uint32_t> uses_terminal;
-  uint32_t reserved[4];
+  RunUsagePlace usage;  // of its run, as of its end
 };
 
 // A command of the sandbox that is served outside (kernel/host_call.cc, live/host_calls.h). Its
@@ -219,7 +251,8 @@ enum class Request : uint32_t {
   kMount,  // arg0 index of a file server's mount, arg1 MountFlags; payload: path of a directory.
            // arg0 kReadOnlyMount: the directory of the path that follows is shown there, and cannot
            // be changed. -EBUSY: something is mounted there
-  kUnmount,  // payload: path. Who has something open there keeps it
+  kUnmount,   // payload: path. Who has something open there keeps it
+  kRunUsage,  // arg0 run; payload out: RunUsage, with what goes on
   // Whole trees, for export and import: paths are absolute and no component of them is a link;
   // mounts are not crossed; errors are as above.
   kTreeList = 64,   // arg0 1: all, not only what the image has not; arg1/2 cookie; payload: path.

@@ -71,6 +71,7 @@ void Inherit(Process& child, const Process& parent) {
   child.execed = child.status_changed = child.continued = false;
   child.job = child.run_job = -1;
   child.run = parent.run;
+  HoldAccount(child, parent.account);
   child.alarm_ns = child.alarm_interval_ns = 0;
   for (ProcessorTimer& timer : child.processor_timers) timer = {};
   child.start_ns = platform::ClockNs(1);
@@ -174,6 +175,7 @@ void TellParent(Process& process) {
   Process* parent = FindProcess(process.parent_pid);
   if (process.job >= 0) {
     control::Job& job = kernel.control->jobs[process.job];
+    PublishRun(process);
     job.wait_status.store(process.wait_status);
     job.state.store(control::Job::kExited);
     kernel.control->keeper_bell.fetch_add(1);
@@ -322,11 +324,12 @@ int32_t Fork() {
     return 0;
   }
   if (result > 0) return pid;
-  if (charged) ReturnPages(child->committed_pages);
+  if (charged) ReturnPages(*child, child->committed_pages);
   CloseAll(*child, false);
   LeaveTerminal(*child);
   const MutexLock lock(kernel.table_lock, LockRank::kProcessTable);
   ReleaseNodes(*child);
+  LeaveAccount(*child, 0);
   SlotOf(*child).state.store(control::Slot::kFree);
   --kernel.process_count;
   Bury(*child);
@@ -342,7 +345,7 @@ void GiveBack(Process& process) {
   CollectLostSockets();
   LeaveTerminal(process);
   ReleaseNodes(process);
-  ReturnPages(process.committed_pages);
+  ReturnPages(process, process.committed_pages);
 }
 
 // Under table_lock, as the last thing of a process: its slot may belong to somebody else as soon as
@@ -352,6 +355,7 @@ void BecomeZombie(Process& process, uint32_t wait_status, uint64_t cpu_ns) {
   control::Slot& slot = SlotOf(process);
   process.committed_pages = process.thread_pages = 0;
   process.cpu_ns = cpu_ns;
+  LeaveAccount(process, cpu_ns);
   process.wait_status = wait_status;
   process.status_changed = false;
   process.alarm_ns = 0;

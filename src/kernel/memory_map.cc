@@ -86,6 +86,7 @@ bool TryCharge(uint64_t pages) {
   while (now > peak &&
          !kernel.committed_peak.compare_exchange_weak(peak, now, std::memory_order_relaxed)) {
   }
+  if (RunAccount* account = Current().account) account->Charge(pages);
   return true;
 }
 
@@ -97,7 +98,7 @@ bool HasAddressSpace(uint64_t pages) {
 }
 
 void Uncharge(uint64_t pages) {
-  ReturnPages(pages);
+  ReturnPages(Current(), pages);
   Current().committed_pages -= pages;
 }
 
@@ -218,7 +219,8 @@ bool ChargePages(uint64_t pages) {
   return false;
 }
 
-void ReturnPages(uint64_t pages) {
+void ReturnPages(Process& process, uint64_t pages) {
+  if (process.account != nullptr) process.account->Return(pages);
   TheKernel().committed_pages.fetch_sub(pages, std::memory_order_relaxed);
 }
 
@@ -255,7 +257,7 @@ namespace {
 bool EmptyMemory(uint64_t charge, uint64_t stack, uint32_t max_pages) {
   Process& process = Current();
   if (charge + stack > process.address_limit / kPageBytes || !ChargePages(charge)) return false;
-  ReturnPages(process.committed_pages);
+  ReturnPages(process, process.committed_pages);
   process.committed_pages = charge;
   process.stack_pages = stack;
   process.thread_pages = OwnData().charged_pages = 0;

@@ -13,9 +13,12 @@
 
 namespace cordon::kernel {
 
-// Counts pages against the sandbox's memory limit; false when it would be exceeded.
+struct Process;
+
+// Counts pages of the current process against the sandbox's memory limit, and for its run; false
+// when the limit would be exceeded.
 [[nodiscard]] bool ChargePages(uint64_t pages);
-void ReturnPages(uint64_t pages);
+void ReturnPages(Process& process, uint64_t pages);
 // For a thread of the current process: its instance and stacks.
 [[nodiscard]] bool ChargeThreadPages(uint64_t pages);
 void ReturnThreadPages(uint64_t pages);

@@ -11,6 +11,7 @@
 #include "kernel/guest_memory.h"
 #include "kernel/open_file.h"
 #include "kernel/proc_fs.h"
+#include "kernel/process.h"
 #include "kernel/terminal.h"
 #include "kernel/terminal_nodes.h"
 
@@ -21,6 +22,7 @@ int64_t ReadNode(OpenFile& file, void* to, uint64_t size) {
   const MutexLock lock(file.offset_lock, LockRank::kRename);
   const int64_t got = file.node.fs->Read(file.node.id, file.offset, to, size);
   if (got > 0) file.offset += static_cast<uint64_t>(got);
+  Current().used.AddRead(got);
   return got;
 }
 
@@ -31,6 +33,7 @@ int64_t WriteNode(OpenFile& file, const void* from, uint64_t size) {
   const int64_t put =
       file.node.fs->Write(file.node.id, append ? vfs::kAppend : file.offset, from, size, &end);
   if (put > 0) file.offset = append ? end : file.offset + static_cast<uint64_t>(put);
+  Current().used.AddWritten(put);
   return put;
 }
 

@@ -14,6 +14,7 @@
 #include "kernel/control.h"
 #include "kernel/processor_timer.h"
 #include "kernel/processors.h"
+#include "kernel/run_account.h"
 #include "kernel/thread.h"
 #include "vfs/filesystem.h"
 #include "vfs/path_walk.h"
@@ -27,6 +28,22 @@ struct Disposition {
   uint32_t handler = 0;  // SIG_DFL 0, SIG_IGN 1, else an index of the guest's table
   uint32_t flags = 0;
   uint64_t mask = 0;
+};
+
+// Since the process began; of a session's shell, since its run did.
+struct UsedByProcess {
+  uint64_t cpu_before_ns = 0;  // that its clock showed then
+  std::atomic<uint64_t> file_read_bytes{0}, file_written_bytes{0};
+
+  // What a call on a file returned.
+  void AddRead(int64_t result) {
+    if (result > 0)
+      file_read_bytes.fetch_add(static_cast<uint64_t>(result), std::memory_order_relaxed);
+  }
+  void AddWritten(int64_t result) {
+    if (result > 0)
+      file_written_bytes.fetch_add(static_cast<uint64_t>(result), std::memory_order_relaxed);
+  }
 };
 
 enum class ProcessState : uint32_t { kFree, kStarting, kLive, kStopped, kZombie };
@@ -52,7 +69,9 @@ struct alignas(4096) Process {
   bool execed = false;              // setpgid of a child is over
   int32_t job = -1;                 // index in control.jobs for a command of the client
   uint32_t run = 0;                 // of the client, inherited; 0 none
-  int32_t run_job = -1;             // of a session's shell: the job whose rings are its run's
+  RunAccount* account = nullptr;    // of the run; written by the process itself, or at its end
+  UsedByProcess used;
+  int32_t run_job = -1;  // of a session's shell: the job whose rings are its run's
   uint32_t wait_status = 0;
   bool status_changed = false;  // stopped or continued, not yet seen by wait
   bool continued = false;
@@ -112,6 +131,8 @@ struct Kernel {
   uint32_t generation;        // of file blocks, that is written to
   ToolPolicy* tools;          // what may be started; null: everything
   char hostname[65];
+  uint32_t run_accounts;
+  RunAccount* accounts[kMaxRunAccounts];
   Process* processes[control::kMaxSlots];
 };
 

@@ -12,13 +12,6 @@ namespace {
 constexpr uint64_t kLeastWaitNs = 4'000'000;  // a tick of Linux
 constexpr int kSignalOf[kProcessorTimers] = {SIGVTALRM, SIGPROF};
 
-// clock_getcpuclockid(3) of a process that is not the caller; 0 when it is not known yet, or gone.
-uint64_t ProcessorTimeOf(const Process& process) {
-  constexpr uint32_t kScheduled = 2;
-  const uint32_t host_pid = SlotOf(process).host_pid.load();
-  return host_pid == 0 ? 0 : platform::ClockNs(static_cast<int>(~host_pid << 3 | kScheduled));
-}
-
 // A copy of a process that was stored or forked has a clock that begins anew.
 void Rebase(ProcessorTimer& timer, uint64_t clock_ns) {
   if (clock_ns < timer.seen_ns) timer.due_ns = clock_ns + (timer.due_ns - timer.seen_ns);
@@ -26,6 +19,12 @@ void Rebase(ProcessorTimer& timer, uint64_t clock_ns) {
 }
 
 }  // namespace
+
+uint64_t ProcessorTimeOf(const Process& process) {
+  constexpr uint32_t kScheduled = 2;  // clock_getcpuclockid(3)
+  const uint32_t host_pid = SlotOf(process).host_pid.load();
+  return host_pid == 0 ? 0 : platform::ClockNs(static_cast<int>(~host_pid << 3 | kScheduled));
+}
 
 uint64_t TimeLeft(const Process& process, ProcessorTimerKind kind) {
   ProcessorTimer timer = process.processor_timers[static_cast<uint32_t>(kind)];

@@ -19,6 +19,8 @@ struct ProcessorTimer {
   uint64_t seen_ns = 0;  // what the clock was when it was last looked at
 };
 
+// On the clock of a process that is not the caller; 0 when it is not known yet, or gone.
+[[nodiscard]] uint64_t ProcessorTimeOf(const Process& process);
 // What is left; 0 if the timer is not set. Under Kernel::table_lock, as all of these.
 [[nodiscard]] uint64_t TimeLeft(const Process& process, ProcessorTimerKind kind);
 // Of the calling process. A value of 0 ends the timer.

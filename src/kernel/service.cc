@@ -192,11 +192,16 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   // Inherited: the next request may give a session's shell another one before it has run.
   Process& service = Current();
   service.run = run;
+  {
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    service.account = AccountOf(run);
+  }
   const int32_t pid = Fork();
   if (pid == 0) {
     StartJob(job, has_terminal ? &window : nullptr, directory, argc, envc, at, end);
   }
   service.run = 0;
+  service.account = nullptr;
   if (pid > 0) {
     // That request looks for it by its job.
     const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
@@ -303,6 +308,7 @@ int32_t Answer(control::Mailbox& mailbox) {
     case control::Request::kBeginRun:
     case control::Request::kFeed:
     case control::Request::kSignalRun:
+    case control::Request::kRunUsage:
       return AnswerAboutRuns(mailbox, payload_bytes);
     case control::Request::kMount:
     case control::Request::kUnmount:

@@ -80,6 +80,14 @@ int32_t SignalRun(uint32_t run, uint32_t number, uint32_t how) {
   return count;
 }
 
+int32_t ReportRun(control::Mailbox& mailbox) {
+  const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+  const control::RunUsage usage = MeasureRun(mailbox.arg[0].load());
+  memcpy(mailbox.payload, &usage, sizeof usage);
+  mailbox.payload_bytes.store(sizeof usage);
+  return 0;
+}
+
 }  // namespace
 
 int32_t AnswerAboutRuns(control::Mailbox& mailbox, uint32_t payload_bytes) {
@@ -93,6 +101,8 @@ int32_t AnswerAboutRuns(control::Mailbox& mailbox, uint32_t payload_bytes) {
     }
     case control::Request::kSignalRun:
       return SignalRun(mailbox.arg[0].load(), mailbox.arg[1].load(), mailbox.arg[2].load());
+    case control::Request::kRunUsage:
+      return ReportRun(mailbox);
     default:
       return -ENOSYS;
   }

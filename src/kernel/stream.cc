@@ -102,11 +102,21 @@ int64_t ReadStream(OpenFile& file, void* to, uint64_t size) {
   }
 }
 
+// A session's shell says there that its run has ended.
+bool IsPrompt(const Stream& stream) {
+  return Current().run_job >= 0 &&
+         &stream == &streams[control::kSessionJob * control::kRingsPerJob + 2];
+}
+
 int64_t WriteStream(OpenFile& file, const void* from, uint64_t size) {
   Stream& stream = StreamOf(file);
   control::Ring& ring = *stream.ring;
   const auto* bytes = static_cast<const std::byte*>(from);
   uint64_t done = 0;
+  if (IsPrompt(stream)) {
+    const MutexLock lock(TheKernel().table_lock, LockRank::kProcessTable);
+    PublishRun(Current());
+  }
   while (done < size) {
     {
       const MutexLock lock(stream.lock, LockRank::kInode);
@@ -222,6 +232,7 @@ int32_t OpenRunStream(uint32_t index, uint32_t flags, OpenFile** out) {
   if (index >= control::kRingsPerJob || job < 0) return -ENXIO;
   const bool writes = index == 1 || index == 2;
   if ((flags & O_ACCMODE) != (writes ? O_WRONLY : O_RDONLY)) return -EACCES;
+  if (index == control::kScriptRing) BeginOwnRun();
   *out = OpenStream(static_cast<uint32_t>(job) * control::kRingsPerJob + index, flags);
   return *out == nullptr ? -ENFILE : 0;
 }

@@ -358,6 +358,7 @@ int64_t SysMmap(const uint64_t* slots) {
     UnmapPages(address, Arg(slots, 1));
     return got;
   }
+  Current().used.AddRead(got);
   const int32_t error = ProtectPages(address, Arg(slots, 1), Arg(slots, 2));
   return error != 0 ? error : at;
 }

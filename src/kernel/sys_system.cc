@@ -195,6 +195,7 @@ int64_t ReadEnd(CopyEnd& end, void* to, uint64_t size) {
   const vfs::Node& node = end.file->node;
   const int64_t got = node.fs->Read(node.id, end.offset, to, size);
   if (got > 0) end.offset += static_cast<uint64_t>(got);
+  Current().used.AddRead(got);
   return got;
 }
 
@@ -204,6 +205,7 @@ int64_t WriteEnd(CopyEnd& end, const void* from, uint64_t size) {
   uint64_t file_end = 0;
   const int64_t put = node.fs->Write(node.id, end.offset, from, size, &file_end);
   if (put > 0) end.offset += static_cast<uint64_t>(put);
+  Current().used.AddWritten(put);
   return put;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "kernel/control.h"
 
 namespace cordon::live {
 
@@ -90,26 +91,29 @@ enum class Kind : uint32_t {
   kPackageRemove,    // payload: name, packages.json
   kPackageKeep,      // payload: name. Its file goes into the store. kAnswer: the hash
   kPackageImprove,   // payload: hash. Of better code that the compile cache has
+  kTellUse,          // kUse follows in any case; no answer
   kGuestReply,       // arg: channel, number, 1 if it is the last; payload: bytes for the guest; no
                      // answer
   // Events.
-  kReady = 100,   // the sandbox is there. arg: the keeper's process identifier
-  kAnswer,        // arg: result or -errno; payload, or the text of an error
-  kTaken,         // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
-  kOutput,        // arg: stream; payload
-  kEnd,           // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time
-  kDead,          // payload: why the sandbox ended. The last frame.
-  kPolicy,        // arg: PolicyEvent, request of the run that it belongs to or 0, and
-                  // kDenied: how many earlier ones nobody saw; payload: the program's name
-                  // kLimitMet: control::Limit
-  kChanged,       // arg: WatchEvent; payload: path below the directory, nothing for kOverflow
-  kHostCalled,    // arg: call; payload: as GuestSays::kCall has it, checked
-  kHostInput,     // arg: call, 1 at the end; payload
-  kHostTaken,     // arg: call, stream: what was to be written there went on
-  kHostGone,      // arg: call: the command has ended
+  kReady = 100,  // the sandbox is there. arg: the keeper's process identifier
+  kAnswer,       // arg: result or -errno; payload, or the text of an error
+  kTaken,        // arg: bytes of standard input that went on, or -EPIPE: nobody reads any more
+  kOutput,       // arg: stream; payload
+  kEnd,          // arg: exit code, signal, EndClass, dropped output (bits 1 << stream), us of time;
+                 // payload: RunFigures, or nothing: it never ran
+  kDead,         // payload: why the sandbox ended. The last frame.
+  kPolicy,       // arg: PolicyEvent, request of the run that it belongs to or 0, and
+                 // kDenied: how many earlier ones nobody saw; payload: the program's name
+                 // kLimitMet: control::Limit
+  kChanged,      // arg: WatchEvent; payload: path below the directory, nothing for kOverflow
+  kHostCalled,   // arg: call; payload: as GuestSays::kCall has it, checked
+  kHostInput,    // arg: call, 1 at the end; payload
+  kHostTaken,    // arg: call, stream: what was to be written there went on
+  kHostGone,     // arg: call: the command has ended
   kGuestRequest,  // a guest wants something (live/guest_channels.h). arg: channel, number; payload:
                   // words, each ends with a zero
   kGuestGone,     // who asked waits for no answer any more. arg: channel, number
+  kUse,           // arg: 1 because of kTellUse; payload: SandboxUse, when it has changed
 };
 enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
 enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };
@@ -117,6 +121,20 @@ enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };
 enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };
 enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
 enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit, kDenied };
+
+// What a run used.
+struct RunFigures {
+  control::RunUsage used;  // as the sandbox's kernel counted
+  uint64_t output_bytes[2];
+};
+
+// What a sandbox has now, as the host counts it.
+struct SandboxUse {
+  uint64_t memory_bytes;  // of its processes and files; what several processes share is divided
+  uint64_t sealed_bytes;  // of files that it may share with the sandbox it was forked from
+  uint64_t processes;     // two for an idle one
+  bool operator==(const SandboxUse&) const = default;
+};
 
 inline constexpr size_t kArguments = 8;
 inline constexpr size_t kMaxPayload = 8 << 20;

@@ -139,6 +139,9 @@ void ServedSandbox::Handle(Frame frame) {
     case Kind::kHostOutput:
     case Kind::kHostExit:
       return host_calls_.Handle(frame);
+    case Kind::kTellUse:
+      sampler_.MeasureNow();
+      return TellUse(Asked::kYes);
     case Kind::kFork:
       return Fork(frame.id);
     case Kind::kSnapshot: {

@@ -22,7 +22,8 @@ struct LiveOptions {
   std::string state_folder;  // of a sandbox that can be saved; empty: of none
   // Programs that may be started, beside the shells; nothing: all.
   std::optional<std::vector<std::string>> tools;
-  int nice = 0;  // of all that it does, 0 to 19
+  int nice = 0;            // of all that it does, 0 to 19
+  bool tells_use = false;  // the daemon hears what it has (Kind::kUse)
   bool operator==(const LiveOptions&) const = default;
 };
 

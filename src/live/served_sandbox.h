@@ -46,7 +46,7 @@ class ServedSandbox {
         signals_(page_),
         socket_(std::move(socket)),
         forks_(std::move(forks)),
-        sampler_(*keeper_, {{}, options.sandbox.sizes.memory_bytes}, {}) {
+        sampler_(*keeper_, {{}, options.sandbox.sizes.memory_bytes, options.tells_use}, {}) {
     FreeAllJobs();
   }
 
@@ -96,6 +96,8 @@ class ServedSandbox {
   // False: it is over.
   bool Progress();
   bool Die(const std::string& reason);
+  enum class Asked { kNo, kYes };
+  void TellUse(Asked asked);
   void WatchShell();
   // What guests ask for goes to the daemon.
   void ServeChannels();
@@ -112,6 +114,8 @@ class ServedSandbox {
   void EndInSession(int status, int signal);
   void WatchProcess(Run& run);
 
+  // Of a run that has ended.
+  [[nodiscard]] RunFigures Measure(const Run& run);
   // What a background process writes from now on is not part of the result.
   void End(Run& run, int exit_code, int signal);
 
@@ -162,6 +166,7 @@ class ServedSandbox {
     uint32_t number;
     Clock::time_point at;
     std::chrono::system_clock::time_point time;
+    uint64_t memory_bytes;  // that it keeps
   };
 
   const LiveOptions& options_;
@@ -172,6 +177,7 @@ class ServedSandbox {
   backend::ClientSignals signals_;  // a child that dies rings the bell
   OwnedFd socket_, forks_;
   backend::UsageSampler sampler_;
+  std::optional<SandboxUse> told_use_;
   std::string outgoing_;
   std::list<std::unique_ptr<Run>> waiting_, running_;
   std::vector<uint32_t> free_jobs_;

@@ -60,7 +60,20 @@ bool ServedSandbox::Progress() {
            {}});
     return Die("sandbox ended: more memory than its limit was taken");
   }
+  TellUse(Asked::kNo);
   return true;
+}
+
+void ServedSandbox::TellUse(Asked asked) {
+  if (!sampler_.use()) return;
+  SandboxUse use = {sampler_.use()->memory_bytes, keeper_->files().sealed_bytes,
+                    sampler_.use()->processes};
+  for (const auto& [name, snapshot] : snapshots_) use.memory_bytes += snapshot.memory_bytes;
+  if (asked == Asked::kNo && use == told_use_) return;
+  told_use_ = use;
+  Frame frame = {Kind::kUse, 0, {asked == Asked::kYes ? 1 : 0}, {}};
+  frame.payload.assign(reinterpret_cast<const char*>(&use), sizeof use);
+  Queue(frame);
 }
 
 void ServedSandbox::ServeChannels() {
@@ -229,11 +242,27 @@ void ServedSandbox::FinishIfDrained(Run& run) {
     }
   }
   const auto time = std::chrono::duration_cast<microseconds>(Clock::now() - run.started);
-  Queue({Kind::kEnd,
-         run.request.id,
-         {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
-         {}});
+  Frame end = {
+      Kind::kEnd,
+      run.request.id,
+      {run.exit_code, run.signal, static_cast<int64_t>(run.end_class), truncated, time.count()},
+      {}};
+  const RunFigures figures = Measure(run);
+  end.payload.assign(reinterpret_cast<const char*>(&figures), sizeof figures);
+  Queue(end);
   run.exit_code = -1;
+}
+
+RunFigures ServedSandbox::Measure(const Run& run) {
+  RunFigures figures = {page_.jobs[run.job].usage.Take(), {}};
+  // Usually the sum is there already. What goes on has to be asked for.
+  if (figures.used.run != run.number || figures.used.left > 0) {
+    if (const auto asked = mailbox_.MeasureRun(run.number)) figures.used = *asked;
+  }
+  for (const int i : {0, 1}) {
+    if (run.output[i]) figures.output_bytes[i] = run.output[i]->bytes();
+  }
+  return figures;
 }
 
 bool ServedSandbox::Retire(const Run& run) {
@@ -256,7 +285,7 @@ Clock::time_point ServedSandbox::NextWake() {
     next = std::min(next, session_.next_look);
   next = std::min(next, watches_.next());
   // An idle sandbox sleeps: memory is only taken by what runs.
-  if (!running_.empty()) return std::min(next, sampler_.next());
+  if (!running_.empty() || sampler_.is_changing()) return std::min(next, sampler_.next());
   return std::min(next, Clock::now() + std::chrono::seconds(1));
 }
 

@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include "backend/wasm/process_table.h"
 #include "base/fd_message.h"
 #include "live/served_sandbox.h"
 
@@ -96,6 +97,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   host_calls_.ServeAs(0);
   host_calls_.Restart();
   outgoing_.clear();
+  told_use_.reset();
   session_.wants_seed = session_.alive;
   SeedIfWanted();
 }
@@ -111,9 +113,11 @@ void ServedSandbox::TakeSnapshot(const Frame& request) {
   if (!session_.alive && !StartShell()) return Answer(request.id, -ESRCH, "no shell starts");
   Result<backend::SandboxCopy> copy = keeper_->Fork(Keeper::Copied::kSession);
   if (!copy) return Answer(request.id, -EBUSY, copy.error().ToString());
+  uint64_t bytes = copy->files.UsedBytes();
+  for (const pid_t pid : copy->link.ListProcesses()) bytes += backend::PrivateBytes(pid);
   snapshots_.emplace(
       name, Snapshot{std::move(*copy), *session_.output, *session_.prompts, session_.reader,
-                     session_.number, Clock::now(), std::chrono::system_clock::now()});
+                     session_.number, Clock::now(), std::chrono::system_clock::now(), bytes});
   Answer(request.id, 0, {});
 }
 

@@ -9,7 +9,10 @@
 namespace cordon::live {
 
 bool ServedSandbox::IsForNow(Frame& frame) {
-  if (!is_suspended() || frame.kind == Kind::kResume || frame.kind == Kind::kSuspend) return true;
+  if (!is_suspended() || frame.kind == Kind::kResume || frame.kind == Kind::kSuspend ||
+      frame.kind == Kind::kTellUse) {
+    return true;
+  }
   held_.push_back(std::move(frame));
   return false;
 }

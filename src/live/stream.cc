@@ -37,6 +37,7 @@ OutputStream::Taken OutputStream::Take() {
   const uint64_t left = limit_ - sent_;
   if (left == 0) {
     truncated_ = true;  // dropped, so that a shell that writes too much lives
+    dropped_ += count;
   } else {
     if (credit_ <= 0) return {State::kWaitsForCredit, {}};
     count =

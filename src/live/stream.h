@@ -42,13 +42,14 @@ class OutputStream {
     return end_ && static_cast<int32_t>(*end_ - read_) <= 0;
   }
   [[nodiscard]] bool truncated() const { return truncated_; }
-  [[nodiscard]] uint64_t bytes() const { return sent_; }
+  // That were written, with those that were dropped.
+  [[nodiscard]] uint64_t bytes() const { return sent_ + dropped_; }
 
  private:
   control::Control& page_;
   control::Ring& ring_;
   uint32_t read_ = 0;
-  uint64_t sent_ = 0;
+  uint64_t sent_ = 0, dropped_ = 0;
   uint64_t limit_;
   int64_t credit_ = kFirstCredit;
   std::optional<uint32_t> end_;

@@ -122,6 +122,9 @@ Json ResultOfCommand(const Json& result, const std::string& out, const std::stri
                {"stderr", CleanText(error)},
                {"execution_time_ms", result.value("executionTimeMs", 0.0)},
                {"truncated", truncated.value("stdout", false) || truncated.value("stderr", false)}};
+  const Json usage = result.value("usage", Json::object());
+  told["cpu_ms"] = usage.value("cpuMs", 0.0);
+  told["memory_peak_bytes"] = usage.value("memoryPeakBytes", uint64_t{0});
   if (result.contains("errorClass")) told["error_class"] = result["errorClass"];
   return told;
 }

@@ -150,12 +150,18 @@ std::shared_ptr<Sandbox> Call::TheSandboxInAnyState() {
 
 bool Call::HasRoom() {
   Server& server = client->server;
-  if (server.sandboxes().size() < server.options().max_sandboxes) return true;
+  if (server.sandboxes().size() < server.options().max_sandboxes) return HasMemory();
   Refuse({kInvalidParams,
           "Maximum of " + std::to_string(server.options().max_sandboxes) +
               " concurrent sandboxes reached",
           {}});
   return false;
+}
+
+bool Call::HasMemory() {
+  const std::optional<std::string> refusal = client->server.quota().Refusal();
+  if (refusal) Refuse({kSandboxError, *refusal, "LIMIT_EXCEEDED"});
+  return !refusal;
 }
 
 void Dispatch(std::shared_ptr<Client> client, Request request) {

@@ -44,6 +44,8 @@ class Call {
   [[nodiscard]] std::shared_ptr<Sandbox> TheSandboxInAnyState();
   // For one more sandbox; refuses the call otherwise.
   [[nodiscard]] bool HasRoom();
+  // For what makes a sandbox larger; refuses the call where all together have what they may.
+  [[nodiscard]] bool HasMemory();
 
   const std::shared_ptr<Client> client;
   const Request request;

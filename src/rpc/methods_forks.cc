@@ -65,12 +65,13 @@ void Fork(const CallPtr& call) {
                          });
   if (!forked) return call->Refuse({kSandboxError, forked.error().ToString(), {}});
   sandbox->link = std::move(*forked);
+  server.quota().Count(sandbox->link, origin->link.get());
   server.sandboxes()[sandbox->id] = sandbox;
 }
 
 void SnapshotCreate(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
-  if (!sandbox) return;
+  if (!sandbox || !call->HasMemory()) return;
   std::optional<std::string> name = std::to_string(sandbox->last_snapshot + 1);
   if (call->Has("name")) {
     name = call->Text("name");
@@ -86,7 +87,7 @@ void SnapshotCreate(const CallPtr& call) {
 
 void SnapshotRestore(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
-  if (!sandbox) return;
+  if (!sandbox || !call->HasMemory()) return;
   const std::optional<std::string> name = call->Text("snapshotId");
   if (!name) return;
   HoldSaves(sandbox, [call, sandbox, name](const AutoSave::Held& held) {

@@ -97,6 +97,7 @@ void Rehydrate(const CallPtr& call) {
   if (sandbox->presence != Presence::kAway) {
     return call->Refuse({kSandboxError, "Sandbox is not offloaded", {}});
   }
+  if (!call->HasMemory()) return;
   auto started =
       SandboxLink::Start(call->client->server.loop(), sandbox->options,
                          HearSandbox(call, sandbox, [call](const std::shared_ptr<Sandbox>& it) {
@@ -105,6 +106,7 @@ void Rehydrate(const CallPtr& call) {
                          }));
   if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
   sandbox->link = std::move(*started);
+  call->client->server.quota().Count(sandbox->link);
   sandbox->presence = Presence::kReturning;
 }
 

@@ -66,6 +66,20 @@ void AuditStart(Going* going, const std::string& command) {
   Audit(*going->sandbox, "command.start", AboutCommand(*going));
 }
 
+// What a run used; zeros if it never ran.
+Json UsageOf(const Frame& end) {
+  live::RunFigures figures = {};
+  live::PayloadReader reader(end.payload);
+  if (!reader.Take(&figures)) figures = {};
+  return {{"cpuMs", static_cast<double>(figures.used.cpu_ns) / 1e6},
+          {"memoryPeakBytes", figures.used.memory_peak_bytes},
+          {"processes", figures.used.processes},
+          {"stdoutBytes", figures.output_bytes[0]},
+          {"stderrBytes", figures.output_bytes[1]},
+          {"fileReadBytes", figures.used.file_read_bytes},
+          {"fileWrittenBytes", figures.used.file_written_bytes}};
+}
+
 // `end` is what the keeper decided, or kDead.
 void AuditEnd(const Going& going, const Frame& end) {
   if (!going.sandbox->is_audited) return;
@@ -82,6 +96,7 @@ void AuditEnd(const Going& going, const Frame& end) {
   }
   details["exitCode"] = end.arg[0];
   details["executionTimeMs"] = static_cast<double>(end.arg[4]) / 1000.0;
+  details["usage"] = UsageOf(end);
   const auto end_class = static_cast<EndClass>(end.arg[2]);
   if (const char* name = ClassName(end_class)) details["errorClass"] = name;
   Audit(*going.sandbox,
@@ -95,7 +110,8 @@ Json EndOf(const Frame& end) {
   Json result = {
       {"exitCode", end.arg[0]},
       {"executionTimeMs", static_cast<double>(end.arg[4]) / 1000.0},
-      {"truncated", {{"stdout", (end.arg[3] & 2) != 0}, {"stderr", (end.arg[3] & 4) != 0}}}};
+      {"truncated", {{"stdout", (end.arg[3] & 2) != 0}, {"stderr", (end.arg[3] & 4) != 0}}},
+      {"usage", UsageOf(end)}};
   if (end.arg[1] != 0) result["signal"] = end.arg[1];
   auto end_class = static_cast<EndClass>(end.arg[2]);
   if (end_class == EndClass::kNone && end.arg[3] != 0) end_class = EndClass::kLimit;
@@ -320,6 +336,7 @@ void Run(const CallPtr& call) {
                         {"stderr", "command too large\n"},
                         {"executionTimeMs", 0},
                         {"truncated", {{"stdout", false}, {"stderr", false}}},
+                        {"usage", UsageOf({})},
                         {"errorClass", "LIMIT_EXCEEDED"}});
   }
   Frame frame = {Kind::kRun, 0, {}, *command};

@@ -151,6 +151,7 @@ bool ReadOptions(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
   live::LiveOptions& options = sandbox->options;
   options.sandbox.template_path = call->client->server.options().template_path;
   options.sandbox.userland_path = call->client->server.options().userland_path;
+  options.tells_use = call->client->server.quota().is_set();
   if (call->Has("directory")) {
     const std::optional<std::string> directory = call->Path("directory");
     if (!directory) return false;
@@ -229,6 +230,7 @@ void Create(const CallPtr& call) {
     Result<std::shared_ptr<SandboxLink>> started = SandboxLink::Start(server.loop(), options, hear);
     if (!started) return call->Refuse({kSandboxError, started.error().ToString(), {}});
     sandbox->link = std::move(*started);
+    server.quota().Count(sandbox->link);
   }
   server.sandboxes()[sandbox->id] = sandbox;
   if (call->client->first_sandbox.empty()) call->client->first_sandbox = sandbox->id;
@@ -269,6 +271,23 @@ void Kill(const CallPtr& call) {
 
 void Version(const CallPtr& call) {
   call->Reply({{"version", kVersion}, {"protocol", kProtocol}});
+}
+
+void UsageTotal(const CallPtr& call) {
+  Server& server = call->client->server;
+  Json told = {{"sandboxes", server.sandboxes().size()}};
+  if (server.quota().is_set()) {
+    const Quota::Total total = server.quota().Sum();
+    told["memoryBytes"] = total.memory_bytes;
+    told["processes"] = total.processes;
+    const Quota::Limits none;
+    const Quota::Limits& limits = server.quota().limits();
+    Json most = Json::object();
+    if (limits.memory_bytes != none.memory_bytes) most["memoryBytes"] = limits.memory_bytes;
+    if (limits.processes != none.processes) most["processes"] = limits.processes;
+    told["most"] = std::move(most);
+  }
+  call->Reply(told);
 }
 
 void Usage(const CallPtr& call) {

@@ -86,6 +86,7 @@ void Pool::Fill() {
   const bool is_busy = !std::ranges::all_of(warm_, &Warm::is_ready);
   if (is_busy) return;
   if (IsFull()) return Tell({});
+  if (const auto refusal = quota_.Refusal()) return Tell(*refusal);
   Warm warm;
   warm.heir = std::make_shared<SandboxLink::Handler>();
   auto link = SandboxLink::Start(loop_, *kind_, [this, heir = warm.heir](const live::Frame& frame) {
@@ -96,6 +97,7 @@ void Pool::Fill() {
   // Whoever asks for one makes one, and hears why it cannot be made.
   if (!link) return Tell(link.error().ToString());
   warm.link = std::move(*link);
+  quota_.Count(warm.link);
   warm_.push_back(std::move(warm));
 }
 

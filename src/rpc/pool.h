@@ -13,6 +13,7 @@
 #include <optional>
 #include <string>
 
+#include "rpc/quota.h"
 #include "rpc/sandbox_link.h"
 
 namespace cordon::rpc {
@@ -20,7 +21,8 @@ namespace cordon::rpc {
 class Pool {
  public:
   // With the size 0 it does nothing.
-  Pool(asio::io_context& loop, size_t size) : loop_(loop), timer_(loop), size_(size) {}
+  Pool(asio::io_context& loop, size_t size, Quota& quota)
+      : loop_(loop), timer_(loop), quota_(quota), size_(size) {}
 
   // From now on sandboxes of this kind are kept, one being made at a time; others end. One that can
   // be saved is of no kind: its folder is its own.
@@ -60,6 +62,7 @@ class Pool {
 
   asio::io_context& loop_;
   asio::steady_timer timer_;
+  Quota& quota_;
   size_t size_;
   std::optional<Choice> choice_;
   std::function<void(const std::string&)> then_;

@@ -183,6 +183,13 @@ void SandboxLink::TakeFrames() {
       pidfd_.reset(static_cast<int>(syscall(SYS_pidfd_open, (*frame)->arg[0], 0)));
     }
     if ((*frame)->kind == live::Kind::kDead) return End((*frame)->payload);
+    if ((*frame)->kind == live::Kind::kUse) {
+      live::SandboxUse use = {};
+      const bool is_whole = live::PayloadReader((*frame)->payload).Take(&use);
+      if (hear_use_ && is_whole) hear_use_(use, (*frame)->arg[0] != 0);
+      if (closed_) return;
+      continue;
+    }
     const auto found = handlers_.find((*frame)->id);
     if (found == handlers_.end()) continue;
     // It may ask for something else, or close this link; whoever heard the last frame hears no
@@ -205,10 +212,14 @@ void SandboxLink::End(const std::string& reason) {
 }
 
 void SandboxLink::Close() {
+  EndFor("Sandbox has been destroyed");
+}
+
+void SandboxLink::EndFor(const std::string& reason) {
   if (closed_) return;
   // Its family process ends what it kept.
   (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
-  End("Sandbox has been destroyed");
+  End(reason);
 }
 
 std::optional<control::Usage> ReadUsage(const live::Frame& frame) {

@@ -48,6 +48,11 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
   void Tell(const live::Frame& frame);
   // Everything in the sandbox ends.
   void Close();
+  // The same, and all who wait for something hear why.
+  void EndFor(const std::string& reason);
+  // Hears what it has, when its keeper says so; `asked`: because of a kTellUse.
+  using UseListener = std::function<void(const live::SandboxUse& use, bool asked)>;
+  void ListenToUse(UseListener listener) { hear_use_ = std::move(listener); }
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] const std::string& end_reason() const { return end_reason_; }
 
@@ -66,6 +71,7 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
   std::string outgoing_, writing_;
   std::map<uint32_t, Handler> handlers_;
   uint32_t last_id_ = 0;
+  UseListener hear_use_;
   bool closed_ = false;
   std::string end_reason_;
 };

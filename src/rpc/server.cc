@@ -37,7 +37,17 @@ bool IsOwnUser(int socket) {
 }  // namespace
 
 Server::Server(ServerOptions options)
-    : options_(std::move(options)), signals_(loop_), pool_(loop_, options_.pool) {}
+    : options_(std::move(options)),
+      signals_(loop_),
+      quota_(options_.total,
+             [this](const SandboxLink& link, const char* limit) { AuditTotal(link, limit); }),
+      pool_(loop_, options_.pool, quota_) {}
+
+void Server::AuditTotal(const SandboxLink& link, const char* limit) {
+  for (const auto& [id, sandbox] : sandboxes_) {
+    if (sandbox->link.get() == &link) Audit(*sandbox, "limit.exceeded", {{"limit", limit}});
+  }
+}
 
 std::string Server::NewSandboxId() {
   // Not to be guessed: it is all that a connection needs to name a detached sandbox.

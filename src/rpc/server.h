@@ -17,6 +17,7 @@
 #include "rpc/message.h"
 #include "rpc/package_worker.h"
 #include "rpc/pool.h"
+#include "rpc/quota.h"
 #include "rpc/sandbox_link.h"
 
 namespace cordon::rpc {
@@ -31,6 +32,7 @@ struct ServerOptions {
   std::string userland_path;
   size_t max_sandboxes = 64;
   size_t max_request_bytes = size_t{8} << 20;
+  Quota::Limits total;
   size_t pool = 0;           // sandboxes that are made before somebody asks
   std::string state_folder;  // has a folder for each namespace; empty: nothing can be saved
   // For packages: cordon-compile, cordon-fetch, and authorities, PEM.
@@ -93,6 +95,7 @@ class Server {
   [[nodiscard]] const ServerOptions& options() const { return options_; }
   [[nodiscard]] std::map<std::string, std::shared_ptr<Sandbox>>& sandboxes() { return sandboxes_; }
   [[nodiscard]] Pool& pool() { return pool_; }
+  [[nodiscard]] Quota& quota() { return quota_; }
   [[nodiscard]] PackageWorkers& workers() { return workers_; }
   [[nodiscard]] PackageOptimiser& optimiser() { return optimiser_; }
   // Ends it, after the last save of a persistent one. `then` hears why that could not be, or
@@ -108,11 +111,14 @@ class Server {
   void WatchSignals();
   void ReapKeepers();
   void Run();
+  // One that is ended because all together have too much.
+  void AuditTotal(const SandboxLink& link, const char* limit);
   void FinishSaves();
 
   ServerOptions options_;
   asio::io_context loop_;
   asio::signal_set signals_;
+  Quota quota_;
   Pool pool_;
   PackageWorkers workers_{loop_};
   PackageOptimiser optimiser_{workers_};

@@ -145,6 +145,10 @@ class AsyncSandboxes:
     async def list(self):
         return [SandboxInfo(entry) for entry in (await self._sandbox._call("sandbox.list", {}))["sandboxes"]]
 
+    async def usage(self):
+        """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
+        return await self._sandbox._call("usage.total", {})
+
     async def remove(self, sandbox_id):
         await self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
 

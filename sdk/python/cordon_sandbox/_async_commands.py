@@ -15,6 +15,7 @@ class AsyncProcess:
         self._messages = asyncio.Queue()
         self.exit_code = None
         self.error_class = None
+        self.usage = None  # as soon as it has ended
         daemon.listen(("process", process_id), self._messages.put_nowait)
 
     async def __aiter__(self):
@@ -26,6 +27,7 @@ class AsyncProcess:
             if message["method"] == "exit":
                 self.exit_code = params["exitCode"]
                 self.error_class = params.get("errorClass")
+                self.usage = protocol.CommandUsage(params.get("usage", {}))
                 self._daemon.forget(("process", self.id))
             else:
                 yield params["stream"], protocol.get_bytes(params, "data")

@@ -14,6 +14,7 @@ class Process:
         self._messages = queue.Queue()
         self.exit_code = None
         self.error_class = None
+        self.usage = None  # as soon as it has ended
         daemon.listen(("process", process_id), self._messages)
 
     def __iter__(self):
@@ -25,6 +26,7 @@ class Process:
             if message["method"] == "exit":
                 self.exit_code = params["exitCode"]
                 self.error_class = params.get("errorClass")
+                self.usage = protocol.CommandUsage(params.get("usage", {}))
                 self._daemon.forget(("process", self.id))
             else:
                 yield params["stream"], protocol.get_bytes(params, "data")

@@ -48,6 +48,26 @@ class PackageInfo:
         return "PackageInfo(name=%r, size=%r, url=%r)" % (self.name, self.size, self.url)
 
 
+class CommandUsage:
+    """What a command used: it and all that it started, and nothing of commands beside it (docs/protocol.md).
+
+    `cpu_ms` of processor time, `memory_peak_bytes` that its processes had at a time, `processes` that it started, bytes written to
+    streams (`stdout_bytes`, `stderr_bytes`, with what was dropped), bytes of files by calls (`file_read_bytes`, `file_written_bytes`).
+    """
+
+    def __init__(self, usage):
+        self.cpu_ms = usage.get("cpuMs", 0)
+        self.memory_peak_bytes = usage.get("memoryPeakBytes", 0)
+        self.processes = usage.get("processes", 0)
+        self.stdout_bytes = usage.get("stdoutBytes", 0)
+        self.stderr_bytes = usage.get("stderrBytes", 0)
+        self.file_read_bytes = usage.get("fileReadBytes", 0)
+        self.file_written_bytes = usage.get("fileWrittenBytes", 0)
+
+    def __repr__(self):
+        return "CommandUsage(cpu_ms=%r, memory_peak_bytes=%r)" % (self.cpu_ms, self.memory_peak_bytes)
+
+
 class CommandResult:
     """What became of a command. A status that is not zero is a result and no exception."""
 
@@ -57,6 +77,7 @@ class CommandResult:
         self.stderr_bytes = get_bytes(result, "stderr")
         self.execution_time_ms = result.get("executionTimeMs", 0)
         self.truncated = result.get("truncated", {"stdout": False, "stderr": False})
+        self.usage = CommandUsage(result.get("usage", {}))
         self.error_class = result.get("errorClass")
         self.signal = result.get("signal")
 

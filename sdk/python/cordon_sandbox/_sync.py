@@ -248,6 +248,10 @@ class Sandboxes:
     def list(self):
         return [SandboxInfo(entry) for entry in self._sandbox._call("sandbox.list", {})["sandboxes"]]
 
+    def usage(self):
+        """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
+        return self._sandbox._call("usage.total", {})
+
     def remove(self, sandbox_id):
         self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
 

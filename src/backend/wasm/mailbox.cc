@@ -230,6 +230,16 @@ Result<ServiceAnswer> Mailbox::ListPage(const std::string& path, uint64_t cookie
               "directory in the sandbox: " + path);
 }
 
+Result<control::RunUsage> Mailbox::MeasureRun(uint32_t run) {
+  const Result<ServiceAnswer> answer =
+      Call(control::Request::kRunUsage, {run}, {}, "usage of a run");
+  if (!answer) return std::unexpected(answer.error());
+  std::span<const std::byte> bytes = answer->payload;
+  control::RunUsage usage = {};
+  if (!Take(bytes, &usage)) return std::unexpected(Damaged("usage of a run").error());
+  return usage;
+}
+
 Result<control::Usage> Mailbox::ReadUsage() {
   const Result<ServiceAnswer> answer = Call(control::Request::kUsage, {}, {}, "usage");
   if (!answer) return std::unexpected(answer.error());

@@ -55,6 +55,8 @@ class Mailbox {
   enum class Shell : uint32_t { kToo = 0, kSpared = 1, kSparedAndForced = 3 };
   // To everything that bears the number. The result is how many that were.
   [[nodiscard]] Result<uint32_t> SignalRun(uint32_t run, int number, Shell shell);
+  // What a run used until now.
+  [[nodiscard]] Result<control::RunUsage> MeasureRun(uint32_t run);
   // From now on these and the shells are all that starts; before anything did.
   [[nodiscard]] Status AllowTools(const std::vector<std::string>& names);
   // The kernel verifies its own data; an error names what is wrong.

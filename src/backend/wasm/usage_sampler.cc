@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "backend/wasm/process_table.h"
 
@@ -22,6 +23,9 @@ constexpr milliseconds kShortestCpuPeriod{10};
 // of the program's stacks that was touched.
 constexpr uint64_t kAllowanceBytes = uint64_t{64} << 20;
 constexpr uint64_t kProcessAllowanceBytes = uint64_t{2} << 20;
+
+// What several share may have become one's own although nobody has more or less.
+constexpr int kMostSame = 10;
 
 }  // namespace
 
@@ -55,15 +59,26 @@ bool UsageSampler::IsOverMemory(TimePoint now) {
   const uint64_t shared = keeper_.files().UsedBytes();
   uint64_t used = shared;
   for (const pid_t pid : pids) used += PrivateBytes(pid);
-  if (used > allowed) {
-    // Pages that forks still have in common were counted for each of them. The exact number costs
-    // a walk over the page tables.
+  // Pages that forks still have in common were counted for each of them. The exact number costs
+  // a walk over the page tables.
+  const bool is_same = used == std::exchange(resident_bytes_, used) && ++same_ < kMostSame;
+  const bool is_wanted = limits_.measures_use && !is_same;
+  if (used > allowed || is_wanted) {
     used = shared;
     for (const pid_t pid : pids) used += ProportionalPrivateBytes(pid);
+  }
+  if (is_wanted) {
+    use_ = Use{used, pids.size()};
+    same_ = 0;
   }
   const auto cost = steady_clock::now() - now;
   next_memory_ = steady_clock::now() + std::max<nanoseconds>(kMemoryPeriod, cost * kShare);
   return used > allowed;
+}
+
+void UsageSampler::MeasureNow() {
+  resident_bytes_ = UINT64_MAX;
+  (void)IsOverMemory(steady_clock::now());
 }
 
 UsageSampler::Verdict UsageSampler::Sample(TimePoint now) {

@@ -18,6 +18,11 @@ class UsageSampler {
   struct Limits {
     std::optional<std::chrono::milliseconds> cpu_time;
     uint64_t memory_bytes;
+    bool measures_use = false;  // use() is wanted
+  };
+  struct Use {
+    uint64_t memory_bytes = 0;  // what processes share is divided among them
+    uint64_t processes = 0;
   };
   enum class Verdict { kWithin, kCpuTime, kMemory };
   using TimePoint = std::chrono::steady_clock::time_point;
@@ -28,6 +33,11 @@ class UsageSampler {
   // Does nothing before next().
   [[nodiscard]] Verdict Sample(TimePoint now);
   [[nodiscard]] TimePoint next() const { return std::min(next_cpu_, next_memory_); }
+  // As of the last sample; nothing before it.
+  [[nodiscard]] const std::optional<Use>& use() const { return use_; }
+  void MeasureNow();
+  // The last sample was not as the one before.
+  [[nodiscard]] bool is_changing() const { return limits_.measures_use && same_ == 0; }
 
   // Of all children, living or reaped.
   [[nodiscard]] static std::chrono::nanoseconds TotalProcessorTime();
@@ -41,6 +51,9 @@ class UsageSampler {
   std::chrono::nanoseconds cpu_before_;
   TimePoint next_cpu_;
   TimePoint next_memory_;
+  std::optional<Use> use_;
+  uint64_t resident_bytes_ = 0;  // when use_ was measured
+  int same_ = 0;                 // samples since then that did not differ
 };
 
 }  // namespace cordon::backend
