@@ -60,6 +60,7 @@ FAST = [
     ("snippets of users", ["tests/run_snippets.py"]),
     ("sources of the userland", ["tests/run_sources.py"]),
     ("host functions", ["tests/run_host_functions.py"]),
+    ("host functions, by hand", ["tests/run_host_protocol.py"]),
     ("mounts", ["tests/run_mounts.py"]),
     ("virtual mounts", ["tests/run_virtual_mounts.py"]),
     ("archives and states", ["tests/run_state.py"]),
