@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 
-#include <CLI/CLI.hpp>
 #include <chrono>
 #include <cstdio>
 #include <memory>
@@ -14,6 +13,7 @@
 #include "backend/host/program.h"
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/layer.h"
@@ -145,16 +145,16 @@ int Clean(Options& options) {
 
 }  // namespace
 
-void AddCleanCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddCleanCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* clean = app.add_subcommand("clean", "remove what Cordon keeps for this workspace");
-  clean->add_flag("--sessions", options->sessions, "containers that are reused (the default)");
-  clean->add_flag("--caches", options->caches, "what package managers downloaded behind the wall");
-  clean->add_flag("--images", options->images, "images that were built from files of projects");
-  clean->add_flag("--all,--global", options->all, "all of this, of all workspaces");
-  clean->add_flag("--dry-run", options->dry_run, "only say what");
-  clean->footer("cordon clean\ncordon clean --all --dry-run\n\nShadows: cordon discard");
-  clean->callback([options, chosen] { *chosen = [options] { return Clean(*options); }; });
+  Command clean = app.AddCommand("clean", "remove what Cordon keeps for this workspace");
+  clean.AddFlag("--sessions", options->sessions, "containers that are reused (the default)");
+  clean.AddFlag("--caches", options->caches, "what package managers downloaded behind the wall");
+  clean.AddFlag("--images", options->images, "images that were built from files of projects");
+  clean.AddFlag("--all,--global", options->all, "all of this, of all workspaces");
+  clean.AddFlag("--dry-run", options->dry_run, "only say what");
+  clean.Footer("cordon clean\ncordon clean --all --dry-run\n\nShadows: cordon discard");
+  clean.OnCall([options, chosen] { *chosen = [options] { return Clean(*options); }; });
 }
 
 }  // namespace cordon::cli

@@ -5,13 +5,11 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
-void AddCleanCommand(CLI::App& app, std::function<int()>* chosen);
+class Command;
+
+void AddCleanCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

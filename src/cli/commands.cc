@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "cli/clean_command.h"
+#include "cli/command_line.h"
 #include "cli/completions_command.h"
 #include "cli/copy_command.h"
 #include "cli/doctor_command.h"
@@ -27,13 +28,13 @@
 namespace cordon::cli {
 namespace {
 
-using Add = void (*)(CLI::App&, std::function<int()>*);
-struct Command {
+using Add = void (*)(Command&, std::function<int()>*);
+struct Adding {
   std::initializer_list<std::string_view> names;
   Add add;
 };
-const Command kCommands[] = {
-    {{"run"}, [](CLI::App& app, std::function<int()>* chosen) { AddRunCommand(app, {}, chosen); }},
+const Adding kCommands[] = {
+    {{"run"}, [](Command& app, std::function<int()>* chosen) { AddRunCommand(app, {}, chosen); }},
     {{"exec"}, AddExecCommand},
     {{"sh"}, AddShellCommand},
     {{"shell"}, AddProjectShellCommand},
@@ -67,14 +68,14 @@ const Command kCommands[] = {
 
 }  // namespace
 
-void AddCommands(CLI::App& app, std::span<const std::string> words, std::function<int()>* chosen) {
+void AddCommands(Command& app, std::span<const std::string> words, std::function<int()>* chosen) {
   const std::string_view first = words.empty() ? std::string_view() : words.front();
   if (first == "run") return AddRunCommand(app, words, chosen);
-  const auto is_meant = [first](const Command& command) {
+  const auto is_meant = [first](const Adding& command) {
     return std::ranges::find(command.names, first) != command.names.end();
   };
   const bool is_known = std::ranges::any_of(kCommands, is_meant);
-  for (const Command& command : kCommands) {
+  for (const Adding& command : kCommands) {
     if (!is_known || is_meant(command)) command.add(app, chosen);
   }
 }

@@ -5,15 +5,13 @@
 #include <span>
 #include <string>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
+
+class Command;
 
 // Describes the command that the first of `words` names to the parser, or all of them if it names
 // none: the options of all commands take longer to describe than a sandbox takes to build.
-void AddCommands(CLI::App& app, std::span<const std::string> words, std::function<int()>* chosen);
+void AddCommands(Command& app, std::span<const std::string> words, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

@@ -1,11 +1,11 @@
 #include "cli/completions_command.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "cli/command_line.h"
 #include "cli/commands.h"
 
 namespace cordon::cli {
@@ -31,20 +31,15 @@ std::string Plain(const std::string& text) {
 }
 
 std::vector<DescribedCommand> Describe() {
-  CLI::App app("Runs commands that nobody vouches for.", "cordon");
+  CommandLine line("");
+  Command root = line.root();
   std::function<int()> chosen;
-  AddCommands(app, {}, &chosen);
+  AddCommands(root, {}, &chosen);
   std::vector<DescribedCommand> commands;
-  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
-    DescribedCommand described = {{command->get_name(), Plain(command->get_description())}, {}};
-    for (const CLI::Option* option : command->get_options()) {
-      for (const std::string& name : option->get_lnames())
-        described.options.push_back({"--" + name, Plain(option->get_description())});
-      for (const std::string& name : option->get_snames())
-        described.options.push_back({"-" + name, Plain(option->get_description())});
-    }
-    for (const CLI::App* inner : command->get_subcommands([](const CLI::App*) { return true; })) {
-      described.options.push_back({inner->get_name(), Plain(inner->get_description())});
+  for (const CommandSummary& summary : root.Summaries()) {
+    DescribedCommand described = {{summary.command.name, Plain(summary.command.about)}, {}};
+    for (const auto* items : {&summary.options, &summary.commands}) {
+      for (const auto& [name, about] : *items) described.options.push_back({name, Plain(about)});
     }
     commands.push_back(std::move(described));
   }
@@ -135,17 +130,17 @@ int Print(const std::string& shell) {
 
 }  // namespace
 
-void AddCompletionsCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddCompletionsCommand(Command& app, std::function<int()>* chosen) {
   auto shell = std::make_shared<std::string>();
-  CLI::App* completions =
-      app.add_subcommand("completions", "a script that completes this command line in a shell");
-  completions->add_option("shell", *shell, "bash, zsh or fish")
-      ->required()
-      ->check(CLI::IsMember({"bash", "zsh", "fish"}));
-  completions->footer(
+  Command completions =
+      app.AddCommand("completions", "a script that completes this command line in a shell");
+  completions.AddOption("shell", *shell, "bash, zsh or fish")
+      .Required()
+      .OneOf({"bash", "zsh", "fish"});
+  completions.Footer(
       "cordon completions bash >~/.local/share/bash-completion/completions/cordon\n"
       "cordon completions fish >~/.config/fish/completions/cordon.fish");
-  completions->callback([shell, chosen] { *chosen = [shell] { return Print(*shell); }; });
+  completions.OnCall([shell, chosen] { *chosen = [shell] { return Print(*shell); }; });
 }
 
 }  // namespace cordon::cli

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "backend/wasm/copy.h"
+#include "cli/command_line.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -134,15 +134,14 @@ int Copy(const Options& options) {
 
 }  // namespace
 
-void AddCopyCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddCopyCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("cp", "a file or tree into a sandbox of a daemon, or out of it");
-  AddSocketOption(*command, &options->socket);
-  command->add_option("from", options->from, "PATH or SANDBOX:PATH")->required();
-  command->add_option("to", options->to, "SANDBOX:PATH or PATH")->required();
-  command->footer("cordon cp ./src 5f0c:/home/user/src\ncordon cp 5f0c:/tmp/report.txt .");
-  command->callback([options, chosen] { *chosen = [options] { return Copy(*options); }; });
+  Command command = app.AddCommand("cp", "a file or tree into a sandbox of a daemon, or out of it");
+  AddSocketOption(command, &options->socket);
+  command.AddOption("from", options->from, "PATH or SANDBOX:PATH").Required();
+  command.AddOption("to", options->to, "SANDBOX:PATH or PATH").Required();
+  command.Footer("cordon cp ./src 5f0c:/home/user/src\ncordon cp 5f0c:/tmp/report.txt .");
+  command.OnCall([options, chosen] { *chosen = [options] { return Copy(*options); }; });
 }
 
 }  // namespace cordon::cli

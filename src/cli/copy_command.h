@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon cp`: a file or tree into a sandbox of a daemon, or out of it.
-void AddCopyCommand(CLI::App& app, std::function<int()>* chosen);
+void AddCopyCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

@@ -1,6 +1,5 @@
 #include "cli/doctor_command.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,6 +14,7 @@
 #include "backend/host/program.h"
 #include "backend/wasm/probe.h"
 #include "backend/wasm/run.h"
+#include "cli/command_line.h"
 #include "cli/programs.h"
 #include "policy/resolve.h"
 #include "policy/surroundings.h"
@@ -167,14 +167,14 @@ int Examine(bool as_json, bool is_strict) {
 
 }  // namespace
 
-void AddDoctorCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddDoctorCommand(Command& app, std::function<int()>* chosen) {
   auto as_json = std::make_shared<bool>(false);
   auto is_strict = std::make_shared<bool>(false);
-  CLI::App* doctor = app.add_subcommand("doctor", "which walls work on this machine");
-  doctor->add_flag("--json", *as_json, "for programs");
-  doctor->add_flag("--strict", *is_strict, "fail unless every wall of this version works");
-  doctor->footer("cordon doctor\ncordon doctor --json");
-  doctor->callback([as_json, is_strict, chosen] {
+  Command doctor = app.AddCommand("doctor", "which walls work on this machine");
+  doctor.AddFlag("--json", *as_json, "for programs");
+  doctor.AddFlag("--strict", *is_strict, "fail unless every wall of this version works");
+  doctor.Footer("cordon doctor\ncordon doctor --json");
+  doctor.OnCall([as_json, is_strict, chosen] {
     *chosen = [as_json, is_strict] { return Examine(*as_json, *is_strict); };
   });
 }

@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon doctor`: which walls work on this machine, and what is missing for the others.
-void AddDoctorCommand(CLI::App& app, std::function<int()>* chosen);
+void AddDoctorCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

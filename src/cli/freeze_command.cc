@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstddef>
 #include <cstdio>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "backend/wasm/run.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
+#include "cli/command_line.h"
 #include "cli/programs.h"
 #include "vfs/frozen_program.h"
 
@@ -87,14 +87,14 @@ Status Freeze(const Options& options) {
 
 }  // namespace
 
-void AddFreezeCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddFreezeCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* freeze = app.add_subcommand(
+  Command freeze = app.AddCommand(
       "freeze", "stop a program of the userland where it is initialised (for builds)");
-  freeze->add_option("program", options->program, "path in the userland")->required();
-  freeze->add_option("-o,--output", options->output, "file for the frozen program")->required();
-  freeze->add_option("--userland", options->userland, "image other than the installed one");
-  freeze->callback([options, chosen] {
+  freeze.AddOption("program", options->program, "path in the userland").Required();
+  freeze.AddOption("-o,--output", options->output, "file for the frozen program").Required();
+  freeze.AddOption("--userland", options->userland, "image other than the installed one");
+  freeze.OnCall([options, chosen] {
     *chosen = [options] {
       const Status status = Freeze(*options);
       if (status) return 0;

@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon freeze PROGRAM`: what guest/image.py calls for each program that can be frozen.
-void AddFreezeCommand(CLI::App& app, std::function<int()>* chosen);
+void AddFreezeCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

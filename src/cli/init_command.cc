@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
@@ -13,6 +12,7 @@
 
 #include "base/owned_fd.h"
 #include "base/write_all.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/init_wizard.h"
 #include "policy/host_files.h"
@@ -104,20 +104,20 @@ int Init(const Options& options) {
 
 }  // namespace
 
-void AddInitCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddInitCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* init = app.add_subcommand("init", "write a policy for this project, or your own");
-  init->add_option("--preset", options->preset,
-                   "a package manager or language; without it, what is found here");
-  init->add_flag("--from-lockfile", options->from_lockfile, "only by the lockfile that is here");
-  CLI::Option* for_user =
-      init->add_flag("--user", options->for_user, "your own policy, which projects cannot widen");
-  init->add_flag("-i,--interactive", options->asks, "asks what the policy is to say")
-      ->excludes(for_user);
-  init->add_option("--output", options->output, "the file; - is standard output");
-  init->add_flag("--force", options->force, "replace what is there");
-  init->footer("cordon init\ncordon init -i\ncordon init --preset pnpm\ncordon init --user");
-  init->callback([options, chosen] { *chosen = [options] { return Init(*options); }; });
+  Command init = app.AddCommand("init", "write a policy for this project, or your own");
+  init.AddOption("--preset", options->preset,
+                 "a package manager or language; without it, what is found here");
+  init.AddFlag("--from-lockfile", options->from_lockfile, "only by the lockfile that is here");
+  Option for_user =
+      init.AddFlag("--user", options->for_user, "your own policy, which projects cannot widen");
+  init.AddFlag("-i,--interactive", options->asks, "asks what the policy is to say")
+      .Excludes(for_user);
+  init.AddOption("--output", options->output, "the file; - is standard output");
+  init.AddFlag("--force", options->force, "replace what is there");
+  init.Footer("cordon init\ncordon init -i\ncordon init --preset pnpm\ncordon init --user");
+  init.OnCall([options, chosen] { *chosen = [options] { return Init(*options); }; });
 }
 
 }  // namespace cordon::cli

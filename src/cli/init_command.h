@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon init`: a cordon.yaml for this project, or the user's own policy.
-void AddInitCommand(CLI::App& app, std::function<int()>* chosen);
+void AddInitCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

@@ -1,6 +1,5 @@
 #include "cli/install_command.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <memory>
@@ -10,8 +9,8 @@
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
-#include "cli/option_list.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
 #include "policy/dispatch.h"
@@ -232,51 +231,47 @@ int RunWith(Options& options, int (*work)(Options&)) {
   });
 }
 
-std::shared_ptr<Options> AddCommon(CLI::App* command) {
+std::shared_ptr<Options> AddCommon(Command& command) {
   auto options = std::make_shared<Options>();
-  OptionList list(command);
-  AddPlanOptions(list, options->run);
-  command->add_option(
-      "--manager", options->manager,
-      "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
-      "one whose files are here");
-  command->add_option("-e,--env", options->run.environment, "NAME=VALUE for the commands")
-      ->allow_extra_args(false);
-  command->add_flag("-v,--verbose", options->run.verbose, "say what stands around the commands");
+  AddPlanOptions(command, options->run);
+  command.AddOption("--manager", options->manager,
+                    "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
+                    "one whose files are here");
+  command.AddOption("-e,--env", options->run.environment, "NAME=VALUE for the commands");
+  command.AddFlag("-v,--verbose", options->run.verbose, "say what stands around the commands");
   return options;
 }
 
 }  // namespace
 
-void AddInstallCommand(CLI::App& app, std::function<int()>* chosen) {
-  CLI::App* install = app.add_subcommand(
+void AddInstallCommand(Command& app, std::function<int()>* chosen) {
+  Command install = app.AddCommand(
       "install", "install packages: brought here with scripts off, then scripts without network");
   const std::shared_ptr<Options> options = AddCommon(install);
-  install->add_flag("--no-scripts", options->without_scripts, "only the first phase");
-  install->add_flag("--require-lockfile", options->needs_lockfile, "refuse without a lockfile");
-  install->add_option("words", options->more, "further words for the first command, after --");
-  install->footer("cordon install\ncordon install --manager pip\ncordon install -- left-pad@1.3.0");
-  install->callback(
-      [options, chosen] { *chosen = [options] { return RunWith(*options, Install); }; });
+  install.AddFlag("--no-scripts", options->without_scripts, "only the first phase");
+  install.AddFlag("--require-lockfile", options->needs_lockfile, "refuse without a lockfile");
+  install.AddOption("words", options->more, "further words for the first command, after --");
+  install.Footer("cordon install\ncordon install --manager pip\ncordon install -- left-pad@1.3.0");
+  install.OnCall([options, chosen] { *chosen = [options] { return RunWith(*options, Install); }; });
 }
 
-void AddBootstrapCommand(CLI::App& app, std::function<int()>* chosen) {
-  CLI::App* bootstrap = app.add_subcommand(
+void AddBootstrapCommand(Command& app, std::function<int()>* chosen) {
+  Command bootstrap = app.AddCommand(
       "bootstrap", "bring packages here and make the lockfile; no script of a package runs");
   const std::shared_ptr<Options> options = AddCommon(bootstrap);
   options->without_scripts = true;
-  bootstrap->footer("cordon bootstrap && cordon install");
-  bootstrap->callback(
+  bootstrap.Footer("cordon bootstrap && cordon install");
+  bootstrap.OnCall(
       [options, chosen] { *chosen = [options] { return RunWith(*options, Install); }; });
 }
 
-void AddAuditCommand(CLI::App& app, std::function<int()>* chosen) {
-  CLI::App* audit = app.add_subcommand(
+void AddAuditCommand(Command& app, std::function<int()>* chosen) {
+  Command audit = app.AddCommand(
       "audit", "the package manager's own audit, behind the wall, with the hosts of an install");
   const std::shared_ptr<Options> options = AddCommon(audit);
-  audit->add_option("words", options->more, "further words, after --");
-  audit->footer("cordon audit\ncordon audit -- --json");
-  audit->callback([options, chosen] { *chosen = [options] { return RunWith(*options, Audit); }; });
+  audit.AddOption("words", options->more, "further words, after --");
+  audit.Footer("cordon audit\ncordon audit -- --json");
+  audit.OnCall([options, chosen] { *chosen = [options] { return RunWith(*options, Audit); }; });
 }
 
 }  // namespace cordon::cli

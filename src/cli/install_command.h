@@ -5,15 +5,13 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
-void AddInstallCommand(CLI::App& app, std::function<int()>* chosen);
-void AddBootstrapCommand(CLI::App& app, std::function<int()>* chosen);
-void AddAuditCommand(CLI::App& app, std::function<int()>* chosen);
+class Command;
+
+void AddInstallCommand(Command& app, std::function<int()>* chosen);
+void AddBootstrapCommand(Command& app, std::function<int()>* chosen);
+void AddAuditCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

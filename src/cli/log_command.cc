@@ -1,6 +1,5 @@
 #include "cli/log_command.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
 #include <deque>
@@ -10,6 +9,7 @@
 #include <string>
 
 #include "base/plain_text.h"
+#include "cli/command_line.h"
 #include "cli/network_log.h"
 #include "cli/run_log.h"
 #include "policy/surroundings.h"
@@ -81,16 +81,16 @@ int Show(const Options& options) {
 
 }  // namespace
 
-void AddLogCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddLogCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* log = app.add_subcommand("log", "what was run, and what the network was asked for");
-  log->add_flag("--network", options->network, "the gateway's decisions instead of the commands");
-  log->add_flag("--refused", options->refused, "of them those that were refused")
-      ->needs("--network");
-  log->add_option("-n,--lines", options->lines, "how many, from the end (20)");
-  log->add_flag("--json", options->as_json, "as they were written, a line each");
-  log->footer("cordon log\ncordon log --network --refused -n 100");
-  log->callback([options, chosen] { *chosen = [options] { return Show(*options); }; });
+  Command log = app.AddCommand("log", "what was run, and what the network was asked for");
+  const Option network =
+      log.AddFlag("--network", options->network, "the gateway's decisions instead of the commands");
+  log.AddFlag("--refused", options->refused, "of them those that were refused").Needs(network);
+  log.AddOption("-n,--lines", options->lines, "how many, from the end (20)");
+  log.AddFlag("--json", options->as_json, "as they were written, a line each");
+  log.Footer("cordon log\ncordon log --network --refused -n 100");
+  log.OnCall([options, chosen] { *chosen = [options] { return Show(*options); }; });
 }
 
 }  // namespace cordon::cli

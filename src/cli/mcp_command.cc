@@ -2,10 +2,10 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <memory>
 
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/programs.h"
 #include "mcp/session.h"
@@ -38,17 +38,17 @@ Status Serve(const mcp::GivenSettings& given) {
 
 }  // namespace
 
-void AddMcpCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddMcpCommand(Command& app, std::function<int()>* chosen) {
   auto given = std::make_shared<mcp::GivenSettings>();
-  CLI::App* command = app.add_subcommand(
+  Command command = app.AddCommand(
       "mcp", "sandboxes as tools of the Model Context Protocol, on standard input and output");
 #define SETTING(member, flag, variable, name, least, most, otherwise, text) \
-  command->add_option(flag, given->member, text);
+  command.AddOption(flag, given->member, text);
 #include "mcp/settings.def"
 #undef SETTING
-  command->add_option("--state-dir", given->state_folder, "where exported states are kept");
-  command->add_option("--config", given->file, "a file of settings (JSON)");
-  command->callback([given, chosen] {
+  command.AddOption("--state-dir", given->state_folder, "where exported states are kept");
+  command.AddOption("--config", given->file, "a file of settings (JSON)");
+  command.OnCall([given, chosen] {
     *chosen = [given] {
       const Status served = Serve(*given);
       if (served) return 0;

@@ -3,13 +3,11 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}
-
 namespace cordon::cli {
 
-void AddMcpCommand(CLI::App& app, std::function<int()>* chosen);
+class Command;
+
+void AddMcpCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

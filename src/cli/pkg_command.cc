@@ -1,11 +1,11 @@
 #include "cli/pkg_command.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
 
 #include "backend/end.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/programs.h"
 #include "packages/build_index.h"
@@ -29,16 +29,16 @@ Status Build(const packages::IndexRequest& request) {
 
 }  // namespace
 
-void AddPkgCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddPkgCommand(Command& app, std::function<int()>* chosen) {
   auto request = std::make_shared<packages::IndexRequest>();
-  CLI::App* command = app.add_subcommand("pkg", "packages for sandboxes that live");
-  command->require_subcommand(1);
-  CLI::App* build = command->add_subcommand(
-      "build-index", "pkg-index.json of a folder with modules, for any web server");
-  build->add_option("folder", request->folder, "has NAME.wasm of each package")->required();
-  build->add_option("--key", request->key_file,
-                    "sign it with this Ed25519 key (openssl genpkey -algorithm ed25519)");
-  build->callback([request, chosen] {
+  Command command = app.AddCommand("pkg", "packages for sandboxes that live");
+  command.NeedCommand();
+  Command build = command.AddCommand("build-index",
+                                     "pkg-index.json of a folder with modules, for any web server");
+  build.AddOption("folder", request->folder, "has NAME.wasm of each package").Required();
+  build.AddOption("--key", request->key_file,
+                  "sign it with this Ed25519 key (openssl genpkey -algorithm ed25519)");
+  build.OnCall([request, chosen] {
     *chosen = [request] {
       const Status built = Build(*request);
       if (built) return 0;

@@ -6,8 +6,10 @@
 
 namespace cordon::cli {
 
+class Command;
+
 // `cordon pkg build-index`
-void AddPkgCommand(CLI::App& app, std::function<int()>* chosen);
+void AddPkgCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

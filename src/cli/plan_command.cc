@@ -1,6 +1,5 @@
 #include "cli/plan_command.h"
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -10,8 +9,8 @@
 #include "backend/backend.h"
 #include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
-#include "cli/option_list.h"
 #include "cli/paint.h"
 #include "cli/run_plan.h"
 #include "policy/plan_text.h"
@@ -94,26 +93,24 @@ int Plan(Options& options) {
 
 }  // namespace
 
-void AddPlanCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddPlanCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* plan = app.add_subcommand("plan", "what a command would get, and why; runs nothing");
+  Command plan = app.AddCommand("plan", "what a command would get, and why; runs nothing");
   policy::PlanRequest& request = options->request;
-  OptionList list(plan);
-  AddPolicyOptions(list, request);
-  plan->add_option("--workspace", request.workspace, "the directory that the command works in");
-  plan->add_option("--profile", request.profile, "instead of the one that the rules choose");
-  plan->add_option("--wall,--backend", request.wall,
-                   "wasm, native, podman, docker, microvm, bwrap, nsjail, sandbox-exec, none");
-  plan->add_option("--image", request.image, "for the container wall");
-  plan->add_option("-e,--env", options->environment, "NAME=VALUE for the command")
-      ->allow_extra_args(false);
-  plan->add_flag("--json", options->as_json, "for programs");
-  plan->add_flag("--show-command", options->shows_command,
-                 "what bwrap, podman, nsjail or sandbox-exec is told");
-  plan->add_flag("--hash", options->as_hash, "only the plan's hash");
-  plan->add_option("command", request.argv, "program and arguments, after --");
-  plan->footer("cordon plan -- npm install\ncordon plan --json --wall bwrap -- make test");
-  plan->callback([options, chosen] { *chosen = [options] { return Plan(*options); }; });
+  AddPolicyOptions(plan, request);
+  plan.AddOption("--workspace", request.workspace, "the directory that the command works in");
+  plan.AddOption("--profile", request.profile, "instead of the one that the rules choose");
+  plan.AddOption("--wall,--backend", request.wall,
+                 "wasm, native, podman, docker, microvm, bwrap, nsjail, sandbox-exec, none");
+  plan.AddOption("--image", request.image, "for the container wall");
+  plan.AddOption("-e,--env", options->environment, "NAME=VALUE for the command");
+  plan.AddFlag("--json", options->as_json, "for programs");
+  plan.AddFlag("--show-command", options->shows_command,
+               "what bwrap, podman, nsjail or sandbox-exec is told");
+  plan.AddFlag("--hash", options->as_hash, "only the plan's hash");
+  plan.AddOption("command", request.argv, "program and arguments, after --");
+  plan.Footer("cordon plan -- npm install\ncordon plan --json --wall bwrap -- make test");
+  plan.OnCall([options, chosen] { *chosen = [options] { return Plan(*options); }; });
 }
 
 }  // namespace cordon::cli

@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon plan -- COMMAND`: what would run, behind which wall, with what, and why; runs nothing.
-void AddPlanCommand(CLI::App& app, std::function<int()>* chosen);
+void AddPlanCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -12,9 +11,9 @@
 
 #include "backend/wasm/run.h"
 #include "base/units.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/limits_report.h"
-#include "cli/option_list.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
@@ -50,25 +49,25 @@ struct Options {
   bool check_kernel = false;
 };
 
-void AddSandboxOptions(OptionList& list, Options& options) {
-  list.Add("--module", options.modules, "a program compiled to WebAssembly, placed on the PATH");
-  list.Add("-e,--env", options.environment, "NAME=VALUE for the command");
-  list.Add("--cwd", options.directory, "directory to start in");
-  list.Add("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");
-  list.Add("--cpu-time", options.cpu_time, "processor time of all processes");
-  list.Add("--memory", options.memory, "memory of all processes (1GiB)");
-  list.Add("--disk", options.disk, "bytes of files (256MiB)");
-  CLI::Option* files = list.Add("--max-files", options.files, "number of files (100000)");
-  if (files != nullptr) files->check(CLI::Range(uint64_t{16}, uint64_t{10'000'000}));
-  CLI::Option* processes = list.Add("--max-procs", options.processes, "number of processes (256)");
-  if (processes != nullptr) processes->check(CLI::Range(uint64_t{2}, uint64_t{1000}));
-  list.Add("--max-output", options.output, "bytes of each output stream (64MiB)");
-  list.Add("--copy-in", options.copy_in, "HOST:GUEST, before the start");
-  list.Add("--copy-out", options.copy_out, "GUEST:HOST, after the end");
-  list.Add("--report", options.report, "file for a report in JSON");
-  list.AddFlag("--check-kernel", options.check_kernel,
-               "verify the kernel's data after the command (for tests)");
-  list.AddFlag("-v,--verbose", options.verbose, "say what stands around the command");
+void AddSandboxOptions(Command& command, Options& options) {
+  command.AddOption("--module", options.modules,
+                    "a program compiled to WebAssembly, placed on the PATH");
+  command.AddOption("-e,--env", options.environment, "NAME=VALUE for the command");
+  command.AddOption("--cwd", options.directory, "directory to start in");
+  command.AddOption("--timeout", options.timeout, "wall time: 10s, 500ms, 2m");
+  command.AddOption("--cpu-time", options.cpu_time, "processor time of all processes");
+  command.AddOption("--memory", options.memory, "memory of all processes (1GiB)");
+  command.AddOption("--disk", options.disk, "bytes of files (256MiB)");
+  command.AddOption("--max-files", options.files, "number of files (100000)")
+      .Within(16, 10'000'000);
+  command.AddOption("--max-procs", options.processes, "number of processes (256)").Within(2, 1000);
+  command.AddOption("--max-output", options.output, "bytes of each output stream (64MiB)");
+  command.AddOption("--copy-in", options.copy_in, "HOST:GUEST, before the start");
+  command.AddOption("--copy-out", options.copy_out, "GUEST:HOST, after the end");
+  command.AddOption("--report", options.report, "file for a report in JSON");
+  command.AddFlag("--check-kernel", options.check_kernel,
+                  "verify the kernel's data after the command (for tests)");
+  command.AddFlag("-v,--verbose", options.verbose, "say what stands around the command");
 }
 
 Result<std::vector<backend::CopyRequest>> ParseCopies(const std::vector<std::string>& texts,
@@ -264,39 +263,33 @@ int Run(const Options& options, RunOutcome* outcome = nullptr) {
 
 }  // namespace
 
-void AddRunCommand(CLI::App& app, std::span<const std::string> words,
-                   std::function<int()>* chosen) {
+void AddRunCommand(Command& app, std::span<const std::string> words, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* run = app.add_subcommand("run", "run a command in a sandbox of its own");
-  OptionList list(run, words);
-  CLI::Option* script =
-      list.Add("-c", options->script, "a script for bash; arguments after -- are its own");
-  list.Add("--run-module", options->run_module,
-           "run a program compiled to WebAssembly; arguments after --");
-  CLI::Option* python =
-      list.Add("--python", options->python,
-               "a file for Python, or - for standard input; arguments after -- are its own");
-  if (python != nullptr && script != nullptr) python->excludes(script);
-  AddSandboxOptions(list, *options);
-  run->add_option("command", options->command, "program and arguments, after --");
+  Command run = app.AddCommand("run", "run a command in a sandbox of its own");
+  run.DescribeNamed(words);
+  const Option script =
+      run.AddOption("-c", options->script, "a script for bash; arguments after -- are its own");
+  run.AddOption("--run-module", options->run_module,
+                "run a program compiled to WebAssembly; arguments after --");
+  run.AddOption("--python", options->python,
+                "a file for Python, or - for standard input; arguments after -- are its own")
+      .Excludes(script);
+  AddSandboxOptions(run, *options);
+  run.AddOption("command", options->command, "program and arguments, after --");
   auto planned = std::make_shared<PlannedRun>();
-  AddPlanOptions(list, *planned);
-  run->footer(
+  AddPlanOptions(run, *planned);
+  run.Footer(
       "cordon run -c 'seq 1 100 | paste -sd+ | bc'\ncordon run -- make test\n"
       "cordon run --shadow -- ./agent.sh && cordon diff\n"
       "cordon run --wall bwrap --report report.json -- npm test");
-  run->callback([options, planned, run, chosen] {
+  run.OnCall([options, planned, run, chosen] {
     planned->request.argv = options->command;
     planned->environment = options->environment;
     planned->verbose = options->verbose;
     planned->report = options->report;
     // A script and a module are the wasm wall's own.
-    const auto is_given = [run](const char* name) {
-      const CLI::Option* option = run->get_option_no_throw(name);
-      return option != nullptr && option->count() != 0;
-    };
-    const bool is_wasm = is_given("-c") || is_given("--run-module");
-    if (!WantsPlan(*planned, is_wasm ? Command::kScript : Command::kProgram)) {
+    const bool is_wasm = run.IsGiven("-c") || run.IsGiven("--run-module");
+    if (!WantsPlan(*planned, is_wasm ? Input::kScript : Input::kProgram)) {
       *chosen = [options, planned] {
         if (!planned->json) return Run(*options);
         return RunAsJson([&](RunOutcome* outcome) { return Run(*options, outcome); });
@@ -306,19 +299,18 @@ void AddRunCommand(CLI::App& app, std::span<const std::string> words,
     for (const char* name : {"-c", "--run-module", "--module", "--cwd", "--timeout", "--cpu-time",
                              "--memory", "--disk", "--max-files", "--max-procs", "--max-output",
                              "--copy-in", "--copy-out", "--check-kernel"}) {
-      if (is_given(name)) planned->foreign_option = name;
+      if (run.IsGiven(name)) planned->foreign_option = name;
     }
     *chosen = [planned] { return RunPlanned(*planned); };
   });
 }
 
-void AddShellCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddShellCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   options->is_shell = true;
-  CLI::App* shell = app.add_subcommand("sh", "an interactive shell in a sandbox of its own");
-  OptionList list(shell);
-  AddSandboxOptions(list, *options);
-  shell->callback([options, chosen] { *chosen = [options] { return Run(*options); }; });
+  Command shell = app.AddCommand("sh", "an interactive shell in a sandbox of its own");
+  AddSandboxOptions(shell, *options);
+  shell.OnCall([options, chosen] { *chosen = [options] { return Run(*options); }; });
 }
 
 }  // namespace cordon::cli

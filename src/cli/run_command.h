@@ -5,17 +5,15 @@
 #include <span>
 #include <string>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon run` and `cordon sh`: their options, of the first only those that `words` name if there
-// are any (option_list.h), and what runs when one of the commands was given. The function returns
+// are any (command_line.h), and what runs when one of the commands was given. The function returns
 // the exit status.
-void AddRunCommand(CLI::App& app, std::span<const std::string> words, std::function<int()>* chosen);
-void AddShellCommand(CLI::App& app, std::function<int()>* chosen);
+void AddRunCommand(Command& app, std::span<const std::string> words, std::function<int()>* chosen);
+void AddShellCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

@@ -8,9 +8,9 @@
 #include "backend/native/fit.h"
 #include "backend/supervisor/host_commands.h"
 #include "backend/wasm/run.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/network_log.h"
-#include "cli/option_list.h"
 #include "cli/paint.h"
 #include "cli/programs.h"
 #include "cli/raw_terminal.h"
@@ -131,46 +131,47 @@ int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, co
 
 }  // namespace
 
-void AddPlanOptions(OptionList& options, PlannedRun& run, Profile profile) {
-  options.Add("--wall,--backend", run.request.wall,
-              "native, bwrap, podman, docker, none; wasm whatever a policy says");
-  AddPolicyOptions(options, run.request);
-  options.AddFlag("--shadow", run.request.shadow,
+void AddPlanOptions(Command& command, PlannedRun& run, Profile profile) {
+  command.AddOption("--wall,--backend", run.request.wall,
+                    "native, bwrap, podman, docker, none; wasm whatever a policy says");
+  AddPolicyOptions(command, run.request);
+  command.AddFlag("--shadow", run.request.shadow,
                   "work on a copy-on-write view; afterwards cordon diff, commit or discard");
-  options.AddFlag("--quiet", run.quiet, "no summary after the command");
-  CLI::Option* dry_run = options.AddFlag("--dry-run", run.dry_run, "show the plan and run nothing");
-  CLI::Option* json = options.AddFlag(
-      "--json", run.json,
-      "what came of it as one line of JSON on standard output; what is run writes its "
-      "output to standard error");
-  if (json != nullptr && dry_run != nullptr) json->excludes(dry_run);
-  options.Add("--image", run.request.image, "for podman and docker");
-  options.Add("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
+  command.AddFlag("--quiet", run.quiet, "no summary after the command");
+  const Option dry_run = command.AddFlag("--dry-run", run.dry_run, "show the plan and run nothing");
+  command
+      .AddFlag("--json", run.json,
+               "what came of it as one line of JSON on standard output; what is run writes its "
+               "output to standard error")
+      .Excludes(dry_run);
+  command.AddOption("--image", run.request.image, "for podman and docker");
+  command.AddOption("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
   if (profile == Profile::kOption) {
-    options.Add("--profile", run.request.profile, "of the policy");
+    command.AddOption("--profile", run.request.profile, "of the policy");
   }
-  options.Add("--workspace", run.request.workspace, "the directory that it works in");
+  command.AddOption("--workspace", run.request.workspace, "the directory that it works in");
 }
 
-void AddPolicyOptions(OptionList& options, policy::PlanRequest& request) {
-  options.Add("--config", request.config, "the project's policy (found upwards from here)");
-  options.Add("--policy", request.policy,
-              "your own policy, for this once (~/.config/cordon/policy.yaml)");
-  CLI::Option* mode = options.Add(
-      "--mode", request.mode, "host: without a wall; sandbox: with one, whatever the profile says");
-  if (mode != nullptr) mode->check(CLI::IsMember({"host", "sandbox"}));
-  options.AddFlag("--strict-security", request.strict,
+void AddPolicyOptions(Command& command, policy::PlanRequest& request) {
+  command.AddOption("--config", request.config, "the project's policy (found upwards from here)");
+  command.AddOption("--policy", request.policy,
+                    "your own policy, for this once (~/.config/cordon/policy.yaml)");
+  command
+      .AddOption("--mode", request.mode,
+                 "host: without a wall; sandbox: with one, whatever the profile says")
+      .OneOf({"host", "sandbox"});
+  command.AddFlag("--strict-security", request.strict,
                   "refuse mutable images, secrets, missing lockfiles");
 }
 
-bool WantsPlan(const PlannedRun& run, Command command) {
+bool WantsPlan(const PlannedRun& run, Input input) {
   if (run.request.wall == "wasm" && run.hash.empty()) return false;
   if (run.request.shadow || run.dry_run || !run.request.wall.empty() || !run.hash.empty() ||
       !run.request.profile.empty() || !run.request.config.empty() || run.request.strict ||
       !run.request.policy.empty() || !run.request.mode.empty() || !run.request.workspace.empty() ||
       !run.request.image.empty())
     return true;
-  if (command == Command::kScript || run.request.argv.empty()) return false;
+  if (input == Input::kScript || run.request.argv.empty()) return false;
   return !policy::FindProjectFile(policy::Surroundings::OfThisProcess().directory).empty();
 }
 

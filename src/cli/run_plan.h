@@ -12,7 +12,7 @@
 
 namespace cordon::cli {
 
-class OptionList;
+class Command;
 
 struct PlannedRun {
   policy::PlanRequest request;
@@ -30,16 +30,16 @@ struct PlannedRun {
 [[nodiscard]] Status ParseVariables(const std::vector<std::string>& words,
                                     policy::PlanRequest* request);
 
-enum class Command { kProgram, kScript };
+enum class Input { kProgram, kScript };
 
 // A command that names its profile by itself has no option for it.
 enum class Profile { kOption, kNamedOtherwise };
-void AddPlanOptions(OptionList& options, PlannedRun& run, Profile profile = Profile::kOption);
+void AddPlanOptions(Command& command, PlannedRun& run, Profile profile = Profile::kOption);
 // Which policies count, and how strictly.
-void AddPolicyOptions(OptionList& options, policy::PlanRequest& request);
+void AddPolicyOptions(Command& command, policy::PlanRequest& request);
 // A wall other than wasm, a plan or a policy was named, or the project that one is in has a policy
 // and a program is to be run.
-[[nodiscard]] bool WantsPlan(const PlannedRun& run, Command command);
+[[nodiscard]] bool WantsPlan(const PlannedRun& run, Input input);
 // The exit status. Prints the result, if it is asked for as JSON.
 [[nodiscard]] int RunPlanned(PlannedRun& run);
 // The same, where the caller says what came of it.

@@ -1,12 +1,12 @@
 #include "cli/sandbox_command.h"
 
-#include <CLI/CLI.hpp>
 #include <cinttypes>
 #include <cstdio>
 #include <memory>
 #include <utility>
 
 #include "base/units.h"
+#include "cli/command_line.h"
 #include "cli/sandbox_options.h"
 #include "cli/variable.h"
 
@@ -20,18 +20,18 @@ struct Named {
 };
 
 // A command about one sandbox: --socket and its id.
-std::pair<CLI::App*, std::shared_ptr<Named>> AddNamed(CLI::App& app, const char* name,
-                                                      const char* about) {
+std::pair<Command, std::shared_ptr<Named>> AddNamed(Command& app, const char* name,
+                                                    const char* about) {
   auto named = std::make_shared<Named>();
-  CLI::App* command = app.add_subcommand(name, about);
-  AddSocketOption(*command, &named->socket);
-  command->add_option("sandbox", named->sandbox, "its id")->required();
+  Command command = app.AddCommand(name, about);
+  AddSocketOption(command, &named->socket);
+  command.AddOption("sandbox", named->sandbox, "its id").Required();
   return {command, std::move(named)};
 }
 
-void OnSandbox(CLI::App* command, const std::shared_ptr<Named>& named, std::function<int()>* chosen,
+void OnSandbox(Command& command, const std::shared_ptr<Named>& named, std::function<int()>* chosen,
                std::function<Status(Sandbox&, const Named&)> action) {
-  command->callback([named, chosen, action = std::move(action)] {
+  command.OnCall([named, chosen, action = std::move(action)] {
     *chosen = [named, action] {
       return WithSandbox(named->socket, named->sandbox,
                          [&](Sandbox& sandbox) { return action(sandbox, *named); });
@@ -123,52 +123,51 @@ Result<int> PrintTotal(Client& client) {
 
 }  // namespace
 
-void AddListCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddListCommand(Command& app, std::function<int()>* chosen) {
   auto socket = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand("ls", "the detached sandboxes of a daemon");
-  AddSocketOption(*command, socket.get());
-  command->callback([socket, chosen] { *chosen = [socket] { return WithClient(*socket, List); }; });
+  Command command = app.AddCommand("ls", "the detached sandboxes of a daemon");
+  AddSocketOption(command, socket.get());
+  command.OnCall([socket, chosen] { *chosen = [socket] { return WithClient(*socket, List); }; });
 }
 
-void AddCreateCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddCreateCommand(Command& app, std::function<int()>* chosen) {
   auto request = std::make_shared<CreateRequest>();
-  CLI::App* command =
-      app.add_subcommand("create", "a sandbox of a daemon, which lives until `cordon kill`");
-  AddSocketOption(*command, &request->socket);
-  command->add_option("--timeout", request->timeout, "of each command, as 500ms, 10s, 5m (30s)");
-  command->add_option("--memory", request->memory, "of the sandbox, as 256MiB (1GiB)");
-  command->add_option("--disk", request->disk, "bytes of its files (256MiB)");
-  command->add_option("--env", request->environment, "NAME=VALUE")->allow_extra_args(false);
-  command->footer(
+  Command command =
+      app.AddCommand("create", "a sandbox of a daemon, which lives until `cordon kill`");
+  AddSocketOption(command, &request->socket);
+  command.AddOption("--timeout", request->timeout, "of each command, as 500ms, 10s, 5m (30s)");
+  command.AddOption("--memory", request->memory, "of the sandbox, as 256MiB (1GiB)");
+  command.AddOption("--disk", request->disk, "bytes of its files (256MiB)");
+  command.AddOption("--env", request->environment, "NAME=VALUE");
+  command.Footer(
       "cordon serve --unix ./cordon.sock &\n"
       "id=$(cordon create --socket ./cordon.sock)\n"
       "cordon exec --socket ./cordon.sock --sandbox $id -- ls -l /");
-  command->callback([request, chosen] {
+  command.OnCall([request, chosen] {
     *chosen = [request] {
       return WithClient(request->socket, [&](Client& client) { return Create(client, *request); });
     };
   });
 }
 
-void AddSnapshotCommand(CLI::App& app, std::function<int()>* chosen) {
-  const auto [command, named] = AddNamed(
+void AddSnapshotCommand(Command& app, std::function<int()>* chosen) {
+  auto [command, named] = AddNamed(
       app, "snapshot", "stores a sandbox's files and shell, for `cordon restore`; prints the name");
-  command->add_option("name", named->name, "the snapshot's; otherwise a number");
+  command.AddOption("name", named->name, "the snapshot's; otherwise a number");
   OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& given) {
     return Print(sandbox.Snapshot(given.name));
   });
 }
 
-void AddRestoreCommand(CLI::App& app, std::function<int()>* chosen) {
-  const auto [command, named] =
-      AddNamed(app, "restore", "a sandbox's files and shell are as they were");
-  command->add_option("name", named->name, "the snapshot's")->required();
+void AddRestoreCommand(Command& app, std::function<int()>* chosen) {
+  auto [command, named] = AddNamed(app, "restore", "a sandbox's files and shell are as they were");
+  command.AddOption("name", named->name, "the snapshot's").Required();
   OnSandbox(command, named, chosen,
             [](Sandbox& sandbox, const Named& given) { return sandbox.Restore(given.name); });
 }
 
-void AddForkCommand(CLI::App& app, std::function<int()>* chosen) {
-  const auto [command, named] = AddNamed(
+void AddForkCommand(Command& app, std::function<int()>* chosen) {
+  auto [command, named] = AddNamed(
       app, "fork", "a copy of a sandbox in the middle of what it does; prints the copy's id");
   OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& /*given*/) -> Status {
     const Result<Sandbox> copy = sandbox.Fork(/*detached=*/true);
@@ -177,19 +176,18 @@ void AddForkCommand(CLI::App& app, std::function<int()>* chosen) {
   });
 }
 
-void AddKillCommand(CLI::App& app, std::function<int()>* chosen) {
-  const auto [command, named] = AddNamed(app, "kill", "ends a sandbox and everything in it");
+void AddKillCommand(Command& app, std::function<int()>* chosen) {
+  auto [command, named] = AddNamed(app, "kill", "ends a sandbox and everything in it");
   OnSandbox(command, named, chosen,
             [](Sandbox& sandbox, const Named& /*given*/) { return sandbox.Destroy(); });
 }
 
-void AddStatsCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddStatsCommand(Command& app, std::function<int()>* chosen) {
   auto named = std::make_shared<Named>();
-  CLI::App* command =
-      app.add_subcommand("stats", "what a sandbox uses now, or all of a daemon together");
-  AddSocketOption(*command, &named->socket);
-  command->add_option("sandbox", named->sandbox, "its id");
-  command->callback([named, chosen] {
+  Command command = app.AddCommand("stats", "what a sandbox uses now, or all of a daemon together");
+  AddSocketOption(command, &named->socket);
+  command.AddOption("sandbox", named->sandbox, "its id");
+  command.OnCall([named, chosen] {
     *chosen = [named] {
       if (named->sandbox.empty()) return WithClient(named->socket, PrintTotal);
       return WithSandbox(named->socket, named->sandbox, PrintUsage);

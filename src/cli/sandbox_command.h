@@ -7,20 +7,18 @@
 #include <string>
 #include <vector>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon ls`, `create`, `snapshot`, `restore`, `fork`, `kill`, `stats`
-void AddListCommand(CLI::App& app, std::function<int()>* chosen);
-void AddCreateCommand(CLI::App& app, std::function<int()>* chosen);
-void AddSnapshotCommand(CLI::App& app, std::function<int()>* chosen);
-void AddRestoreCommand(CLI::App& app, std::function<int()>* chosen);
-void AddForkCommand(CLI::App& app, std::function<int()>* chosen);
-void AddKillCommand(CLI::App& app, std::function<int()>* chosen);
-void AddStatsCommand(CLI::App& app, std::function<int()>* chosen);
+void AddListCommand(Command& app, std::function<int()>* chosen);
+void AddCreateCommand(Command& app, std::function<int()>* chosen);
+void AddSnapshotCommand(Command& app, std::function<int()>* chosen);
+void AddRestoreCommand(Command& app, std::function<int()>* chosen);
+void AddForkCommand(Command& app, std::function<int()>* chosen);
+void AddKillCommand(Command& app, std::function<int()>* chosen);
+void AddStatsCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

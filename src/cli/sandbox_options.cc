@@ -1,15 +1,14 @@
 #include "cli/sandbox_options.h"
 
-#include <CLI/CLI.hpp>
-
+#include "cli/command_line.h"
 #include "cli/complain.h"
 
 namespace cordon::cli {
 
-void AddSocketOption(CLI::App& command, std::string* socket) {
-  command.add_option("--socket", *socket, "of `cordon serve --unix`")
-      ->envname("CORDON_SOCKET")
-      ->required();
+void AddSocketOption(Command& command, std::string* socket) {
+  command.AddOption("--socket", *socket, "of `cordon serve --unix`")
+      .From("CORDON_SOCKET")
+      .Required();
 }
 
 int WithClient(const std::string& socket, const std::function<Result<int>(Client&)>& action) {

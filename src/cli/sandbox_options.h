@@ -8,14 +8,12 @@
 
 #include "cordon/cordon.h"
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // --socket, $CORDON_SOCKET
-void AddSocketOption(CLI::App& command, std::string* socket);
+void AddSocketOption(Command& command, std::string* socket);
 
 // What a detached sandbox of that daemon is asked for; the exit status.
 [[nodiscard]] int WithClient(const std::string& socket,

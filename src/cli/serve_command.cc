@@ -2,12 +2,12 @@
 
 #include <sys/resource.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <memory>
 #include <string>
 
 #include "base/units.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/programs.h"
 #include "rpc/server.h"
@@ -69,40 +69,39 @@ Status Serve(const Options& options) {
 
 }  // namespace
 
-void AddServeCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddServeCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("serve", "sandboxes that live, for other programs (JSON-RPC 2.0)");
-  auto* where = command->add_option_group("where");
-  where->add_flag("--stdio", options->is_stdio, "one client, on standard input and output");
-  where->add_option("--unix", options->path, "a socket at this path, for this user alone");
-  where->require_option(1);
-  command->add_option("--max-sandboxes", options->max_sandboxes, "at the same time (64)")
-      ->check(CLI::Range(size_t{1}, size_t{100'000}));
+  Command command =
+      app.AddCommand("serve", "sandboxes that live, for other programs (JSON-RPC 2.0)");
+  Command where = command.AddChoice("where");
+  where.AddFlag("--stdio", options->is_stdio, "one client, on standard input and output");
+  where.AddOption("--unix", options->path, "a socket at this path, for this user alone");
+  command.AddOption("--max-sandboxes", options->max_sandboxes, "at the same time (64)")
+      .Within(1, 100'000);
   command
-      ->add_option("--max-total-memory", options->total_memory,
-                   "that all sandboxes have together, as 4GiB: one more is refused, and the "
-                   "largest is ended")
-      ->envname("CORDON_MAX_TOTAL_MEMORY");
+      .AddOption("--max-total-memory", options->total_memory,
+                 "that all sandboxes have together, as 4GiB: one more is refused, and the "
+                 "largest is ended")
+      .From("CORDON_MAX_TOTAL_MEMORY");
   command
-      ->add_option("--max-total-processes", options->total_processes,
-                   "of all sandboxes together; an idle one has two")
-      ->envname("CORDON_MAX_TOTAL_PROCESSES")
-      ->check(CLI::Range(uint64_t{2}, uint64_t{10'000'000}));
+      .AddOption("--max-total-processes", options->total_processes,
+                 "of all sandboxes together; an idle one has two")
+      .From("CORDON_MAX_TOTAL_PROCESSES")
+      .Within(2, 10'000'000);
   command
-      ->add_option("--pool", options->pool,
-                   "sandboxes that wait for who asks next, of the kind that was asked for last (0)")
-      ->envname("CORDON_POOL")
-      ->check(CLI::Range(size_t{0}, size_t{1000}));
+      .AddOption("--pool", options->pool,
+                 "sandboxes that wait for who asks next, of the kind that was asked for last (0)")
+      .From("CORDON_POOL")
+      .Within(0, 1000);
   command
-      ->add_option("--state-dir", options->state_folder,
-                   "where sandboxes are saved (~/.local/share/cordon/states)")
-      ->envname("CORDON_STATE_DIR");
+      .AddOption("--state-dir", options->state_folder,
+                 "where sandboxes are saved (~/.local/share/cordon/states)")
+      .From("CORDON_STATE_DIR");
   command
-      ->add_option("--ca-file", options->ca_file,
-                   "authorities that hosts of packages are held against, PEM (the system's)")
-      ->envname("CORDON_CA_FILE");
-  command->callback([options, chosen] {
+      .AddOption("--ca-file", options->ca_file,
+                 "authorities that hosts of packages are held against, PEM (the system's)")
+      .From("CORDON_CA_FILE");
+  command.OnCall([options, chosen] {
     *chosen = [options] {
       const Status served = Serve(*options);
       if (served) return 0;

@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon serve`: sandboxes that live, for SDKs and other clients.
-void AddServeCommand(CLI::App& app, std::function<int()>* chosen);
+void AddServeCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

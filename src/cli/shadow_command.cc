@@ -1,6 +1,5 @@
 #include "cli/shadow_command.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -12,6 +11,7 @@
 
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/paint.h"
 #include "cli/shadow_approval.h"
@@ -277,81 +277,78 @@ int Discard(const Options& options) {
 
 // --- the command line ---
 
-void Bind(CLI::App* command, const std::shared_ptr<Options>& options, std::function<int()>* chosen,
+void Bind(Command& command, const std::shared_ptr<Options>& options, std::function<int()>* chosen,
           int (*run)(const Options&)) {
-  command->callback([options, chosen, run] { *chosen = [options, run] { return run(*options); }; });
+  command.OnCall([options, chosen, run] { *chosen = [options, run] { return run(*options); }; });
 }
 
-void AddCreate(CLI::App* parent, std::function<int()>* chosen) {
+void AddCreate(Command& parent, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = parent->add_subcommand("create", "make one of a directory; prints its name");
-  command->add_option("directory", options->directory, "the workspace (here)");
-  command->add_option("--mode", options->mode, "auto, overlay or copy")
-      ->check(CLI::IsMember({"auto", "overlay", "copy"}));
-  command->add_option("--ignore", options->ignore, "a rule as in .gitignore: what is left out")
-      ->allow_extra_args(false);
-  command->add_option("--ignore-file", options->ignore_files, "a file of such rules")
-      ->allow_extra_args(false);
-  command->add_flag("--gitignore", options->gitignore, "leave out what git ignores");
-  command->add_flag("--hash", options->hash,
-                    "read every file now: one that is only touched later is no conflict");
-  command->footer("cordon shadow create\ncordon shadow create --ignore '*.pem' --ignore build/ .");
+  Command command = parent.AddCommand("create", "make one of a directory; prints its name");
+  command.AddOption("directory", options->directory, "the workspace (here)");
+  command.AddOption("--mode", options->mode, "auto, overlay or copy")
+      .OneOf({"auto", "overlay", "copy"});
+  command.AddOption("--ignore", options->ignore, "a rule as in .gitignore: what is left out");
+  command.AddOption("--ignore-file", options->ignore_files, "a file of such rules");
+  command.AddFlag("--gitignore", options->gitignore, "leave out what git ignores");
+  command.AddFlag("--hash", options->hash,
+                  "read every file now: one that is only touched later is no conflict");
+  command.Footer("cordon shadow create\ncordon shadow create --ignore '*.pem' --ignore build/ .");
   Bind(command, options, chosen, Create);
 }
 
-void AddList(CLI::App* parent, std::function<int()>* chosen) {
+void AddList(Command& parent, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = parent->add_subcommand("list", "those that there are");
-  command->add_flag("--json", options->as_json, "for programs");
+  Command command = parent.AddCommand("list", "those that there are");
+  command.AddFlag("--json", options->as_json, "for programs");
   Bind(command, options, chosen, List);
 }
 
-std::shared_ptr<Options> AddForOne(CLI::App* command) {
+std::shared_ptr<Options> AddForOne(Command& command) {
   auto options = std::make_shared<Options>();
-  command->add_option("--shadow", options->shadow, "which one (that of this directory)");
+  command.AddOption("--shadow", options->shadow, "which one (that of this directory)");
   return options;
 }
 
-void AddDiff(CLI::App* parent, std::function<int()>* chosen) {
-  CLI::App* command = parent->add_subcommand("diff", "what changed in a shadow workspace");
+void AddDiff(Command& parent, std::function<int()>* chosen) {
+  Command command = parent.AddCommand("diff", "what changed in a shadow workspace");
   const auto options = AddForOne(command);
-  command->add_flag("--json", options->as_json, "for programs");
-  command->add_flag("--raw", options->raw, "contents unescaped, for patch; not for a terminal");
-  command->add_flag("--no-text,--summary", options->no_text, "names only");
-  command->add_option("path", options->paths, "only there");
-  command->footer("cordon diff\ncordon diff --json src");
+  command.AddFlag("--json", options->as_json, "for programs");
+  command.AddFlag("--raw", options->raw, "contents unescaped, for patch; not for a terminal");
+  command.AddFlag("--no-text,--summary", options->no_text, "names only");
+  command.AddOption("path", options->paths, "only there");
+  command.Footer("cordon diff\ncordon diff --json src");
   Bind(command, options, chosen, Diff);
 }
 
-void AddCommit(CLI::App* parent, std::function<int()>* chosen) {
-  CLI::App* command = parent->add_subcommand("commit", "take a shadow workspace's changes over");
+void AddCommit(Command& parent, std::function<int()>* chosen) {
+  Command command = parent.AddCommand("commit", "take a shadow workspace's changes over");
   const auto options = AddForOne(command);
-  command->add_option("--force", options->force, "a path whose conflicts are overruled")
-      ->allow_extra_args(false);
-  command->add_flag("--skip-refused", options->skip_refused, "commit the rest instead of nothing");
-  command->add_flag("-n,--dry-run", options->dry_run, "check, and write nothing");
-  command->add_option("path", options->paths, "only there (everything)");
-  command->footer("cordon commit\ncordon commit src/main.c\ncordon commit .git/hooks/pre-commit");
+  command.AddOption("--force", options->force, "a path whose conflicts are overruled");
+  command.AddFlag("--skip-refused", options->skip_refused, "commit the rest instead of nothing");
+  command.AddFlag("-n,--dry-run", options->dry_run, "check, and write nothing");
+  command.AddOption("path", options->paths, "only there (everything)");
+  command.Footer("cordon commit\ncordon commit src/main.c\ncordon commit .git/hooks/pre-commit");
   Bind(command, options, chosen, Commit);
 }
 
-void AddDiscard(CLI::App* parent, std::function<int()>* chosen) {
-  CLI::App* command = parent->add_subcommand("discard", "remove a shadow workspace");
+void AddDiscard(Command& parent, std::function<int()>* chosen) {
+  Command command = parent.AddCommand("discard", "remove a shadow workspace");
   const auto options = AddForOne(command);
   Bind(command, options, chosen, Discard);
 }
 
 }  // namespace
 
-void AddShadowCommands(CLI::App& app, std::function<int()>* chosen) {
-  CLI::App* shadow = app.add_subcommand("shadow", "copy-on-write views of a directory");
-  shadow->require_subcommand(1);
+void AddShadowCommands(Command& app, std::function<int()>* chosen) {
+  Command shadow = app.AddCommand("shadow", "copy-on-write views of a directory");
+  shadow.NeedCommand();
   AddCreate(shadow, chosen);
   AddList(shadow, chosen);
-  for (CLI::App* parent : {shadow, &app}) {
-    AddDiff(parent, chosen);
-    AddCommit(parent, chosen);
-    AddDiscard(parent, chosen);
+  for (Command* parent : {&shadow, &app}) {
+    AddDiff(*parent, chosen);
+    AddCommit(*parent, chosen);
+    AddDiscard(*parent, chosen);
   }
 }
 

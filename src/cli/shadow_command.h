@@ -3,14 +3,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon shadow create|list|diff|commit|discard`, and the last three as commands of their own.
-void AddShadowCommands(CLI::App& app, std::function<int()>* chosen);
+void AddShadowCommands(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

@@ -1,12 +1,11 @@
 #include "cli/shell_command.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <memory>
 #include <string>
 
+#include "cli/command_line.h"
 #include "cli/exec_in_sandbox.h"
-#include "cli/option_list.h"
 #include "cli/run_plan.h"
 #include "policy/surroundings.h"
 
@@ -40,18 +39,16 @@ int Exec(PlannedRun& run, SandboxExec& there) {
 
 }  // namespace
 
-void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddProjectShellCommand(Command& app, std::function<int()>* chosen) {
   auto run = std::make_shared<PlannedRun>();
   auto shell = std::make_shared<std::string>();
-  CLI::App* command = app.add_subcommand(
+  Command command = app.AddCommand(
       "shell", "an interactive shell with the host's programs, behind the wall of the policy");
-  OptionList list(command);
-  AddPlanOptions(list, *run);
-  command->add_option("--shell", *shell, "instead of the profile's");
-  command->add_option("-e,--env", run->environment, "NAME=VALUE for the command")
-      ->allow_extra_args(false);
-  command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");
-  command->callback([run, shell, chosen] {
+  AddPlanOptions(command, *run);
+  command.AddOption("--shell", *shell, "instead of the profile's");
+  command.AddOption("-e,--env", run->environment, "NAME=VALUE for the command");
+  command.AddFlag("-v,--verbose", run->verbose, "say what stands around the command");
+  command.OnCall([run, shell, chosen] {
     *chosen = [run, shell] {
       run->request.argv = {shell->empty() ? ShellOf(*run) : *shell};
       return RunPlanned(*run);
@@ -59,29 +56,27 @@ void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen) {
   });
 }
 
-void AddExecCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddExecCommand(Command& app, std::function<int()>* chosen) {
   auto run = std::make_shared<PlannedRun>();
   auto there = std::make_shared<SandboxExec>();
-  CLI::App* command = app.add_subcommand(
+  Command command = app.AddCommand(
       "exec",
       "run a command with this profile of the policy, whatever the rules, or in a sandbox of a "
       "daemon");
-  command->add_option("profile", run->request.profile, "the profile");
-  command->add_option("--sandbox", there->sandbox, "instead of a profile: its id");
-  command->add_option("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
-      ->envname("CORDON_SOCKET");
-  OptionList list(command);
-  AddPlanOptions(list, *run, Profile::kNamedOtherwise);
-  command->add_option("-e,--env", run->environment, "NAME=VALUE for the command")
-      ->allow_extra_args(false);
-  command->add_option("--report", run->report, "file for a report in JSON");
-  command->add_flag("-v,--verbose", run->verbose, "say what stands around the command");
-  command->add_option("command", run->request.argv, "program and arguments, after --");
-  command->footer(
+  command.AddOption("profile", run->request.profile, "the profile");
+  command.AddOption("--sandbox", there->sandbox, "instead of a profile: its id");
+  command.AddOption("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
+      .From("CORDON_SOCKET");
+  AddPlanOptions(command, *run, Profile::kNamedOtherwise);
+  command.AddOption("-e,--env", run->environment, "NAME=VALUE for the command");
+  command.AddOption("--report", run->report, "file for a report in JSON");
+  command.AddFlag("-v,--verbose", run->verbose, "say what stands around the command");
+  command.AddOption("command", run->request.argv, "program and arguments, after --");
+  command.Footer(
       "cordon exec test -- make check\n"
       "cordon exec --socket ./cordon.sock --sandbox 5f0c -- python3 -q");
-  command->callback([run, there, chosen] {
-    if (run->request.profile.empty()) throw CLI::RequiredError("profile");
+  command.OnCall([run, there, chosen] {
+    if (run->request.profile.empty()) Command::FailMissing("profile");
     *chosen = [run, there] { return Exec(*run, *there); };
   });
 }

@@ -6,14 +6,12 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
 
-void AddExecCommand(CLI::App& app, std::function<int()>* chosen);
-void AddProjectShellCommand(CLI::App& app, std::function<int()>* chosen);
+class Command;
+
+void AddExecCommand(Command& app, std::function<int()>* chosen);
+void AddProjectShellCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

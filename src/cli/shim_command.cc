@@ -3,7 +3,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -13,6 +12,7 @@
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
 #include "base/new_file.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/managers.h"
@@ -169,18 +169,18 @@ int Shim(Options& options) {
 
 }  // namespace
 
-void AddShimCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddShimCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* shim = app.add_subcommand(
+  Command shim = app.AddCommand(
       "shim", "programs that run behind the wall when they are called in a project with a policy");
-  shim->add_option("--dir", options->folder, "where (~/.local/bin); must come first in PATH");
-  shim->add_flag("--force", options->force, "replace files that are somebody else's");
-  shim->add_flag("--dry-run", options->dry_run, "only say what");
-  shim->add_flag("--verify", options->verify, "look whether the shims are what a shell finds");
-  shim->add_flag("--remove", options->remove, "remove them");
-  shim->add_option("name", options->names, "of programs (package managers and interpreters)");
-  shim->footer("cordon shim\ncordon shim --dir ~/shims npm node\ncordon shim --verify");
-  shim->callback([options, chosen] { *chosen = [options] { return Shim(*options); }; });
+  shim.AddOption("--dir", options->folder, "where (~/.local/bin); must come first in PATH");
+  shim.AddFlag("--force", options->force, "replace files that are somebody else's");
+  shim.AddFlag("--dry-run", options->dry_run, "only say what");
+  shim.AddFlag("--verify", options->verify, "look whether the shims are what a shell finds");
+  shim.AddFlag("--remove", options->remove, "remove them");
+  shim.AddOption("name", options->names, "of programs (package managers and interpreters)");
+  shim.Footer("cordon shim\ncordon shim --dir ~/shims npm node\ncordon shim --verify");
+  shim.OnCall([options, chosen] { *chosen = [options] { return Shim(*options); }; });
 }
 
 }  // namespace cordon::cli

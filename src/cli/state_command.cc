@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -13,6 +12,7 @@
 #include "base/new_file.h"
 #include "base/owned_fd.h"
 #include "base/write_all.h"
+#include "cli/command_line.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -88,14 +88,14 @@ Result<int> Import(Client& client, const Options& options) {
 
 }  // namespace
 
-void AddExportCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddExportCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command =
-      app.add_subcommand("export", "a detached sandbox of a daemon, as an OCI image in a tar");
-  AddSocketOption(*command, &options->socket);
-  command->add_option("sandbox", options->sandbox, "its id")->required();
-  command->add_option("file", options->file, "where it goes")->required();
-  command->callback([options, chosen] {
+  Command command =
+      app.AddCommand("export", "a detached sandbox of a daemon, as an OCI image in a tar");
+  AddSocketOption(command, &options->socket);
+  command.AddOption("sandbox", options->sandbox, "its id").Required();
+  command.AddOption("file", options->file, "where it goes").Required();
+  command.OnCall([options, chosen] {
     *chosen = [options] {
       return WithSandbox(options->socket, options->sandbox,
                          [&](Sandbox& sandbox) { return Export(sandbox, options->file); });
@@ -103,14 +103,14 @@ void AddExportCommand(CLI::App& app, std::function<int()>* chosen) {
   });
 }
 
-void AddImportCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddImportCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("import", "what `cordon export` wrote, into a sandbox");
-  AddSocketOption(*command, &options->socket);
-  command->add_flag("--merge", options->merges, "what the sandbox has of its own stays");
-  command->add_option("file", options->file, "an OCI image in a tar")->required();
-  command->add_option("sandbox", options->sandbox, "its id; otherwise a new one, detached");
-  command->callback([options, chosen] {
+  Command command = app.AddCommand("import", "what `cordon export` wrote, into a sandbox");
+  AddSocketOption(command, &options->socket);
+  command.AddFlag("--merge", options->merges, "what the sandbox has of its own stays");
+  command.AddOption("file", options->file, "an OCI image in a tar").Required();
+  command.AddOption("sandbox", options->sandbox, "its id; otherwise a new one, detached");
+  command.OnCall([options, chosen] {
     *chosen = [options] {
       return WithClient(options->socket, [&](Client& client) { return Import(client, *options); });
     };

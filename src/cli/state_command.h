@@ -3,15 +3,13 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}
-
 namespace cordon::cli {
 
+class Command;
+
 // `cordon export` and `cordon import`: sandboxes of a daemon that serves a socket, as files.
-void AddExportCommand(CLI::App& app, std::function<int()>* chosen);
-void AddImportCommand(CLI::App& app, std::function<int()>* chosen);
+void AddExportCommand(Command& app, std::function<int()>* chosen);
+void AddImportCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 

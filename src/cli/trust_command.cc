@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <CLI/CLI.hpp>
 #include <cstdio>
 #include <memory>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
+#include "cli/command_line.h"
 #include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/resolve.h"
@@ -105,18 +105,18 @@ int Trust(const Options& options) {
 
 }  // namespace
 
-void AddTrustCommand(CLI::App& app, std::function<int()>* chosen) {
+void AddTrustCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
-  CLI::App* trust =
-      app.add_subcommand("trust", "approve what a project's files ask for beyond your policy");
-  trust->add_option("--config", options->file, "the project's policy (found upwards from here)");
-  trust->add_flag("--list", options->list, "what you approved");
-  trust->add_option("--revoke", options->revoke, "forget the approval of this file");
-  trust->add_flag("--yes", options->yes, "approve what is shown without being asked");
-  trust->add_option("command", options->command,
-                    "a command, after --: its package manager's files too");
-  trust->footer("cordon trust\ncordon trust -- npm install");
-  trust->callback([options, chosen] { *chosen = [options] { return Trust(*options); }; });
+  Command trust =
+      app.AddCommand("trust", "approve what a project's files ask for beyond your policy");
+  trust.AddOption("--config", options->file, "the project's policy (found upwards from here)");
+  trust.AddFlag("--list", options->list, "what you approved");
+  trust.AddOption("--revoke", options->revoke, "forget the approval of this file");
+  trust.AddFlag("--yes", options->yes, "approve what is shown without being asked");
+  trust.AddOption("command", options->command,
+                  "a command, after --: its package manager's files too");
+  trust.Footer("cordon trust\ncordon trust -- npm install");
+  trust.OnCall([options, chosen] { *chosen = [options] { return Trust(*options); }; });
 }
 
 }  // namespace cordon::cli

@@ -3,15 +3,13 @@
 
 #include <functional>
 
-namespace CLI {
-class App;
-}  // namespace CLI
-
 namespace cordon::cli {
+
+class Command;
 
 // `cordon trust`: what a project's files ask for beyond the user's policy, and approving exactly
 // that; a file that changes is asked about again.
-void AddTrustCommand(CLI::App& app, std::function<int()>* chosen);
+void AddTrustCommand(Command& app, std::function<int()>* chosen);
 
 }  // namespace cordon::cli
 
