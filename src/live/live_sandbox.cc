@@ -140,7 +140,7 @@ void ServedSandbox::Handle(Frame frame) {
     case Kind::kHostExit:
       return host_calls_.Handle(frame);
     case Kind::kFork:
-      return Fork(frame.id);
+      return Fork(frame);
     case Kind::kSnapshot: {
       auto run = std::make_unique<Run>();
       run->in_session = true;
