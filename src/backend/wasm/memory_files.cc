@@ -10,7 +10,6 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
-#include <thread>
 #include <utility>
 
 #include "arena/layout.h"
@@ -152,11 +151,10 @@ namespace {
 
 // The kernel's own copy saves one of two; without it the bytes pass through here.
 Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end) {
-  constexpr size_t kAtOnce = 256 * 1024;
   while (at < end) {
     off_t source = at;
     off_t target = at;
-    const size_t left = std::min(static_cast<size_t>(end - at), kAtOnce);
+    const auto left = static_cast<size_t>(end - at);
     ssize_t count = copy_file_range(from.get(), &source, to.get(), &target, left, 0);
     if (count <= 0) {
       constexpr size_t kPiece = 16 * 1024;
@@ -168,8 +166,6 @@ Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end) {
       }
     }
     at += count;
-    // Those who are cloned meanwhile, which takes less, may be waiting for this processor.
-    if (at < end) std::this_thread::yield();
   }
   return {};
 }
