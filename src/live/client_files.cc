@@ -273,6 +273,7 @@ ssize_t ClientFiles::Receive() {
   if (is_dead_) return -1;
   if (!outgoing_.empty()) WriteMore();
   incoming_.resize(kPieceBytes);
+  // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): it does not block
   const ssize_t got = recv(socket_.get(), incoming_.data(), incoming_.size(), MSG_DONTWAIT);
   if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
     Die();

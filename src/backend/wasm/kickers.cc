@@ -42,7 +42,7 @@ std::shared_ptr<Served> Serve(const OwnedFd& page) {
   constexpr uint64_t kBytes = (sizeof(control::Control) + kPageBytes - 1) / kPageBytes * kPageBytes;
   Result<SharedMapping> mapping = SharedMapping::Map(page.get(), kBytes);
   if (!mapping) return nullptr;
-  const auto served = std::make_shared<Served>();
+  auto served = std::make_shared<Served>();
   served->mapping = std::move(*mapping);
   try {
     std::thread([served] {
