@@ -10,7 +10,7 @@
 namespace cordon {
 namespace {
 
-constexpr size_t kSmallest = 32;
+constexpr size_t kSmallest = 16;
 // Freed runs from this size on go back to the host; smaller ones are cleared when they are handed
 // out again.
 constexpr size_t kReturnBytes = 256 * 1024;
@@ -34,7 +34,7 @@ uint32_t Arena::ClassOf(size_t bytes) {
   if (bytes <= kSmallest) return 0;
   const auto bits = static_cast<uint32_t>(std::bit_width(bytes - 1));
   // 2^10 is the last small class, 2^12 (a page) the first large one; 2^11 shares the page's.
-  return bits <= 10 ? bits - 5 : std::max<uint32_t>(bits, 12) - 12 + kSmallClasses;
+  return bits <= 10 ? bits - 4 : std::max<uint32_t>(bits, 12) - 12 + kSmallClasses;
 }
 
 size_t Arena::ClassBytes(uint32_t size_class) {

@@ -47,9 +47,9 @@ class Arena {
   [[nodiscard]] bool Check() const;
 
  private:
-  // Classes 0-5 are 32 to 1024 bytes and come from single pages, class 6 and up are 1, 2, 4 …
+  // Classes 0-6 are 16 to 1024 bytes and come from single pages, class 7 and up are 1, 2, 4 …
   // pages.
-  static constexpr uint32_t kSmallClasses = 6;
+  static constexpr uint32_t kSmallClasses = 7;
   static constexpr uint32_t kClasses = kSmallClasses + 22;
   struct FreeNode {
     FreeNode* next;

@@ -82,8 +82,10 @@ void OnFault(int number, siginfo_t* info, void* raw) {
 }
 
 void OnKick(int /*number*/, siginfo_t* /*info*/, void* /*raw*/) {
-  // Inside the kernel the way out looks at the attention word.
-  if (OwnData().ending || OwnSlot().inside.load() != 0) return;
+  // Inside the kernel the way out looks at the attention word. Not through the thread's record,
+  // which a copy may not have yet.
+  const auto& control = *reinterpret_cast<const control::Control*>(layout::kControl);
+  if (OwnData().ending || control.slots[CurrentSlot()].inside.load() != 0) return;
   LeaveTakingDefaultActions();
 }
 

@@ -17,11 +17,12 @@ constexpr uint64_t kPatienceNs = 10'000'000'000;
 // at. Nothing that goes well waits for this.
 constexpr uint64_t kLookNs = 20'000'000;
 
-// A server that looks has answered within this time, or is busy.
+// A server that looks has answered within this time, or is busy; and a client that it asks.
 constexpr uint64_t kSpinNs = 20'000;
+constexpr uint64_t kClientSpinNs = 150'000;
 
 // Private to a process.
-SpinHabit spin_habit;
+SpinHabit spin_habit, client_spin_habit;
 // Of the service process.
 uint64_t latest_end_ns = UINT64_MAX;
 
@@ -39,11 +40,11 @@ void SleepOn(const std::atomic<uint32_t>& word, uint32_t seen) {
   platform::WaitOnWord(&word, seen, platform::ClockNs(1) + kLookNs);
 }
 
-bool IsAnsweredSoon(const control::FileCall& place) {
+bool IsAnsweredSoon(const control::FileCall& place, uint64_t ns) {
   using control::FileCall;
   (void)SpinUntilChanged(place.state, FileCall::kRequested, kSpinNs);
   return place.state.load() != FileCall::kServed ||
-         SpinUntilChanged(place.state, FileCall::kServed, kSpinNs);
+         SpinUntilChanged(place.state, FileCall::kServed, ns);
 }
 
 }  // namespace
@@ -89,7 +90,11 @@ int64_t FileCall::Ask(control::FileOp op, uint32_t mount, Repeat repeat) {
   control.file_bell.fetch_add(1);
   const bool server_looks = control.file_server_looks.load() != 0;
   if (!server_looks) platform::WakeWord(&control.file_bell, 1);
-  if (server_looks && spin_habit.IsWorthIt()) spin_habit.Note(IsAnsweredSoon(*place_));
+  const bool of_client = place_ - control.file_calls >= control::kDirectoryFileCalls;
+  SpinHabit& habit = of_client ? client_spin_habit : spin_habit;
+  if (server_looks && habit.IsWorthIt()) {
+    habit.Note(IsAnsweredSoon(*place_, of_client ? kClientSpinNs : kSpinNs));
+  }
   place_->sleeps.store(1);
   const uint64_t end = EndOfPatience();
   int64_t lost = 0;

@@ -17,11 +17,15 @@ constexpr uint64_t kPatienceNs = 3'000'000'000;
 constexpr uint64_t kPageBytes =
     (sizeof(control::Control) + layout::kPageBytes - 1) / layout::kPageBytes * layout::kPageBytes;
 
+// Not through the kernel's record, which is an object.
+control::Control& ThePage() {
+  return *reinterpret_cast<control::Control*>(layout::kControl);
+}
 control::ForkControl& TheFork() {
-  return TheKernel().control->fork;
+  return ThePage().fork;
 }
 
-// What a parked process knows without looking at an object.
+// What a parked process knows without looking at an object: in a copy they come while it waits.
 struct Standing {
   uint32_t generation = 0;
   uint64_t objects_bytes = 0;
@@ -29,6 +33,7 @@ struct Standing {
   bool in_session = false;
   bool has_blocks = true;  // a generation to write to is mapped
   bool has_next = false;   // and it is the next one
+  bool is_copy = false;    // which has not said yet where it runs
 
   static Standing Now();
   void GiveUpBlocks();
@@ -64,7 +69,7 @@ bool Standing::MapNext() {
 
 // Without its files a process cannot go on, and neither can the sandbox.
 [[noreturn]] void FailParked() {
-  control::Control& control = *TheKernel().control;
+  control::Control& control = ThePage();
   control.failed.store(control::kFailInternalFault);
   control.keeper_bell.fetch_add(1);
   platform::WakeWord(&control.keeper_bell, control::kKeeperThreads);
@@ -89,13 +94,15 @@ void BecomeCopy(Standing* standing, uint32_t how) {
                                        platform::Sharing::kShared);
   if (!done) platform::ExitProcess(0);
   standing->has_blocks = standing->has_next = gets_blocks;
-  AnnounceLive(CurrentThread(), platform::HostThread());
+  standing->is_copy = true;
 }
 
-// Whether this is a copy.
+// Whether this is a copy. There may be a next one, from the same generation.
 bool CloneAsAsked(Standing* standing) {
   const uint32_t how = TheFork().how.load();
-  if ((how & control::kForkIsFrozen) == 0 && !standing->MapNext()) FailParked();
+  if ((how & control::kForkIsFrozen) == 0 && !standing->has_next && !standing->MapNext()) {
+    FailParked();
+  }
   if ((how & control::kForkSession) != 0 && !standing->in_session) return false;
   const int copy = platform::CloneProcess();
   if (copy < 0) TheFork().failed.store(1);
@@ -115,6 +122,7 @@ void FollowSteps(Standing* standing) {
     switch (step % control::kForkSteps) {
       case control::kForkRun:
         if (!standing->has_blocks && !standing->MapNext()) FailParked();
+        if (standing->is_copy) AnnounceLive(CurrentThread(), platform::HostThread());
         return;
       case control::kForkReturn:
         if (!standing->has_blocks &&

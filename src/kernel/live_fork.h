@@ -5,7 +5,7 @@
 // restore, fork"): the service marks everybody (ParkEverybody); each leaves the kernel by its way
 // out, gives up the generation of file blocks and waits (Park); then the keeper says in the control
 // page what happens next, in steps. A process that waits here has no lock, is in no queue and
-// touches no object.
+// touches no object: those of a copy may still be on their way while it is cloned.
 
 #include <cstdint>
 

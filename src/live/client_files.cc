@@ -85,6 +85,7 @@ void ClientFiles::StartThread() {
 ClientFiles::~ClientFiles() {
   stops_ = true;
   (void)eventfd_write(wake_.get(), 1);
+  ReturnAnswers();
   if (thread_ != nullptr) thread_->join();
   Die();
 }
@@ -93,6 +94,8 @@ void ClientFiles::BecomeFork() {
   (void)thread_.release();  // NOLINT(bugprone-unused-return-value): a thread of another process
   pending_.clear();
   outgoing_.clear();
+  reader_ = {};
+  stands_back_.store(0);
   cache_.Forget();
   is_dead_ = is_dead_ || !Open();
   if (!is_dead_) StartThread();
@@ -227,12 +230,11 @@ void ClientFiles::NoteChange() {
 // --- answers ---
 
 void ClientFiles::Run() {
-  ClientAnswerReader reader;
-  std::string buffer(kPieceBytes, '\0');
   for (;;) {
     short events = POLLIN;
     {
       const std::lock_guard lock(mutex_);
+      if (is_dead_) return;
       if (!outgoing_.empty()) events |= POLLOUT;
     }
     pollfd ready[] = {{socket_.get(), events, 0}, {wake_.get(), POLLIN, 0}};
@@ -242,23 +244,52 @@ void ClientFiles::Run() {
       eventfd_t ignored = 0;
       (void)eventfd_read(wake_.get(), &ignored);
     }
-    const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) break;
-    const std::lock_guard lock(mutex_);
-    if (!outgoing_.empty()) WriteMore();
-    if (got < 0) continue;
-    reader.Add({buffer.data(), static_cast<size_t>(got)});
-    bool is_broken = false;
-    for (;;) {
-      const Result<std::optional<ClientFileAnswer>> answer = reader.Next();
-      is_broken = !answer;
-      if (is_broken || !*answer) break;
-      Take(**answer);
+    if (stands_back_.load() != 0) {
+      StandBack();
+      continue;
     }
-    if (is_broken) break;
+    const std::lock_guard lock(mutex_);
+    (void)Receive();
   }
   const std::lock_guard lock(mutex_);
   Die();
+}
+
+void ClientFiles::StandBack() {
+  while (!stops_ && stands_back_.load() != 0) stands_back_.wait(1);
+}
+
+bool ClientFiles::TakeAnswers() {
+  const std::lock_guard lock(mutex_);
+  stands_back_.store(1);
+  return !is_dead_ && Receive() > 0;
+}
+
+void ClientFiles::ReturnAnswers() {
+  if (stands_back_.exchange(0) != 0) stands_back_.notify_all();
+}
+
+ssize_t ClientFiles::Receive() {
+  if (is_dead_) return -1;
+  if (!outgoing_.empty()) WriteMore();
+  incoming_.resize(kPieceBytes);
+  // NOLINTNEXTLINE(clang-analyzer-unix.BlockInCriticalSection): it does not block
+  const ssize_t got = recv(socket_.get(), incoming_.data(), incoming_.size(), MSG_DONTWAIT);
+  if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
+    Die();
+    return got;
+  }
+  if (got < 0) return got;
+  reader_.Add({incoming_.data(), static_cast<size_t>(got)});
+  for (;;) {
+    const Result<std::optional<ClientFileAnswer>> answer = reader_.Next();
+    if (answer && !*answer) return got;
+    if (!answer) {
+      Die();
+      return got;
+    }
+    Take(**answer);
+  }
 }
 
 void ClientFiles::Take(const ClientFileAnswer& answer) {

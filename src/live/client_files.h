@@ -3,7 +3,10 @@
 
 // A file system that a client has, as a sandbox's file server sees it: requests go out over a
 // connection of its own, and a thread takes the answers, so that nobody but who asked waits for
-// them. A client that does not answer in time, breaks the rules or is gone is EIO for who asks.
+// them; or the server takes them itself, for as long as it looks. A client that does not answer in
+// time, breaks the rules or is gone is EIO for who asks.
+
+#include <sys/types.h>
 
 #include <atomic>
 #include <chrono>
@@ -48,6 +51,10 @@ class ClientFiles {
   // The answer, with `data` filled in; nothing: Finish gives it later.
   [[nodiscard]] std::optional<FileReply> Ask(uint32_t slot, const FileRequest& request,
                                              uint8_t* data);
+  // Takes what has arrived, without waiting; until ReturnAnswers the thread takes nothing. Whether
+  // anything had.
+  [[nodiscard]] bool TakeAnswers();
+  void ReturnAnswers();
   // Who has waited for too long hears so. When somebody else will have; never: nobody waits.
   [[nodiscard]] Clock::time_point Expire();
   // Nobody waits any more, nor hears of what was asked.
@@ -77,8 +84,12 @@ class ClientFiles {
   [[nodiscard]] Status Open();
   void StartThread();
   void Run();
+  // Until the thread is to take answers again.
+  void StandBack();
 
   // Under the lock.
+  // What has arrived; how many bytes, -1 for nothing. It may be the end of the connection.
+  ssize_t Receive();
   [[nodiscard]] std::optional<FileReply> FromCache(const FileRequest& request, uint8_t* data);
   [[nodiscard]] std::optional<FileReply> AskRead(uint32_t slot, const FileRequest& request,
                                                  uint8_t* data);
@@ -98,10 +109,12 @@ class ClientFiles {
   OwnedFd socket_, wake_;
   std::unique_ptr<std::thread> thread_;
   std::atomic<bool> stops_ = false;
+  std::atomic<uint32_t> stands_back_ = 0;  // the thread: somebody else takes the answers
   bool is_dead_ = false;
   uint32_t last_number_ = 0;
   std::map<uint32_t, Pending> pending_;
-  std::string outgoing_;
+  std::string outgoing_, incoming_;
+  ClientAnswerReader reader_;
   ClientFileCache cache_;
   // Where the last read of a file ended that was read from its beginning.
   std::string read_path_;

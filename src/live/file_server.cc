@@ -19,6 +19,8 @@ namespace {
 
 // Longer than a program takes from one read to the next, shorter than two threads are woken up in.
 constexpr uint64_t kSpinNs = 50'000;
+// A client that is awake has answered within this time.
+constexpr uint64_t kClientSpinNs = 150'000;
 
 }  // namespace
 
@@ -138,16 +140,44 @@ void FileServer::Run() {
     }
     if (is_idle) Sleep(bell);
   }
+  ReturnAnswers();
+}
+
+bool FileServer::Look(uint32_t bell) {
+  if (!asked_) return SpinUntilChanged(page_.file_bell, bell, kSpinNs);
+  for (uint64_t end = platform::ClockNs(1) + kClientSpinNs; platform::ClockNs(1) < end;) {
+    if (page_.file_bell.load() != bell) return true;
+    if (TakeAnswers()) end = platform::ClockNs(1) + kSpinNs;
+    // The client may be waiting for this processor: woken up there, it need not be woken up
+    // elsewhere.
+    std::this_thread::yield();
+  }
+  return false;
+}
+
+bool FileServer::TakeAnswers() {
+  const std::lock_guard lock(mutex_);
+  const Mount& mount = mounts_[*asked_];
+  return mount.client != nullptr && mount.client->TakeAnswers();
+}
+
+void FileServer::ReturnAnswers() {
+  const std::lock_guard lock(mutex_);
+  for (const Mount& mount : mounts_) {
+    if (mount.client != nullptr) mount.client->ReturnAnswers();
+  }
+  asked_.reset();
 }
 
 void FileServer::Sleep(uint32_t bell) {
   if (spins_ && habit_.IsWorthIt()) {
     page_.file_server_looks.store(1);
-    const bool helped = SpinUntilChanged(page_.file_bell, bell, kSpinNs);
+    const bool helped = Look(bell);
     habit_.Note(helped);
     if (helped) return;
   }
   page_.file_server_looks.store(0);
+  if (asked_) ReturnAnswers();
   // Who asked meanwhile did not wake us up; the bell is another one then.
   platform::WaitOnWord(&page_.file_bell, bell, ExpireAll());
 }
@@ -175,6 +205,10 @@ void FileServer::Serve(FileCall& call) {
       reply = mount.directory->Answer(*request, call.data);
     } else if (mount.client != nullptr) {
       reply = mount.client->Ask(slot, *request, call.data);
+      if (!reply && asked_ != index) {
+        if (asked_ && mounts_[*asked_].client != nullptr) mounts_[*asked_].client->ReturnAnswers();
+        asked_ = index;
+      }
     } else {
       reply = FileReply{-EIO, 0};
     }

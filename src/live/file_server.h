@@ -58,6 +58,11 @@ class FileServer {
   void Run();
   // Until the bell is another one, or somebody has waited too long.
   void Sleep(uint32_t bell);
+  // Looks for a moment, at the bell and for answers of the client that was asked last. Whether the
+  // bell is another one.
+  [[nodiscard]] bool Look(uint32_t bell);
+  [[nodiscard]] bool TakeAnswers();
+  void ReturnAnswers();
   void Serve(control::FileCall& call);
   void Finish(control::FileCall& call, const FileReply& reply);
   // Until when there is nothing to do if nobody asks.
@@ -70,7 +75,9 @@ class FileServer {
   std::atomic<bool> stops_ = false;
   std::unique_ptr<std::thread> thread_;
   const bool spins_ = std::thread::hardware_concurrency() > 1;
-  SpinHabit habit_;  // of the thread
+  // Of the thread.
+  SpinHabit habit_;
+  std::optional<uint32_t> asked_;  // the mount of the client that was asked last
 };
 
 }  // namespace cordon::live

@@ -46,8 +46,9 @@ enum class Kind : uint32_t {
   kUsage,       // kAnswer: control::Usage
   kHistory,     // arg: 1 clears. kAnswer: index of the first; i64 seconds since the
                 // epoch, command, zero; repeated
-  kFork,        // a socket came over the other connection: its other end is the fork's, as this is
-                // this sandbox's. kAnswer: the fork will say kReady there, or why there is none
+  kFork,        // arg: how many, u32 that came over the other connection with two sockets for each:
+                // their other ends are the fork's, as these are this sandbox's. kAnswer: so many of
+                // them, the first ones, will say kReady there; why there are no more
   kSnapshot,    // payload: name. Waits its turn among the commands of the session
   kRestore,     // payload: name. At once: what runs is ended
   kListSnapshots,   // kAnswer: how many; i64 seconds since the epoch, name, zero; repeated
@@ -136,6 +137,7 @@ struct SandboxUse {
   bool operator==(const SandboxUse&) const = default;
 };
 
+inline constexpr uint32_t kMostForksAtOnce = 128;
 inline constexpr size_t kArguments = 8;
 inline constexpr size_t kMaxPayload = 8 << 20;
 // What a keeper sends of each stream before the first kCredit.

@@ -143,7 +143,7 @@ void ServedSandbox::Handle(Frame frame) {
       sampler_.MeasureNow();
       return TellUse(Asked::kYes);
     case Kind::kFork:
-      return Fork(frame.id);
+      return Fork(frame);
     case Kind::kSnapshot: {
       auto run = std::make_unique<Run>();
       run->in_session = true;

@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -52,7 +53,9 @@ inline constexpr std::chrono::milliseconds kPromptPatience{50};
 // The shell that runs have in common.
 struct Session {
   bool alive = false;
-  bool wants_seed = false;   // it is a copy: its $RANDOM is to be another one
+  // It is a copy: before the next command, and not later than then, its $RANDOM becomes another
+  // one.
+  std::optional<Clock::time_point> seed_by;
   bool is_settling = false;  // after an interrupt, before it is certain that no other comes
   uint32_t number = 0;
   std::unique_ptr<OutputStream> output, prompts;

@@ -48,12 +48,14 @@ uint32_t ServedSandbox::NextNumber() {
 void ServedSandbox::StartRuns() {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     Run& run = **it;
+    const bool is_snapshot = run.request.kind == Kind::kSnapshot;
+    if (run.in_session && !is_snapshot) SeedIfWanted();
     if (free_jobs_.empty() ||
         (run.in_session && (session_.current != nullptr || session_.is_settling))) {
       ++it;
       continue;
     }
-    if ((*it)->request.kind == Kind::kSnapshot) {
+    if (is_snapshot) {
       const std::unique_ptr<Run> taken = std::move(*it);
       it = waiting_.erase(it);
       TakeSnapshot(taken->request);

@@ -149,7 +149,9 @@ class ServedSandbox {
 
   // A shell draws its random numbers from a state of its own, which a copy has too.
   void SeedIfWanted();
-  void Fork(uint32_t id);
+  void Fork(const Frame& request);
+  // Two for each of so many forks.
+  [[nodiscard]] Result<std::vector<OwnedFd>> TakeForkSockets(size_t forks, int64_t label);
 
   // In the new process, which has one thread and all that the sandbox's keeper knew.
   [[noreturn]] void BecomeFork(backend::SandboxCopy copy, std::vector<OwnedFd> sockets);

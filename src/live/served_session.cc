@@ -114,7 +114,7 @@ void ServedSandbox::WatchShell() {
       }
     }
   }
-  SeedIfWanted();
+  if (session_.seed_by && Clock::now() >= *session_.seed_by) SeedIfWanted();
   const control::Job& job = page_.jobs[kSessionJob];
   if (job.state.load() == control::Job::kExited) {
     const auto status = static_cast<int>(job.wait_status.load());
@@ -281,8 +281,11 @@ Clock::time_point ServedSandbox::NextWake() {
   for (const auto& run : running_) {
     next = std::min({next, run->deadline, run->next_interrupt});
   }
-  if (session_.current != nullptr || session_.is_settling)
+  if (session_.current != nullptr || session_.is_settling) {
     next = std::min(next, session_.next_look);
+  } else if (session_.seed_by) {
+    next = std::min(next, *session_.seed_by);
+  }
   next = std::min(next, watches_.next());
   // An idle sandbox sleeps: memory is only taken by what runs.
   if (!running_.empty() || sampler_.is_changing()) return std::min(next, sampler_.next());

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <iterator>
 #include <mutex>
 #include <new>
 #include <utility>
@@ -23,6 +24,9 @@ using control::kSessionJob;
 
 constexpr size_t kLongestName = 100;
 constexpr size_t kMostSnapshots = 64;
+// Whoever has many copies made gets them first. Until then only what a shell does by itself, as
+// traps, draws the numbers that its origin draws.
+constexpr std::chrono::milliseconds kSeedTime{100};
 
 }  // namespace
 
@@ -32,8 +36,8 @@ void ServedSandbox::FreeAllJobs() {
 }
 
 void ServedSandbox::SeedIfWanted() {
-  if (!session_.wants_seed || session_.current != nullptr || session_.is_settling) return;
-  session_.wants_seed = false;
+  if (!session_.seed_by || session_.current != nullptr || session_.is_settling) return;
+  session_.seed_by.reset();
   session_.is_settling = true;
   WatchForPrompt();
   uint32_t seed = 0;
@@ -41,21 +45,51 @@ void ServedSandbox::SeedIfWanted() {
   (void)mailbox_.Feed(kSessionJob, Reseed(seed % 32768));
 }
 
-void ServedSandbox::Fork(uint32_t id) {
-  std::byte nothing{};
-  // The fork's two, which this one has too.
-  Result<FdMessage> socket = ReceiveWithFds(forks_.get(), {&nothing, 1}, MSG_DONTWAIT);
-  if (!socket || socket->fds.size() != 2) return Answer(id, -EBADF, "no socket for the fork");
-  Result<backend::SandboxCopy> copy = keeper_->Fork(Keeper::Copied::kEverything);
-  if (!copy) return Answer(id, -EBUSY, copy.error().ToString());
+Result<std::vector<OwnedFd>> ServedSandbox::TakeForkSockets(size_t forks, int64_t label) {
+  // The forks' own, which this one has too.
+  std::vector<OwnedFd> sockets;
+  while (sockets.size() < 2 * forks) {
+    uint32_t of = 0;
+    Result<FdMessage> part = ReceiveWithFds(forks_.get(), WritableBytesOf(of), MSG_DONTWAIT);
+    if (!part) return std::unexpected(part.error());
+    if (part->fds.empty()) return Fail(ErrorCode::kInvalid, "no sockets for the fork");
+    // Otherwise of a request that was given up while it was sent.
+    if (of == label) std::ranges::move(part->fds, std::back_inserter(sockets));
+  }
+  return sockets;
+}
+
+void ServedSandbox::Fork(const Frame& request) {
+  const auto wanted =
+      static_cast<uint32_t>(std::clamp<int64_t>(request.arg[0], 1, int64_t{kMostForksAtOnce}));
+  Result<std::vector<OwnedFd>> sockets = TakeForkSockets(wanted, request.arg[1]);
+  if (!sockets) return Answer(request.id, -EBADF, sockets.error().ToString());
   // What is said until now is said by this sandbox.
   if (!Flush()) return;
-  mounts_.server().Lock();
-  const pid_t pid = fork();
-  mounts_.server().Unlock();
-  if (pid == 0) BecomeFork(std::move(*copy), std::move(socket->fds));
-  if (pid < 0) return Answer(id, -errno, "fork: no keeper for the copy");
-  Answer(id, 0, {});
+  uint32_t made = 0;
+  std::string reason;
+  const auto take = [&](backend::SandboxCopy copy) {
+    const auto own = sockets->begin() + 2 * static_cast<ptrdiff_t>(made);
+    mounts_.server().Lock();
+    const pid_t pid = fork();
+    mounts_.server().Unlock();
+    if (pid == 0) {
+      std::vector<OwnedFd> its;
+      std::move(own, own + 2, std::back_inserter(its));
+      sockets->clear();
+      BecomeFork(std::move(copy), std::move(its));
+    }
+    if (pid < 0) reason = SystemError("fork: no keeper for the copy").error().ToString();
+    if (pid > 0) {
+      ++made;
+      own->reset();
+      (own + 1)->reset();
+    }
+    return pid > 0;
+  };
+  const Status forked = keeper_->ForkMany(Keeper::Copied::kEverything, wanted, take);
+  if (!forked) reason = forked.error().ToString();
+  Answer(request.id, made > 0 ? int64_t{made} : -EBUSY, reason);
 }
 
 void ServedSandbox::BecomeFork(backend::SandboxCopy copy, std::vector<OwnedFd> sockets) {
@@ -98,8 +132,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   host_calls_.Restart();
   outgoing_.clear();
   told_use_.reset();
-  session_.wants_seed = session_.alive;
-  SeedIfWanted();
+  if (session_.alive) session_.seed_by = Clock::now() + kSeedTime;
 }
 
 void ServedSandbox::TakeSnapshot(const Frame& request) {
@@ -157,8 +190,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   session_.reader = stored.reader;
   session_.output = std::make_unique<OutputStream>(stored.output);
   session_.prompts = std::make_unique<OutputStream>(stored.prompts);
-  session_.wants_seed = true;
-  SeedIfWanted();
+  session_.seed_by = Clock::now() + kSeedTime;
   Answer(id, 0, {});
   StartRuns();
 }

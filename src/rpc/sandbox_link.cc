@@ -6,11 +6,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/write.hpp>
 #include <csignal>
 #include <cstdlib>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -71,7 +73,9 @@ Result<Connections> Connect() {
 }  // namespace
 
 SandboxLink::SandboxLink(asio::io_context& loop, OwnedFd socket, OwnedFd forks)
-    : socket_(loop, socket.release()), forks_(std::move(forks)), buffer_(kReadBytes, '\0') {
+    : socket_(loop, socket.release()),
+      forks_(std::move(forks)),
+      buffer_(std::make_unique_for_overwrite<char[]>(kReadBytes)) {
   socket_.non_blocking(true);
 }
 
@@ -95,30 +99,58 @@ Result<std::shared_ptr<SandboxLink>> SandboxLink::Start(asio::io_context& loop,
   return link;
 }
 
-Result<std::shared_ptr<SandboxLink>> SandboxLink::Fork(
-    asio::io_context& loop, Handler on_ready, std::function<void(std::string)> on_refusal) {
-  Result<Connections> with = Connect();
-  if (!with) return std::unexpected(with.error());
-  const int given[] = {with->other.get(), with->other_forks.get()};
-  CORDON_TRY(SendWithFds(forks_.get(), {}, given));
-  std::shared_ptr<SandboxLink> link(
-      new SandboxLink(loop, std::move(with->own), std::move(with->own_forks)));
+Result<std::vector<std::shared_ptr<SandboxLink>>> SandboxLink::ForkMany(
+    asio::io_context& loop, std::vector<ForkHandlers> handlers) {
+  std::vector<Connections> connections;
+  std::vector<int> given;
+  for (size_t i = 0; i < handlers.size(); ++i) {
+    Result<Connections> with = Connect();
+    if (!with) return std::unexpected(with.error());
+    given.push_back(with->other.get());
+    given.push_back(with->other_forks.get());
+    connections.push_back(std::move(*with));
+  }
+  ++last_fork_;
+  for (size_t sent = 0; sent < given.size(); sent += kMaxMessageFds) {
+    const std::span all(given);
+    CORDON_TRY(SendWithFds(forks_.get(), BytesOf(last_fork_),
+                           all.subspan(sent, std::min(kMaxMessageFds, given.size() - sent))));
+  }
   // A fork that is refused closes its sockets before the reason arrives.
   const auto answered = std::make_shared<bool>(false);
-  link->handlers_[0] = [answered, on_ready = std::move(on_ready)](const live::Frame& frame) {
-    return (frame.kind == live::Kind::kDead && !*answered) || on_ready(frame);
-  };
-  link->Read();
-  Ask({live::Kind::kFork, 0, {}, {}},
-      [link, answered, on_refusal = std::move(on_refusal)](const live::Frame& frame) {
+  std::vector<std::shared_ptr<SandboxLink>> links;
+  for (size_t i = 0; i < handlers.size(); ++i) {
+    std::shared_ptr<SandboxLink> link(
+        new SandboxLink(loop, std::move(connections[i].own), std::move(connections[i].own_forks)));
+    link->handlers_[0] = [answered,
+                          on_ready = std::move(handlers[i].on_ready)](const live::Frame& frame) {
+      return (frame.kind == live::Kind::kDead && !*answered) || on_ready(frame);
+    };
+    link->Read();
+    links.push_back(std::move(link));
+  }
+  Ask({live::Kind::kFork, 0, {static_cast<int64_t>(links.size()), last_fork_}, {}},
+      [links, answered, handlers = std::move(handlers)](const live::Frame& frame) {
         *answered = true;
-        const bool made = frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0;
-        if (made && !link->closed()) return true;
-        on_refusal(made ? link->end_reason() : frame.payload);
-        link->Close();
+        const int64_t made = frame.kind == live::Kind::kAnswer ? frame.arg[0] : 0;
+        for (size_t i = 0; i < links.size(); ++i) {
+          const bool is_made = static_cast<int64_t>(i) < made;
+          if (is_made && !links[i]->closed()) continue;
+          handlers[i].on_refusal(is_made ? links[i]->end_reason() : frame.payload);
+          links[i]->Close();
+        }
         return true;
       });
-  return link;
+  return links;
+}
+
+Result<std::shared_ptr<SandboxLink>> SandboxLink::Fork(
+    asio::io_context& loop, Handler on_ready, std::function<void(std::string)> on_refusal) {
+  std::vector<ForkHandlers> handlers;
+  handlers.push_back({std::move(on_ready), std::move(on_refusal)});
+  Result<std::vector<std::shared_ptr<SandboxLink>>> links = ForkMany(loop, std::move(handlers));
+  if (!links) return std::unexpected(links.error());
+  return std::move(links->front());
 }
 
 SandboxLink::~SandboxLink() {
@@ -163,11 +195,11 @@ void SandboxLink::Write() {
 
 void SandboxLink::Read() {
   socket_.async_read_some(
-      asio::buffer(buffer_),
+      asio::buffer(buffer_.get(), kReadBytes),
       [self = shared_from_this()](const boost::system::error_code& error, size_t count) {
         if (self->closed_) return;
         if (error) return self->End("the sandbox's keeper ended");
-        self->frames_.Add({self->buffer_.data(), count});
+        self->frames_.Add({self->buffer_.get(), count});
         self->TakeFrames();
         if (!self->closed_) self->Read();
       });

@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "kernel/control.h"
 #include "live/frame.h"
@@ -37,8 +38,16 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
                                                                   Handler on_ready);
   ~SandboxLink();
 
-  // Has the sandbox forked. `on_ready` hears kReady of the fork, or kDead; `on_refusal` why there
-  // is none, and then `on_ready` hears nothing.
+  // `on_ready` hears kReady of a fork, or kDead; `on_refusal` why there is none, and then
+  // `on_ready` hears nothing.
+  struct ForkHandlers {
+    Handler on_ready;
+    std::function<void(std::string)> on_refusal;
+  };
+  // Has the sandbox forked so many times, at most live::kMostForksAtOnce, all at the same moment of
+  // it. Each fork is there or refused by itself. An error: nobody was asked.
+  [[nodiscard]] Result<std::vector<std::shared_ptr<SandboxLink>>> ForkMany(
+      asio::io_context& loop, std::vector<ForkHandlers> handlers);
   [[nodiscard]] Result<std::shared_ptr<SandboxLink>> Fork(
       asio::io_context& loop, Handler on_ready, std::function<void(std::string)> on_refusal);
 
@@ -66,12 +75,14 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
   asio::posix::stream_descriptor socket_;
   OwnedFd forks_;  // sockets for forks go through it
   OwnedFd pidfd_;
-  std::string buffer_;
+  // Only what is read into it exists: there are many of these.
+  std::unique_ptr<char[]> buffer_;
   live::FrameReader frames_;
   std::string outgoing_, writing_;
   std::map<uint32_t, Handler> handlers_;
   uint32_t last_id_ = 0;
   UseListener hear_use_;
+  uint32_t last_fork_ = 0;  // says which sockets belong to which request
   bool closed_ = false;
   std::string end_reason_;
 };

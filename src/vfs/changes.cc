@@ -53,7 +53,7 @@ int MemoryFs::ListChanges(uint64_t id, Extent extent, uint64_t cookie, const Cha
     if (error != 0) return error;
   }
   const SharedLock lock(inode->lock, LockRank::kDirectory);
-  const Directory& directory = inode->directory;
+  const Directory& directory = *inode->directory;
   for (const DirectoryEntry& entry : std::span(directory.entries, directory.used)) {
     if (entry.inode == nullptr || entry.cookie <= cookie) continue;
     const std::string_view name(entry.name, entry.name_size);

@@ -19,20 +19,21 @@ class Checker {
   }
 
   int Run(uint64_t unlinked) {
-    last_ = &root_;
-    // Every inode that is met joins the list behind the last, so the loop meets all.
-    Inode* next = &root_;
-    do {
-      if (next->is(S_IFDIR)) Expand(*next);
-      next = next->check_next;
-    } while (next != nullptr);
+    Expand(root_);
+    Walk([this](Inode& met) {
+      if (met.check_names++ > 0) return false;
+      if (met.is(S_IFDIR)) Expand(met);
+      return true;
+    });
     Totals met;
-    Inode* inode = &root_;
-    do {
-      CheckInode(*inode, &met);
-      inode->check_names = 0;
-      inode = std::exchange(inode->check_next, nullptr);
-    } while (inode != nullptr);
+    CheckInode(root_, &met);
+    Walk([this, &met](Inode& inode) {
+      if (inode.check_names == 0) return false;
+      CheckInode(inode, &met);
+      inode.check_names = 0;
+      return true;
+    });
+    root_.check_names = 0;
     CheckTotals(met, unlinked);
     if (fs_.rename_lock_.held() || fs_.shared_lock_.held()) Report("a lock is held", root_);
     if (!fs_.objects_->Check()) Report("free list of objects", root_);
@@ -50,6 +51,29 @@ class Checker {
   struct Totals {
     uint64_t inodes = 0, files = 0, bytes = 0;
   };
+
+  // Calls `visit` with the inode of every name. What is in a directory follows when it says so.
+  template <typename Visit>
+  void Walk(const Visit& visit) {
+    Inode* inode = &root_;
+    for (uint32_t at = 0;;) {
+      const Directory& directory = *inode->directory;
+      if (at < directory.used) {
+        Inode* child = directory.entries[at++].inode;
+        if (child == nullptr || !visit(*child) || child == &root_ || !child->is(S_IFDIR)) continue;
+        // There is a way back.
+        if (child->directory->parent != inode) continue;
+        inode = child;
+        at = 0;
+        continue;
+      }
+      if (inode == &root_) return;
+      Inode* parent = directory.parent;
+      for (at = 0; parent->directory->entries[at].inode != inode;) ++at;
+      ++at;
+      inode = parent;
+    }
+  }
 
   void Append(std::string_view part) {
     const uint64_t count = left_ == 0 ? 0 : std::min<uint64_t>(part.size(), left_ - 1);
@@ -85,8 +109,8 @@ class Checker {
     Append("\n");
   }
 
-  void Expand(Inode& inode) {
-    const Directory& directory = inode.directory;
+  void Expand(const Inode& inode) {
+    const Directory& directory = *inode.directory;
     uint64_t alive = 0;
     uint64_t cookie = 0;
     for (uint32_t i = 0; i < directory.used; ++i) {
@@ -98,25 +122,22 @@ class Checker {
       cookie = entry.cookie;
       if (EntryOf(directory, {entry.name, entry.name_size}) != &entry)
         Report("an entry is not found by its name", inode);
-      Inode* child = entry.inode;
+      const Inode* child = entry.inode;
       if (child->part != inode.part && (child->part == Part::kTree || !child->is(S_IFDIR)))
         Report("it has left its part of the tree", *child);
-      if (child->is(S_IFDIR) && child->directory.parent != &inode)
+      if (child->is(S_IFDIR) && child->directory->parent != &inode)
         Report("parent is another directory", *child);
-      if (child->check_names++ > 0 || child == &root_) continue;
-      last_->check_next = child;
-      last_ = child;
     }
     if (alive != directory.alive) Report("entries", inode, directory.alive, alive);
   }
 
   // Directories of the image below this one that nobody has looked up yet.
   [[nodiscard]] uint64_t UnseenDirectories(const Inode& inode) const {
-    if (!inode.directory.in_image) return 0;
+    if (!inode.directory->in_image) return 0;
     uint64_t count = 0;
     for (const ImageEntry& entry : fs_.image_->EntriesOf(inode.image)) {
       count += S_ISDIR(fs_.image_->inode(entry.inode).mode) &&
-               EntryOf(inode.directory, fs_.image_->NameOf(entry)) == nullptr;
+               EntryOf(*inode.directory, fs_.image_->NameOf(entry)) == nullptr;
     }
     return count;
   }
@@ -139,7 +160,7 @@ class Checker {
   }
 
   void CheckDirectory(const Inode& inode) {
-    const Directory& directory = inode.directory;
+    const Directory& directory = *inode.directory;
     const uint64_t names = &inode == &root_ ? 0 : 1;
     if (inode.check_names != names) Report("names", inode, inode.check_names, names);
     uint64_t children = 0;
@@ -156,7 +177,7 @@ class Checker {
   void CheckContents(const Inode& inode, Totals* met) {
     const Contents& contents = inode.contents;
     uint64_t bytes = contents.first == nullptr ? 0 : contents.first_bytes;
-    for (uint32_t t = 0; t < contents.table_count; ++t) {
+    for (uint32_t t = 0; t < inode.table_count; ++t) {
       if (contents.tables[t] == nullptr) continue;
       for (const std::byte* chunk : contents.tables[t]->chunks) {
         if (chunk == nullptr) continue;
@@ -185,7 +206,6 @@ class Checker {
   Inode& root_;
   char* text_;
   uint64_t left_;
-  Inode* last_ = nullptr;
   int violations_ = 0;
 };
 

@@ -44,7 +44,7 @@ DirectoryEntry* EntryOf(const Directory& directory, std::string_view name) {
 }
 
 int MemoryFs::GrowDirectory(Inode* inode) {
-  Directory& directory = inode->directory;
+  Directory& directory = *inode->directory;
   if (directory.used < directory.capacity) return 0;
   const uint32_t capacity = std::max(8u, std::bit_ceil(directory.alive + directory.alive / 2 + 1));
   auto* entries =
@@ -80,7 +80,7 @@ int MemoryFs::GrowDirectory(Inode* inode) {
 
 int MemoryFs::Insert(Inode* inode, std::string_view name, Inode* child) {
   const int error = GrowDirectory(inode);
-  Directory& directory = inode->directory;
+  Directory& directory = *inode->directory;
   if (error != 0 || directory.entries == nullptr || directory.table == nullptr) return error;
   auto* text = static_cast<char*>(objects_->AllocateBuffer(name.size()));
   if (text == nullptr) return -ENOSPC;
@@ -97,21 +97,21 @@ int MemoryFs::Insert(Inode* inode, std::string_view name, Inode* child) {
 }
 
 void MemoryFs::Erase(Inode* inode, std::string_view name) {
-  DirectoryEntry* entry = EntryOf(inode->directory, name);
+  DirectoryEntry* entry = EntryOf(*inode->directory, name);
   objects_->Free(entry->name, entry->name_size);
   entry->inode = nullptr;
   entry->name = nullptr;
-  --inode->directory.alive;
+  --inode->directory->alive;
 }
 
 void MemoryFs::SetParent(Inode* child, Inode* parent) {
   parent->references.fetch_add(1);
-  child->directory.parent = parent;
+  child->directory->parent = parent;
 }
 
 Inode* MemoryFs::Find(Inode* inode, std::string_view name, int* error) {
   *error = -ENOENT;
-  Directory& directory = inode->directory;
+  Directory& directory = *inode->directory;
   if (const DirectoryEntry* entry = EntryOf(directory, name)) return entry->inode;
   if (!directory.in_image) return nullptr;
   const ImageEntry* lower = image_->Find(inode->image, name);
@@ -127,31 +127,32 @@ Inode* MemoryFs::Find(Inode* inode, std::string_view name, int* error) {
 // Brings in all names of the image: from then on the directory's own entries are the truth, so
 // that a removed name needs no mark and a listing has one order.
 int MemoryFs::Materialise(Inode* inode) {
-  if (!inode->directory.in_image) return 0;
+  if (!inode->directory->in_image) return 0;
   for (const ImageEntry& entry : image_->EntriesOf(inode->image)) {
     int error = 0;
     if (Find(inode, image_->NameOf(entry), &error) == nullptr) return error;
   }
-  inode->directory.in_image = false;
+  inode->directory->in_image = false;
   return 0;
 }
 
 bool MemoryFs::IsEmpty(const Inode& inode) const {
-  return inode.directory.alive == 0 &&
-         (!inode.directory.in_image || image_->EntriesOf(inode.image).empty());
+  return inode.directory->alive == 0 &&
+         (!inode.directory->in_image || image_->EntriesOf(inode.image).empty());
 }
 
 int MemoryFs::Lookup(const Credentials& /*who*/, uint64_t id, std::string_view name, Node* out) {
   Inode* inode = InodeOf(id);
+  if (!inode->is(S_IFDIR)) return -ENOTDIR;
   if (name.size() > kMaxNameBytes) return -ENAMETOOLONG;
   {
     const SharedLock lock(inode->lock, LockRank::kDirectory);
-    if (const DirectoryEntry* entry = EntryOf(inode->directory, name)) {
+    if (const DirectoryEntry* entry = EntryOf(*inode->directory, name)) {
       entry->inode->references.fetch_add(1);
       *out = {this, IdOf(entry->inode)};
       return 0;
     }
-    if (!inode->directory.in_image) return -ENOENT;
+    if (!inode->directory->in_image) return -ENOENT;
     if (image_->Find(inode->image, name) == nullptr) return -ENOENT;
   }
   const ExclusiveLock lock(inode->lock, LockRank::kDirectory);
@@ -164,8 +165,9 @@ int MemoryFs::Lookup(const Credentials& /*who*/, uint64_t id, std::string_view n
 }
 
 int MemoryFs::Parent(uint64_t id, Node* out) {
+  if (!InodeOf(id)->is(S_IFDIR)) return -ENOTDIR;
   const MutexLock lock(rename_lock_, LockRank::kRename);
-  Inode* parent = InodeOf(id)->directory.parent;
+  Inode* parent = InodeOf(id)->directory->parent;
   if (parent == nullptr) parent = InodeOf(id);
   parent->references.fetch_add(1);
   *out = {this, IdOf(parent)};
@@ -175,6 +177,7 @@ int MemoryFs::Parent(uint64_t id, Node* out) {
 // Takes over the first reference of `inode` as the entry's.
 int MemoryFs::AddEntry(const Credentials& who, Inode* directory, std::string_view name,
                        Inode* inode) {
+  if (!directory->is(S_IFDIR)) return -ENOTDIR;
   if (name.size() > kMaxNameBytes) return -ENAMETOOLONG;
   if (directory->links.load() == 0) return -ENOENT;
   int error = 0;
@@ -197,7 +200,7 @@ int MemoryFs::Create(const Credentials& who, uint64_t id, std::string_view name,
     Release(there.id);
     return -EEXIST;
   }
-  inode->rdev = rdev;
+  if (inode->is(S_IFCHR) || inode->is(S_IFBLK)) inode->rdev = rdev;
   int error = 0;
   {
     const ExclusiveLock lock(directory->lock, LockRank::kDirectory);
@@ -278,13 +281,14 @@ int MemoryFs::Link(const Credentials& who, uint64_t node, uint64_t id, std::stri
 
 int MemoryFs::List(uint64_t id, uint64_t cookie, DirectorySink sink) {
   Inode* inode = InodeOf(id);
+  if (!inode->is(S_IFDIR)) return -ENOTDIR;
   if (cookie == 0) {
     const ExclusiveLock lock(inode->lock, LockRank::kDirectory);
     const int error = Materialise(inode);
     if (error != 0) return error;
   }
   const SharedLock lock(inode->lock, LockRank::kDirectory);
-  const Directory& directory = inode->directory;
+  const Directory& directory = *inode->directory;
   const DirectoryEntry* const first = directory.entries;
   const DirectoryEntry* const end = first + directory.used;
   const DirectoryEntry* at = std::upper_bound(

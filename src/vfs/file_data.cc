@@ -20,23 +20,23 @@ constexpr uint32_t kFirstTables = 4;
 std::byte* FileData::ChunkAt(uint64_t index) const {
   if (index == 0) return contents_.first;
   const uint64_t table = index / ChunkTable::kChunks;
-  if (table >= contents_.table_count || contents_.tables[table] == nullptr) return nullptr;
+  if (table >= inode_.table_count || contents_.tables[table] == nullptr) return nullptr;
   return contents_.tables[table]->chunks[index % ChunkTable::kChunks];
 }
 
 // Where the pointer to a chunk after the first is kept; null when the arena is full.
 std::byte** FileData::SlotFor(uint64_t index) {
   const uint64_t table = index / ChunkTable::kChunks;
-  if (table >= contents_.table_count) {
+  if (table >= inode_.table_count) {
     const uint64_t count = std::max<uint64_t>(std::bit_ceil(table + 1), kFirstTables);
     auto** tables = static_cast<ChunkTable**>(fs_.objects_->Allocate(count * sizeof(ChunkTable*)));
     if (tables == nullptr) return nullptr;
-    if (contents_.table_count > 0) {
-      memcpy(tables, contents_.tables, contents_.table_count * sizeof(ChunkTable*));
-      fs_.objects_->Free(contents_.tables, contents_.table_count * sizeof(ChunkTable*));
+    if (inode_.table_count > 0) {
+      memcpy(tables, contents_.tables, inode_.table_count * sizeof(ChunkTable*));
+      fs_.objects_->Free(contents_.tables, inode_.table_count * sizeof(ChunkTable*));
     }
     contents_.tables = tables;
-    contents_.table_count = static_cast<uint32_t>(count);
+    inode_.table_count = static_cast<uint32_t>(count);
   }
   ChunkTable*& chunks = contents_.tables[table];
   if (chunks == nullptr) chunks = fs_.objects_->New<ChunkTable>();
@@ -108,7 +108,7 @@ std::byte* FileData::ChunkForWrite(uint64_t index, Range wanted, bool* fresh, in
   *fresh = false;
   if (index == 0) {
     // The image's bytes in this chunk must all find room in it.
-    const uint64_t lower = std::min(contents_.image_bytes, kChunkBytes);
+    const uint64_t lower = std::min<uint64_t>(contents_.image_bytes, kChunkBytes);
     *fresh = contents_.first_bytes == 0;
     *error = GrowFirst(std::max(wanted.end, lower), wanted);
     return *error == 0 ? contents_.first : nullptr;
@@ -200,7 +200,7 @@ void FileData::FreeChunksFrom(uint64_t index) {
     contents_.first = nullptr;
     contents_.first_bytes = 0;
   }
-  for (uint64_t t = index / ChunkTable::kChunks; t < contents_.table_count; ++t) {
+  for (uint64_t t = index / ChunkTable::kChunks; t < inode_.table_count; ++t) {
     ChunkTable*& table = contents_.tables[t];
     if (table == nullptr) continue;
     const uint64_t base = t * ChunkTable::kChunks;
@@ -234,7 +234,7 @@ int FileData::Resize(uint64_t size) {
     const int error = ClearFrom(size / kChunkBytes, size % kChunkBytes);
     if (error != 0) return error;
     FreeChunksFrom((size + kChunkBytes - 1) / kChunkBytes);
-    contents_.image_bytes = std::min(contents_.image_bytes, size);
+    contents_.image_bytes = static_cast<uint32_t>(std::min<uint64_t>(contents_.image_bytes, size));
   }
   inode_.modified = true;
   inode_.size = size;
@@ -270,10 +270,11 @@ int64_t FileData::Seek(uint64_t offset, bool hole) const {
 
 void FileData::Clear() {
   FreeChunksFrom(0);
-  if (contents_.table_count > 0) {
-    fs_.objects_->Free(contents_.tables, contents_.table_count * sizeof(ChunkTable*));
+  if (inode_.table_count > 0) {
+    fs_.objects_->Free(contents_.tables, inode_.table_count * sizeof(ChunkTable*));
   }
   contents_ = {};
+  inode_.table_count = 0;
 }
 
 }  // namespace cordon::vfs

@@ -60,7 +60,7 @@ bool Image::Open(std::span<const std::byte> file, const std::byte* code, std::by
 }
 
 bool Image::CheckInode(const ImageInode& inode, const ImageHeader& header) const {
-  if (!Fits(inode.data, inode.size, file_.size()) ||
+  if (!Fits(inode.data, inode.size, file_.size()) || inode.size > UINT32_MAX ||
       !Fits(inode.metadata, inode.metadata_size, file_.size()) || inode.metadata % 8 != 0 ||
       !Fits(inode.image_offset, inode.image_size, header.code_size) ||
       inode.image_offset % kPage != 0 || inode.shared_slot > header.shared_count) {

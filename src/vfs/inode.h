@@ -49,11 +49,10 @@ struct ChunkTable {
 // file that fits into its first chunk has a smaller one, a power of two.
 struct Contents {
   std::byte* first = nullptr;
-  uint32_t first_bytes = 0;  // size of `first`
-  uint32_t table_count = 0;  // slots in `tables`
-  ChunkTable** tables = nullptr;
-  uint64_t allocated = 0;    // bytes of all chunks
-  uint64_t image_bytes = 0;  // so many leading bytes are the image's where there is no chunk
+  ChunkTable** tables = nullptr;  // Inode::table_count of them
+  uint64_t allocated = 0;         // bytes of all chunks
+  uint32_t first_bytes = 0;       // size of `first`
+  uint32_t image_bytes = 0;       // so many leading bytes are the image's where there is no chunk
 };
 
 // Locks: `lock` is of rank kDirectory in a directory and kInode elsewhere. The parent of a
@@ -66,29 +65,29 @@ struct Inode {
   std::atomic<uint32_t> uid{0}, gid{0};
   uint64_t number = 0;
   std::atomic<uint64_t> size{0};
-  uint64_t rdev = 0;
   // Nanoseconds since 1970.
   std::atomic<int64_t> atime{0}, mtime{0}, ctime{0};
   uint32_t image = kNoImage;  // its inode in the image
   bool counted = false;       // in the quota of files
   bool modified = false;      // contents are no longer the image's
   Part part = Part::kTree;
+  uint32_t table_count = 0;  // of its contents
+  uint32_t check_names = 0;  // for CheckFileSystem only
   Attachment attachment;
-  // For CheckFileSystem only.
-  Inode* check_next = nullptr;
-  uint32_t check_names = 0;
   union {
-    Directory directory;
     Contents contents;
+    Directory* directory;  // its own; never null in a directory
     char* target;
+    uint64_t rdev;  // of a device
   };
-  Inode() : directory() {}
+  Inode() : contents() {}
 
   [[nodiscard]] bool is(uint32_t type) const {
     return (mode.load(std::memory_order_relaxed) & 0170000) == type;
   }
 };
-static_assert(sizeof(Inode) <= 256, "one size class of the arena");
+// There are as many as files, and a fork or snapshot copies them all.
+static_assert(sizeof(Inode) <= 128, "one size class of the arena");
 
 [[nodiscard]] inline Inode* InodeOf(uint64_t id) {
   return reinterpret_cast<Inode*>(id);

@@ -176,28 +176,40 @@ bool MemoryFs::ChargeBytes(uint64_t bytes) {
   return false;
 }
 
+// Of a file of this type, with what belongs to it; null when the arena is full.
+Inode* MemoryFs::AllocateInode(uint32_t mode) {
+  auto* inode = objects_->New<Inode>();
+  if (inode == nullptr) return nullptr;
+  inode->mode = mode;
+  if (S_ISDIR(mode)) {
+    inode->directory = objects_->New<Directory>();
+    if (inode->directory == nullptr) {
+      objects_->Delete(inode);
+      return nullptr;
+    }
+  }
+  inodes_.fetch_add(1);
+  return inode;
+}
+
 Inode* MemoryFs::NewInode(uint32_t mode, const Credentials& who, Part part) {
   if (files_.fetch_add(1) >= quotas_.max_files) {
     files_.fetch_sub(1);
     if (quotas_.limits_met != nullptr) quotas_.limits_met->fetch_or(kFilesLimit);
     return nullptr;
   }
-  auto* inode = objects_->New<Inode>();
+  Inode* inode = AllocateInode(mode);
   if (inode == nullptr) {
     files_.fetch_sub(1);
     return nullptr;
   }
-  inodes_.fetch_add(1);
   inode->counted = true;
   inode->part = part;
-  inode->mode = mode;
   inode->uid = who.uid;
   inode->gid = who.gid;
   inode->number = next_number_.fetch_add(1);
   Touch(inode);
   inode->atime = inode->mtime.load();
-  if (S_ISREG(mode)) inode->contents = {};
-  if (S_ISLNK(mode)) inode->target = nullptr;
   return inode;
 }
 
@@ -214,11 +226,9 @@ Inode* MemoryFs::FromImage(uint32_t number) {
 
 // Inodes of the image do not count against the quota of files.
 Inode* MemoryFs::CopyOfImage(uint32_t number) {
-  auto* inode = objects_->New<Inode>();
-  if (inode == nullptr) return nullptr;
-  inodes_.fetch_add(1);
   const ImageInode& lower = image_->inode(number);
-  inode->mode = lower.mode;
+  Inode* inode = AllocateInode(lower.mode);
+  if (inode == nullptr) return nullptr;
   inode->uid = lower.uid;
   inode->gid = lower.gid;
   inode->number = next_number_.fetch_add(1);
@@ -226,14 +236,11 @@ Inode* MemoryFs::CopyOfImage(uint32_t number) {
   inode->atime = inode->mtime = inode->ctime = lower.mtime * static_cast<int64_t>(kNsInSecond);
   inode->image = number;
   if (S_ISDIR(lower.mode)) {
-    inode->directory.in_image = true;
+    inode->directory->in_image = true;
     return inode;
   }
   inode->size = lower.size;
-  if (S_ISREG(lower.mode)) {
-    inode->contents = {};
-    inode->contents.image_bytes = lower.size;
-  }
+  if (S_ISREG(lower.mode)) inode->contents.image_bytes = static_cast<uint32_t>(lower.size);
   return inode;
 }
 
@@ -248,12 +255,13 @@ void MemoryFs::Free(Inode* inode) {
       objects_->Free(inode->target, inode->size);
     }
     if (inode->is(S_IFDIR)) {
-      const Directory& directory = inode->directory;
+      const Directory& directory = *inode->directory;
       if (directory.capacity > 0) {
         objects_->Free(directory.entries, directory.capacity * sizeof(DirectoryEntry));
         objects_->Free(directory.table, directory.capacity * 2 * sizeof(uint32_t));
       }
       parent = directory.parent;
+      objects_->Delete(inode->directory);
     }
     if (inode->counted) files_.fetch_sub(1);
     inodes_.fetch_sub(1);
@@ -285,7 +293,7 @@ int MemoryFs::GetStat(uint64_t id, Stat* out) {
   out->links = inode.links.load();
   out->uid = inode.uid;
   out->gid = inode.gid;
-  out->rdev = inode.rdev;
+  out->rdev = inode.is(S_IFCHR) || inode.is(S_IFBLK) ? inode.rdev : 0;
   out->size = layout::kPageBytes;
   out->blocks = 0;
   if (inode.is(S_IFDIR)) {

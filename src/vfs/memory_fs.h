@@ -92,6 +92,7 @@ class MemoryFs final : public FileSystem {
   MemoryFs(Arena* objects, Arena* blocks, const Image* image, const Quotas& quotas)
       : objects_(objects), blocks_(blocks), image_(image), quotas_(quotas) {}
 
+  [[nodiscard]] Inode* AllocateInode(uint32_t mode);
   Inode* NewInode(uint32_t mode, const Credentials& who, Part part);
   // A reference on the inode that stands for one of the image.
   Inode* FromImage(uint32_t number);

@@ -43,7 +43,7 @@ class DirectoryLocks {
 };
 
 bool IsAncestor(const Inode* ancestor, const Inode* directory) {
-  for (; directory != nullptr; directory = directory->directory.parent) {
+  for (; directory != nullptr; directory = directory->directory->parent) {
     if (directory == ancestor) return true;
   }
   return false;
@@ -86,6 +86,7 @@ void MemoryFs::DropLink(Inode* inode) {
 }
 
 int MemoryFs::Remove(const Credentials& who, uint64_t id, std::string_view name, Removal kind) {
+  if (!InodeOf(id)->is(S_IFDIR)) return -ENOTDIR;
   return kind == Removal::kFile ? RemoveFile(who, InodeOf(id), name)
                                 : RemoveDirectory(who, InodeOf(id), name);
 }
@@ -175,8 +176,8 @@ int MemoryFs::CheckRename(const Credentials& who, const RenameEnds& ends, uint32
 }
 
 int MemoryFs::Exchange(const RenameEnds& ends) {
-  EntryOf(ends.from->directory, ends.from_name)->inode = ends.target;
-  EntryOf(ends.to->directory, ends.to_name)->inode = ends.moved;
+  EntryOf(*ends.from->directory, ends.from_name)->inode = ends.target;
+  EntryOf(*ends.to->directory, ends.to_name)->inode = ends.moved;
   const auto move = [this](Inode* child, Inode* old, Inode* parent) {
     if (!child->is(S_IFDIR) || old == parent) return;
     SetParent(child, parent);
@@ -195,7 +196,7 @@ int MemoryFs::Replace(const RenameEnds& ends) {
     const int error = Insert(ends.to, ends.to_name, ends.moved);
     if (error != 0) return error;
   } else {
-    EntryOf(ends.to->directory, ends.to_name)->inode = ends.moved;
+    EntryOf(*ends.to->directory, ends.to_name)->inode = ends.moved;
     if (ends.target->is(S_IFDIR)) {
       ends.target->links = 0;
       ends.to->links.fetch_sub(1);
@@ -214,6 +215,7 @@ int MemoryFs::Replace(const RenameEnds& ends) {
 int MemoryFs::Rename(const Credentials& who, uint64_t from, std::string_view from_name, uint64_t to,
                      std::string_view to_name, uint32_t flags) {
   if (to_name.size() > kMaxNameBytes || from_name.size() > kMaxNameBytes) return -ENAMETOOLONG;
+  if (!InodeOf(from)->is(S_IFDIR) || !InodeOf(to)->is(S_IFDIR)) return -ENOTDIR;
   if (InodeOf(from)->part != InodeOf(to)->part) return -EXDEV;
   const bool exchange = (flags & kExchange) != 0;
   const MutexLock rename_lock(rename_lock_, LockRank::kRename);

@@ -173,7 +173,7 @@ Result<pid_t> Family::StartTemplate(const MemoryFiles& files, int template_fd, i
   return pid;
 }
 
-Result<pid_t> Family::StartKicker(control::Control& page) const {
+Result<pid_t> Family::StartInside(const std::function<void()>& serve) const {
   int pids[2];
   if (pipe2(pids, O_CLOEXEC) != 0) return SystemError("pipe2");
   const OwnedFd reader(pids[0]);
@@ -189,7 +189,8 @@ Result<pid_t> Family::StartKicker(control::Control& page) const {
     if (pid == 0) {
       BecomeUserOrEnd(uid_);
       if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) _Exit(125);
-      LockInAndSendKicks(page);
+      serve();
+      _Exit(125);
     }
     _Exit(write(writer.get(), &pid, sizeof pid) == sizeof pid && pid > 0 ? 0 : 1);
   }
@@ -199,7 +200,7 @@ Result<pid_t> Family::StartKicker(control::Control& page) const {
   }
   pid_t pid = -1;
   if (status != 0 || read(reader.get(), &pid, sizeof pid) != sizeof pid || pid <= 0) {
-    return Fail(ErrorCode::kSystem, "no process sends kicks in the PID namespace");
+    return Fail(ErrorCode::kSystem, "no process starts in the PID namespace");
   }
   return pid;
 }
@@ -217,17 +218,21 @@ void Family::Kill() {
   alive_.reset();
 }
 
+void SendKicksOnce(control::Control& page, KickScope scope) {
+  for (control::Slot& slot : page.slots) {
+    if (slot.kick.load(std::memory_order_relaxed) == 0 || slot.kick.exchange(0) == 0) continue;
+    const uint32_t pid = slot.host_pid.load();
+    const uint32_t thread = slot.host_tid.load();
+    if (slot.state.load() != control::Slot::kLive || pid <= 1 || thread <= 1) continue;
+    if (scope == KickScope::kOwnChildren && !IsOwnChild(pid)) continue;
+    syscall(SYS_tgkill, pid, thread, control::kKickSignal);
+  }
+}
+
 void SendKicks(control::Control& page, KickScope scope) {
   for (;;) {
     const uint32_t bell = page.kicker_bell.load();
-    for (control::Slot& slot : page.slots) {
-      if (slot.kick.load(std::memory_order_relaxed) == 0 || slot.kick.exchange(0) == 0) continue;
-      const uint32_t pid = slot.host_pid.load();
-      const uint32_t thread = slot.host_tid.load();
-      if (slot.state.load() != control::Slot::kLive || pid <= 1 || thread <= 1) continue;
-      if (scope == KickScope::kOwnChildren && !IsOwnChild(pid)) continue;
-      syscall(SYS_tgkill, pid, thread, control::kKickSignal);
-    }
+    SendKicksOnce(page, scope);
     platform::WaitOnWord(&page.kicker_bell, bell, platform::kNever);
     if (scope == KickScope::kNamespace) {
       while (syscall(SYS_wait4, -1, nullptr, WNOHANG, nullptr) > 0) {

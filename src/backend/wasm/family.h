@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "backend/wasm/memory_files.h"
@@ -56,9 +57,9 @@ class Family {
   [[nodiscard]] Result<pid_t> StartTemplate(const MemoryFiles& files, int template_fd,
                                             int userland_fd, int listener_socket = -1);
 
-  // Starts a process that sends the kicks of one more control page, as the init does for the first;
-  // a child of the caller.
-  [[nodiscard]] Result<pid_t> StartKicker(control::Control& page) const;
+  // Starts a process inside the namespaces, as the user of the guests: a child of the caller, whose
+  // memory it has and with whom it ends. `serve` does not return.
+  [[nodiscard]] Result<pid_t> StartInside(const std::function<void()>& serve) const;
 
   // Ends all processes and reaps them. After this the family is empty.
   void Kill();
@@ -79,6 +80,8 @@ class Family {
 // Answers the kicker bell until the process ends, as the family init or, without one, as a thread
 // of the keeper that only believes in process ids of its own children.
 enum class KickScope { kNamespace, kOwnChildren };
+// Those that are wanted now.
+void SendKicksOnce(control::Control& page, KickScope scope);
 void SendKicks(control::Control& page, KickScope scope);
 
 }  // namespace cordon::backend

@@ -2,6 +2,7 @@
 
 #include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -10,16 +11,20 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <list>
+#include <optional>
 #include <set>
+#include <span>
 #include <thread>
 
 #include "arena/platform.h"
 #include "backend/wasm/detached.h"
+#include "backend/wasm/kickers.h"
 #include "backend/wasm/process_table.h"
 #include "base/fd_message.h"
 
@@ -32,11 +37,12 @@ using std::chrono::steady_clock;
 constexpr std::chrono::seconds kEndPatience{10};
 constexpr int kDyingPeriodMs = 20;
 constexpr int kMostAnswers = 64;
+constexpr int kMostEvents = 16;
 
 struct Member {
-  pid_t group = 0;    // 0: none is left
-  pid_t service = 0;  // where it is known
-  pid_t kicker = 0;
+  pid_t group = 0;     // 0: none is left
+  pid_t service = 0;   // where it is known
+  uint64_t kicks = 0;  // the number of its page for who sends its kicks; 0: somebody else does
   OwnedFd keeper;
   std::shared_ptr<SharedMapping> page;
   std::vector<ino_t> live;  // memory that only its own processes may have mapped
@@ -134,58 +140,81 @@ class FamilyProcess {
   }
 
   [[noreturn]] void Serve() {
+    events_.reset(epoll_create1(EPOLL_CLOEXEC));
+    if (!events_.valid() || !Watch(signals_.get(), &signals_) ||
+        !Watch(listener_socket_.get(), &listener_socket_) ||
+        !Watch(members_.front().keeper.get(), &members_.front())) {
+      EndFamily();
+    }
     while (!members_.empty()) {
-      std::vector<pollfd> waits = {{signals_.get(), POLLIN, 0}};
-      waits.push_back({listener_.valid() ? listener_.get() : listener_socket_.get(), POLLIN, 0});
       bool anybody_dies = false;
-      for (const Member& member : members_) {
-        anybody_dies |= member.is_dying;
-        if (!member.is_dying) waits.push_back({member.keeper.get(), POLLIN, 0});
-      }
-      (void)poll(waits.data(), waits.size(), anybody_dies || is_behind_ ? kDyingPeriodMs : -1);
-      signalfd_siginfo ignored = {};
-      while (read(signals_.get(), &ignored, sizeof ignored) > 0) {
-      }
-      ReadRequests();
-      Reap();
-      if (waits[1].revents != 0) {
-        if (listener_.valid()) {
-          AnswerGuests();
-        } else {
+      for (const Member& member : members_) anybody_dies |= member.is_dying;
+      std::array<epoll_event, kMostEvents> ready;
+      const int count = epoll_wait(events_.get(), ready.data(), kMostEvents,
+                                   anybody_dies || is_behind_ ? kDyingPeriodMs : -1);
+      bool have_guests_asked = false;
+      for (const epoll_event& event : std::span(ready).first(std::max(count, 0))) {
+        if (event.data.ptr == &signals_) {
+          signalfd_siginfo ignored = {};
+          while (read(signals_.get(), &ignored, sizeof ignored) > 0) {
+          }
+          has_children_ended_ = true;
+        } else if (event.data.ptr == &listener_socket_) {
           TakeListener();
+        } else if (event.data.ptr == &listener_) {
+          have_guests_asked = true;
+        } else if (event.data.ptr == &kickers_) {
+          HearKickers();
+        } else {
+          ReadRequests(*static_cast<Member*>(event.data.ptr));
         }
       }
+      if (have_guests_asked) AnswerGuests();
+      if (has_children_ended_ || anybody_dies || is_behind_) Reap();
     }
     EndFamily();
   }
 
+  bool Watch(int fd, void* what) {
+    epoll_event event = {EPOLLIN, {what}};
+    return epoll_ctl(events_.get(), EPOLL_CTL_ADD, fd, &event) == 0;
+  }
+  void Unwatch(int fd) { (void)epoll_ctl(events_.get(), EPOLL_CTL_DEL, fd, nullptr); }
+
   void TakeListener() {
     std::byte nothing{};
     Result<FdMessage> got = ReceiveWithFds(listener_socket_.get(), {&nothing, 1}, MSG_DONTWAIT);
-    if (got && !got->fds.empty()) listener_ = std::move(got->fds.front());
-    // Without one, nobody inside is ever given anything.
+    Unwatch(listener_socket_.get());
     listener_socket_.reset();
+    // Without one, nobody inside is ever given anything.
+    if (!got || got->fds.empty()) return;
+    listener_ = std::move(got->fds.front());
+    if (!Watch(listener_.get(), &listener_)) EndFamily();
+  }
+
+  void HearKickers() {
+    const std::optional<uint64_t> failed = kickers_.NextFailed();
+    for (Member& member : members_) {
+      if (failed && member.kicks == *failed && !member.is_dying) BeginEnd(member);
+    }
   }
 
   // --- keepers ---
-  void ReadRequests() {
-    for (Member& member : members_) {
-      while (!member.is_dying) {
-        FamilyRequest request;
-        Result<FdMessage> got =
-            ReceiveWithFds(member.keeper.get(), WritableBytesOf(request), MSG_DONTWAIT);
-        if (!got && got.error().system_errno == EAGAIN) break;
-        if (!got || got->size != sizeof request) {
-          BeginEnd(member);
-        } else if (request.kind == FamilyRequest::kTakeBack) {
-          EndCopies(member);
-        } else if (request.kind == FamilyRequest::kStop ||
-                   request.kind == FamilyRequest::kContinue) {
-          const int number = request.kind == FamilyRequest::kStop ? SIGSTOP : SIGCONT;
-          if (member.group > 0) (void)kill(-member.group, number);
-        } else {
-          TakeGift(member, request, std::move(got->fds));
-        }
+  void ReadRequests(Member& member) {
+    while (!member.is_dying) {
+      FamilyRequest request;
+      Result<FdMessage> got =
+          ReceiveWithFds(member.keeper.get(), WritableBytesOf(request), MSG_DONTWAIT);
+      if (!got && got.error().system_errno == EAGAIN) return;
+      if (!got || got->size != sizeof request) {
+        BeginEnd(member);
+      } else if (request.kind == FamilyRequest::kTakeBack) {
+        EndCopies(member);
+      } else if (request.kind == FamilyRequest::kStop || request.kind == FamilyRequest::kContinue) {
+        const int number = request.kind == FamilyRequest::kStop ? SIGSTOP : SIGCONT;
+        if (member.group > 0) (void)kill(-member.group, number);
+      } else {
+        TakeGift(member, request, std::move(got->fds));
       }
     }
   }
@@ -195,7 +224,7 @@ class FamilyProcess {
     member.is_dying = true;
     member.dying_since = steady_clock::now();
     if (member.group > 0) (void)kill(-member.group, SIGKILL);
-    if (member.kicker > 0) (void)kill(member.kicker, SIGKILL);
+    if (member.keeper.valid()) Unwatch(member.keeper.get());
   }
 
   // Those that a gift made and that no keeper has yet.
@@ -241,16 +270,31 @@ class FamilyProcess {
 
   // --- deaths ---
   void Reap() {
-    is_behind_ = false;
+    has_children_ended_ = is_behind_ = false;
+    if (family_.init() > 0 && HasEnded(family_.init())) EndFamily();
+    if (kickers_.pid() > 0 && HasEnded(kickers_.pid())) LoseKickers();
+    for (pid_t last = 0;;) {
+      siginfo_t info = {};
+      if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) break;
+      Member* member = MemberOf(info.si_pid);
+      if (member != nullptr) ReapMember(*member);
+      // In the way of others: nobody's, or its keeper has to take other reports first.
+      if (member == nullptr || info.si_pid == last) {
+        for (Member& each : members_) ReapMember(each);
+        break;
+      }
+      last = info.si_pid;
+    }
     for (auto it = members_.begin(); it != members_.end();) {
-      ReapMember(*it);
-      const bool over = it->is_dying && it->group == 0 && it->kicker == 0;
+      // Whoever was killed may have been the last one.
+      if (it->is_dying && it->group > 0) ReapMember(*it);
+      const bool over = it->is_dying && it->group == 0;
       if (it->is_dying && !over && steady_clock::now() - it->dying_since > kEndPatience) {
         EndFamily();
       }
+      if (over && it->kicks != 0) kickers_.Remove(it->kicks);
       it = over ? members_.erase(it) : std::next(it);
     }
-    if (family_.init() > 0 && HasEnded(family_.init())) EndFamily();
   }
 
   // Leaves it to be reaped.
@@ -260,11 +304,23 @@ class FamilyProcess {
            info.si_pid != 0;
   }
 
-  void ReapMember(Member& member) {
-    if (member.kicker > 0 && waitpid(member.kicker, nullptr, WNOHANG) != 0) {
-      member.kicker = 0;
-      if (!member.is_dying) BeginEnd(member);
+  void LoseKickers() {
+    (void)waitpid(kickers_.pid(), nullptr, WNOHANG);
+    kickers_ = {};
+    for (Member& member : members_) {
+      if (member.kicks != 0 && !member.is_dying) BeginEnd(member);
     }
+  }
+
+  Member* MemberOf(pid_t pid) {
+    const pid_t group = getpgid(pid);
+    for (Member& member : members_) {
+      if (group > 0 && member.group == group) return &member;
+    }
+    return nullptr;
+  }
+
+  void ReapMember(Member& member) {
     while (member.group > 0) {
       siginfo_t info = {};
       if (waitid(P_PGID, static_cast<id_t>(member.group), &info, WEXITED | WNOHANG | WNOWAIT) !=
@@ -310,8 +366,6 @@ class FamilyProcess {
       }
       seccomp_notif asked = {};
       if (ioctl(listener_.get(), SECCOMP_IOCTL_NOTIF_RECV, &asked) != 0) continue;
-      // A keeper said what it gives before it told its guests to ask.
-      ReadRequests();
       const int error = AnswerGuest(asked);
       if (error == 0) continue;
       seccomp_notif_resp refusal = {};
@@ -327,6 +381,8 @@ class FamilyProcess {
     const pid_t group = getpgid(pid);
     if (part >= control::kForkParts || group <= 0) return EINVAL;
     for (Member& member : members_) {
+      // A keeper said what it gives before it told its guests to ask.
+      if (member.group == group || member.copies_group == group) ReadRequests(member);
       const bool is_own = member.group == group;
       const bool is_copy = member.copies_group == group;
       if (member.is_dying || (!is_own && !is_copy)) continue;
@@ -376,26 +432,29 @@ class FamilyProcess {
     FamilyEvent event;
     event.kind = FamilyEvent::kCopied;
     event.group = copy.group;
-    const bool runs = member.gift.copy_runs;
+    if (member.gift.copy_runs) copy.kicks = ++last_kicks_;
+    const OwnedFd page = std::move(member.gift.parts[control::kPartCopyPage]);
     EndCopies(member);
     (void)Send(member, event);
-    if (!runs) return;
-    const Result<pid_t> kicker =
-        copy.page == nullptr
-            ? Fail(ErrorCode::kInternal, "no page")
-            : family_.StartKicker(*reinterpret_cast<control::Control*>(copy.page->bytes().data()));
-    if (kicker) {
-      copy.kicker = *kicker;
-    } else {
+    if (!Watch(copy.keeper.get(), &copy) || (copy.kicks != 0 && !SendKicksOf(copy, page))) {
       BeginEnd(copy);
     }
   }
 
+  bool SendKicksOf(const Member& member, const OwnedFd& page) {
+    const bool is_first = kickers_.pid() == 0;
+    return kickers_.Add(family_, page, member.kicks) &&
+           (!is_first || Watch(kickers_.socket(), &kickers_));
+  }
+
   const FamilyLink::Options& options_;
   Family family_;
+  Kickers kickers_;
   std::list<Member> members_;
-  OwnedFd signals_, listener_socket_, listener_;
+  OwnedFd events_, signals_, listener_socket_, listener_;
   ino_t code_window_ = 0;
+  uint64_t last_kicks_ = 0;
+  bool has_children_ended_ = false;
   bool is_behind_ = false;
 };
 

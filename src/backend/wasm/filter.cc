@@ -93,6 +93,32 @@ constexpr FilterRule kFamilyInitRules[] = {
     Allow(CALL(restart_syscall),                                 "a wait after SIGCHLD"),
     Allow(CALL(exit_group),                                      "end of the family"),
 };
+
+// What the C library makes threads of: pthread_create's flags.
+constexpr uint64_t kLibraryThreadFlags = kCloneThreadFlags | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+constexpr FilterRule kKickerRules[] = {
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAIT_BITSET, "sleeps on a kicker bell"),
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAIT,        "locks of the C library"),
+    AllowEqual(CALL(futex), 1, kFutexCommand, FUTEX_WAKE,        "the end of a thread"),
+    Allow(CALL(tgkill),                                          "kicks, in its PID namespace"),
+    Allow(CALL(recvmsg),                                         "control pages"),
+    Allow(CALL(sendto),                                          "which of them are not served"),
+    Allow(CALL(close),                                           "of their descriptors"),
+    AllowEqual(CALL(mmap), 2, PROT_EXEC, 0,                      "control pages, stacks"),
+    AllowEqual(CALL(mprotect), 2, PROT_EXEC, 0,                  "stacks"),
+    Allow(CALL(munmap),                                          "control pages, stacks"),
+    Allow(CALL(madvise),                                         "stacks of threads that ended"),
+    Allow(CALL(brk),                                             "the heap"),
+    AllowEqual(CALL(clone), 0, kWholeWord, kLibraryThreadFlags,  "a thread for each page"),
+    NotThere(CALL(clone3),                                       "the C library then uses clone"),
+    Allow(CALL(set_robust_list),                                 "start of a thread"),
+    Allow(CALL(rseq),                                            "start of a thread"),
+    Allow(CALL(rt_sigaction),                                    "the first thread"),
+    Allow(CALL(rt_sigprocmask),                                  "start and end of a thread"),
+    Allow(CALL(exit),                                            "end of a thread"),
+    Allow(CALL(exit_group),                                      "end of the family"),
+    Allow(CALL(restart_syscall),                                 "a wait that was interrupted"),
+};
 // clang-format on
 
 #undef CALL
@@ -144,6 +170,10 @@ std::span<const FilterRule> ForkRules() {
 
 std::span<const FilterRule> FamilyInitRules() {
   return kFamilyInitRules;
+}
+
+std::span<const FilterRule> KickerRules() {
+  return kKickerRules;
 }
 
 Result<OwnedFd> ListenForParts() {

@@ -37,9 +37,10 @@ struct FilterRule {
   const char* reason;
 };
 
-// The filter of guest processes, and of the family init.
+// The filter of guest processes, of the family init, and of who sends the kicks of copies.
 [[nodiscard]] std::span<const FilterRule> GuestRules();
 [[nodiscard]] std::span<const FilterRule> FamilyInitRules();
+[[nodiscard]] std::span<const FilterRule> KickerRules();
 // In addition, for guests of a sandbox that can be forked.
 [[nodiscard]] std::span<const FilterRule> ForkRules();
 

@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -107,6 +108,11 @@ class Keeper {
   // A copy of all processes, which waits, or of the session's shell alone, to be stored. The
   // sandbox goes on, whatever became of it; an error says why there is no copy.
   [[nodiscard]] Result<SandboxCopy> Fork(Copied what);
+  // So many copies, all of the same moment: each goes to `take` as soon as it is there, while the
+  // sandbox stands still. False: no more are wanted. An error says why there are not as many. The
+  // one who takes may be a fork of this process, which does not return.
+  using TakeCopy = std::function<bool(SandboxCopy copy)>;
+  [[nodiscard]] Status ForkMany(Copied what, uint32_t count, const TakeCopy& take);
   // Another copy of a stored one, which waits too.
   [[nodiscard]] Result<SandboxCopy> Revive(SandboxCopy& stored);
   // From now on this keeps the copy and not the sandbox it kept, of which it lets go. Everything
@@ -134,8 +140,11 @@ class Keeper {
   [[nodiscard]] Status HandleDeath(const Death& death);
   [[nodiscard]] Status ReapFamily();
   [[nodiscard]] Status StartProcesses(int program, int userland, Namespaces namespaces);
+  [[nodiscard]] Status CheckForkable() const;
   [[nodiscard]] Result<uint32_t> ParkEverybody(Copied what);
   [[nodiscard]] Status SealBlocks();
+  [[nodiscard]] Status NextGeneration(ForkGift* gift);
+  [[nodiscard]] Result<SandboxCopy> CloneParked(Copied what, uint32_t processes, ForkGift* gift);
   [[nodiscard]] Status CheckFailure();
   [[nodiscard]] Status ReapDead();
   void ReportDeaths();

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstdio>
+#include <optional>
 #include <thread>
 #include <utility>
 
@@ -69,6 +70,21 @@ void AddCopy(const MemoryFiles& files, uint32_t copies, ForkGift* gift) {
   gift->parts[control::kPartCopyObjects] = Duplicate(files.objects);
   if (files.blocks.valid()) gift->parts[control::kPartCopyBlocks] = Duplicate(files.blocks);
   gift->parts[control::kPartCopyPage] = Duplicate(files.control);
+  files.page().fork.step.store(control::kForkPark);
+}
+
+// Those who follow `page` clone themselves into the memory of the gift. Their objects arrive
+// meanwhile, because no copy touches one before it may go on: so two processors have something to
+// do. The group of the copies; without an error they are complete.
+Result<pid_t> CloneWith(FamilyLink& link, const ForkGift& gift, control::Control& page,
+                        const MemoryFiles& from, const MemoryFiles& to) {
+  CORDON_TRY(link.Give(gift));
+  Say(page, control::kForkClone);
+  const Status copied = from.CopyObjects(to);
+  Result<pid_t> group = link.AwaitCopies(steady_clock::now() + kCloneTime);
+  if (!copied) group = std::unexpected(copied.error());
+  if (!group) link.TakeBack();
+  return group;
 }
 
 }  // namespace
@@ -101,7 +117,7 @@ Status Keeper::SealBlocks() {
   return {};
 }
 
-Result<SandboxCopy> Keeper::Fork(Copied what) {
+Status Keeper::CheckForkable() const {
   if (end_reason_) return std::unexpected(*end_reason_);
   if (!link_ || !isolation().pid_namespace) {
     return Fail(ErrorCode::kUnsupported, "a sandbox is forked only within a PID namespace");
@@ -114,67 +130,88 @@ Result<SandboxCopy> Keeper::Fork(Copied what) {
     return Fail(ErrorCode::kLimit,
                 "the files of its forks and snapshots take more than its memory limit");
   }
-  const Result<uint32_t> copies = ParkEverybody(what);
-  if (!copies) return std::unexpected(copies.error());
-  ForkGift gift;
-  gift.parts[control::kPartOldBlocks] = Duplicate(files_.blocks);
-  const auto give_up = [&](const Error& error) -> Result<SandboxCopy> {
-    CORDON_TRY(link_->Give(gift));
-    Say(page(), control::kForkReturn);
-    return std::unexpected(error);
-  };
-  if (const Status sealed = SealBlocks(); !sealed) return give_up(sealed.error());
-
-  // From here on the sandbox goes on with the next generation, whatever happens.
-  Result<OwnedFd> next = files_.NewBlocks();
-  if (!next)
-    return std::unexpected(End("no memory for its files: " + next.error().ToString()).error());
-  files_.sealed_bytes += BytesOf(files_.blocks);
-  gift.parts[control::kPartBlocks] = Duplicate(*next);
-  files_.blocks = std::move(*next);
-  const bool stored = what == Copied::kSession;
-  Result<MemoryFiles> files =
-      files_.Copy(stored ? MemoryFiles::Blocks::kNone : MemoryFiles::Blocks::kNew);
-  Result<CopyLink> link = NewCopyLink();
-  const auto go_on = [&](const Error& error) -> Result<SandboxCopy> {
-    gift.copies = 0;
-    CORDON_TRY(link_->Give(gift));
-    Say(page(), control::kForkRun);
-    return std::unexpected(error);
-  };
-  if (!files) return go_on(files.error());
-  if (!link) return go_on(link.error());
-  files->page().fork.step.store(control::kForkPark);
-  AddCopy(*files, *copies, &gift);
-  gift.copy_link = std::move(link->family);
-  gift.copy_runs = !stored;
-  page().fork.how.store(stored ? control::kForkSession | control::kForkNoBlocks : 0);
-  CORDON_TRY(link_->Give(gift));
-  Say(page(), control::kForkClone);
-  const Result<pid_t> group = link_->AwaitCopies(steady_clock::now() + kCloneTime);
-  if (!group) link_->TakeBack();
-  Say(page(), control::kForkRun);
-  if (!group) return std::unexpected(group.error());
-  return SandboxCopy{std::move(*files), FamilyLink(*link_, std::move(link->keeper), *group),
-                     *copies};
+  return {};
 }
 
-Result<SandboxCopy> Keeper::Revive(SandboxCopy& stored) {
-  Result<MemoryFiles> files = stored.files.Copy(MemoryFiles::Blocks::kNew);
+// Seals what everybody gave up. From then on the sandbox goes on with the next generation, which is
+// in the gift, whatever happens.
+Status Keeper::NextGeneration(ForkGift* gift) {
+  gift->parts[control::kPartOldBlocks] = Duplicate(files_.blocks);
+  if (const Status sealed = SealBlocks(); !sealed) {
+    CORDON_TRY(link_->Give(*gift));
+    Say(page(), control::kForkReturn);
+    return sealed;
+  }
+  Result<OwnedFd> next = files_.NewBlocks();
+  if (!next) return End("no memory for its files: " + next.error().ToString());
+  files_.sealed_bytes += BytesOf(files_.blocks);
+  gift->parts[control::kPartBlocks] = Duplicate(*next);
+  files_.blocks = std::move(*next);
+  return {};
+}
+
+// One copy of those that stand still and go on standing still. Takes the gift when it was given.
+Result<SandboxCopy> Keeper::CloneParked(Copied what, uint32_t processes, ForkGift* gift) {
+  const bool stored = what == Copied::kSession;
+  Result<MemoryFiles> files =
+      files_.NewCopy(stored ? MemoryFiles::Blocks::kNone : MemoryFiles::Blocks::kNew);
   if (!files) return std::unexpected(files.error());
   Result<CopyLink> link = NewCopyLink();
   if (!link) return std::unexpected(link.error());
-  files->page().fork.step.store(control::kForkPark);
+  ForkGift given = std::exchange(*gift, {});
+  AddCopy(*files, processes, &given);
+  given.copy_link = std::move(link->family);
+  given.copy_runs = !stored;
+  page().fork.how.store(stored ? control::kForkSession | control::kForkNoBlocks : 0);
+  const Result<pid_t> group = CloneWith(*link_, given, page(), files_, *files);
+  if (!group) return std::unexpected(group.error());
+  return SandboxCopy{std::move(*files), FamilyLink(*link_, std::move(link->keeper), *group),
+                     processes};
+}
+
+Status Keeper::ForkMany(Copied what, uint32_t count, const TakeCopy& take) {
+  CORDON_TRY(CheckForkable());
+  const Result<uint32_t> processes = ParkEverybody(what);
+  if (!processes) return std::unexpected(processes.error());
+  ForkGift gift;
+  CORDON_TRY(NextGeneration(&gift));
+  Status done;
+  for (uint32_t i = 0; i < count && done; ++i) {
+    Result<SandboxCopy> copy = CloneParked(what, *processes, &gift);
+    if (!copy) {
+      done = std::unexpected(copy.error());
+    } else if (!take(std::move(*copy))) {
+      break;
+    }
+  }
+  // Without a copy nobody has the next generation yet.
+  if (gift.parts[control::kPartBlocks].valid()) CORDON_TRY(link_->Give(gift));
+  Say(page(), control::kForkRun);
+  return done;
+}
+
+Result<SandboxCopy> Keeper::Fork(Copied what) {
+  std::optional<SandboxCopy> made;
+  CORDON_TRY(ForkMany(what, 1, [&made](SandboxCopy copy) {
+    made.emplace(std::move(copy));
+    return true;
+  }));
+  return std::move(*made);
+}
+
+Result<SandboxCopy> Keeper::Revive(SandboxCopy& stored) {
+  Result<MemoryFiles> files = stored.files.NewCopy(MemoryFiles::Blocks::kNew);
+  if (!files) return std::unexpected(files.error());
+  Result<CopyLink> link = NewCopyLink();
+  if (!link) return std::unexpected(link.error());
   ForkGift gift;
   AddCopy(*files, stored.processes, &gift);
   gift.copy_link = std::move(link->family);
   gift.copy_runs = true;
-  stored.files.page().fork.how.store(control::kForkSession | control::kForkIsFrozen);
-  CORDON_TRY(stored.link.Give(gift));
-  Say(stored.files.page(), control::kForkClone);
-  const Result<pid_t> group = stored.link.AwaitCopies(steady_clock::now() + kCloneTime);
-  if (!group) stored.link.TakeBack();
-  Say(stored.files.page(), control::kForkPark);
+  control::Control& page = stored.files.page();
+  page.fork.how.store(control::kForkSession | control::kForkIsFrozen);
+  const Result<pid_t> group = CloneWith(stored.link, gift, page, stored.files, *files);
+  Say(page, control::kForkPark);
   if (!group) return std::unexpected(group.error());
   return SandboxCopy{std::move(*files), FamilyLink(stored.link, std::move(link->keeper), *group),
                      stored.processes};

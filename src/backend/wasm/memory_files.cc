@@ -10,9 +10,7 @@
 #include <cerrno>
 #include <cstring>
 #include <new>
-#include <thread>
 #include <utility>
-#include <vector>
 
 #include "arena/layout.h"
 
@@ -151,81 +149,44 @@ uint64_t MemoryFiles::UsedBytes() const {
 
 namespace {
 
-// Of a file: where it has pages.
-struct Extent {
-  off_t at;
-  size_t bytes;
-};
-
-Result<std::vector<Extent>> ExtentsOf(const OwnedFd& fd) {
-  // So that they can be shared out.
-  constexpr off_t kMost = off_t{512} * 1024;
-  std::vector<Extent> extents;
-  for (off_t at = 0; (at = lseek(fd.get(), at, SEEK_DATA)) >= 0;) {
-    const off_t hole = lseek(fd.get(), at, SEEK_HOLE);
-    if (hole < 0) break;
-    for (; at < hole; at += std::min(kMost, hole - at)) {
-      extents.push_back({at, static_cast<size_t>(std::min(kMost, hole - at))});
-    }
-  }
-  // There is no data after the last.
-  if (errno != ENXIO) return SystemError("lseek(SEEK_DATA)");
-  return extents;
-}
-
 // The kernel's own copy saves one of two; without it the bytes pass through here.
-Status CopyExtent(const OwnedFd& from, const OwnedFd& to, Extent extent) {
-  while (extent.bytes > 0) {
-    off_t source = extent.at;
-    off_t target = extent.at;
-    ssize_t count = copy_file_range(from.get(), &source, to.get(), &target, extent.bytes, 0);
+Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end) {
+  while (at < end) {
+    off_t source = at;
+    off_t target = at;
+    const auto left = static_cast<size_t>(end - at);
+    ssize_t count = copy_file_range(from.get(), &source, to.get(), &target, left, 0);
     if (count <= 0) {
       constexpr size_t kPiece = 16 * 1024;
       std::array<std::byte, kPiece> piece;  // NOLINT(cppcoreguidelines-pro-type-member-init)
-      count = pread(from.get(), piece.data(), std::min(kPiece, extent.bytes), extent.at);
+      count = pread(from.get(), piece.data(), std::min(kPiece, left), at);
       if (count <= 0) return SystemError("pread(memfd)");
-      if (pwrite(to.get(), piece.data(), static_cast<size_t>(count), extent.at) != count) {
+      if (pwrite(to.get(), piece.data(), static_cast<size_t>(count), at) != count) {
         return SystemError("pwrite(memfd)");
       }
     }
-    extent.at += count;
-    extent.bytes -= static_cast<size_t>(count);
+    at += count;
   }
   return {};
 }
 
-Status CopyExtents(const OwnedFd& from, const OwnedFd& to, std::span<const Extent> extents) {
-  for (const Extent& extent : extents) CORDON_TRY(CopyExtent(from, to, extent));
-  return {};
-}
-
-// Pages that nobody touched stay holes. Taking new pages is most of it, and two processors take
-// them nearly twice as fast; whoever is copied stands still meanwhile.
+// Pages that nobody touched stay holes. By one thread: a second one would wait for the file.
 Status CopyPages(const OwnedFd& from, const OwnedFd& to) {
-  constexpr size_t kWorthAThread = size_t{1} << 20;
-  const Result<std::vector<Extent>> extents = ExtentsOf(from);
-  if (!extents) return std::unexpected(extents.error());
-  size_t total = 0;
-  for (const Extent& extent : *extents) total += extent.bytes;
-  size_t first = 0;
-  for (size_t bytes = 0; first < extents->size() && bytes < total / 2; ++first) {
-    bytes += (*extents)[first].bytes;
+  for (off_t at = 0; (at = lseek(from.get(), at, SEEK_DATA)) >= 0;) {
+    const off_t hole = lseek(from.get(), at, SEEK_HOLE);
+    if (hole < 0) return SystemError("lseek(SEEK_HOLE)");
+    CORDON_TRY(CopyRange(from, to, at, hole));
+    at = hole;
   }
-  const std::span all(*extents);
-  if (total < kWorthAThread) return CopyExtents(from, to, all);
-  Status others;
-  std::thread other([&] { others = CopyExtents(from, to, all.subspan(first)); });
-  const Status own = CopyExtents(from, to, all.first(first));
-  other.join();
-  return own ? others : own;
+  // There is no data after the last.
+  if (errno != ENXIO) return SystemError("lseek(SEEK_DATA)");
+  return {};
 }
 
-Result<OwnedFd> CopyOf(const char* name, const OwnedFd& from, uint64_t size_bytes) {
-  Result<OwnedFd> to = CreateSized(name, size_bytes, Code::kNever);
-  if (!to) return to;
-  CORDON_TRY(Seal(*to, 0));
-  CORDON_TRY(CopyPages(from, *to));
-  return to;
+Result<OwnedFd> NewLike(const char* name, uint64_t size_bytes) {
+  Result<OwnedFd> made = CreateSized(name, size_bytes, Code::kNever);
+  if (made) CORDON_TRY(Seal(*made, 0));
+  return made;
 }
 
 }  // namespace
@@ -239,16 +200,17 @@ Result<OwnedFd> MemoryFiles::NewBlocks() const {
   return made;
 }
 
-Result<MemoryFiles> MemoryFiles::Copy(Blocks wanted) const {
+Result<MemoryFiles> MemoryFiles::NewCopy(Blocks wanted) const {
   MemoryFiles copy;
   copy.objects_bytes = objects_bytes;
   copy.blocks_bytes = blocks_bytes;
   copy.sealed_bytes = sealed_bytes;
   copy.most_sealed_bytes = most_sealed_bytes;
-  Result<OwnedFd> page_copy = CopyOf(kControlName, control, control_mapping->bytes().size());
+  Result<OwnedFd> page_copy = NewLike(kControlName, control_mapping->bytes().size());
   if (!page_copy) return std::unexpected(page_copy.error());
+  CORDON_TRY(CopyPages(control, *page_copy));
   copy.control = std::move(*page_copy);
-  Result<OwnedFd> objects_copy = CopyOf(kObjectsName, objects, objects_bytes);
+  Result<OwnedFd> objects_copy = NewLike(kObjectsName, objects_bytes);
   if (!objects_copy) return std::unexpected(objects_copy.error());
   copy.objects = std::move(*objects_copy);
   if (wanted == Blocks::kNew) {
@@ -261,6 +223,10 @@ Result<MemoryFiles> MemoryFiles::Copy(Blocks wanted) const {
   if (!mapping) return std::unexpected(mapping.error());
   copy.control_mapping = std::make_shared<SharedMapping>(std::move(*mapping));
   return copy;
+}
+
+Status MemoryFiles::CopyObjects(const MemoryFiles& copy) const {
+  return CopyPages(objects, copy.objects);
 }
 
 Status MemoryFiles::TakeOver(MemoryFiles files) {

@@ -67,10 +67,12 @@ struct MemoryFiles {
   uint64_t sealed_bytes = 0;
   uint64_t most_sealed_bytes = 0;
 
-  // Memory of the same sizes for the processes of a copy: objects and control page with what they
-  // hold now, unchanged by anybody meanwhile; blocks that are new.
+  // Memory of the same sizes for the processes of a copy: a control page with what it holds now,
+  // objects without anything, blocks that are new.
   enum class Blocks { kNone, kNew };
-  [[nodiscard]] Result<MemoryFiles> Copy(Blocks blocks) const;
+  [[nodiscard]] Result<MemoryFiles> NewCopy(Blocks blocks) const;
+  // What the objects hold now, to those of a copy. Nobody may change or use either meanwhile.
+  [[nodiscard]] Status CopyObjects(const MemoryFiles& copy) const;
   // A generation of blocks.
   [[nodiscard]] Result<OwnedFd> NewBlocks() const;
   // The mapping of the control page, and what refers to it, is the one of `files` from now on.
