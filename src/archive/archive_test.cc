@@ -1,10 +1,12 @@
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/mman.h>
 
 #include <map>
 
 #include "archive/oci_image.h"
 #include "archive/tar.h"
+#include "archive/zstd_sink.h"
 
 namespace cordon::archive {
 namespace {
@@ -141,6 +143,30 @@ TEST(TarTest, RefusesWhatWasCut) {
   EXPECT_NE(RefusalOf(std::string(3000, 'x')), "");
 }
 
+Result<std::string> Expand(const std::string& bytes) {
+  Memory from(bytes);
+  ZstdSource source(from);
+  std::string whole;
+  std::vector<std::byte> piece(100'000);
+  for (;;) {
+    const Result<size_t> got = source.Read(piece);
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) return whole;
+    whole.append(reinterpret_cast<const char*>(piece.data()), *got);
+  }
+}
+
+// In writes of that many bytes.
+std::string Packed(std::string_view text, size_t write) {
+  Memory packed;
+  ZstdSink sink(packed);
+  for (size_t at = 0; at < text.size(); at += write) {
+    EXPECT_TRUE(sink.Write(std::as_bytes(std::span(text.substr(at, write)))));
+  }
+  EXPECT_TRUE(sink.Finish());
+  return packed.bytes;
+}
+
 TEST(StreamTest, CompressesAndRefusesDamage) {
   Memory packed;
   ZstdSink sink(packed);
@@ -148,23 +174,36 @@ TEST(StreamTest, CompressesAndRefusesDamage) {
   ASSERT_TRUE(sink.Write(std::as_bytes(std::span(text))));
   ASSERT_TRUE(sink.Finish());
   EXPECT_LT(packed.bytes.size(), 4096U);
-  const auto expand = [](const std::string& bytes) -> Result<std::string> {
-    Memory from(bytes);
-    ZstdSource source(from);
-    std::string whole;
-    std::vector<std::byte> piece(1000);
-    for (;;) {
-      const Result<size_t> got = source.Read(piece);
-      if (!got) return std::unexpected(got.error());
-      if (*got == 0) return whole;
-      whole.append(reinterpret_cast<const char*>(piece.data()), *got);
-    }
-  };
-  EXPECT_EQ(expand(packed.bytes).value_or(""), text);
-  EXPECT_FALSE(expand(packed.bytes.substr(0, packed.bytes.size() - 3)));
+  EXPECT_EQ(Expand(packed.bytes).value_or(""), text);
+  EXPECT_FALSE(Expand(packed.bytes.substr(0, packed.bytes.size() - 3)));
   std::string damaged = packed.bytes;
   damaged[damaged.size() / 2] ^= 1;
-  EXPECT_FALSE(expand(damaged));
+  EXPECT_FALSE(Expand(damaged));
+}
+
+TEST(StreamTest, NeitherWritesNorThreadsChangeWhatIsCompressed) {
+  std::string text;
+  uint32_t chance = 1;
+  while (text.size() < 30'000'000) {
+    chance = chance * 1664525 + 1013904223;
+    text += "word" + std::to_string(chance >> 18);
+  }
+  const std::string packed = Packed(text, 128 * 1024);
+  EXPECT_LT(packed.size(), text.size() / 2);
+  EXPECT_TRUE(Expand(packed).value_or("") == text);
+  EXPECT_TRUE(Packed(text, 1'000'003) == packed);
+  EXPECT_TRUE(Packed(text, text.size()) == packed);
+  cpu_set_t before;
+  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  for (int i = 0; CPU_COUNT(&one) == 0; ++i) {
+    if (CPU_ISSET(i, &before)) CPU_SET(i, &one);
+  }
+  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
+  EXPECT_TRUE(Packed(text, 128 * 1024) == packed);
+  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
+  EXPECT_EQ(Expand(Packed("", 1)).value_or("?"), "");
 }
 
 struct Image {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "archive/oci_names.h"
+#include "archive/zstd_sink.h"
 
 namespace cordon::archive {
 namespace {

@@ -57,7 +57,8 @@ TarWriter::TarWriter(ByteSink& sink)
     : output_(new Output{sink, std::nullopt, {}}), archive_(archive_write_new()) {
   // Not restricted: that one has fractions of a second only where something else needs a header.
   (void)archive_write_set_format_pax(archive_);
-  (void)archive_write_set_bytes_in_last_block(archive_, 1);
+  // No blocks: bytes of files go on as they come.
+  (void)archive_write_set_bytes_per_block(archive_, 0);
   (void)archive_write_open(archive_, output_.get(), nullptr, Output::Write, nullptr);
 }
 
