@@ -1,5 +1,4 @@
 #include <gtest/gtest.h>
-#include <sched.h>
 #include <sys/mman.h>
 
 #include <map>
@@ -62,9 +61,10 @@ std::string TarOf(const std::vector<std::pair<Entry, std::string>>& files) {
 }
 
 Status ReadText(const std::string& tar, Recorder* recorder, TreeLimits limits = {}) {
-  Memory memory(tar);
   Skipped skipped;
-  return ReadTar(memory, Compression::kAny, limits, *recorder, &skipped);
+  const auto read = ReadTree(OwnTarReader(), {.bytes = std::as_bytes(std::span(tar))}, limits,
+                             *recorder, &skipped);
+  return read ? Status() : std::unexpected(read.error());
 }
 
 std::string RefusalOf(const std::string& tar, TreeLimits limits = {}) {
@@ -157,9 +157,9 @@ Result<std::string> Expand(const std::string& bytes) {
 }
 
 // In writes of that many bytes.
-std::string Packed(std::string_view text, size_t write) {
+std::string Packed(std::string_view text, size_t write, size_t threads = ZstdSink::UsualThreads()) {
   Memory packed;
-  ZstdSink sink(packed);
+  ZstdSink sink(packed, threads);
   for (size_t at = 0; at < text.size(); at += write) {
     EXPECT_TRUE(sink.Write(std::as_bytes(std::span(text.substr(at, write)))));
   }
@@ -193,21 +193,14 @@ TEST(StreamTest, NeitherWritesNorThreadsChangeWhatIsCompressed) {
   EXPECT_TRUE(Expand(packed).value_or("") == text);
   EXPECT_TRUE(Packed(text, 1'000'003) == packed);
   EXPECT_TRUE(Packed(text, text.size()) == packed);
-  cpu_set_t before;
-  ASSERT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  for (int i = 0; CPU_COUNT(&one) == 0; ++i) {
-    if (CPU_ISSET(i, &before)) CPU_SET(i, &one);
+  for (const size_t threads : {0, 1, 2, 4}) {
+    EXPECT_TRUE(Packed(text, 128 * 1024, threads) == packed) << threads;
   }
-  ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);
-  EXPECT_TRUE(Packed(text, 128 * 1024) == packed);
-  ASSERT_EQ(sched_setaffinity(0, sizeof before, &before), 0);
   EXPECT_EQ(Expand(Packed("", 1)).value_or("?"), "");
 }
 
 struct Image {
-  OwnedFd fd{memfd_create("test", MFD_CLOEXEC)};
+  OwnedFd fd{memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   WrittenImage written;
 
   [[nodiscard]] std::string Bytes() const {
@@ -230,10 +223,12 @@ Image MakeImage(const std::string& contents) {
 }
 
 Result<ImageReader> OpenBytes(const std::string& bytes) {
-  const OwnedFd fd(memfd_create("test", MFD_CLOEXEC));
-  FileSink sink(fd.get(), 0, UINT64_MAX);
+  static const OwnTarReader reader;
+  const Result<OwnedFd> fd = NewMemory("test");
+  FileSink sink(fd->get(), 0, UINT64_MAX);
   EXPECT_TRUE(sink.Write(std::as_bytes(std::span(bytes))));
-  return ImageReader::Open(fd.get(), bytes.size(), 1 << 24);
+  EXPECT_TRUE(Seal(fd->get()));
+  return ImageReader::Open(fd->get(), bytes.size(), 1 << 24, reader);
 }
 
 TEST(ImageTest, GoesThereAndBack) {
@@ -245,7 +240,7 @@ TEST(ImageTest, GoesThereAndBack) {
   EXPECT_EQ(reader->config().session, R"({"version":1})");
   Recorder seen;
   Skipped skipped;
-  ASSERT_TRUE(reader->Read({}, seen, &skipped));
+  ASSERT_TRUE(reader->Read(ReadJob::Wanted::kEverything, {}, seen, &skipped));
   ASSERT_EQ(seen.contents, std::vector<std::string>{"hello"});
 }
 
@@ -272,7 +267,8 @@ TEST(ImageTest, RefusesDamage) {
     Recorder seen;
     Skipped skipped;
     // A header of the outer tar may say another time.
-    if (reader->Read({}, seen, &skipped)) EXPECT_EQ(seen.contents[0], "hello") << at;
+    if (reader->Read(ReadJob::Wanted::kEverything, {}, seen, &skipped))
+      EXPECT_EQ(seen.contents[0], "hello") << at;
   }
   EXPECT_GT(tried, 20);
   EXPECT_GT(refused, tried / 2);
@@ -280,12 +276,34 @@ TEST(ImageTest, RefusesDamage) {
   EXPECT_FALSE(OpenBytes(TarOf({{FileEntry("oci-layout", 2), "{}"}})));
 }
 
+TEST(ImageTest, WantsBytesThatNobodyChanges) {
+  const Image image = MakeImage("hello");
+  const OwnTarReader reader;
+  EXPECT_FALSE(ImageReader::Open(image.fd.get(), image.written.size, 1 << 24, reader));
+  ASSERT_TRUE(Seal(image.fd.get()));
+  EXPECT_TRUE(ImageReader::Open(image.fd.get(), image.written.size, 1 << 24, reader));
+  EXPECT_FALSE(ImageReader::Open(image.fd.get(), image.written.size + 1, 1 << 24, reader));
+  EXPECT_LT(pwrite(image.fd.get(), "x", 1, 0), 0);
+}
+
+// Those of the tree are known before anything is made of it.
+TEST(ImageTest, NamesAreReadWithoutContents) {
+  const auto reader = OpenBytes(MakeImage("hello").Bytes());
+  ASSERT_TRUE(reader);
+  Recorder seen;
+  Skipped skipped;
+  ASSERT_TRUE(reader->Read(ReadJob::Wanted::kNames, {}, seen, &skipped));
+  ASSERT_EQ(seen.entries.size(), 1U);
+  EXPECT_EQ(seen.entries[0].path, "f");
+  EXPECT_EQ(seen.contents[0], "");
+}
+
 TEST(ImageTest, HoldsTheLimitsOfTheTree) {
   const auto reader = OpenBytes(MakeImage(std::string(100'000, 'a')).Bytes());
   ASSERT_TRUE(reader);
   Recorder seen;
   Skipped skipped;
-  EXPECT_FALSE(reader->Read({10, 99'999}, seen, &skipped));
+  EXPECT_FALSE(reader->Read(ReadJob::Wanted::kNames, {10, 99'999}, seen, &skipped));
 }
 
 }  // namespace

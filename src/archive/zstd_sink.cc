@@ -15,11 +15,17 @@ namespace {
 constexpr int kLevel = 1;
 // Eight windows of that level: what a frame cannot refer to any more is no loss.
 constexpr size_t kPieceBytes = size_t{4} << 20;
-constexpr unsigned kMostThreads = 4;
+constexpr size_t kMostThreads = 4;
 
 }  // namespace
 
-ZstdSink::ZstdSink(ByteSink& next) : next_(next) {}
+// The thread that writes has work, too.
+size_t ZstdSink::UsualThreads() {
+  return std::clamp<size_t>(std::thread::hardware_concurrency(), 2, kMostThreads + 1) - 1;
+}
+
+ZstdSink::ZstdSink(ByteSink& next, size_t most_threads)
+    : next_(next), most_threads_(most_threads) {}
 
 ZstdSink::~ZstdSink() {
   {
@@ -32,13 +38,18 @@ ZstdSink::~ZstdSink() {
 
 void ZstdSink::Compress(Piece& piece) {
   const size_t room = ZSTD_compressBound(piece.plain.size());
-  piece.packed = std::make_unique_for_overwrite<std::byte[]>(room);
-  const std::unique_ptr<ZSTD_CCtx, size_t (*)(ZSTD_CCtx*)> context(ZSTD_createCCtx(),
-                                                                   ZSTD_freeCCtx);
-  (void)ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, kLevel);
-  (void)ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
-  piece.packed_size = ZSTD_compress2(context.get(), piece.packed.get(), room, piece.plain.data(),
-                                     piece.plain.size());
+  if (room > piece.room) {
+    piece.packed = std::make_unique_for_overwrite<std::byte[]>(room);
+    piece.room = room;
+  }
+  if (!piece.context) {
+    piece.context = {ZSTD_createCCtx(), ZSTD_freeCCtx};
+    (void)ZSTD_CCtx_setParameter(piece.context.get(), ZSTD_c_compressionLevel, kLevel);
+    (void)ZSTD_CCtx_setParameter(piece.context.get(), ZSTD_c_checksumFlag, 1);
+  }
+  // What the context did before does not change what it makes.
+  piece.packed_size = ZSTD_compress2(piece.context.get(), piece.packed.get(), piece.room,
+                                     piece.plain.data(), piece.plain.size());
   if (ZSTD_isError(piece.packed_size) != 0) piece.error = ZSTD_getErrorName(piece.packed_size);
 }
 
@@ -67,6 +78,7 @@ void ZstdSink::StartThread() {
   try {
     threads_.emplace_back([this] { Work(); });
   } catch (const std::system_error&) {
+    most_threads_ = threads_.size();
   }
   (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
@@ -94,16 +106,14 @@ Status ZstdSink::PassOldestOn() {
   const Status passed = next_.Write({piece->packed.get(), piece->packed_size});
   piece->plain.clear();
   piece->is_done = false;
-  // Its memory serves again.
-  if (!filling_) filling_ = std::move(piece);
+  spare_.push_back(std::move(piece));
   return passed;
 }
 
 Status ZstdSink::HandOver() {
   has_frames_ = true;
   const bool is_full = filling_->plain.size() == kPieceBytes;
-  const unsigned wanted = std::clamp(std::thread::hardware_concurrency(), 1U, kMostThreads);
-  if (is_full && threads_.size() < wanted) StartThread();
+  if (is_full && threads_.size() < most_threads_) StartThread();
   size_t count = 0;
   {
     const std::scoped_lock guard(lock_);
@@ -112,12 +122,16 @@ Status ZstdSink::HandOver() {
     count = pieces_.size();
     changed_.notify_all();
   }
-  if (count >= wanted + 1) return PassOldestOn();
+  if (count > most_threads_) return PassOldestOn();
   return {};
 }
 
 Status ZstdSink::Write(std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
+    if (!filling_ && !spare_.empty()) {
+      filling_ = std::move(spare_.back());
+      spare_.pop_back();
+    }
     if (!filling_) filling_ = std::make_unique<Piece>();
     std::vector<std::byte>& plain = filling_->plain;
     if (plain.empty())

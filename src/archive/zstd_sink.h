@@ -17,13 +17,18 @@
 #include "archive/stream.h"
 #include "base/error.h"
 
+struct ZSTD_CCtx_s;
+
 namespace cordon::archive {
 
-// zstd (RFC 8878), frames one after the other. Memory: 8 MiB for each of at most four threads, and
-// as much again. Less than one piece takes no thread.
+// zstd (RFC 8878), frames one after the other. Memory: 10 MiB for each thread, and as much again.
+// Less than one piece takes no thread.
 class ZstdSink final : public ByteSink {
  public:
-  explicit ZstdSink(ByteSink& next);
+  // One less than there are processors, 1 to 4.
+  [[nodiscard]] static size_t UsualThreads();
+  // Beside the one that writes; none at all compresses there.
+  explicit ZstdSink(ByteSink& next, size_t most_threads = UsualThreads());
   ~ZstdSink() override;
   ZstdSink(const ZstdSink&) = delete;
   ZstdSink& operator=(const ZstdSink&) = delete;
@@ -32,10 +37,13 @@ class ZstdSink final : public ByteSink {
   [[nodiscard]] Status Finish();
 
  private:
+  // Its memory serves for one after the other.
   struct Piece {
     std::vector<std::byte> plain;
     std::unique_ptr<std::byte[]> packed;
+    size_t room = 0;
     size_t packed_size = 0;
+    std::unique_ptr<ZSTD_CCtx_s, size_t (*)(ZSTD_CCtx_s*)> context{nullptr, nullptr};
     bool is_done = false;
     const char* error = nullptr;
   };
@@ -48,9 +56,11 @@ class ZstdSink final : public ByteSink {
 
   ByteSink& next_;
   std::unique_ptr<Piece> filling_ = std::make_unique<Piece>();
+  std::vector<std::unique_ptr<Piece>> spare_;
   bool has_frames_ = false;
 
   std::vector<std::thread> threads_;
+  size_t most_threads_;
   std::mutex lock_;  // of what follows; a piece belongs to its thread until it is done
   std::condition_variable changed_;
   std::deque<std::unique_ptr<Piece>> pieces_;  // in order, none passed on

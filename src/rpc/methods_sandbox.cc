@@ -151,6 +151,7 @@ bool ReadOptions(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
   live::LiveOptions& options = sandbox->options;
   options.sandbox.template_path = call->client->server.options().template_path;
   options.sandbox.userland_path = call->client->server.options().userland_path;
+  options.sandbox.unpacker_path = call->client->server.options().unpacker_path;
   if (call->Has("directory")) {
     const std::optional<std::string> directory = call->Path("directory");
     if (!directory) return false;
