@@ -4,7 +4,7 @@ include(CMakePackageConfigHelpers)
 include(GNUInstallDirs)
 
 install(TARGETS cordon RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
-install(TARGETS cordon-template cordon-compile cordon-fetch cordon-gateway RUNTIME DESTINATION lib/cordon)
+install(TARGETS cordon-template cordon-compile cordon-fetch cordon-gateway cordon-unpack RUNTIME DESTINATION lib/cordon)
 install(FILES ${CMAKE_BINARY_DIR}/userland.img DESTINATION lib/cordon)
 # `cmake --install build --component sources`: the exact sources of that image, which its programs' licences want beside it.
 install(CODE "execute_process(COMMAND ${CMAKE_SOURCE_DIR}/guest/pack_sources.py

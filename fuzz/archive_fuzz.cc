@@ -2,12 +2,11 @@
 // What is taken has names that lead nowhere else, no more bytes and entries than the limits, and
 // can be written and read again.
 
-#include <sys/mman.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <set>
 #include <span>
+#include <vector>
 
 #include "archive/oci_image.h"
 #include "archive/tar.h"
@@ -18,23 +17,16 @@ using namespace cordon::archive;  // NOLINT(google-build-using-namespace)
 
 constexpr TreeLimits kLimits = {200, 1 << 20};
 
-class Memory final : public ByteSource, public ByteSink {
+class Memory final : public ByteSink {
  public:
-  explicit Memory(std::span<const std::byte> bytes) : bytes_(bytes.begin(), bytes.end()) {}
-  cordon::Result<size_t> Read(std::span<std::byte> to) override {
-    const size_t count = std::min(to.size(), bytes_.size() - at_);
-    std::copy_n(bytes_.begin() + static_cast<ptrdiff_t>(at_), count, to.begin());
-    at_ += count;
-    return count;
-  }
   cordon::Status Write(std::span<const std::byte> bytes) override {
     bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
     return {};
   }
+  [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
 
  private:
   std::vector<std::byte> bytes_;
-  size_t at_ = 0;
 };
 
 class Checker final : public EntryVisitor {
@@ -78,27 +70,29 @@ class Checker final : public EntryVisitor {
 };
 
 void ReadAsTar(std::span<const std::byte> bytes) {
-  Memory in(bytes);
-  Memory out({});
+  Memory out;
   TarWriter writer(out);
   Checker checker(&writer);
   Skipped skipped;
-  if (!ReadTar(in, Compression::kAny, kLimits, checker, &skipped)) return;
+  const OwnTarReader reader;
+  if (!ReadTree(reader, {.bytes = bytes}, kLimits, checker, &skipped)) return;
   if (!writer.Finish()) std::abort();
   Checker again(nullptr);
-  if (!ReadTar(out, Compression::kNone, kLimits, again, &skipped)) std::abort();
+  const ReadJob plain = {.bytes = out.bytes(), .form = ReadJob::Form::kPlain};
+  if (!ReadTree(reader, plain, kLimits, again, &skipped)) std::abort();
   if (again.entries() != checker.entries()) std::abort();
 }
 
 void ReadAsImage(std::span<const std::byte> bytes) {
-  const cordon::OwnedFd fd(memfd_create("fuzz", MFD_CLOEXEC));
-  FileSink sink(fd.get(), 0, UINT64_MAX);
-  if (!sink.Write(bytes)) std::abort();
-  const auto image = ImageReader::Open(fd.get(), bytes.size(), 1 << 22);
+  const cordon::Result<cordon::OwnedFd> fd = NewMemory("fuzz");
+  FileSink sink(fd->get(), 0, UINT64_MAX);
+  if (!sink.Write(bytes) || !Seal(fd->get())) std::abort();
+  const OwnTarReader reader;
+  const auto image = ImageReader::Open(fd->get(), bytes.size(), 1 << 22, reader);
   if (!image) return;
   Checker checker(nullptr);
   Skipped skipped;
-  (void)image->Read(kLimits, checker, &skipped);
+  (void)image->Read(ReadJob::Wanted::kEverything, kLimits, checker, &skipped);
 }
 
 }  // namespace

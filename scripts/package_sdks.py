@@ -17,7 +17,7 @@ import zipfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # The daemon, what it executes for a sandbox that lives, and what those map.
-PROGRAMS = ["cordon", "cordon-template", "cordon-compile", "cordon-fetch", "cordon-gateway"]
+PROGRAMS = ["cordon", "cordon-template", "cordon-compile", "cordon-fetch", "cordon-gateway", "cordon-unpack"]
 IMAGES = ["userland.img"]
 
 

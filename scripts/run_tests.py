@@ -64,6 +64,7 @@ FAST = [
     ("mounts", ["tests/run_mounts.py"]),
     ("virtual mounts", ["tests/run_virtual_mounts.py"]),
     ("archives and states", ["tests/run_state.py"]),
+    ("archives that are handed over", ["tests/run_archives.py"]),
     ("states that are kept", ["tests/run_persistence.py"]),
     ("kills", ["tests/run_kills.py"]),
     ("C++ interface and its commands", ["tests/run_client.py"]),

@@ -5,6 +5,7 @@
 
 #include "archive/oci_image.h"
 #include "archive/tar.h"
+#include "archive/zstd_sink.h"
 
 namespace cordon::archive {
 namespace {
@@ -60,9 +61,10 @@ std::string TarOf(const std::vector<std::pair<Entry, std::string>>& files) {
 }
 
 Status ReadText(const std::string& tar, Recorder* recorder, TreeLimits limits = {}) {
-  Memory memory(tar);
   Skipped skipped;
-  return ReadTar(memory, Compression::kAny, limits, *recorder, &skipped);
+  const auto read = ReadTree(OwnTarReader(), {.bytes = std::as_bytes(std::span(tar))}, limits,
+                             *recorder, &skipped);
+  return read ? Status() : std::unexpected(read.error());
 }
 
 std::string RefusalOf(const std::string& tar, TreeLimits limits = {}) {
@@ -141,6 +143,30 @@ TEST(TarTest, RefusesWhatWasCut) {
   EXPECT_NE(RefusalOf(std::string(3000, 'x')), "");
 }
 
+Result<std::string> Expand(const std::string& bytes) {
+  Memory from(bytes);
+  ZstdSource source(from);
+  std::string whole;
+  std::vector<std::byte> piece(100'000);
+  for (;;) {
+    const Result<size_t> got = source.Read(piece);
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) return whole;
+    whole.append(reinterpret_cast<const char*>(piece.data()), *got);
+  }
+}
+
+// In writes of that many bytes.
+std::string Packed(std::string_view text, size_t write, size_t threads = ZstdSink::UsualThreads()) {
+  Memory packed;
+  ZstdSink sink(packed, threads);
+  for (size_t at = 0; at < text.size(); at += write) {
+    EXPECT_TRUE(sink.Write(std::as_bytes(std::span(text.substr(at, write)))));
+  }
+  EXPECT_TRUE(sink.Finish());
+  return packed.bytes;
+}
+
 TEST(StreamTest, CompressesAndRefusesDamage) {
   Memory packed;
   ZstdSink sink(packed);
@@ -148,27 +174,33 @@ TEST(StreamTest, CompressesAndRefusesDamage) {
   ASSERT_TRUE(sink.Write(std::as_bytes(std::span(text))));
   ASSERT_TRUE(sink.Finish());
   EXPECT_LT(packed.bytes.size(), 4096U);
-  const auto expand = [](const std::string& bytes) -> Result<std::string> {
-    Memory from(bytes);
-    ZstdSource source(from);
-    std::string whole;
-    std::vector<std::byte> piece(1000);
-    for (;;) {
-      const Result<size_t> got = source.Read(piece);
-      if (!got) return std::unexpected(got.error());
-      if (*got == 0) return whole;
-      whole.append(reinterpret_cast<const char*>(piece.data()), *got);
-    }
-  };
-  EXPECT_EQ(expand(packed.bytes).value_or(""), text);
-  EXPECT_FALSE(expand(packed.bytes.substr(0, packed.bytes.size() - 3)));
+  EXPECT_EQ(Expand(packed.bytes).value_or(""), text);
+  EXPECT_FALSE(Expand(packed.bytes.substr(0, packed.bytes.size() - 3)));
   std::string damaged = packed.bytes;
   damaged[damaged.size() / 2] ^= 1;
-  EXPECT_FALSE(expand(damaged));
+  EXPECT_FALSE(Expand(damaged));
+}
+
+TEST(StreamTest, NeitherWritesNorThreadsChangeWhatIsCompressed) {
+  std::string text;
+  uint32_t chance = 1;
+  while (text.size() < 30'000'000) {
+    chance = chance * 1664525 + 1013904223;
+    text += "word" + std::to_string(chance >> 18);
+  }
+  const std::string packed = Packed(text, 128 * 1024);
+  EXPECT_LT(packed.size(), text.size() / 2);
+  EXPECT_TRUE(Expand(packed).value_or("") == text);
+  EXPECT_TRUE(Packed(text, 1'000'003) == packed);
+  EXPECT_TRUE(Packed(text, text.size()) == packed);
+  for (const size_t threads : {0, 1, 2, 4}) {
+    EXPECT_TRUE(Packed(text, 128 * 1024, threads) == packed) << threads;
+  }
+  EXPECT_EQ(Expand(Packed("", 1)).value_or("?"), "");
 }
 
 struct Image {
-  OwnedFd fd{memfd_create("test", MFD_CLOEXEC)};
+  OwnedFd fd{memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
   WrittenImage written;
 
   [[nodiscard]] std::string Bytes() const {
@@ -191,10 +223,12 @@ Image MakeImage(const std::string& contents) {
 }
 
 Result<ImageReader> OpenBytes(const std::string& bytes) {
-  const OwnedFd fd(memfd_create("test", MFD_CLOEXEC));
-  FileSink sink(fd.get(), 0, UINT64_MAX);
+  static const OwnTarReader reader;
+  const Result<OwnedFd> fd = NewMemory("test");
+  FileSink sink(fd->get(), 0, UINT64_MAX);
   EXPECT_TRUE(sink.Write(std::as_bytes(std::span(bytes))));
-  return ImageReader::Open(fd.get(), bytes.size(), 1 << 24);
+  EXPECT_TRUE(Seal(fd->get()));
+  return ImageReader::Open(fd->get(), bytes.size(), 1 << 24, reader);
 }
 
 TEST(ImageTest, GoesThereAndBack) {
@@ -206,7 +240,7 @@ TEST(ImageTest, GoesThereAndBack) {
   EXPECT_EQ(reader->config().session, R"({"version":1})");
   Recorder seen;
   Skipped skipped;
-  ASSERT_TRUE(reader->Read({}, seen, &skipped));
+  ASSERT_TRUE(reader->Read(ReadJob::Wanted::kEverything, {}, seen, &skipped));
   ASSERT_EQ(seen.contents, std::vector<std::string>{"hello"});
 }
 
@@ -233,7 +267,8 @@ TEST(ImageTest, RefusesDamage) {
     Recorder seen;
     Skipped skipped;
     // A header of the outer tar may say another time.
-    if (reader->Read({}, seen, &skipped)) EXPECT_EQ(seen.contents[0], "hello") << at;
+    if (reader->Read(ReadJob::Wanted::kEverything, {}, seen, &skipped))
+      EXPECT_EQ(seen.contents[0], "hello") << at;
   }
   EXPECT_GT(tried, 20);
   EXPECT_GT(refused, tried / 2);
@@ -241,12 +276,34 @@ TEST(ImageTest, RefusesDamage) {
   EXPECT_FALSE(OpenBytes(TarOf({{FileEntry("oci-layout", 2), "{}"}})));
 }
 
+TEST(ImageTest, WantsBytesThatNobodyChanges) {
+  const Image image = MakeImage("hello");
+  const OwnTarReader reader;
+  EXPECT_FALSE(ImageReader::Open(image.fd.get(), image.written.size, 1 << 24, reader));
+  ASSERT_TRUE(Seal(image.fd.get()));
+  EXPECT_TRUE(ImageReader::Open(image.fd.get(), image.written.size, 1 << 24, reader));
+  EXPECT_FALSE(ImageReader::Open(image.fd.get(), image.written.size + 1, 1 << 24, reader));
+  EXPECT_LT(pwrite(image.fd.get(), "x", 1, 0), 0);
+}
+
+// Those of the tree are known before anything is made of it.
+TEST(ImageTest, NamesAreReadWithoutContents) {
+  const auto reader = OpenBytes(MakeImage("hello").Bytes());
+  ASSERT_TRUE(reader);
+  Recorder seen;
+  Skipped skipped;
+  ASSERT_TRUE(reader->Read(ReadJob::Wanted::kNames, {}, seen, &skipped));
+  ASSERT_EQ(seen.entries.size(), 1U);
+  EXPECT_EQ(seen.entries[0].path, "f");
+  EXPECT_EQ(seen.contents[0], "");
+}
+
 TEST(ImageTest, HoldsTheLimitsOfTheTree) {
   const auto reader = OpenBytes(MakeImage(std::string(100'000, 'a')).Bytes());
   ASSERT_TRUE(reader);
   Recorder seen;
   Skipped skipped;
-  EXPECT_FALSE(reader->Read({10, 99'999}, seen, &skipped));
+  EXPECT_FALSE(reader->Read(ReadJob::Wanted::kNames, {10, 99'999}, seen, &skipped));
 }
 
 }  // namespace

@@ -8,10 +8,14 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "archive/entry.h"
+#include "archive/sealed_bytes.h"
 #include "archive/tar.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
@@ -47,34 +51,45 @@ struct WrittenImage {
 class ImageReader {
  public:
   // Reads and verifies everything but the trees: each blob against its name, each descriptor
-  // against its blob. Several images in one layout, or one of another kind, are refused.
-  [[nodiscard]] static Result<ImageReader> Open(int fd, uint64_t size, uint64_t most_bytes);
+  // against its blob. Several images in one layout, or one of another kind, are refused. The file
+  // is sealed (sealed_bytes.h) and stays open, as the tar reader stays there.
+  [[nodiscard]] static Result<ImageReader> Open(int fd, uint64_t size, uint64_t most_bytes,
+                                                const TarReader& tars);
 
   [[nodiscard]] const ImageConfig& config() const { return config_; }
   [[nodiscard]] std::vector<LayerName> layers() const;
-  // All layers in order, each against its hash; names of whiteouts are as they are.
-  [[nodiscard]] Status Read(const TreeLimits& limits, EntryVisitor& visitor,
+  // All layers in order, each against its hash; names of whiteouts are as they are. Names: what is
+  // in files is looked at and not told.
+  [[nodiscard]] Status Read(ReadJob::Wanted wanted, const TreeLimits& limits, EntryVisitor& visitor,
                             Skipped* skipped) const;
 
  private:
+  // A part of the file, if it lies there in one piece, or its own.
   struct Blob {
-    OwnedFd fd;
-    uint64_t size = 0;
+    int fd = -1;
+    uint64_t offset = 0;
+    std::span<const std::byte> bytes;
+    OwnedFd own;
+    std::unique_ptr<SealedBytes> mapped;
   };
   struct Layer {
     std::string digest;
     std::string diff_id;
-    enum class Form { kPlain, kGzip, kZstd } form;
+    ReadJob::Form form = ReadJob::Form::kPlain;  // kAny: gzip
   };
   class Collector;
-  ImageReader() = default;
+  ImageReader(SealedBytes file, const TarReader& tars) : file_(std::move(file)), tars_(&tars) {}
   [[nodiscard]] Result<std::string> BlobText(const std::string& digest, uint64_t size) const;
   [[nodiscard]] Status ReadManifest(const std::string& index);
   [[nodiscard]] Status ReadConfig(const std::string& text);
 
+  SealedBytes file_;
+  const TarReader* tars_;
   std::map<std::string, Blob> blobs_;
   std::vector<Layer> layers_;
   ImageConfig config_;
+  // Every layer had its hash. What is sealed keeps it.
+  mutable bool is_verified_ = false;
 };
 
 }  // namespace cordon::archive

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "archive/oci_names.h"
+#include "archive/zstd_sink.h"
 
 namespace cordon::archive {
 namespace {
@@ -53,25 +54,35 @@ std::string ConfigText(const ImageConfig& config, std::span<const LayerName> lay
 
 }  // namespace
 
-Result<Layer> WriteLayer(uint64_t most_bytes, const std::function<Status(TarWriter&)>& fill) {
-  Layer layer;
-  layer.fd = OwnedFd(memfd_create("cordon-layer", MFD_CLOEXEC));
-  if (!layer.fd.valid()) return SystemError("memfd_create()");
-  FileSink file(layer.fd.get(), 0, most_bytes);
-  HashingSink packed(file);
+Result<LayerName> WriteLayerTo(ByteSink& sink, const std::function<Status(TarWriter&)>& fill) {
+  HashingSink packed(sink);
   ZstdSink compressor(packed);
   HashingSink plain(compressor);
   TarWriter tar(plain);
   CORDON_TRY(fill(tar));
   CORDON_TRY(tar.Finish());
   CORDON_TRY(compressor.Finish());
-  layer.name = {packed.TakeDigest(), plain.TakeDigest(), packed.size()};
+  return LayerName{packed.TakeDigest(), plain.TakeDigest(), packed.size()};
+}
+
+Result<Layer> WriteLayer(uint64_t most_bytes, const std::function<Status(TarWriter&)>& fill) {
+  Layer layer;
+  layer.fd = OwnedFd(memfd_create("cordon-layer", MFD_CLOEXEC));
+  if (!layer.fd.valid()) return SystemError("memfd_create()");
+  FileSink file(layer.fd.get(), 0, most_bytes);
+  Result<LayerName> name = WriteLayerTo(file, fill);
+  if (!name) return std::unexpected(name.error());
+  layer.name = std::move(*name);
   return layer;
+}
+
+std::string LayoutText() {
+  return Dump({{"imageLayoutVersion", "1.0.0"}});
 }
 
 Result<ImageTexts> DescribeImage(const ImageConfig& config, std::span<const LayerName> layers) {
   ImageTexts texts;
-  texts.layout = Dump({{"imageLayoutVersion", "1.0.0"}});
+  texts.layout = LayoutText();
   texts.config = ConfigText(config, layers);
   if (texts.config.size() > kMaxConfigBytes) {
     return Fail(ErrorCode::kLimit, "the session's state is larger than 4 MiB");

@@ -21,8 +21,14 @@ struct Layer {
   OwnedFd fd;
   LayerName name;
 };
+// The same, at the end of what a sink has; its name.
+[[nodiscard]] Result<LayerName> WriteLayerTo(ByteSink& sink,
+                                             const std::function<Status(TarWriter&)>& fill);
 [[nodiscard]] Result<Layer> WriteLayer(uint64_t most_bytes,
                                        const std::function<Status(TarWriter&)>& fill);
+
+// Of the file oci-layout.
+[[nodiscard]] std::string LayoutText();
 
 struct ImageTexts {
   std::string layout, index, manifest, config;

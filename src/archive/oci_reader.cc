@@ -1,5 +1,4 @@
-#include <sys/mman.h>
-
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <vector>
@@ -47,40 +46,13 @@ std::optional<Descriptor> ReadDescriptor(const Json& value) {
   return descriptor;
 }
 
-// Reads what is left, for the hash of all of it.
-Status Drain(ByteSource& source) {
-  std::vector<std::byte> buffer(size_t{64} << 10);
-  for (;;) {
-    const Result<size_t> got = source.Read(buffer);
-    if (!got) return std::unexpected(got.error());
-    if (*got == 0) return {};
-  }
-}
-
-// Bytes behind the end of a tar are many only if somebody means it.
-class LimitedSource final : public ByteSource {
- public:
-  LimitedSource(ByteSource& from, uint64_t most) : from_(from), left_(most) {}
-  Result<size_t> Read(std::span<std::byte> to) override {
-    Result<size_t> got = from_.Read(to);
-    if (!got) return got;
-    if (*got > left_)
-      return Fail(ErrorCode::kLimit, "image: a layer is larger than its tree may be");
-    left_ -= *got;
-    return got;
-  }
-
- private:
-  ByteSource& from_;
-  uint64_t left_;
-};
-
 }  // namespace
 
 // Takes the layout's files out of the outer tar.
 class ImageReader::Collector final : public EntryVisitor {
  public:
-  explicit Collector(std::map<std::string, Blob>* blobs) : blobs_(*blobs) {}
+  Collector(int fd, std::span<const std::byte> file, std::map<std::string, Blob>* blobs)
+      : fd_(fd), file_(file), blobs_(*blobs) {}
 
   Status Begin(const Entry& entry) override {
     is_kept_ = false;
@@ -92,9 +64,8 @@ class ImageReader::Collector final : public EntryVisitor {
     size_ = entry.size;
     // Descriptions for other tools, as docker's manifest.json, are not read.
     is_kept_ = name_ == oci::kIndexFile || name_ == oci::kLayoutFile || IsBlob();
-    if (!is_kept_) return {};
-    file_ = OwnedFd(memfd_create("cordon-blob", MFD_CLOEXEC));
-    return file_.valid() ? Status() : SystemError("memfd_create()");
+    blob_ = Blob();
+    return {};
   }
 
   Status Data(uint64_t offset, std::span<const std::byte> bytes) override {
@@ -102,8 +73,7 @@ class ImageReader::Collector final : public EntryVisitor {
     if (offset != at_) return Refuse("a blob with holes: " + name_);
     at_ += bytes.size();
     hash_.Update(bytes);
-    FileSink sink(file_.get(), offset, UINT64_MAX);
-    return sink.Write(bytes);
+    return Keep(offset, bytes);
   }
 
   Status End() override {
@@ -116,16 +86,55 @@ class ImageReader::Collector final : public EntryVisitor {
         return Fail(ErrorCode::kCorrupt, "image: the contents of " + name_ + " have another hash");
       }
     }
-    blobs_[key] = {std::move(file_), size_};
+    if (blob_.own.valid()) {
+      CORDON_TRY(Seal(blob_.own.get()));
+      Result<SealedBytes> mapped = SealedBytes::Map(blob_.own.get(), size_);
+      if (!mapped) return std::unexpected(mapped.error());
+      blob_.bytes = mapped->bytes();
+      blob_.mapped = std::make_unique<SealedBytes>(std::move(*mapped));
+      blob_.fd = blob_.own.get();
+    }
+    blobs_.erase(key);
+    blobs_.emplace(key, std::move(blob_));
     return {};
   }
 
  private:
   [[nodiscard]] bool IsBlob() const { return name_.starts_with(oci::kBlobFolder); }
 
+  // Stays where it is as long as it lies in the file, one part behind the other.
+  Status Keep(uint64_t offset, std::span<const std::byte> bytes) {
+    const std::less_equal<const std::byte*> before;
+    const bool is_inside = before(file_.data(), bytes.data()) &&
+                           before(bytes.data() + bytes.size(), file_.data() + file_.size());
+    if (offset == 0 && is_inside) {
+      blob_.fd = fd_;
+      blob_.offset = static_cast<uint64_t>(bytes.data() - file_.data());
+      blob_.bytes = bytes;
+      return {};
+    }
+    const std::byte* end = blob_.bytes.data() + blob_.bytes.size();
+    if (!blob_.own.valid() && offset > 0 && is_inside && bytes.data() == end) {
+      blob_.bytes = {blob_.bytes.data(), blob_.bytes.size() + bytes.size()};
+      return {};
+    }
+    if (!blob_.own.valid()) {
+      Result<OwnedFd> memory = NewMemory("cordon-blob");
+      if (!memory) return std::unexpected(memory.error());
+      FileSink sink(memory->get(), 0, UINT64_MAX);
+      CORDON_TRY(sink.Write(blob_.bytes));
+      blob_ = Blob();
+      blob_.own = std::move(*memory);
+    }
+    FileSink sink(blob_.own.get(), offset, UINT64_MAX);
+    return sink.Write(bytes);
+  }
+
+  int fd_;
+  std::span<const std::byte> file_;
   std::map<std::string, Blob>& blobs_;
   std::string name_;
-  OwnedFd file_;
+  Blob blob_;
   Sha256 hash_;
   uint64_t at_ = 0;
   uint64_t size_ = 0;
@@ -136,20 +145,12 @@ Result<std::string> ImageReader::BlobText(const std::string& digest, uint64_t si
   const auto found = blobs_.find(digest);
   if (found == blobs_.end()) return Fail(ErrorCode::kInvalid, "image: " + digest + " is not there");
   const Blob& blob = found->second;
-  if (size != blob.size && size != UINT64_MAX) {
+  if (size != blob.bytes.size() && size != UINT64_MAX) {
     return Fail(ErrorCode::kCorrupt, "image: " + digest + " has another size");
   }
-  if (blob.size > kMaxTextBytes)
+  if (blob.bytes.size() > kMaxTextBytes)
     return Fail(ErrorCode::kLimit, "image: a description of more than 4 MiB");
-  std::string text(blob.size, '\0');
-  FileSource source(blob.fd.get(), 0, blob.size);
-  for (size_t done = 0; done < text.size();) {
-    const Result<size_t> got = source.Read(std::as_writable_bytes(std::span(text)).subspan(done));
-    if (!got) return std::unexpected(got.error());
-    if (*got == 0) return Fail(ErrorCode::kCorrupt, "image: a blob was cut");
-    done += *got;
-  }
-  return text;
+  return std::string(reinterpret_cast<const char*>(blob.bytes.data()), blob.bytes.size());
 }
 
 Status ImageReader::ReadManifest(const std::string& index) {
@@ -172,14 +173,14 @@ Status ImageReader::ReadManifest(const std::string& index) {
   for (const Json& value : layers) {
     const std::optional<Descriptor> layer = ReadDescriptor(value);
     const auto blob = layer ? blobs_.find(layer->digest) : blobs_.end();
-    if (blob == blobs_.end() || blob->second.size != layer->size) {
+    if (blob == blobs_.end() || blob->second.bytes.size() != layer->size) {
       return Refuse("a layer is not there, or has another size");
     }
-    Layer::Form form = Layer::Form::kPlain;
+    ReadJob::Form form = ReadJob::Form::kPlain;
     if (layer->type == oci::kZstdLayerType) {
-      form = Layer::Form::kZstd;
+      form = ReadJob::Form::kZstd;
     } else if (layer->type == oci::kGzipLayerType) {
-      form = Layer::Form::kGzip;
+      form = ReadJob::Form::kAny;
     } else if (layer->type != oci::kLayerType) {
       return Refuse("a layer of another type: " + layer->type.substr(0, 200));
     }
@@ -211,12 +212,16 @@ Status ImageReader::ReadConfig(const std::string& text) {
   return {};
 }
 
-Result<ImageReader> ImageReader::Open(int fd, uint64_t size, uint64_t most_bytes) {
-  ImageReader reader;
-  FileSource source(fd, 0, size);
-  Collector collector(&reader.blobs_);
+Result<ImageReader> ImageReader::Open(int fd, uint64_t size, uint64_t most_bytes,
+                                      const TarReader& tars) {
+  Result<SealedBytes> file = SealedBytes::Map(fd, size);
+  if (!file) return std::unexpected(file.error());
+  ImageReader reader(std::move(*file), tars);
+  const std::span<const std::byte> bytes = reader.file_.bytes();
+  Collector collector(fd, bytes, &reader.blobs_);
   Skipped skipped;
-  CORDON_TRY(ReadTar(source, Compression::kAny, {kMostFiles, most_bytes}, collector, &skipped));
+  CORDON_TRY(
+      ReadTree(tars, {.bytes = bytes, .fd = fd}, {kMostFiles, most_bytes}, collector, &skipped));
   const Result<std::string> layout = reader.BlobText(oci::kLayoutFile, UINT64_MAX);
   if (!layout) return Fail(ErrorCode::kInvalid, "no image: it has no file oci-layout");
   const Json version = Json::parse(*layout, nullptr, /*allow_exceptions=*/false);
@@ -233,33 +238,35 @@ std::vector<LayerName> ImageReader::layers() const {
   std::vector<LayerName> names;
   names.reserve(layers_.size());
   for (const Layer& layer : layers_) {
-    names.push_back({layer.digest, layer.diff_id, blobs_.at(layer.digest).size});
+    names.push_back({layer.digest, layer.diff_id, blobs_.at(layer.digest).bytes.size()});
   }
   return names;
 }
 
-Status ImageReader::Read(const TreeLimits& limits, EntryVisitor& visitor, Skipped* skipped) const {
+Status ImageReader::Read(ReadJob::Wanted wanted, const TreeLimits& limits, EntryVisitor& visitor,
+                         Skipped* skipped) const {
+  constexpr uint64_t kHeaderBytes = 16 * 1024;  // of an entry, with its names
   for (const Layer& layer : layers_) {
     const Blob& blob = blobs_.at(layer.digest);
-    FileSource file(blob.fd.get(), 0, blob.size);
-    if (layer.form == Layer::Form::kGzip) {
-      // Its compressed bytes had the right hash.
-      CORDON_TRY(ReadTar(file, Compression::kAny, limits, visitor, skipped));
-      continue;
-    }
-    ZstdSource expanded(file);
-    ByteSource& plain =
-        layer.form == Layer::Form::kZstd ? static_cast<ByteSource&>(expanded) : file;
-    constexpr uint64_t kHeaderBytes = 16 * 1024;  // of an entry, with its names
-    LimitedSource limited(plain, limits.max_bytes + limits.max_entries * kHeaderBytes);
-    HashingSource hashed(limited);
-    CORDON_TRY(ReadTar(hashed, Compression::kNone, limits, visitor, skipped));
-    CORDON_TRY(Drain(hashed));
-    if (hashed.TakeDigest() != layer.diff_id) {
+    // Where it is gzip, its compressed bytes had the right hash.
+    const bool hashes = !is_verified_ && layer.form != ReadJob::Form::kAny;
+    const Result<std::string> diff_id =
+        ReadTree(*tars_,
+                 {.bytes = blob.bytes,
+                  .fd = blob.fd,
+                  .offset = blob.offset,
+                  .form = layer.form,
+                  .wanted = wanted,
+                  .most_plain_bytes = limits.max_bytes + limits.max_entries * kHeaderBytes,
+                  .hashes = hashes},
+                 limits, visitor, skipped);
+    if (!diff_id) return std::unexpected(diff_id.error());
+    if (hashes && *diff_id != layer.diff_id) {
       return Fail(ErrorCode::kCorrupt,
                   "image: a layer has another hash than its configuration says");
     }
   }
+  is_verified_ = true;
   return {};
 }
 

@@ -1,3 +1,5 @@
+#include <vector>
+
 #include "archive/oci_image.h"
 #include "archive/oci_names.h"
 #include "archive/oci_parts.h"
@@ -17,24 +19,63 @@ Status AddText(TarWriter& tar, const std::string& path, const std::string& text)
   return tar.Data(std::as_bytes(std::span(text)));
 }
 
-}  // namespace
+class MemorySink final : public ByteSink {
+ public:
+  Status Write(std::span<const std::byte> bytes) override {
+    bytes_.insert(bytes_.end(), bytes.begin(), bytes.end());
+    return {};
+  }
+  [[nodiscard]] const std::vector<std::byte>& bytes() const { return bytes_; }
 
-Result<WrittenImage> WriteImage(int fd, uint64_t most_bytes, const ImageConfig& config,
-                                const std::function<Status(TarWriter&)>& fill) {
-  const Result<Layer> layer = WriteLayer(most_bytes, fill);
-  if (!layer) return std::unexpected(layer.error());
-  const Result<ImageTexts> texts = DescribeImage(config, std::span(&layer->name, 1));
-  if (!texts) return std::unexpected(texts.error());
-  FileSink file(fd, 0, most_bytes);
-  TarWriter tar(file);
-  CORDON_TRY(AddText(tar, oci::kLayoutFile, texts->layout));
-  CORDON_TRY(AddText(tar, oci::kIndexFile, texts->index));
+ private:
+  std::vector<std::byte> bytes_;
+};
+
+// The image up to its layer's first byte. Of every layer it has as many bytes.
+Result<std::vector<std::byte>> WriteHead(const std::string& layout, const LayerName& layer) {
+  MemorySink head;
+  TarWriter tar(head);
+  CORDON_TRY(AddText(tar, oci::kLayoutFile, layout));
   CORDON_TRY(AddFolder(tar, "blobs"));
   CORDON_TRY(AddFolder(tar, "blobs/sha256"));
-  CORDON_TRY(AddText(tar, BlobPath(texts->manifest_digest), texts->manifest));
-  CORDON_TRY(AddText(tar, BlobPath(texts->config_digest), texts->config));
-  CORDON_TRY(AddFile(tar, BlobPath(layer->name.digest), layer->fd.get(), layer->name.size));
-  CORDON_TRY(tar.Finish());
+  CORDON_TRY(tar.Add({Kind::kFile, BlobPath(layer.digest), kFileMode, 0, 0, layer.size, 0, {}}));
+  tar.Abandon();
+  return head.bytes();
+}
+
+Status WriteTail(ByteSink& sink, const ImageTexts& texts) {
+  TarWriter tar(sink);
+  CORDON_TRY(AddText(tar, BlobPath(texts.manifest_digest), texts.manifest));
+  CORDON_TRY(AddText(tar, BlobPath(texts.config_digest), texts.config));
+  CORDON_TRY(AddText(tar, oci::kIndexFile, texts.index));
+  return tar.Finish();
+}
+
+}  // namespace
+
+// The layer is written where it belongs, before it is known what is in front of it: it is large.
+Result<WrittenImage> WriteImage(int fd, uint64_t most_bytes, const ImageConfig& config,
+                                const std::function<Status(TarWriter&)>& fill) {
+  constexpr uint64_t kTarBlock = 512;
+  const std::string layout = LayoutText();
+  const Result<std::vector<std::byte>> place =
+      WriteHead(layout, {"sha256:" + std::string(64, '0'), {}, 0});
+  if (!place) return std::unexpected(place.error());
+  FileSink file(fd, place->size(), most_bytes);
+  const Result<LayerName> layer = WriteLayerTo(file, fill);
+  if (!layer) return std::unexpected(layer.error());
+  const Result<std::vector<std::byte>> head = WriteHead(layout, *layer);
+  if (!head) return std::unexpected(head.error());
+  if (head->size() != place->size()) {
+    return Fail(ErrorCode::kLimit, "a layer of 8 GiB or more");
+  }
+  FileSink front(fd, 0, most_bytes);
+  CORDON_TRY(front.Write(*head));
+  const std::vector<std::byte> padding((kTarBlock - layer->size % kTarBlock) % kTarBlock);
+  CORDON_TRY(file.Write(padding));
+  const Result<ImageTexts> texts = DescribeImage(config, std::span(&*layer, 1));
+  if (!texts) return std::unexpected(texts.error());
+  CORDON_TRY(WriteTail(file, *texts));
   return WrittenImage{file.offset(), texts->manifest_digest};
 }
 

@@ -8,8 +8,6 @@
 namespace cordon::archive {
 namespace {
 
-// The level of `zstd -1`: exports are taken often and kept for a while.
-constexpr int kLevel = 1;
 constexpr int kMostWindowLog = 27;
 
 }  // namespace
@@ -60,38 +58,6 @@ Result<size_t> HashingSource::Read(std::span<std::byte> to) {
 
 std::string HashingSource::TakeDigest() {
   return "sha256:" + Sha256::Hex(hash_.Finish());
-}
-
-ZstdSink::ZstdSink(ByteSink& next)
-    : next_(next), context_(ZSTD_createCCtx()), buffer_(ZSTD_CStreamOutSize()) {
-  (void)ZSTD_CCtx_setParameter(context_, ZSTD_c_compressionLevel, kLevel);
-  (void)ZSTD_CCtx_setParameter(context_, ZSTD_c_checksumFlag, 1);
-}
-
-ZstdSink::~ZstdSink() {
-  ZSTD_freeCCtx(context_);
-}
-
-Status ZstdSink::Compress(std::span<const std::byte> bytes, bool is_last) {
-  ZSTD_inBuffer in = {bytes.data(), bytes.size(), 0};
-  for (;;) {
-    ZSTD_outBuffer out = {buffer_.data(), buffer_.size(), 0};
-    const size_t left =
-        ZSTD_compressStream2(context_, &out, &in, is_last ? ZSTD_e_end : ZSTD_e_continue);
-    if (ZSTD_isError(left) != 0) {
-      return Fail(ErrorCode::kInternal, std::string("zstd: ") + ZSTD_getErrorName(left));
-    }
-    CORDON_TRY(next_.Write(std::span(buffer_).first(out.pos)));
-    if (is_last ? left == 0 : in.pos == in.size) return {};
-  }
-}
-
-Status ZstdSink::Write(std::span<const std::byte> bytes) {
-  return Compress(bytes, false);
-}
-
-Status ZstdSink::Finish() {
-  return Compress({}, true);
 }
 
 ZstdSource::ZstdSource(ByteSource& from)

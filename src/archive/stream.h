@@ -13,7 +13,6 @@
 #include "base/error.h"
 #include "base/sha256.h"
 
-struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
 
 namespace cordon::archive {
@@ -84,23 +83,7 @@ class HashingSource final : public ByteSource {
   uint64_t size_ = 0;
 };
 
-// zstd, one frame. The same input gives the same bytes.
-class ZstdSink final : public ByteSink {
- public:
-  explicit ZstdSink(ByteSink& next);
-  ~ZstdSink() override;
-  Status Write(std::span<const std::byte> bytes) override;
-  [[nodiscard]] Status Finish();
-
- private:
-  [[nodiscard]] Status Compress(std::span<const std::byte> bytes, bool is_last);
-
-  ByteSink& next_;
-  ZSTD_CCtx_s* context_;
-  std::vector<std::byte> buffer_;
-};
-
-// Frames one after the other, of windows that take no more than 128 MiB to undo.
+// zstd (RFC 8878), frames one after the other, of windows that take no more than 128 MiB to undo.
 class ZstdSource final : public ByteSource {
  public:
   explicit ZstdSource(ByteSource& from);

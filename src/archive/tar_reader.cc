@@ -3,29 +3,80 @@
 #include <sys/stat.h>
 
 #include <algorithm>
-#include <map>
 #include <optional>
 #include <vector>
 
 #include "archive/libarchive_locale.h"
 #include "archive/tar.h"
+#include "archive/tree_checker.h"
 
 namespace cordon::archive {
 namespace {
 
-constexpr size_t kBufferBytes = 128 * 1024;
-constexpr size_t kMaxTarget = 4000;
-// Names are kept until the end.
-constexpr size_t kMostNameBytes = size_t{64} << 20;
+constexpr size_t kBufferBytes = 256 * 1024;
+// How much of what is in files passes between two signs of life.
+constexpr uint64_t kAliveBytes = uint64_t{16} << 20;
 
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(std::span<const std::byte> bytes) : left_(bytes) {}
+  Result<size_t> Read(std::span<std::byte> to) override {
+    const size_t count = std::min(to.size(), left_.size());
+    std::ranges::copy(left_.first(count), to.begin());
+    left_ = left_.subspan(count);
+    return count;
+  }
+
+ private:
+  std::span<const std::byte> left_;
+};
+
+// Bytes behind the end of a tar are many only if somebody means it.
+class LimitedSource final : public ByteSource {
+ public:
+  LimitedSource(ByteSource& from, uint64_t most) : from_(from), left_(most) {}
+  Result<size_t> Read(std::span<std::byte> to) override {
+    Result<size_t> got = from_.Read(to);
+    if (!got) return got;
+    if (*got > left_)
+      return Fail(ErrorCode::kLimit, "image: a layer is larger than its tree may be");
+    left_ -= *got;
+    return got;
+  }
+
+ private:
+  ByteSource& from_;
+  uint64_t left_;
+};
+
+// Reads what is left, for the hash of all of it.
+Status Drain(ByteSource& source) {
+  std::vector<std::byte> buffer(kBufferBytes);
+  for (;;) {
+    const Result<size_t> got = source.Read(buffer);
+    if (!got) return std::unexpected(got.error());
+    if (*got == 0) return {};
+  }
+}
+
+// From a source, or from memory as it is there: what libarchive gives lies in it then.
 struct Input {
-  ByteSource& source;
+  ByteSource* source = nullptr;
+  std::span<const std::byte> memory;
   std::optional<Error> error;
-  std::vector<std::byte> buffer = std::vector<std::byte>(kBufferBytes);
+  std::vector<std::byte> buffer;
 
   static la_ssize_t Read(struct archive* archive, void* self, const void** bytes) {
     auto& input = *static_cast<Input*>(self);
-    const Result<size_t> got = input.source.Read(input.buffer);
+    if (input.source == nullptr) {
+      constexpr size_t kPieceBytes = size_t{1} << 20;
+      const auto piece = input.memory.first(std::min(input.memory.size(), kPieceBytes));
+      input.memory = input.memory.subspan(piece.size());
+      *bytes = piece.data();
+      return static_cast<la_ssize_t>(piece.size());
+    }
+    input.buffer.resize(kBufferBytes);
+    const Result<size_t> got = input.source->Read(input.buffer);
     *bytes = input.buffer.data();
     if (got) return static_cast<la_ssize_t>(*got);
     input.error = got.error();
@@ -34,18 +85,37 @@ struct Input {
   }
 };
 
-class Reader {
+RawKind KindOf(archive_entry* header) {
+  if (archive_entry_hardlink(header) != nullptr) return RawKind::kHardLink;
+  switch (archive_entry_filetype(header)) {
+    case AE_IFREG:
+      return RawKind::kFile;
+    case AE_IFDIR:
+      return RawKind::kDirectory;
+    case AE_IFLNK:
+      return RawKind::kSymlink;
+    case AE_IFIFO:
+      return RawKind::kFifo;
+    default:
+      return RawKind::kOther;
+  }
+}
+
+std::string TextOf(const char* text) {
+  return text == nullptr ? "" : text;
+}
+
+class Parser {
  public:
-  Reader(ByteSource& source, const TreeLimits& limits, EntryVisitor& visitor, Skipped* skipped)
-      : input_{source, std::nullopt},
-        limits_(limits),
+  Parser(Input input, ReadJob::Wanted wanted, RawVisitor& visitor)
+      : input_(std::move(input)),
+        wanted_(wanted),
         visitor_(visitor),
-        skipped_(skipped),
         archive_(archive_read_new(), archive_read_free) {}
 
-  Status Run(Compression compression) {
+  Status Run(ReadJob::Form form) {
     (void)archive_read_support_format_tar(archive_.get());
-    if (compression == Compression::kAny) {
+    if (form == ReadJob::Form::kAny) {
       (void)archive_read_support_filter_gzip(archive_.get());
       (void)archive_read_support_filter_zstd(archive_.get());
     }
@@ -53,16 +123,12 @@ class Reader {
       // An empty stream is an empty archive.
       return Failed();
     }
-    for (uint64_t count = 0;; ++count) {
+    for (;;) {
       archive_entry* header = nullptr;
       const int result = archive_read_next_header(archive_.get(), &header);
       if (result == ARCHIVE_EOF) return {};
       // A warning is a name that cannot be converted, or a number that does not fit.
       if (result != ARCHIVE_OK) return Failed();
-      if (count == limits_.max_entries) {
-        return Fail(ErrorCode::kLimit,
-                    "archive: more than " + std::to_string(limits_.max_entries) + " entries");
-      }
       CORDON_TRY(TakeEntry(header));
     }
   }
@@ -75,112 +141,28 @@ class Reader {
                 std::string("archive: ") + (text == nullptr ? "no tar" : text));
   }
 
-  static Result<Kind> KindOf(archive_entry* header, bool* is_device) {
-    *is_device = false;
-    if (archive_entry_hardlink(header) != nullptr) return Kind::kHardLink;
-    switch (archive_entry_filetype(header)) {
-      case AE_IFREG:
-        return Kind::kFile;
-      case AE_IFDIR:
-        return Kind::kDirectory;
-      case AE_IFLNK:
-        return Kind::kSymlink;
-      case AE_IFIFO:
-        return Kind::kFifo;
-      default:
-        *is_device = true;
-        return Kind::kFile;
-    }
-  }
-
-  Result<Entry> Convert(archive_entry* header, Kind kind) {
-    const char* path = archive_entry_pathname(header);
-    if (path == nullptr) return Fail(ErrorCode::kInvalid, "archive: an entry without a name");
-    Entry entry;
-    entry.kind = kind;
-    const Result<std::string> clean = CleanPath(path);
-    if (!clean) return std::unexpected(clean.error());
-    entry.path = *clean;
-    entry.permissions = archive_entry_perm(header) & 07777;
-    entry.uid = static_cast<uint32_t>(archive_entry_uid(header));
-    entry.gid = static_cast<uint32_t>(archive_entry_gid(header));
-    entry.mtime_ns =
-        std::clamp<int64_t>(archive_entry_mtime(header), -4'000'000'000, 9'000'000'000) *
-            1'000'000'000 +
-        archive_entry_mtime_nsec(header);
-    if (kind == Kind::kFile) {
-      const int64_t size = archive_entry_size(header);
-      if (size < 0) return Fail(ErrorCode::kInvalid, "archive: a negative size", entry.path);
-      entry.size = static_cast<uint64_t>(size);
-    }
-    if (kind == Kind::kSymlink) {
-      const char* target = archive_entry_symlink(header);
-      entry.target = target == nullptr ? "" : target;
-      if (entry.target.empty() || entry.target.size() > kMaxTarget) {
-        return Fail(ErrorCode::kInvalid, "archive: a link without a sensible target", entry.path);
-      }
-    }
-    if (kind == Kind::kHardLink) {
-      Result<std::string> target = CleanPath(archive_entry_hardlink(header));
-      if (!target) return std::unexpected(target.error());
-      entry.target = std::move(*target);
-    }
-    return entry;
-  }
-
-  // What stands in the way of an entry, by what the archive itself has brought.
-  Status CheckPlace(const Entry& entry) {
-    for (size_t end = entry.path.find('/'); end != std::string::npos;
-         end = entry.path.find('/', end + 1)) {
-      const auto found = kinds_.find(entry.path.substr(0, end));
-      if (found != kinds_.end() && found->second != Kind::kDirectory) {
-        return Fail(ErrorCode::kInvalid,
-                    found->second == Kind::kSymlink ? "archive: an entry below a link"
-                                                    : "archive: an entry below a file",
-                    entry.path);
-      }
-    }
-    if (entry.kind == Kind::kHardLink) {
-      const auto found = kinds_.find(entry.target);
-      if (found == kinds_.end() || found->second == Kind::kDirectory) {
-        return Fail(ErrorCode::kInvalid,
-                    "archive: a hard link to " + entry.target + ", which it has not brought",
-                    entry.path);
-      }
-    }
-    return {};
-  }
-
   Status TakeEntry(archive_entry* header) {
-    bool is_device = false;
-    const Result<Kind> kind = KindOf(header, &is_device);
-    Result<Entry> entry = Convert(header, *kind);
-    if (!entry) return std::unexpected(entry.error());
-    if (is_device) {
-      skipped_->Add(entry->path, "a device or socket");
-      return {};
-    }
-    CORDON_TRY(CheckPlace(*entry));
-    if (entry->path.empty() && entry->kind != Kind::kDirectory) {
+    if (archive_entry_pathname(header) == nullptr) {
       return Fail(ErrorCode::kInvalid, "archive: an entry without a name");
     }
-    if (entry->size > limits_.max_bytes - bytes_) {
-      return Fail(ErrorCode::kLimit,
-                  "archive: more than " + std::to_string(limits_.max_bytes) + " bytes of files",
-                  entry->path);
-    }
-    name_bytes_ += entry->path.size();
-    if (name_bytes_ > kMostNameBytes) {
-      return Fail(ErrorCode::kLimit, "archive: more than 64 MiB of names");
-    }
-    bytes_ += entry->size;
-    kinds_[entry->path] = entry->kind;
-    CORDON_TRY(visitor_.Begin(*entry));
-    if (entry->kind == Kind::kFile) CORDON_TRY(TakeData(*entry));
+    RawEntry entry;
+    entry.kind = KindOf(header);
+    entry.permissions = archive_entry_perm(header);
+    entry.uid = static_cast<uint32_t>(archive_entry_uid(header));
+    entry.gid = static_cast<uint32_t>(archive_entry_gid(header));
+    entry.size = archive_entry_size(header);
+    entry.mtime_seconds = archive_entry_mtime(header);
+    entry.mtime_nanoseconds = archive_entry_mtime_nsec(header);
+    entry.path = TextOf(archive_entry_pathname(header));
+    if (entry.kind == RawKind::kSymlink) entry.target = TextOf(archive_entry_symlink(header));
+    if (entry.kind == RawKind::kHardLink) entry.target = TextOf(archive_entry_hardlink(header));
+    CORDON_TRY(visitor_.Begin(entry));
+    if (entry.kind == RawKind::kFile) CORDON_TRY(TakeData(entry));
     return visitor_.End();
   }
 
-  Status TakeData(const Entry& entry) {
+  Status TakeData(const RawEntry& entry) {
+    const auto most = static_cast<uint64_t>(std::max<int64_t>(entry.size, 0));
     for (;;) {
       const void* bytes = nullptr;
       size_t size = 0;
@@ -188,31 +170,51 @@ class Reader {
       const int result = archive_read_data_block(archive_.get(), &bytes, &size, &offset);
       if (result == ARCHIVE_EOF) return {};
       if (result != ARCHIVE_OK) return Failed();
-      if (offset < 0 || size > entry.size || static_cast<uint64_t>(offset) > entry.size - size) {
+      if (offset < 0 || size > most || static_cast<uint64_t>(offset) > most - size) {
         return Fail(ErrorCode::kCorrupt, "archive: more bytes than the size says", entry.path);
       }
-      if (size == 0) continue;
-      CORDON_TRY(visitor_.Data(static_cast<uint64_t>(offset),
-                               {static_cast<const std::byte*>(bytes), size}));
+      silent_ += size;
+      if (wanted_ == ReadJob::Wanted::kEverything) {
+        CORDON_TRY(visitor_.Data(static_cast<uint64_t>(offset),
+                                 {static_cast<const std::byte*>(bytes), size}));
+      } else if (silent_ >= kAliveBytes) {
+        silent_ = 0;
+        CORDON_TRY(visitor_.Alive());
+      }
     }
   }
 
   Input input_;
-  TreeLimits limits_;
-  EntryVisitor& visitor_;
-  Skipped* skipped_;
+  ReadJob::Wanted wanted_;
+  RawVisitor& visitor_;
   Utf8Locale locale_;
   std::unique_ptr<struct archive, int (*)(struct archive*)> archive_;
-  std::map<std::string, Kind> kinds_;
-  uint64_t bytes_ = 0;
-  size_t name_bytes_ = 0;
+  uint64_t silent_ = 0;
 };
 
 }  // namespace
 
-Status ReadTar(ByteSource& source, Compression compression, const TreeLimits& limits,
-               EntryVisitor& visitor, Skipped* skipped) {
-  return Reader(source, limits, visitor, skipped).Run(compression);
+Result<std::string> OwnTarReader::Read(const ReadJob& job, RawVisitor& visitor) const {
+  if (job.form == ReadJob::Form::kAny) {
+    CORDON_TRY(Parser({nullptr, job.bytes, {}, {}}, job.wanted, visitor).Run(job.form));
+    return std::string();
+  }
+  MemorySource memory(job.bytes);
+  ZstdSource expanded(memory);
+  ByteSource& plain =
+      job.form == ReadJob::Form::kZstd ? static_cast<ByteSource&>(expanded) : memory;
+  LimitedSource limited(plain, job.most_plain_bytes);
+  HashingSource hashed(limited);
+  ByteSource& from = job.hashes ? static_cast<ByteSource&>(hashed) : limited;
+  CORDON_TRY(Parser({&from, {}, {}, {}}, job.wanted, visitor).Run(job.form));
+  CORDON_TRY(Drain(from));
+  return job.hashes ? hashed.TakeDigest() : std::string();
+}
+
+Result<std::string> ReadTree(const TarReader& reader, const ReadJob& job, const TreeLimits& limits,
+                             EntryVisitor& visitor, Skipped* skipped) {
+  TreeChecker checker(limits, visitor, skipped);
+  return reader.Read(job, checker);
 }
 
 }  // namespace cordon::archive

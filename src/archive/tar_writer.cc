@@ -42,9 +42,11 @@ struct TarWriter::Output {
   ByteSink& sink;
   std::optional<Error> error;
   Utf8Locale locale;
+  bool is_abandoned = false;  // libarchive ends what was begun, into nothing
 
   static la_ssize_t Write(struct archive* archive, void* self, const void* bytes, size_t size) {
     auto& output = *static_cast<Output*>(self);
+    if (output.is_abandoned) return static_cast<la_ssize_t>(size);
     const Status put = output.sink.Write({static_cast<const std::byte*>(bytes), size});
     if (put) return static_cast<la_ssize_t>(size);
     output.error = put.error();
@@ -57,7 +59,8 @@ TarWriter::TarWriter(ByteSink& sink)
     : output_(new Output{sink, std::nullopt, {}}), archive_(archive_write_new()) {
   // Not restricted: that one has fractions of a second only where something else needs a header.
   (void)archive_write_set_format_pax(archive_);
-  (void)archive_write_set_bytes_in_last_block(archive_, 1);
+  // No blocks: bytes of files go on as they come.
+  (void)archive_write_set_bytes_per_block(archive_, 0);
   (void)archive_write_open(archive_, output_.get(), nullptr, Output::Write, nullptr);
 }
 
@@ -91,6 +94,10 @@ Status TarWriter::Add(const Entry& entry) {
 Status TarWriter::Data(std::span<const std::byte> bytes) {
   const la_ssize_t put = archive_write_data(archive_, bytes.data(), bytes.size());
   return put != static_cast<la_ssize_t>(bytes.size()) ? Failed() : Status();
+}
+
+void TarWriter::Abandon() {
+  output_->is_abandoned = true;
 }
 
 Status TarWriter::Finish() {

@@ -7,7 +7,8 @@
 
 namespace cordon {
 
-Status SendWithFds(int socket, std::span<const std::byte> bytes, std::span<const int> fds) {
+Status SendWithFds(int socket, std::span<const std::byte> bytes, std::span<const int> fds,
+                   int flags) {
   if (fds.size() > kMaxMessageFds) return Fail(ErrorCode::kInternal, "too many descriptors");
   std::byte zero{};
   iovec part = {&zero, 1};
@@ -26,7 +27,7 @@ Status SendWithFds(int socket, std::span<const std::byte> bytes, std::span<const
     memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
   }
   for (;;) {
-    if (sendmsg(socket, &message, MSG_NOSIGNAL) >= 0) return {};
+    if (sendmsg(socket, &message, flags | MSG_NOSIGNAL) >= 0) return {};
     if (errno != EINTR) return SystemError("sendmsg(SCM_RIGHTS)");
   }
 }

@@ -14,9 +14,10 @@ namespace cordon {
 
 inline constexpr size_t kMaxMessageFds = 16;
 
-// An empty message is sent as one zero byte, because nothing would mean the end.
+// An empty message is sent as one zero byte, because nothing would mean the end. `flags` as for
+// sendmsg(2).
 [[nodiscard]] Status SendWithFds(int socket, std::span<const std::byte> bytes,
-                                 std::span<const int> fds);
+                                 std::span<const int> fds, int flags = 0);
 
 struct FdMessage {
   size_t size = 0;  // 0: the other side is gone

@@ -26,10 +26,10 @@ class Sha256 {
   [[nodiscard]] static std::string Hex(const Digest& digest);
 
  private:
-  void Compress(const uint8_t* block);
+  void Compress(const std::byte* blocks, size_t count);
 
   std::array<uint32_t, 8> state_;
-  std::array<uint8_t, 64> pending_{};
+  std::array<std::byte, 64> pending_{};
   size_t pending_size_ = 0;
   uint64_t total_size_ = 0;
 };

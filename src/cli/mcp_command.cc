@@ -25,6 +25,7 @@ Status Serve(const mcp::GivenSettings& given) {
   rpc::ServerOptions options;
   options.template_path = programs->template_program;
   options.userland_path = programs->userland;
+  options.unpacker_path = programs->unpacker;
   options.max_sandboxes = static_cast<size_t>(settings->max_sandboxes);
   // A file or a piece of a state, as base64.
   options.max_request_bytes = size_t{64} << 20;

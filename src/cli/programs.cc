@@ -24,7 +24,7 @@ Result<Programs> Programs::Find() {
   if (!folders) return std::unexpected(folders.error());
   for (const std::string& at : *folders) {
     Programs programs = {at + "/cordon-template", at + "/cordon-compile", at + "/userland.img",
-                         at + "/cordon-gateway", at + "/cordon-fetch"};
+                         at + "/cordon-gateway",  at + "/cordon-fetch",   at + "/cordon-unpack"};
     if (access(programs.template_program.c_str(), F_OK) == 0) return programs;
   }
   return Fail(ErrorCode::kInvalid, "cordon-template is missing", folders->front());

@@ -14,6 +14,7 @@ struct Programs {
   std::string userland;
   std::string gateway;
   std::string fetcher;
+  std::string unpacker;
 
   [[nodiscard]] static Result<Programs> Find();
   // That one alone, for walls without WebAssembly.

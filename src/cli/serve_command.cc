@@ -50,6 +50,7 @@ Status Serve(const Options& options) {
   rpc::ServerOptions server_options;
   server_options.template_path = programs->template_program;
   server_options.userland_path = programs->userland;
+  server_options.unpacker_path = programs->unpacker;
   server_options.max_sandboxes = options.max_sandboxes;
   server_options.pool = options.pool;
   if (!options.total_memory.empty()) {

@@ -41,8 +41,12 @@ Status Export(Sandbox& sandbox, const std::string& path) {
   if (!folder.valid()) return SystemError("open(" + path + ")");
   Result<NewFile> file = NewFile::In(folder.get());
   if (!file) return std::unexpected(file.error());
-  const Result<TransferReport> report =
-      sandbox.Export([&](std::string_view bytes) { return WriteAll(file->fd(), bytes, path); });
+  const Result<TransferReport> report = sandbox.Export([&](std::string_view bytes) {
+    const Status written = WriteAll(file->fd(), bytes, path);
+    // On its way to the disk while the next ones come; fsync waits for less.
+    (void)sync_file_range(file->fd(), 0, 0, SYNC_FILE_RANGE_WRITE);
+    return written;
+  });
   if (!report) return std::unexpected(report.error());
   if (fsync(file->fd()) != 0) return SystemError("fsync(" + path + ")");
   CORDON_TRY(file->Replace(path.substr(name)));

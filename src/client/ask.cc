@@ -15,6 +15,19 @@ Result<Json> AskOf(const std::shared_ptr<Connection>& connection, const std::str
   return connection->Ask(method, std::move(params), on_output);
 }
 
+Result<Json> AskGiving(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
+                       const char* method, int file) {
+  if (!connection) return std::unexpected(Destroyed());
+  return connection->AskGiving(method, {{"sandboxId", sandbox}}, file);
+}
+
+Result<OwnedFd> AskTaking(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
+                          const char* method, Json params) {
+  if (!connection) return std::unexpected(Destroyed());
+  params["sandboxId"] = sandbox;
+  return connection->AskTaking(method, std::move(params));
+}
+
 Status AskDone(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
                const char* method, Json params) {
   const Result<Json> answer = AskOf(connection, sandbox, method, std::move(params));

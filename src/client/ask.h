@@ -16,6 +16,12 @@ namespace cordon::client {
 [[nodiscard]] Result<Json> AskOf(const std::shared_ptr<Connection>& connection,
                                  const std::string& sandbox, const char* method,
                                  Json params = Json::object(), const OutputHandler& on_output = {});
+// With a descriptor that goes with it, or comes with the answer.
+[[nodiscard]] Result<Json> AskGiving(const std::shared_ptr<Connection>& connection,
+                                     const std::string& sandbox, const char* method, int file);
+[[nodiscard]] Result<OwnedFd> AskTaking(const std::shared_ptr<Connection>& connection,
+                                        const std::string& sandbox, const char* method,
+                                        Json params);
 [[nodiscard]] Status AskDone(const std::shared_ptr<Connection>& connection,
                              const std::string& sandbox, const char* method,
                              Json params = Json::object());

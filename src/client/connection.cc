@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/fd_message.h"
 #include "base/write_all.h"
 
 namespace cordon::client {
@@ -117,6 +118,23 @@ Result<Json> Connection::Ask(const char* method, Json params, const OutputHandle
   return AskAs(method, std::move(params), waiting);
 }
 
+Result<Json> Connection::AskGiving(const char* method, Json params, int file) {
+  Waiting waiting;
+  waiting.given = file;
+  return AskAs(method, std::move(params), waiting);
+}
+
+Result<OwnedFd> Connection::AskTaking(const char* method, Json params) {
+  Waiting waiting;
+  waiting.takes = true;
+  const Result<Json> answer = AskAs(method, std::move(params), waiting);
+  if (!answer) return std::unexpected(answer.error());
+  if (!waiting.taken.valid()) {
+    return Fail(ErrorCode::kInternal, std::string(method) + ": no descriptor came");
+  }
+  return std::move(waiting.taken);
+}
+
 Status Connection::Spawn(Json params, const std::shared_ptr<Running>& running) {
   Waiting waiting;
   waiting.running = running;
@@ -150,7 +168,14 @@ Result<Json> Connection::AskAs(const char* method, Json params, Waiting& waiting
   {
     // Whether it was sent, the reader knows: it sees the end, too.
     const std::scoped_lock guard(send_lock_);
-    if (!SendAll(socket_.get(), message)) (void)shutdown(socket_.get(), SHUT_RDWR);
+    std::string_view left = message;
+    bool sent = true;
+    if (waiting.given >= 0) {
+      const auto first = std::as_bytes(std::span(left)).first(1);
+      sent = SendWithFds(socket_.get(), first, {&waiting.given, 1}).has_value();
+      left.remove_prefix(1);
+    }
+    if (!sent || !SendAll(socket_.get(), left)) (void)shutdown(socket_.get(), SHUT_RDWR);
   }
   std::unique_lock guard(lock_);
   changed_.wait(guard, [&] { return waiting.answer.has_value(); });
@@ -161,10 +186,11 @@ void Connection::Read() {
   std::string buffer(size_t{256} << 10, '\0');
   rpc::PackReader messages(kMostMessage);
   for (;;) {
-    const ssize_t got = recv(socket_.get(), buffer.data(), buffer.size(), 0);
-    if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) return EndAll();
-    messages.Add({buffer.data(), static_cast<size_t>(got)});
+    Result<FdMessage> got =
+        ReceiveWithFds(socket_.get(), std::as_writable_bytes(std::span(buffer)), 0);
+    if (!got || got->size == 0) return EndAll();
+    for (OwnedFd& file : got->fds) files_.push_back(std::move(file));
+    messages.Add({buffer.data(), got->size});
     while (const auto message = messages.Next()) {
       Take(Json::from_msgpack(message->text, /*strict=*/true, /*allow_exceptions=*/false));
     }
@@ -217,6 +243,10 @@ void Connection::TakeAnswer(const Json& message) {
     waiting.answer = std::unexpected(RefusalOf(*error));
   } else {
     waiting.answer = message.value("result", Json::object());
+    if (waiting.takes && !files_.empty()) {
+      waiting.taken = std::move(files_.front());
+      files_.pop_front();
+    }
     if (waiting.running) {
       waiting.running->id = waiting.answer->value().value("processId", uint32_t{0});
       running_[waiting.running->id] = waiting.running;

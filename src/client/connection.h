@@ -7,6 +7,7 @@
 
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -43,6 +44,9 @@ class Connection {
   // The result, or why there is none. `on_output` hears a run's output.
   [[nodiscard]] Result<Json> Ask(const char* method, Json params,
                                  const OutputHandler& on_output = {});
+  // With a descriptor that goes with it, or comes with the answer.
+  [[nodiscard]] Result<Json> AskGiving(const char* method, Json params, int file);
+  [[nodiscard]] Result<OwnedFd> AskTaking(const char* method, Json params);
   // The same for a process, which is known before it says a word.
   [[nodiscard]] Status Spawn(Json params, const std::shared_ptr<Running>& running);
   [[nodiscard]] Result<CommandResult> Wait(Running& running);
@@ -52,6 +56,9 @@ class Connection {
     const OutputHandler* on_output = nullptr;
     std::shared_ptr<Running> running;
     std::optional<Result<Json>> answer;
+    int given = -1;
+    bool takes = false;
+    OwnedFd taken;
   };
 
   Connection(OwnedFd socket, pid_t daemon);
@@ -63,6 +70,8 @@ class Connection {
   void EndAll();
 
   OwnedFd socket_;
+  // That came: those who take them are answered in their order. The reader's alone.
+  std::deque<OwnedFd> files_;
   pid_t daemon_;  // of our own, or -1
   std::mutex send_lock_;
   std::mutex lock_;  // of everything below

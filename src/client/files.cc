@@ -1,8 +1,13 @@
 // Files and archives of one sandbox.
 
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "base/write_all.h"
 #include "client/ask.h"
 
 namespace cordon {
@@ -45,23 +50,33 @@ TransferReport ReportOf(const Json& json) {
   return report;
 }
 
+// The first `size` bytes of a sealed file.
+Status Pour(int file, uint64_t size, const Sink& sink) {
+  struct stat stat = {};
+  if (fstat(file, &stat) != 0) return SystemError("fstat(archive)");
+  if (static_cast<uint64_t>(stat.st_size) < size) {
+    return Fail(ErrorCode::kCorrupt, "the daemon's archive was cut");
+  }
+  if (size == 0) return {};
+  void* at = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+  if (at == MAP_FAILED) return SystemError("mmap(archive)");
+  Status done;
+  std::string_view left(static_cast<const char*>(at), size);
+  while (done && !left.empty()) {
+    done = sink(left.substr(0, client::kPiece));
+    left.remove_prefix(std::min(left.size(), client::kPiece));
+  }
+  (void)munmap(at, size);
+  return done;
+}
+
 // An archive on its way out, which is freed whatever happens.
 Result<TransferReport> Take(const std::shared_ptr<Connection>& connection, const std::string& id,
                             const Json& report, const Sink& sink) {
   const Json blob = report.value("blobId", Json());
   const auto size = report.value("size", uint64_t{0});
-  Status done;
-  for (uint64_t at = 0; done && at < size;) {
-    const Result<Json> piece =
-        AskOf(connection, id, "blob.read", {{"blobId", blob}, {"offset", at}});
-    if (!piece) {
-      done = std::unexpected(piece.error());
-      break;
-    }
-    const std::string bytes = client::TextOf(*piece, "data");
-    at += bytes.size();
-    done = bytes.empty() ? Fail(ErrorCode::kCorrupt, "the daemon's archive was cut") : sink(bytes);
-  }
+  const Result<OwnedFd> file = client::AskTaking(connection, id, "blob.take", {{"blobId", blob}});
+  const Status done = file ? Pour(file->get(), size, sink) : std::unexpected(file.error());
   (void)AskDone(connection, id, "blob.free", {{"blobId", blob}});
   if (!done) return std::unexpected(done.error());
   return ReportOf(report);
@@ -70,25 +85,19 @@ Result<TransferReport> Take(const std::shared_ptr<Connection>& connection, const
 // An archive on its way in: its number.
 Result<Json> Give(const std::shared_ptr<Connection>& connection, const std::string& id,
                   const Source& source) {
-  Json blob = 0;
-  const auto send = [&](std::string_view piece) -> Status {
-    const Result<Json> sent =
-        AskOf(connection, id, "blob.write", {{"blobId", blob}, {"data", client::BytesOf(piece)}});
-    if (!sent) return std::unexpected(sent.error());
-    blob = sent->value("blobId", Json());
-    return {};
-  };
-  Status done = send({});
-  while (done) {
+  const OwnedFd file(memfd_create("cordon-archive", MFD_CLOEXEC | MFD_ALLOW_SEALING));
+  if (!file.valid()) return SystemError("memfd_create()");
+  for (;;) {
     const Result<std::string> bytes = source();
-    if (bytes && bytes->empty()) return blob;
-    if (!bytes) done = std::unexpected(bytes.error());
-    for (size_t at = 0; done && at < bytes->size(); at += client::kPiece) {
-      done = send(std::string_view(*bytes).substr(at, client::kPiece));
-    }
+    if (!bytes) return std::unexpected(bytes.error());
+    if (bytes->empty()) break;
+    CORDON_TRY(WriteAll(file.get(), *bytes, "archive"));
   }
-  if (blob != 0) (void)AskDone(connection, id, "blob.free", {{"blobId", blob}});
-  return std::unexpected(done.error());
+  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
+    return SystemError("fcntl(F_ADD_SEALS)");
+  }
+  const Result<Json> given = client::AskGiving(connection, id, "blob.give", file.get());
+  return client::Then(given, [](const Json& answer) { return answer.value("blobId", Json()); });
 }
 
 }  // namespace

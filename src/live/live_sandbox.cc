@@ -151,6 +151,13 @@ void ServedSandbox::Handle(Frame frame) {
       waiting_.push_back(std::move(run));
       return StartRuns();
     }
+    case Kind::kBlobGive:
+    case Kind::kBlobTake: {
+      FileAnswer answer = frame.kind == Kind::kBlobGive
+                              ? state_calls_.Give(forks_.get())
+                              : state_calls_.TakeOut(frame.arg[0], forks_.get());
+      return Answer(frame.id, answer.result, std::move(answer.payload));
+    }
     case Kind::kRestore:
       return Restore(frame.id, frame.payload);
     case Kind::kListSnapshots:

@@ -1,10 +1,10 @@
 #include "live/persistence.h"
 
-#include <sys/mman.h>
-
 #include <algorithm>
 #include <utility>
 #include <vector>
+
+#include "archive/unpacker_process.h"
 
 namespace cordon::live {
 namespace {
@@ -59,12 +59,14 @@ Result<bool> Persistence::Save(const std::optional<archive::ImageConfig>& config
 
 Result<std::optional<Persistence::Loaded>> Persistence::Load() {
   if (!folder_.HasImage()) return std::nullopt;
-  const OwnedFd tar(memfd_create("cordon-state", MFD_CLOEXEC));
-  if (!tar.valid()) return SystemError("memfd_create()");
-  const Result<uint64_t> size = folder_.Pack(tar.get(), MostArchiveBytes(options_));
+  const Result<OwnedFd> tar = archive::NewMemory("cordon-state");
+  if (!tar) return std::unexpected(tar.error());
+  const Result<uint64_t> size = folder_.Pack(tar->get(), MostArchiveBytes(options_));
   if (!size) return std::unexpected(size.error());
+  CORDON_TRY(archive::Seal(tar->get()));
+  const archive::UnpackerProcess reader(options_.unpacker_path);
   const Result<archive::ImageReader> image =
-      archive::ImageReader::Open(tar.get(), *size, MostArchiveBytes(options_));
+      archive::ImageReader::Open(tar->get(), *size, MostArchiveBytes(options_), reader);
   if (!image) return std::unexpected(image.error());
   seen_.reset();
   Loaded loaded;

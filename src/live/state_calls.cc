@@ -1,13 +1,17 @@
 #include "live/state_calls.h"
 
-#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "archive/sealed_bytes.h"
 #include "archive/stream.h"
+#include "archive/unpacker_process.h"
+#include "base/fd_message.h"
 #include "live/tree_transfer.h"
 
 namespace cordon::live {
@@ -74,9 +78,9 @@ Result<int64_t> StateCalls::NewBlob() {
   if (blobs_.size() >= kMostBlobs) {
     return Fail(ErrorCode::kLimit, "more than 8 archives wait to be read or freed");
   }
-  OwnedFd fd(memfd_create("cordon-archive", MFD_CLOEXEC));
-  if (!fd.valid()) return SystemError("memfd_create()");
-  blobs_[++last_id_] = {std::move(fd), 0};
+  Result<OwnedFd> fd = archive::NewMemory("cordon-archive");
+  if (!fd) return std::unexpected(fd.error());
+  blobs_[++last_id_] = {std::move(*fd), 0};
   return last_id_;
 }
 
@@ -91,6 +95,7 @@ Result<StateCalls::Blob*> StateCalls::Find(int64_t id) {
 Result<StateCalls::Blob> StateCalls::Take(int64_t id) {
   auto node = blobs_.extract(id);
   if (node.empty()) return Fail(ErrorCode::kInvalid, "unknown blob " + std::to_string(id));
+  CORDON_TRY(archive::Seal(node.mapped().fd.get()));
   return std::move(node.mapped());
 }
 
@@ -109,6 +114,32 @@ FileAnswer StateCalls::Write(const Frame& frame) {
   }
   (*blob)->size = sink.offset();
   return {*id, {}};
+}
+
+FileAnswer StateCalls::Give(int files) {
+  std::byte nothing{};
+  Result<FdMessage> message = ReceiveWithFds(files, {&nothing, 1}, MSG_DONTWAIT);
+  if (!message || message->fds.size() != 1) return {-EBADF, "no archive came"};
+  OwnedFd given = std::move(message->fds[0]);
+  struct stat stat = {};
+  if (fstat(given.get(), &stat) != 0) return {-errno, "fstat(archive)"};
+  const auto size = static_cast<uint64_t>(std::max<off_t>(stat.st_size, 0));
+  const Result<archive::SealedBytes> sealed = archive::SealedBytes::Map(given.get(), size);
+  if (!sealed) return {-EINVAL, "an archive is a file in memory that is sealed"};
+  if (size > BytesLeft()) return {-EFBIG, "an archive of more bytes than the sandbox may have"};
+  const Result<int64_t> id = NewBlob();
+  if (!id) return Refused(id.error());
+  blobs_[*id] = {std::move(given), size};
+  return {*id, {}};
+}
+
+FileAnswer StateCalls::TakeOut(int64_t id, int files) {
+  const Result<Blob*> blob = Find(id);
+  if (!blob) return Refused(blob.error());
+  const int fd = (*blob)->fd.get();
+  Status done = archive::Seal(fd);
+  if (done) done = SendWithFds(files, {}, {&fd, 1}, MSG_DONTWAIT);
+  return done ? FileAnswer{id, {}} : Refused(done.error());
 }
 
 FileAnswer StateCalls::Read(const Frame& frame) {
@@ -153,7 +184,7 @@ FileAnswer StateCalls::Unpack(const Frame& frame) {
   if (!blob) return Refused(blob.error());
   if (!IsPath(frame.payload)) return {-EINVAL, "no path"};
   const Result<TransferReport> report =
-      UnpackDirectory(keeper_, frame.payload, blob->fd.get(), blob->size, LimitsOf(options_));
+      UnpackDirectory(keeper_, frame.payload, blob->fd.get(), blob->size, options_);
   if (!report) return Refused(report.error());
   return {0, Dump(ReportOf(*report))};
 }
@@ -161,8 +192,9 @@ FileAnswer StateCalls::Unpack(const Frame& frame) {
 FileAnswer StateCalls::Import(const Frame& frame) {
   const Result<Blob> blob = Take(frame.arg[0]);
   if (!blob) return Refused(blob.error());
+  const archive::UnpackerProcess reader(options_.unpacker_path);
   const Result<archive::ImageReader> image =
-      archive::ImageReader::Open(blob->fd.get(), blob->size, MostArchiveBytes(options_));
+      archive::ImageReader::Open(blob->fd.get(), blob->size, MostArchiveBytes(options_), reader);
   if (!image) return Refused(image.error());
   const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
   const Result<TransferReport> report = ImportImage(keeper_, *image, mode, LimitsOf(options_));

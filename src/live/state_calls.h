@@ -26,6 +26,9 @@ class StateCalls {
       : keeper_(keeper), options_(options) {}
 
   [[nodiscard]] FileAnswer Answer(const Frame& frame);
+  // kBlobGive and kBlobTake; `files` is the connection that descriptors go over.
+  [[nodiscard]] FileAnswer Give(int files);
+  [[nodiscard]] FileAnswer TakeOut(int64_t id, int files);
   // From now on the sandbox can be saved there, and nobody else can.
   [[nodiscard]] Status OpenFolder(const std::string& folder);
   // Archives that wait, and the folder: they are another's.
@@ -40,7 +43,7 @@ class StateCalls {
   [[nodiscard]] uint64_t BytesLeft() const;
   [[nodiscard]] Result<int64_t> NewBlob();
   [[nodiscard]] Result<Blob*> Find(int64_t id);
-  // Whatever becomes of what is in it, it is gone.
+  // Sealed. Whatever becomes of what is in it, it is gone.
   [[nodiscard]] Result<Blob> Take(int64_t id);
 
   [[nodiscard]] FileAnswer Write(const Frame& frame);

@@ -5,7 +5,9 @@
 #include <map>
 #include <set>
 
+#include "archive/sealed_bytes.h"
 #include "archive/tar.h"
+#include "archive/unpacker_process.h"
 #include "backend/wasm/tree_calls.h"
 #include "live/tree_transfer.h"
 
@@ -14,6 +16,7 @@ namespace {
 
 using archive::Entry;
 using archive::Kind;
+using Wanted = archive::ReadJob::Wanted;
 using backend::TreeCalls;
 using backend::TreeNode;
 
@@ -246,17 +249,20 @@ uint64_t MostArchiveBytes(const backend::SandboxOptions& options) {
 }
 
 Result<TransferReport> UnpackDirectory(backend::Keeper& keeper, const std::string& path, int fd,
-                                       uint64_t size, const archive::TreeLimits& limits) {
+                                       uint64_t size, const backend::SandboxOptions& options) {
   TransferReport report;
-  const auto read = [&](archive::EntryVisitor& visitor, archive::Skipped* skipped) {
-    archive::FileSource file(fd, 0, size);
-    return archive::ReadTar(file, archive::Compression::kAny, limits, visitor, skipped);
+  const Result<archive::SealedBytes> bytes = archive::SealedBytes::Map(fd, size);
+  if (!bytes) return std::unexpected(bytes.error());
+  const archive::UnpackerProcess reader(options.unpacker_path);
+  const auto read = [&](Wanted wanted, archive::EntryVisitor& visitor, archive::Skipped* skipped) {
+    return archive::ReadTree(reader, {.bytes = bytes->bytes(), .fd = fd, .wanted = wanted},
+                             LimitsOf(options), visitor, skipped);
   };
   Rehearsal rehearsal;
   archive::Skipped ignored;
-  CORDON_TRY(read(rehearsal, &ignored));
+  CORDON_TRY(read(Wanted::kNames, rehearsal, &ignored));
   Importer importer(keeper, path, Owners::kUser, Whiteouts::kFiles, &report);
-  CORDON_TRY(read(importer, &report.skipped));
+  CORDON_TRY(read(Wanted::kEverything, importer, &report.skipped));
   CORDON_TRY(importer.Finish());
   report.size = size;
   return report;
@@ -267,12 +273,12 @@ Result<TransferReport> ImportImage(backend::Keeper& keeper, const archive::Image
   TransferReport report;
   Rehearsal rehearsal;
   archive::Skipped ignored;
-  CORDON_TRY(image.Read(limits, rehearsal, &ignored));
+  CORDON_TRY(image.Read(Wanted::kNames, limits, rehearsal, &ignored));
   if (mode == ImportMode::kReplace) {
     CORDON_TRY(Clearing(keeper, rehearsal.paths(), &report).Run("", 0));
   }
   Importer importer(keeper, "/", Owners::kAsArchived, Whiteouts::kRemovals, &report);
-  CORDON_TRY(image.Read(limits, importer, &report.skipped));
+  CORDON_TRY(image.Read(Wanted::kEverything, limits, importer, &report.skipped));
   CORDON_TRY(importer.Finish());
   return report;
 }

@@ -30,11 +30,12 @@ struct TransferReport {
 // The directory's contents, with owners, modes, times and links; sockets and devices are left out.
 [[nodiscard]] Result<TransferReport> PackDirectory(backend::Keeper& keeper, const std::string& path,
                                                    int fd, uint64_t most_bytes);
-// The archive is read to its end before the first file is made. What it brings is added to what is
-// there, and takes the place of files of the same names. Everything belongs to the user.
+// The archive, which is sealed, is read to its end before the first file is made. What it brings is
+// added to what is there, and takes the place of files of the same names. Everything belongs to the
+// user.
 [[nodiscard]] Result<TransferReport> UnpackDirectory(backend::Keeper& keeper,
                                                      const std::string& path, int fd, uint64_t size,
-                                                     const archive::TreeLimits& limits);
+                                                     const backend::SandboxOptions& options);
 
 [[nodiscard]] Result<TransferReport> ExportImage(backend::Keeper& keeper,
                                                  const archive::ImageConfig& config, int fd,

@@ -42,6 +42,13 @@ void Call::Reply(const Json& result) {
   if (!request.is_notification) client->Send(ResultMessage(request.id, result));
 }
 
+void Call::ReplyWithFile(const Json& result, OwnedFd file) {
+  if (std::exchange(answered_, true)) return;
+  if (counts) --client->requests;
+  if (request.is_notification) return;
+  client->SendWithFile(ResultMessage(request.id, result), std::move(file));
+}
+
 void Call::Refuse(const RpcError& error) {
   if (std::exchange(answered_, true)) return;
   if (counts) --client->requests;

@@ -26,6 +26,7 @@ class Call {
   ~Call();
 
   void Reply(const Json& result);
+  void ReplyWithFile(const Json& result, OwnedFd file);
   void Refuse(const RpcError& error);
   // A sandbox's answer to a request about files: an errno, or what `then` makes of it.
   void RefuseErrno(int error_number, const std::string& text);

@@ -6,6 +6,7 @@
 // answers, so that a client that takes none costs a bounded amount of memory.
 
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -44,6 +45,12 @@ class Client : public std::enable_shared_from_this<Client> {
 
   void Start();
   void Send(Json message);
+  // A descriptor with its first byte. Only where IsSocket().
+  void SendWithFile(Json message, OwnedFd file);
+  // Descriptors can go over this connection (SCM_RIGHTS).
+  [[nodiscard]] bool IsSocket() const { return is_socket_; }
+  // The oldest one that came and that nobody took; none.
+  [[nodiscard]] OwnedFd TakeFile();
   // A request to the client. `then` hears its answer, unless it is forgotten or the connection ends
   // before. The id of the request.
   using ReplyHandler = std::function<void(const Reply&)>;
@@ -71,7 +78,10 @@ class Client : public std::enable_shared_from_this<Client> {
 
  private:
   void Read();
+  void TakeBytes(std::string_view bytes);
+  void ReadSocket();
   void Write();
+  [[nodiscard]] bool WriteFile();
   void TakeMessages();
   [[nodiscard]] std::optional<Arrived> NextMessage();
 
@@ -81,6 +91,14 @@ class Client : public std::enable_shared_from_this<Client> {
   LineReader lines_;
   PackReader packs_;
   std::string outgoing_, writing_;
+  // Descriptors that wait, each with how many bytes of outgoing_ are before its own.
+  struct Sent {
+    size_t before;
+    OwnedFd file;
+  };
+  std::deque<Sent> files_;
+  std::deque<OwnedFd> arrived_;
+  bool is_socket_ = false;
   std::vector<std::function<void()>> waiting_;
   std::map<std::string, ReplyHandler> asked_;
   uint64_t last_asked_ = 0;

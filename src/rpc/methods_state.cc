@@ -80,6 +80,37 @@ void BlobRead(const CallPtr& call) {
       });
 }
 
+void BlobGive(const CallPtr& call) {
+  const OwnedFd file = call->client->TakeFile();
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kReturning);
+  if (!sandbox) return;
+  if (!file.valid()) {
+    return call->Refuse({kInvalidParams, "No descriptor came with the request", {}});
+  }
+  if (const Status given = sandbox->link->GiveFile(file.get()); !given) {
+    return call->Refuse({kSandboxError, given.error().ToString(), {}});
+  }
+  Ask(call, sandbox, {Kind::kBlobGive, 0, {}, {}}, [call, sandbox](const Frame& answer) {
+    call->client->Keep(sandbox->link, answer.arg[0]);
+    call->Reply({{"blobId", answer.arg[0]}});
+  });
+}
+
+void BlobTake(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kLeaving);
+  if (!sandbox) return;
+  const auto id = call->Number("blobId", 0, 0, INT64_MAX / 2);
+  if (!id) return;
+  if (!call->client->IsSocket()) {
+    return call->Refuse({kInvalidParams, "No descriptor can go over this connection", {}});
+  }
+  Ask(call, sandbox, {Kind::kBlobTake, 0, {*id}, {}}, [call, sandbox](const Frame&) {
+    Result<OwnedFd> file = sandbox->link->TakeFile();
+    if (!file) return call->Refuse({kSandboxError, file.error().ToString(), {}});
+    call->ReplyWithFile(Json::object(), std::move(*file));
+  });
+}
+
 void BlobFree(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox(Presence::kLeaving);
   if (!sandbox) return;

@@ -172,6 +172,18 @@ uint32_t SandboxLink::Ask(live::Frame frame, Handler handler) {
   return frame.id;
 }
 
+Status SandboxLink::GiveFile(int fd) {
+  return SendWithFds(forks_.get(), {}, {&fd, 1}, MSG_DONTWAIT);
+}
+
+Result<OwnedFd> SandboxLink::TakeFile() {
+  std::byte nothing{};
+  Result<FdMessage> message = ReceiveWithFds(forks_.get(), {&nothing, 1}, MSG_DONTWAIT);
+  if (!message) return std::unexpected(message.error());
+  if (message->fds.size() != 1) return Fail(ErrorCode::kInternal, "no archive came");
+  return std::move(message->fds[0]);
+}
+
 void SandboxLink::Tell(const live::Frame& frame) {
   if (closed_) return;
   outgoing_ += live::Encode(frame);

@@ -30,6 +30,7 @@ class Packages;
 struct ServerOptions {
   std::string template_path;
   std::string userland_path;
+  std::string unpacker_path;  // of cordon-unpack
   size_t max_sandboxes = 64;
   size_t max_request_bytes = size_t{8} << 20;
   Quota::Limits total;

@@ -40,6 +40,7 @@ struct SandboxOptions {
   MemorySizes sizes{uint64_t{1} << 30, 256, 100'000, uint64_t{256} << 20};
   std::string template_path;
   std::string userland_path;
+  std::string unpacker_path;  // of cordon-unpack, which reads archives that come in
   Namespaces namespaces = Namespaces::kAll;
   CodeBytes code;  // of the code window
   // Modules may be added to a code window of so many bytes while it runs, and its guests may ask

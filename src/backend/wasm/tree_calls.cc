@@ -6,7 +6,9 @@
 namespace cordon::backend {
 namespace {
 
-constexpr size_t kMostAtOnce = 128 * 1024;
+constexpr size_t kMostRead = control::kMailboxBytes;
+// With its path.
+constexpr size_t kMostWritten = control::kMailboxBytes - 8 * 1024;
 // No directory of a sandbox has more entries.
 constexpr size_t kMostEntries = 10'000'000;
 constexpr size_t kMaxName = 255;
@@ -94,10 +96,9 @@ Result<std::vector<TreeNode>> TreeCalls::List(const std::string& path, Extent ex
 
 Result<std::vector<std::byte>> TreeCalls::Read(const std::string& path, uint64_t offset) const {
   Result<ServiceAnswer> got = Call(control::Request::kTreeRead,
-                                   {0, Low(offset), High(offset), kMostAtOnce}, path + '\0', path);
+                                   {0, Low(offset), High(offset), kMostRead}, path + '\0', path);
   if (!got) return std::unexpected(got.error());
-  got->payload.resize(
-      std::min({static_cast<size_t>(got->result), got->payload.size(), kMostAtOnce}));
+  got->payload.resize(std::min({static_cast<size_t>(got->result), got->payload.size(), kMostRead}));
   return std::move(got->payload);
 }
 
@@ -111,7 +112,7 @@ Status TreeCalls::Make(const std::string& path, uint32_t mode, Owner owner,
 Status TreeCalls::Write(const std::string& path, uint64_t offset,
                         std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
-    const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), kMostAtOnce));
+    const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), kMostWritten));
     std::string payload = path + '\0';
     payload.append(reinterpret_cast<const char*>(part.data()), part.size());
     const Result<ServiceAnswer> put =
