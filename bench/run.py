@@ -364,8 +364,8 @@ def row_transfer(key):
 
 
 def row_forks(_):
-    elapsed, memory = printed_line([ROOT / "bench/state.py", "forks"]).split()
-    return "100 forks, one after the other, and the memory of each", f"{elapsed} ms, {memory} MiB", "", "", "≤ 200 ms, ≤ 1 MiB"
+    there, answered, memory = printed_line([ROOT / "bench/state.py", "forks"]).split()
+    return "100 forks until all are there, have answered; memory of each", f"{there}, {answered} ms, {memory} MiB", "", "", "≤ 200 ms, ≤ 1 MiB"
 
 
 def network_figures():
