@@ -1,6 +1,9 @@
 // Methods about the state of a sandbox: forks and snapshots.
 
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "rpc/audit.h"
 #include "rpc/autosave.h"
@@ -32,11 +35,15 @@ void Ask(const CallPtr& call, live::Kind kind, const char* parameter) {
 
 }  // namespace
 
-void Fork(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> origin = call->TheSandbox();
-  if (!origin) return;
+namespace {
+
+constexpr int64_t kMostForks = 1000;
+
+// What came of one fork: a sandbox, or why there is none.
+using ForkTold = std::function<void(const std::shared_ptr<Sandbox>&, const RpcError&)>;
+
+void ForkOnce(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, const ForkTold& told) {
   Server& server = call->client->server;
-  if (!call->HasRoom()) return;
   const auto sandbox = std::make_shared<Sandbox>();
   sandbox->id = server.NewSandboxId();
   sandbox->limits = origin->limits;
@@ -48,25 +55,69 @@ void Fork(const CallPtr& call) {
   InheritPackages(server, *origin, sandbox);
   Extensions::Known served = origin->extensions ? origin->extensions->known() : Extensions::Known();
   const std::weak_ptr<Sandbox> known = sandbox;
+  const auto fail = [told](const std::string& reason) {
+    told(nullptr, {kSandboxError, reason, {}});
+  };
   auto forked =
       origin->link->Fork(server.loop(),
-                         HearSandbox(call, sandbox,
-                                     [call, from = origin->id, served = std::move(served)](
-                                         const std::shared_ptr<Sandbox>& it) {
-                                       it->is_there = true;
-                                       it->extensions = Extensions::Serve(it->id, it->link, served);
-                                       call->Reply({{"sandboxId", it->id}});
-                                       Audit(*it, "sandbox.create", {{"forkOf", from}});
-                                     }),
-                         [call, known](const std::string& reason) {
-                           call->Refuse({kSandboxError, reason, {}});
-                           if (const std::shared_ptr<Sandbox> it = known.lock())
-                             call->client->server.Forget(it);
+                         HearSandbox(
+                             server, sandbox,
+                             [told, from = origin->id,
+                              served = std::move(served)](const std::shared_ptr<Sandbox>& it) {
+                               it->is_there = true;
+                               it->extensions = Extensions::Serve(it->id, it->link, served);
+                               told(it, {});
+                               Audit(*it, "sandbox.create", {{"forkOf", from}});
+                             },
+                             fail),
+                         [&server, fail, known](const std::string& reason) {
+                           fail(reason);
+                           if (const std::shared_ptr<Sandbox> it = known.lock()) server.Forget(it);
                          });
-  if (!forked) return call->Refuse({kSandboxError, forked.error().ToString(), {}});
+  if (!forked) return fail(forked.error().ToString());
   sandbox->link = std::move(*forked);
   server.quota().Count(sandbox->link, origin->link.get());
   server.sandboxes()[sandbox->id] = sandbox;
+}
+
+// Forks that one request asks for, one after the other, so that each has its own answer: what does
+// not fit is refused, and those before it are there.
+struct ManyForks {
+  CallPtr call;
+  std::shared_ptr<Sandbox> origin;
+  int64_t left;
+  Json made = Json::array();
+};
+
+void ForkNext(const std::shared_ptr<ManyForks>& forks) {
+  if (forks->call->client->closed()) return;
+  if (forks->left-- == 0) return forks->call->Reply({{"forks", forks->made}});
+  // Whatever becomes of it later is not about this request any more.
+  const auto is_told = std::make_shared<bool>(false);
+  const auto told = [forks, is_told](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
+    if (std::exchange(*is_told, true)) return;
+    forks->made.push_back(it ? Json{{"sandboxId", it->id}} : Json{{"error", ErrorObject(error)}});
+    ForkNext(forks);
+  };
+  if (const auto refusal = forks->call->RoomRefusal()) return told(nullptr, *refusal);
+  ForkOnce(forks->call, forks->origin, told);
+}
+
+}  // namespace
+
+void Fork(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> origin = call->TheSandbox();
+  if (!origin) return;
+  if (call->Has("count")) {
+    const auto count = call->Number("count", 1, 1, kMostForks);
+    if (count) ForkNext(std::make_shared<ManyForks>(call, origin, *count));
+    return;
+  }
+  if (!call->HasRoom()) return;
+  ForkOnce(call, origin, [call](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
+    if (it) return call->Reply({{"sandboxId", it->id}});
+    call->Refuse(error);
+  });
 }
 
 void SnapshotCreate(const CallPtr& call) {
