@@ -83,7 +83,9 @@ std::set<FileId> LockedFiles() {
 Status RemoveFrom(const OwnedFd& folder, const std::string& path) {
   for (const std::string& name : NamesIn(folder)) {
     if (unlinkat(folder.get(), name.c_str(), 0) != 0 && errno != EISDIR) {
-      return SystemError("unlink(" + path + "/" + name + ")");
+      std::string place = path;
+      place.append("/").append(name);
+      return SystemError("unlink(" + place + ")");
     }
   }
   return {};
