@@ -79,6 +79,28 @@ def just_bash():
     return str(program) if program.exists() else None
 
 
+def row_in_process(_):
+    """A command of a live session against an interpreter in the asking program itself, both from the same node process."""
+    title = "`echo hi`: SDK, live session, against just-bash in the same process"
+    if not just_bash():
+        return title, "", "just-bash not installed", "", "≤ just-bash"
+    package = BUILD / "bench/node_modules/just-bash"
+    facts = json.loads((package / "package.json").read_text())
+    done = subprocess.run(["node", ROOT / "bench/in_process.mjs", package / main_file(facts)], env={**os.environ, "CORDON": CORDON},
+                          capture_output=True, text=True, check=True)
+    times = json.loads(done.stdout)
+    return title, f"{times['ours']:.3f} ms", f"`new Bash().exec` {times['anew']:.3f} ms", f"{times['ours'] / times['anew']:.2f}", \
+        "≤ just-bash", f"one `Bash` that stays {times['stays']:.3f} ms"
+
+
+def main_file(facts):
+    """Of a package for import."""
+    entry = facts.get("exports", {}).get(".", facts.get("main"))
+    while isinstance(entry, dict):
+        entry = entry.get("node") or entry.get("import") or entry.get("default")
+    return entry
+
+
 def elsewhere(script):
     """Whole processes: just-bash and us on the same script."""
     if not just_bash():
@@ -467,6 +489,7 @@ ROWS = {
     "session-create": row_client,
     "session-pool": row_client,
     "session-run": row_client,
+    "in-process": row_in_process,
     "live-fork": row_client,
     "snapshot": row_client,
     "restore": row_client,

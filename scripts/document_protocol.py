@@ -53,7 +53,7 @@ answer is `{exitCode, [stdout], [stderr]}`, or an error, whose message the comma
 `extension.write` is the id of the request, until it is answered. `extension.cancel {sandboxId, callId}`, a notification: the command has ended, and
 nobody waits for the answer. Arguments and variables that are no UTF-8 have replacements; `argsBase64` is there then, and exact.
 
-In brackets: what may be left out. Every method but `create`, `sandbox.list`, `usage.total`, `kill`, `version` and `process.*` takes `sandboxId`;
+In brackets: what may be left out. Every method but `create`, `sandbox.list`, `usage.total`, `persistence.list`, `persistence.delete`, `kill`, `version` and `process.*` takes `sandboxId`;
 without it the first sandbox of the connection is meant. A sandbox ends with its connection unless it is detached; whoever
 may connect and knows its id may use a detached one.
 

@@ -39,6 +39,7 @@ FAST = [
     ("forks and snapshots", ["tests/run_live_state.py"]),
     ("live sandboxes", ["tests/run_live.py"]),
     ("quota of a daemon", ["tests/run_live_quota.py"]),
+    ("files as streams", ["tests/run_live_streams.py"]),
     ("use of commands", ["tests/run_live_usage.py"]),
     ("packages of others", ["tests/run_pkg_modules.py"]),
     ("formatting", ["scripts/check_style.py", "format"]),

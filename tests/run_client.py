@@ -55,6 +55,20 @@ class Commands(unittest.TestCase):
     def create(self, *words):
         return self.cordon("create", *words).stdout.strip()
 
+    def test_forks_and_what_is_saved(self):
+        sandbox = self.create()
+        ids = self.cordon("fork", "--count", "3", sandbox).stdout.split()
+        self.assertEqual(len(set(ids)), 3)
+        for one in ids:
+            self.assertEqual(self.run_in(one, "echo", "lives"), "lives\n")
+        self.assertEqual(len(self.cordon("ls").stdout.splitlines()), 4)
+        refused = self.cordon("fork", "--count", "100", sandbox, status=125)
+        self.assertEqual(len(refused.stdout.split()), 60)
+        self.assertEqual(refused.stderr.count("Maximum of 64"), 40)
+        self.assertEqual(self.cordon("ls", "--saved").stdout, "")
+        self.assertIn("nothing is saved under the name n", self.cordon("kill", "--saved", "n", status=125).stderr)
+        self.cordon("kill", status=125)
+
     def run_in(self, sandbox, *words, status=0, **options):
         return self.cordon("exec", "--sandbox", sandbox, "--", *words, status=status, **options).stdout
 

@@ -423,6 +423,56 @@ class Snapshot(unittest.TestCase):
 
 
 @unittest.skipUnless(os.geteuid() == 0, "is an ordinary user already")
+class ManyAtOnce(unittest.TestCase):
+    def test_each_has_its_answer(self):
+        with Sandbox() as origin:
+            origin.commands.run("x=5; sleep 300 & cd /tmp")
+            forks = origin.fork(count=5)
+            self.assertEqual([fork.commands.run("echo $x $PWD; jobs -r | wc -l").stdout for fork in forks], ["5 /tmp\n1\n"] * 5)
+            self.assertEqual(len({fork.sandbox_id for fork in [origin, *forks]}), 6)
+            more = origin.fork(count=60)
+            made = [fork for fork in more if isinstance(fork, Sandbox)]
+            refused = [error for error in more if isinstance(error, RpcError)]
+            self.assertEqual((len(made), len(refused)), (58, 2))
+            self.assertIn("Maximum of 64", str(refused[0]))
+            for fork in [*forks, *made]:
+                fork.destroy()
+            self.assertEqual(len(origin.sandboxes.list()), 1)
+
+    def test_why_none_could_be_made(self):
+        with Sandbox() as origin:
+            threads = origin.commands.spawn(["python3", "-c", "import threading, time\nthreading.Thread(target=time.sleep, args=(300,), daemon=True).start()\nprint(flush=True)\ntime.sleep(300)"])
+            next(iter(threads))
+            errors = origin.fork(count=2)
+            self.assertEqual(len(errors), 2)
+            for error in errors:
+                self.assertIsInstance(error, RpcError)
+                self.assertIn("threads", str(error))
+            self.assertEqual(len(origin.sandboxes.list()), 1)
+            threads.kill()
+            threads.wait()
+            (fork,) = origin.fork(count=1)
+            fork.destroy()
+            for count in (0, 1001, "many"):
+                with self.assertRaises(RpcError):
+                    origin.fork(count=count)
+
+    def test_names_of_others(self):
+        with Sandbox() as origin:
+            snapshot = origin.create_snapshot("s")
+            self.assertEqual([one["snapshotId"] for one in origin.list_snapshots()], [snapshot])
+
+    def test_async(self):
+        async def work():
+            async with AsyncSandbox() as origin:
+                await origin.commands.run("x=5")
+                forks = await origin.fork(count=3)
+                for fork in forks:
+                    self.assertEqual((await fork.commands.run("echo $x")).stdout, "5\n")
+                    await fork.destroy()
+        asyncio.run(work())
+
+
 class OrdinaryUser(unittest.TestCase):
     def test_forks(self):
         names = ["Fork.test_session", "Fork.test_python_counts_on", "Fork.test_parent_dies", "Fork.test_nothing_is_left",
@@ -457,4 +507,4 @@ class Sdks(unittest.TestCase):
 
 if __name__ == "__main__":
     unittest.main(verbosity=2, argv=[sys.argv[0]] + [
-        name if re.match(r"(Fork|Snapshot|Sdks|OrdinaryUser)\b", name) else f"Fork.{name}" for name in sys.argv[1:]])
+        name if re.match(r"(Fork|Snapshot|Sdks|ManyAtOnce|OrdinaryUser)\b", name) else f"Fork.{name}" for name in sys.argv[1:]])

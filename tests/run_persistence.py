@@ -225,6 +225,54 @@ class Namespaces(Case):
             self.open()
         self.assertEqual(list(elsewhere.iterdir()), [])
 
+    def test_they_are_listed_and_deleted(self):
+        with Sandbox() as asker:
+            saved, delete = asker.sandboxes.list_saved, asker.sandboxes.delete_saved
+            self.assertEqual(saved(), [])
+            before = time.time() * 1000
+            mine = asker.sandboxes.create(persistence={"mode": "session", "namespace": "mine"})
+            self.assertEqual(saved(), [])
+            self.run_in(mine, "head -c 300000 /dev/urandom >/tmp/x")
+            mine.save_state()
+            other = self.open(namespace="others")
+            other.commands.run("touch /tmp/y")
+            self.assertTrue(eventually(lambda: len(saved()) == 2))
+            first, second = saved()
+            self.assertEqual((first["namespace"], first["inUse"], first["sandboxId"]), ("mine", True, mine.sandbox_id))
+            self.assertEqual((second["namespace"], second["inUse"], second.get("sandboxId")), ("others", True, None))
+            self.assertGreater(first["sizeBytes"], 300000)
+            self.assertGreater(first["savedMs"], before - 2000)
+            for name, reason in (("mine", "has this namespace"), ("others", "has this namespace"), ("none", "ENOENT"), ("../states", "persistence.namespace"),
+                                 ("", "persistence.namespace"), (".", "persistence.namespace")):
+                with self.assertRaises(RpcError) as caught:
+                    delete(name)
+                self.assertIn(reason, str(caught.exception))
+            other.destroy()
+            mine.destroy()
+            self.assertTrue(eventually(lambda: not any(one["inUse"] for one in saved())))
+            delete("mine")
+            self.assertEqual([one["namespace"] for one in saved()], ["others"])
+            self.assertEqual(sorted(path.name for path in self.place("").iterdir()), ["others"])
+            again = asker.sandboxes.create(persistence={"mode": "session", "namespace": "mine"})
+            self.assertFalse(again.load_state())
+            again.destroy()
+
+    def test_what_is_no_state_is_left_alone(self):
+        folder = self.place("")
+        folder.mkdir(parents=True, mode=0o700)
+        (folder / "empty").mkdir(mode=0o700)
+        (folder / "open").mkdir(mode=0o755)
+        (folder / "open/index.json").write_text("{}")
+        (folder / "file").write_text("")
+        (folder / "link").symlink_to("/etc")
+        with Sandbox() as asker:
+            self.assertEqual(asker.sandboxes.list_saved(), [])
+            for name in ("open", "file", "link"):
+                with self.assertRaises(RpcError):
+                    asker.sandboxes.delete_saved(name)
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), ["empty", "file", "link", "open"])
+        self.assertTrue((folder / "open/index.json").exists())
+
     def test_on_request(self):
         sandbox = self.open(mode="session")
         self.run_in(sandbox, "echo 1 >~/f")

@@ -195,9 +195,15 @@ class Sandbox {
 
   [[nodiscard]] Result<std::string> ReadFile(const std::string& path, uint64_t offset = 0,
                                              std::optional<uint64_t> length = {});
+  // The same in pieces, each asked for when `sink` has taken the one before.
+  [[nodiscard]] Status ReadFileTo(const std::string& path, const Sink& sink);
   // Replaces the file in one step. Parents are made.
   [[nodiscard]] Status WriteFile(const std::string& path, std::string_view bytes,
                                  std::optional<uint32_t> mode = {});
+  // The same of what `source` gives: the file has its place when that has ended, and nothing is
+  // left if it fails.
+  [[nodiscard]] Status WriteFileFrom(const std::string& path, const Source& source,
+                                     std::optional<uint32_t> mode = {});
   [[nodiscard]] Status AppendFile(const std::string& path, std::string_view bytes);
   [[nodiscard]] Result<std::vector<FileInfo>> List(const std::string& path);
   // Of the path itself: links are not followed.
@@ -218,6 +224,8 @@ class Sandbox {
 
   // A copy in the middle of what it does. It is detached if that is said.
   [[nodiscard]] Result<Sandbox> Fork(bool detached = false);
+  // So many, each with its own answer.
+  [[nodiscard]] Result<std::vector<Result<Sandbox>>> ForkMany(int count, bool detached = false);
   // Files and the session's shell, under a name or a number, which is returned.
   [[nodiscard]] Result<std::string> Snapshot(const std::string& name = {});
   [[nodiscard]] Status Restore(const std::string& snapshot);
@@ -255,6 +263,15 @@ struct TotalUsage {
   std::optional<uint64_t> most_memory_bytes, most_processes;
 };
 
+// What is saved under a name in a daemon's folder for states.
+struct SavedState {
+  std::string name;
+  uint64_t size_bytes = 0;  // on the disk
+  int64_t saved_ms = 0;     // since 1970
+  bool in_use = false;      // a sandbox has it
+  std::string sandbox;      // its id, if it may be used; otherwise empty
+};
+
 struct SandboxInfo {
   std::string id;
   bool detached = false;
@@ -275,6 +292,9 @@ class Client {
   [[nodiscard]] Sandbox Open(std::string id);
   [[nodiscard]] Result<std::vector<SandboxInfo>> List();
   [[nodiscard]] Result<TotalUsage> GetTotalUsage();
+  [[nodiscard]] Result<std::vector<SavedState>> ListSaved();
+  // Refused while a sandbox has it.
+  [[nodiscard]] Status DeleteSaved(const std::string& name);
 
  private:
   explicit Client(std::shared_ptr<client::Connection> connection)

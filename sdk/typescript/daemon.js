@@ -31,7 +31,7 @@ export class PackageError extends RpcError {
   name = 'PackageError';
 }
 
-function errorOf({ code, message, data }) {
+export function errorOf({ code, message, data }) {
   const Kind = data?.errno?.startsWith('E_PKG_') ? PackageError : RpcError;
   return new Kind(code, message, data?.errno);
 }

@@ -1,10 +1,60 @@
 // Files of a sandbox, and archives, which come and go in pieces. See index.d.ts for what everything means.
 
+import { randomUUID } from 'node:crypto';
+
 import { MAX_PIECE, SandboxError, bytesOf, putBytes } from './daemon.js';
+
+// Of a stream: enough that messages do not count, little enough that two are nothing to keep.
+const STREAM_PIECE = 1 << 20;
 
 function infoOf(entry, name) {
   const { type, size, mode, mtimeMs, target } = entry;
   return { name: name ?? bytesOf(entry, 'name').toString(), type, size, mode, mtimeMs, ...(target !== undefined && { target }) };
+}
+
+// Pulls from a generator, and no more than is read.
+function readableOf(pieces) {
+  return new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await pieces.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    async cancel() { await pieces.return(); },
+  }, { highWaterMark: 0 });
+}
+
+function isBytes(data) {
+  return typeof data === 'string' || ArrayBuffer.isView(data) || data instanceof ArrayBuffer
+    || (Array.isArray(data) && typeof data[0] === 'number');
+}
+
+// At least one piece, none larger than a request may be: a stream's small ones together, its large ones apart.
+async function* piecesOf(data) {
+  if (isBytes(data)) {
+    const bytes = Buffer.from(data);
+    for (let at = 0; at === 0 || at < bytes.length; at += MAX_PIECE) yield bytes.subarray(at, at + MAX_PIECE);
+    return;
+  }
+  const source = data instanceof Blob ? data.stream() : data;
+  if (source?.[Symbol.asyncIterator] === undefined && source?.[Symbol.iterator] === undefined) {
+    throw new TypeError('data must be text, bytes, or a stream of them');
+  }
+  let kept = [];
+  let size = 0;
+  for await (const piece of source) {
+    const bytes = Buffer.from(piece);
+    for (let at = 0; at < bytes.length; at += STREAM_PIECE) {
+      const part = bytes.subarray(at, at + STREAM_PIECE);
+      kept.push(part);
+      size += part.length;
+      if (size < STREAM_PIECE) continue;
+      yield Buffer.concat(kept);
+      kept = [];
+      size = 0;
+    }
+  }
+  yield Buffer.concat(kept);
 }
 
 export function reportOf({ entries, skipped, skippedCount }) {
@@ -68,32 +118,55 @@ export class Files {
     return reportOf(await this.#call('files.unpack', { path, blobId: await giveBlob(this.#call, data) }));
   }
 
-  async read(path, { offset = 0, length = Infinity, format = 'bytes' } = {}) {
+  async read(path, { offset = 0, length = Infinity, format = 'bytes', stream = false } = {}) {
+    if (stream || format === 'stream') return readableOf(this.readStream(path, { offset, length }));
     const pieces = [];
-    for (let done = 0; done < length;) {
-      const most = Math.min(MAX_PIECE, length - done);
-      const piece = bytesOf(await this.#call('files.read', { path, offset: offset + done, length: most }), 'data');
-      pieces.push(piece);
-      done += piece.length;
-      if (piece.length < most) break;
-    }
+    for await (const piece of this.readStream(path, { offset, length, pieceBytes: MAX_PIECE })) pieces.push(piece);
     const bytes = Buffer.concat(pieces);
     return format === 'text' ? bytes.toString() : bytes;
   }
 
-  // A large file is built beside its place, which then changes in one step.
+  // The next piece is on its way while the caller has one.
+  async *readStream(path, { offset = 0, length = Infinity, pieceBytes = STREAM_PIECE } = {}) {
+    const end = offset + length;
+    const most = (at) => Math.min(pieceBytes, MAX_PIECE, end - at);
+    const ask = (at) => {
+      if (most(at) <= 0) return null;
+      const answer = this.#call('files.read', { path, offset: at, length: most(at) });
+      answer.catch(() => {}); // whoever stops reading never looks at it
+      return answer;
+    };
+    let at = offset;
+    for (let next = ask(at); next !== null;) {
+      const piece = bytesOf(await next, 'data');
+      const isLast = piece.length < most(at);
+      at += piece.length;
+      next = isLast ? null : ask(at);
+      if (piece.length > 0) yield piece;
+    }
+  }
+
+  #writePiece(path, bytes, append, extra) {
+    return this.#call('files.write', putBytes({ ...extra, path, append }, 'data', bytes));
+  }
+
+  // What is more than one piece is built beside its place, which then changes in one step.
   async write(path, data, { mode, append = false } = {}) {
-    const bytes = Buffer.from(data);
     const extra = mode === undefined ? {} : { mode };
-    const isLarge = bytes.length > MAX_PIECE && !append;
-    const place = isLarge ? `${path}.cordon-part` : path;
-    let at = 0;
-    do {
-      const piece = bytes.subarray(at, at + MAX_PIECE);
-      await this.#call('files.write', putBytes({ ...extra, path: place, append: append || at > 0 }, 'data', piece));
-      at += MAX_PIECE;
-    } while (at < bytes.length);
-    if (isLarge) await this.#call('files.rename', { from: place, to: path });
+    const pieces = piecesOf(data);
+    const first = await pieces.next();
+    let next = await pieces.next();
+    const place = next.done || append ? path : `${path}.cordon-part-${randomUUID()}`;
+    try {
+      await this.#writePiece(place, first.value, append, extra);
+      for (; !next.done; next = await pieces.next()) await this.#writePiece(place, next.value, true, extra);
+      if (place !== path) await this.#call('files.rename', { from: place, to: path });
+    } catch (error) {
+      if (place !== path) await this.#call('files.rm', { path: place }).catch(() => {});
+      throw error;
+    } finally {
+      await pieces.return();
+    }
   }
 
   async list(path) {

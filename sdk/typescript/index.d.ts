@@ -271,8 +271,12 @@ export interface Commands {
 
 export interface Files {
   read(path: string, options: { offset?: number; length?: number; format: 'text' }): Promise<string>;
+  /** In pieces, asked for one after the other, one ahead of whoever reads. Of a file that is replaced meanwhile, what comes later is the new one's. */
+  read(path: string, options: { offset?: number; length?: number; format: 'stream' } | { offset?: number; length?: number; stream: true }): Promise<ReadableStream<Uint8Array>>;
+  readStream(path: string, options?: { offset?: number; length?: number; pieceBytes?: number }): AsyncIterableIterator<Uint8Array>;
   read(path: string, options?: { offset?: number; length?: number; format?: 'bytes' }): Promise<Uint8Array>;
-  write(path: string, data: string | Uint8Array, options?: { mode?: number; append?: boolean }): Promise<void>;
+  /** Of a stream no more is taken than was written; it has its place when it has ended, and leaves nothing if it fails. */
+  write(path: string, data: string | Uint8Array | Blob | AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>, options?: { mode?: number; append?: boolean }): Promise<void>;
   list(path: string): Promise<FileInfo[]>;
   stat(path: string): Promise<FileInfo>;
   /** Another name of stat. */
@@ -348,6 +352,8 @@ export class Sandbox {
   clearPersistedState(): Promise<void>;
   /** A copy in the middle of what it does: both go on, independently. The end of one does not touch the other. */
   fork(): Promise<Sandbox>;
+  /** So many of them, each with its own answer: what could not be made is an error, and the others are there. */
+  fork(options: { count: number }): Promise<(Sandbox | RpcError)[]>;
   /** Files in memory, by paths below the directory, a directory of the host, or an object whose methods answer. */
   mount(path: string, files: MountSource, options?: VirtualMountOptions): Promise<void>;
   /** What was there before is seen again. */
@@ -360,6 +366,10 @@ export class Sandbox {
   /** Everything that runs ends; files and shell are as they were. */
   restore(snapshotId: string): Promise<void>;
   snapshots(): Promise<{ snapshotId: string; timestamp: number }[]>;
+  /** The same as snapshot. */
+  createSnapshot(options?: { name?: string }): Promise<{ snapshotId: string }>;
+  /** The same as snapshots. */
+  listSnapshots(): Promise<{ snapshotId: string; timestamp: number }[]>;
   deleteSnapshot(snapshotId: string): Promise<void>;
   /** Files, variables, functions, aliases, directory and history, as an OCI image in a tar. */
   exportState(): Promise<Uint8Array>;
@@ -375,6 +385,10 @@ export interface Sandboxes {
   create(label?: string, changes?: CreateOptions): Promise<Sandbox>;
   list(): Promise<{ sandboxId: string; label?: string; detached: boolean; running: number }[]>;
   remove(sandboxId: string): Promise<void>;
+  /** What is saved in the daemon's folder for states; `sandboxId`: of yours that has it now. */
+  listSaved(): Promise<{ namespace: string; sizeBytes: number; savedMs: number; inUse: boolean; sandboxId?: string }[]>;
+  /** Nothing of it is left. Refused while a sandbox has it. */
+  deleteSaved(namespace: string): Promise<void>;
   /** Of all of the daemon; but for `sandboxes` only where it has a limit for all together. */
   usage(): Promise<{ sandboxes: number; memoryBytes?: number; processes?: number; most?: { memoryBytes?: number; processes?: number } }>;
 }

@@ -1,7 +1,7 @@
 // Sandboxes with a shell that lives. See index.d.ts for what everything means.
 
 import { Commands } from './commands.js';
-import { Daemon, SandboxError, bytesOf } from './daemon.js';
+import { Daemon, SandboxError, bytesOf, errorOf } from './daemon.js';
 import { Files, giveBlob, reportOf, takeBlob } from './files.js';
 import { describedMounts, mount, whatIsMounted } from './mounts.js';
 import { otherOptions, readOptions } from './options.js';
@@ -31,6 +31,8 @@ export class Sandbox {
     this.packages = new Packages(call);
     this.sandboxes = {
       create: (label, changes) => this.#createOther(label, changes),
+      listSaved: async () => (await this.#call('persistence.list', {})).namespaces,
+      deleteSaved: async (namespace) => { await this.#call('persistence.delete', { namespace }); },
       usage: () => this.#call('usage.total', {}),
       list: async () => (await this.#call('sandbox.list', {})).sandboxes,
       remove: async (sandboxId) => { await daemon.call('sandbox.remove', { sandboxId }); },
@@ -153,11 +155,16 @@ export class Sandbox {
   async loadState() { return (await this.#call('persistence.load', {})).loaded; }
   async clearPersistedState() { await this.#call('persistence.clear', {}); }
 
-  async fork() {
-    const { sandboxId } = await this.#call('sandbox.fork', {});
+  #forked(sandboxId) {
     this.#daemon.users += 1;
     this.#daemon.extensions.copy(this.#id, sandboxId);
     return new Sandbox(this.#daemon, sandboxId, otherOptions(this.#options));
+  }
+
+  async fork({ count } = {}) {
+    if (count === undefined) return this.#forked((await this.#call('sandbox.fork', {})).sandboxId);
+    const { forks } = await this.#call('sandbox.fork', { count });
+    return forks.map(({ sandboxId, error }) => (error === undefined ? this.#forked(sandboxId) : errorOf(error)));
   }
 
   // `files`: by paths below the directory; or { hostPath }; or an object that answers.
@@ -173,6 +180,8 @@ export class Sandbox {
     return (await this.#call('snapshot.create', name === undefined ? {} : { name })).snapshotId;
   }
   async restore(snapshotId) { await this.#call('snapshot.restore', { snapshotId }); }
+  async createSnapshot({ name } = {}) { return { snapshotId: await this.snapshot(name) }; }
+  listSnapshots() { return this.snapshots(); }
   async snapshots() { return (await this.#call('snapshot.list', {})).snapshots; }
   async deleteSnapshot(snapshotId) { await this.#call('snapshot.delete', { snapshotId }); }
 

@@ -104,6 +104,11 @@ Result<ImageFolder> ImageFolder::Open(const std::string& path) {
     if (errno != EWOULDBLOCK) return SystemError("flock(" + path + ")");
     return Fail(ErrorCode::kInvalid, "another sandbox has this namespace", path);
   }
+  struct stat stat = {};
+  if (fstat(top->get(), &stat) != 0) return SystemError("fstat(" + path + ")");
+  if (stat.st_nlink == 0) {
+    return Fail(ErrorCode::kInvalid, "was just removed by somebody else", path);
+  }
   folder.folder_ = std::move(*top);
   const Result<OwnedFd> outer = OpenFolder(folder.folder_.get(), "blobs", path + "/blobs");
   if (!outer) return std::unexpected(outer.error());

@@ -17,6 +17,7 @@
 
 #include "archive/entry_frame.h"
 #include "base/owned_fd.h"
+#include "base/waited_child.h"
 
 namespace cordon::archive {
 namespace {
@@ -49,12 +50,12 @@ Result<OwnedFd> MoveAbove(int fd) {
 // Until it is ended, however this is left.
 class Child {
  public:
-  Child(pid_t pid, OwnedFd pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  Child(pid_t pid, OwnedFd pidfd) : waited_(pid), pid_(pid), pidfd_(std::move(pidfd)) {}
   ~Child() { (void)End(); }
   Child(const Child&) = delete;
   Child& operator=(const Child&) = delete;
 
-  // How it had ended, unless it has to be ended now. Whoever reaps all children may know instead.
+  // How it had ended, unless it has to be ended now.
   std::string End() {
     if (pid_ < 0) return {};
     (void)syscall(SYS_pidfd_send_signal, pidfd_.get(), SIGKILL, nullptr, 0);
@@ -79,6 +80,7 @@ class Child {
   }
 
  private:
+  const WaitedChild waited_;
   pid_t pid_;
   OwnedFd pidfd_;
 };

@@ -1,7 +1,9 @@
 #include "cli/sandbox_command.h"
 
+#include <array>
 #include <cinttypes>
 #include <cstdio>
+#include <ctime>
 #include <memory>
 #include <utility>
 
@@ -16,7 +18,8 @@ namespace {
 struct Named {
   std::string socket;
   std::string sandbox;
-  std::string name;  // of a snapshot
+  std::string name;    // of a snapshot, or of what is saved
+  uint64_t count = 0;  // of forks; 0: one, which has to succeed
 };
 
 // A command about one sandbox: --socket and its id.
@@ -93,6 +96,49 @@ Result<int> List(Client& client) {
   return 0;
 }
 
+// A time as ISO 8601 has it.
+std::string TimeOf(int64_t milliseconds) {
+  const time_t seconds = milliseconds / 1000;
+  tm parts = {};
+  std::array<char, 32> text = {};
+  if (gmtime_r(&seconds, &parts) == nullptr ||
+      strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%SZ", &parts) == 0) {
+    return "?";
+  }
+  return text.data();
+}
+
+Result<int> ListSaved(Client& client) {
+  const Result<std::vector<SavedState>> all = client.ListSaved();
+  if (!all) return std::unexpected(all.error());
+  for (const SavedState& one : *all) {
+    (void)printf("%s\t%" PRIu64 " bytes\t%s\t%s\n", one.name.c_str(), one.size_bytes,
+                 TimeOf(one.saved_ms).c_str(), one.in_use ? "in use" : "free");
+  }
+  return 0;
+}
+
+Status Fork(Sandbox& sandbox, uint64_t count) {
+  if (count == 0) {
+    const Result<Sandbox> copy = sandbox.Fork(/*detached=*/true);
+    if (!copy) return std::unexpected(copy.error());
+    return Print(copy->id());
+  }
+  const auto copies = sandbox.ForkMany(static_cast<int>(count), /*detached=*/true);
+  if (!copies) return std::unexpected(copies.error());
+  Status done;
+  for (const Result<Sandbox>& copy : *copies) {
+    if (copy) {
+      (void)printf("%s\n", copy->id().c_str());
+    } else if (done) {
+      done = std::unexpected(copy.error());
+    } else {
+      (void)fprintf(stderr, "cordon: %s\n", copy.error().ToString().c_str());
+    }
+  }
+  return done;
+}
+
 Status PrintUsage(Sandbox& sandbox) {
   const Result<Usage> usage = sandbox.GetUsage();
   if (!usage) return std::unexpected(usage.error());
@@ -125,9 +171,13 @@ Result<int> PrintTotal(Client& client) {
 
 void AddListCommand(Command& app, std::function<int()>* chosen) {
   auto socket = std::make_shared<std::string>();
+  auto is_saved = std::make_shared<bool>(false);
   Command command = app.AddCommand("ls", "the detached sandboxes of a daemon");
   AddSocketOption(command, socket.get());
-  command.OnCall([socket, chosen] { *chosen = [socket] { return WithClient(*socket, List); }; });
+  command.AddFlag("--saved", *is_saved, "what is saved instead, by name");
+  command.OnCall([socket, is_saved, chosen] {
+    *chosen = [socket, is_saved] { return WithClient(*socket, *is_saved ? ListSaved : List); };
+  });
 }
 
 void AddCreateCommand(Command& app, std::function<int()>* chosen) {
@@ -169,17 +219,32 @@ void AddRestoreCommand(Command& app, std::function<int()>* chosen) {
 void AddForkCommand(Command& app, std::function<int()>* chosen) {
   auto [command, named] = AddNamed(
       app, "fork", "a copy of a sandbox in the middle of what it does; prints the copy's id");
-  OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& /*given*/) -> Status {
-    const Result<Sandbox> copy = sandbox.Fork(/*detached=*/true);
-    if (!copy) return std::unexpected(copy.error());
-    return Print(copy->id());
-  });
+  command.AddOption("--count", named->count, "so many copies, an id a line; what fails is told")
+      .Within(1, 1000);
+  OnSandbox(command, named, chosen,
+            [](Sandbox& sandbox, const Named& given) { return Fork(sandbox, given.count); });
 }
 
 void AddKillCommand(Command& app, std::function<int()>* chosen) {
-  auto [command, named] = AddNamed(app, "kill", "ends a sandbox and everything in it");
-  OnSandbox(command, named, chosen,
-            [](Sandbox& sandbox, const Named& /*given*/) { return sandbox.Destroy(); });
+  auto named = std::make_shared<Named>();
+  Command command = app.AddCommand(
+      "kill", "ends a sandbox and everything in it, or deletes what is saved under a name");
+  AddSocketOption(command, &named->socket);
+  Command what = command.AddChoice("what");
+  what.AddOption("sandbox", named->sandbox, "its id");
+  what.AddOption("--saved", named->name, "a name that `cordon ls --saved` shows");
+  command.OnCall([named, chosen] {
+    *chosen = [named] {
+      if (named->name.empty()) {
+        return WithSandbox(named->socket, named->sandbox,
+                           [](Sandbox& sandbox) { return sandbox.Destroy(); });
+      }
+      return WithClient(named->socket, [&](Client& client) -> Result<int> {
+        CORDON_TRY(client.DeleteSaved(named->name));
+        return 0;
+      });
+    };
+  });
 }
 
 void AddStatsCommand(Command& app, std::function<int()>* chosen) {

@@ -70,6 +70,23 @@ Result<std::vector<SandboxInfo>> Client::List() {
   return all;
 }
 
+Result<std::vector<SavedState>> Client::ListSaved() {
+  const Result<Json> answer = connection_->Ask("persistence.list", Json::object());
+  if (!answer) return std::unexpected(answer.error());
+  std::vector<SavedState> all;
+  for (const Json& one : answer->value("namespaces", Json::array())) {
+    all.push_back({one.value("namespace", ""), one.value("sizeBytes", uint64_t{0}),
+                   one.value("savedMs", int64_t{0}), one.value("inUse", false),
+                   one.value("sandboxId", "")});
+  }
+  return all;
+}
+
+Status Client::DeleteSaved(const std::string& name) {
+  const Result<Json> answer = connection_->Ask("persistence.delete", {{"namespace", name}});
+  return answer ? Status() : std::unexpected(answer.error());
+}
+
 Result<TotalUsage> Client::GetTotalUsage() {
   const Result<Json> answer = connection_->Ask("usage.total", Json::object());
   if (!answer) return std::unexpected(answer.error());

@@ -36,15 +36,6 @@ int ErrnoOf(const std::string& name) {
   return 0;
 }
 
-Error RefusalOf(const Json& error) {
-  Error refusal = {ErrorCode::kInvalid, error.value("message", "refused"), {}, 0};
-  const Json data = error.value("data", Json::object());
-  if (!data.is_object()) return refusal;
-  refusal.system_errno = ErrnoOf(data.value("errno", ""));
-  if (refusal.system_errno != 0) refusal.code = ErrorCode::kSystem;
-  return refusal;
-}
-
 std::string ProgramOr(const std::string& given) {
   if (!given.empty()) return given;
   const char* named = getenv("CORDON");
@@ -292,6 +283,15 @@ CommandUsage UsageOf(const Json& json) {
 }
 
 }  // namespace
+
+Error RefusalOf(const Json& error) {
+  Error refusal = {ErrorCode::kInvalid, error.value("message", "refused"), {}, 0};
+  const Json data = error.value("data", Json::object());
+  if (!data.is_object()) return refusal;
+  refusal.system_errno = ErrnoOf(data.value("errno", ""));
+  if (refusal.system_errno != 0) refusal.code = ErrorCode::kSystem;
+  return refusal;
+}
 
 CommandResult ResultOf(const Json& json) {
   const Json truncated = json.value("truncated", Json::object());

@@ -84,6 +84,8 @@ class Connection {
 };
 
 // What the daemon says of a command.
+// What the member `error` of an answer says.
+[[nodiscard]] Error RefusalOf(const Json& error);
 [[nodiscard]] CommandResult ResultOf(const Json& json);
 // A member that is bytes or text.
 [[nodiscard]] std::string TextOf(const Json& object, const char* name);

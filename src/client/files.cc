@@ -138,6 +138,37 @@ Status Sandbox::WriteFile(const std::string& path, std::string_view bytes,
   return done;
 }
 
+Status Sandbox::ReadFileTo(const std::string& path, const Sink& sink) {
+  for (uint64_t at = 0;;) {
+    const Result<Json> piece = AskOf(connection_, id_, "files.read",
+                                     {{"path", path}, {"offset", at}, {"length", client::kPiece}});
+    if (!piece) return std::unexpected(piece.error());
+    const std::string data = client::TextOf(*piece, "data");
+    if (!data.empty()) CORDON_TRY(sink(data));
+    if (data.size() < client::kPiece) return {};
+    at += data.size();
+  }
+}
+
+Status Sandbox::WriteFileFrom(const std::string& path, const Source& source,
+                              std::optional<uint32_t> mode) {
+  const std::string beside = path + ".cordon-part";
+  Status done = WriteFile(beside, {}, mode);
+  while (done) {
+    const Result<std::string> bytes = source();
+    if (!bytes) {
+      done = std::unexpected(bytes.error());
+    } else if (bytes->empty()) {
+      done = Rename(beside, path);
+      if (done) return done;
+    } else {
+      done = AppendFile(beside, *bytes);
+    }
+  }
+  (void)Remove(beside);
+  return done;
+}
+
 Status Sandbox::AppendFile(const std::string& path, std::string_view bytes) {
   do {
     const std::string_view piece = bytes.substr(0, client::kPiece);

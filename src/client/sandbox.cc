@@ -97,6 +97,21 @@ Result<Sandbox> Sandbox::Fork(bool detached) {
               });
 }
 
+Result<std::vector<Result<Sandbox>>> Sandbox::ForkMany(int count, bool detached) {
+  const Result<Json> answer =
+      AskOf(connection_, id_, "sandbox.fork", {{"count", count}, {"detached", detached}});
+  if (!answer) return std::unexpected(answer.error());
+  std::vector<Result<Sandbox>> forks;
+  for (const Json& one : answer->value("forks", Json::array())) {
+    if (const auto error = one.find("error"); error != one.end()) {
+      forks.emplace_back(std::unexpected(client::RefusalOf(*error)));
+    } else {
+      forks.emplace_back(Sandbox(connection_, one.value("sandboxId", ""), !detached));
+    }
+  }
+  return forks;
+}
+
 Result<std::string> Sandbox::Snapshot(const std::string& name) {
   Json params = Json::object();
   if (!name.empty()) params["name"] = name;

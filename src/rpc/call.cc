@@ -155,14 +155,23 @@ std::shared_ptr<Sandbox> Call::TheSandboxInAnyState() {
   return found->second;
 }
 
-bool Call::HasRoom() {
+std::optional<RpcError> Call::RoomRefusal(size_t asked_for) const {
   Server& server = client->server;
-  if (server.sandboxes().size() < server.options().max_sandboxes) return HasMemory();
-  Refuse({kInvalidParams,
-          "Maximum of " + std::to_string(server.options().max_sandboxes) +
-              " concurrent sandboxes reached",
-          {}});
-  return false;
+  if (server.sandboxes().size() + asked_for >= server.options().max_sandboxes) {
+    return RpcError{kInvalidParams,
+                    "Maximum of " + std::to_string(server.options().max_sandboxes) +
+                        " concurrent sandboxes reached",
+                    {}};
+  }
+  const std::optional<std::string> refusal = server.quota().Refusal();
+  if (!refusal) return std::nullopt;
+  return RpcError{kSandboxError, *refusal, "LIMIT_EXCEEDED"};
+}
+
+bool Call::HasRoom() {
+  const std::optional<RpcError> refusal = RoomRefusal();
+  if (refusal) Refuse(*refusal);
+  return !refusal;
 }
 
 bool Call::HasMemory() {

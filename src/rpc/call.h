@@ -43,6 +43,8 @@ class Call {
   // One that is there, or in this other state; refuses the call otherwise.
   [[nodiscard]] std::shared_ptr<Sandbox> TheSandbox(Presence also = Presence::kHere);
   [[nodiscard]] std::shared_ptr<Sandbox> TheSandboxInAnyState();
+  // Why there may not be one more sandbox; nothing: there may.
+  [[nodiscard]] std::optional<RpcError> RoomRefusal(size_t asked_for = 0) const;
   // For one more sandbox; refuses the call otherwise.
   [[nodiscard]] bool HasRoom();
   // For what makes a sandbox larger; refuses the call where all together have what they may.

@@ -223,10 +223,14 @@ Json ResultMessage(const Json& id, const Json& result) {
   return {{"jsonrpc", "2.0"}, {"id", id}, {"result", result}};
 }
 
-Json ErrorMessage(const Json& id, const RpcError& error) {
+Json ErrorObject(const RpcError& error) {
   Json body = {{"code", error.code}, {"message", error.message}};
   if (!error.error_name.empty()) body["data"] = {{"errno", error.error_name}};
-  return {{"jsonrpc", "2.0"}, {"id", id}, {"error", body}};
+  return body;
+}
+
+Json ErrorMessage(const Json& id, const RpcError& error) {
+  return {{"jsonrpc", "2.0"}, {"id", id}, {"error", ErrorObject(error)}};
 }
 
 Json NotificationMessage(const char* method, const Json& params) {

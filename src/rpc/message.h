@@ -96,6 +96,8 @@ struct Parsed {
 [[nodiscard]] Parsed ParseRequest(std::string_view text, Form form = Form::kLines);
 
 [[nodiscard]] Json ResultMessage(const Json& id, const Json& result);
+// The member `error` of a message.
+[[nodiscard]] Json ErrorObject(const RpcError& error);
 [[nodiscard]] Json ErrorMessage(const Json& id, const RpcError& error);
 [[nodiscard]] Json NotificationMessage(const char* method, const Json& params);
 [[nodiscard]] Json RequestMessage(const std::string& id, const char* method, const Json& params);

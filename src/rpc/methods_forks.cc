@@ -1,6 +1,9 @@
 // Methods about the state of a sandbox: forks and snapshots.
 
+#include <functional>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "rpc/audit.h"
 #include "rpc/autosave.h"
@@ -32,11 +35,22 @@ void Ask(const CallPtr& call, live::Kind kind, const char* parameter) {
 
 }  // namespace
 
-void Fork(const CallPtr& call) {
-  const std::shared_ptr<Sandbox> origin = call->TheSandbox();
-  if (!origin) return;
+namespace {
+
+constexpr int64_t kMostForks = 1000;
+
+// What came of one fork: a sandbox, or why there is none.
+using ForkTold = std::function<void(const std::shared_ptr<Sandbox>&, const RpcError&)>;
+
+// A copy that is to be asked for, and who hears what became of it.
+struct NewFork {
+  std::shared_ptr<Sandbox> sandbox;
+  SandboxLink::ForkHandlers handlers;
+};
+
+NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin,
+                    const ForkTold& told) {
   Server& server = call->client->server;
-  if (!call->HasRoom()) return;
   const auto sandbox = std::make_shared<Sandbox>();
   sandbox->id = server.NewSandboxId();
   sandbox->limits = origin->limits;
@@ -48,25 +62,99 @@ void Fork(const CallPtr& call) {
   InheritPackages(server, *origin, sandbox);
   Extensions::Known served = origin->extensions ? origin->extensions->known() : Extensions::Known();
   const std::weak_ptr<Sandbox> known = sandbox;
-  auto forked =
-      origin->link->Fork(server.loop(),
-                         HearSandbox(call, sandbox,
-                                     [call, from = origin->id, served = std::move(served)](
-                                         const std::shared_ptr<Sandbox>& it) {
-                                       it->is_there = true;
-                                       it->extensions = Extensions::Serve(it->id, it->link, served);
-                                       call->Reply({{"sandboxId", it->id}});
-                                       Audit(*it, "sandbox.create", {{"forkOf", from}});
-                                     }),
-                         [call, known](const std::string& reason) {
-                           call->Refuse({kSandboxError, reason, {}});
-                           if (const std::shared_ptr<Sandbox> it = known.lock())
-                             call->client->server.Forget(it);
-                         });
-  if (!forked) return call->Refuse({kSandboxError, forked.error().ToString(), {}});
-  sandbox->link = std::move(*forked);
-  server.quota().Count(sandbox->link, origin->link.get());
-  server.sandboxes()[sandbox->id] = sandbox;
+  const auto fail = [told](const std::string& reason) {
+    told(nullptr, {kSandboxError, reason, {}});
+  };
+  const auto when_ready = [told, from = origin->id,
+                           served = std::move(served)](const std::shared_ptr<Sandbox>& it) {
+    it->is_there = true;
+    it->extensions = Extensions::Serve(it->id, it->link, served);
+    told(it, {});
+    Audit(*it, "sandbox.create", {{"forkOf", from}});
+  };
+  return {sandbox,
+          {HearSandbox(server, sandbox, when_ready, fail),
+           [&server, fail, known](const std::string& reason) {
+             fail(reason);
+             if (const std::shared_ptr<Sandbox> it = known.lock()) server.Forget(it);
+           }}};
+}
+
+// Asks for all of them, at one moment of the origin.
+void AskForForks(const CallPtr& call, const std::shared_ptr<Sandbox>& origin,
+                 std::vector<NewFork> forks) {
+  Server& server = call->client->server;
+  std::vector<SandboxLink::ForkHandlers> handlers;
+  handlers.reserve(forks.size());
+  for (const NewFork& fork : forks) handlers.push_back(fork.handlers);
+  auto links = origin->link->ForkMany(server.loop(), std::move(handlers));
+  for (size_t i = 0; i < forks.size(); ++i) {
+    const std::shared_ptr<Sandbox>& sandbox = forks[i].sandbox;
+    if (!links) {
+      forks[i].handlers.on_refusal(links.error().ToString());
+      continue;
+    }
+    sandbox->link = std::move((*links)[i]);
+    server.quota().Count(sandbox->link, origin->link.get());
+    server.sandboxes()[sandbox->id] = sandbox;
+  }
+}
+
+// Forks that one request asks for. Each has its own answer: what does not fit is refused, and the
+// others are there.
+struct ManyForks {
+  CallPtr call;
+  int64_t left;
+  Json told = Json::array();
+};
+
+void Tell(const std::shared_ptr<ManyForks>& forks, const Json& one) {
+  forks->told.push_back(one);
+  if (--forks->left == 0) forks->call->Reply({{"forks", forks->told}});
+}
+
+void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64_t count) {
+  const auto forks = std::make_shared<ManyForks>(ManyForks{call, count});
+  const auto told_once = [forks] {
+    // Whatever becomes of it later is not about this request any more.
+    return [forks, is_told = std::make_shared<bool>(false)](const std::shared_ptr<Sandbox>& it,
+                                                            const RpcError& error) {
+      if (std::exchange(*is_told, true)) return;
+      Tell(forks, it ? Json{{"sandboxId", it->id}} : Json{{"error", ErrorObject(error)}});
+    };
+  };
+  std::vector<NewFork> batch;
+  for (int64_t i = 0; i < count; ++i) {
+    if (const auto refusal = call->RoomRefusal(batch.size())) {
+      Tell(forks, {{"error", ErrorObject(*refusal)}});
+      continue;
+    }
+    batch.push_back(PrepareFork(call, origin, told_once()));
+    if (batch.size() == live::kMostForksAtOnce) {
+      AskForForks(call, origin, std::exchange(batch, {}));
+    }
+  }
+  if (!batch.empty()) AskForForks(call, origin, std::move(batch));
+}
+
+}  // namespace
+
+void Fork(const CallPtr& call) {
+  const std::shared_ptr<Sandbox> origin = call->TheSandbox();
+  if (!origin) return;
+  if (call->Has("count")) {
+    const auto count = call->Number("count", 1, 1, kMostForks);
+    if (count) ForkMany(call, origin, *count);
+    return;
+  }
+  if (!call->HasRoom()) return;
+  std::vector<NewFork> one;
+  one.push_back(
+      PrepareFork(call, origin, [call](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
+        if (it) return call->Reply({{"sandboxId", it->id}});
+        call->Refuse(error);
+      }));
+  AskForForks(call, origin, std::move(one));
 }
 
 void SnapshotCreate(const CallPtr& call) {

@@ -1,9 +1,13 @@
 // Methods about saved states. The folder is the keeper's; nothing of it passes here.
 
+#include <cerrno>
+#include <chrono>
 #include <string>
 
+#include "archive/image_folders.h"
 #include "rpc/autosave.h"
 #include "rpc/call.h"
+#include "rpc/namespace.h"
 #include "rpc/packages.h"
 #include "rpc/state_flow.h"
 
@@ -20,7 +24,60 @@ std::shared_ptr<Sandbox> TheSavedSandbox(const CallPtr& call) {
   return nullptr;
 }
 
+// The sandbox that has the folder, if this client may use it.
+std::shared_ptr<Sandbox> HolderOf(const CallPtr& call, const std::string& folder) {
+  for (const auto& [id, sandbox] : call->client->server.sandboxes()) {
+    if (sandbox->options.state_folder != folder) continue;
+    if (sandbox->detached || sandbox->owner.lock() == call->client) return sandbox;
+  }
+  return nullptr;
+}
+
+const std::string* StateFolder(const CallPtr& call) {
+  const std::string& folder = call->client->server.options().state_folder;
+  if (!folder.empty()) return &folder;
+  call->Refuse(
+      {kInvalidParams, "This daemon has no folder for states: start it with --state-dir", {}});
+  return nullptr;
+}
+
 }  // namespace
+
+void PersistenceList(const CallPtr& call) {
+  const std::string* folder = StateFolder(call);
+  if (folder == nullptr) return;
+  const auto images = archive::ListImageFolders(*folder);
+  if (!images) return call->Refuse({kSandboxError, images.error().ToString(), {}});
+  Json list = Json::array();
+  for (const archive::SavedImage& image : *images) {
+    if (!IsNamespace(image.name)) continue;
+    const auto saved =
+        std::chrono::duration_cast<std::chrono::milliseconds>(image.saved.time_since_epoch());
+    Json one = {{"namespace", image.name},
+                {"sizeBytes", image.bytes},
+                {"savedMs", saved.count()},
+                {"inUse", image.is_open}};
+    if (const auto holder = HolderOf(call, *folder + "/" + image.name)) {
+      one["sandboxId"] = holder->id;
+      one["inUse"] = true;
+    }
+    list.push_back(std::move(one));
+  }
+  call->Reply({{"namespaces", list}});
+}
+
+void PersistenceDelete(const CallPtr& call) {
+  const std::optional<std::string> name = call->Text("namespace");
+  if (!name) return;
+  if (!IsNamespace(*name)) return call->Refuse({kInvalidParams, kNoNamespace, {}});
+  const std::string* folder = StateFolder(call);
+  if (folder == nullptr) return;
+  const Status removed = archive::RemoveImageFolder(*folder, *name);
+  if (removed) return call->Reply(Json::object());
+  if (removed.error().system_errno == ENOENT)
+    return call->RefuseErrno(ENOENT, "nothing is saved under the name " + *name);
+  call->Refuse({kSandboxError, removed.error().ToString(), {}});
+}
 
 void PersistenceSave(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = TheSavedSandbox(call);

@@ -8,6 +8,7 @@
 #include "rpc/autosave.h"
 #include "rpc/call.h"
 #include "rpc/extensions.h"
+#include "rpc/namespace.h"
 #include "rpc/packages.h"
 #include "rpc/security.h"
 #include "rpc/start_flow.h"
@@ -59,16 +60,6 @@ bool ReadEnvironment(const CallPtr& call, std::vector<std::string>* variables) {
   return true;
 }
 
-// A part of a path: what could lead elsewhere, or be another's in disguise, is refused.
-bool IsNamespace(const std::string& name) {
-  constexpr size_t kLongest = 100;
-  return !name.empty() && name.size() <= kLongest && name[0] != '.' &&
-         std::ranges::all_of(name, [](char c) {
-           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                  c == '.' || c == '_' || c == '-';
-         });
-}
-
 // {mode: ephemeral | session | persistent, namespace, autosaveMs}
 bool ReadPersistence(const CallPtr& call, live::LiveOptions* options, Sandbox* sandbox) {
   const auto given = call->request.params.find("persistence");
@@ -92,11 +83,7 @@ bool ReadPersistence(const CallPtr& call, live::LiveOptions* options, Sandbox* s
   if (mode != "session" && mode != "persistent")
     return refuse("persistence.mode must be ephemeral, session or persistent");
   const std::string name = text("namespace", "default");
-  if (!IsNamespace(name)) {
-    return refuse(
-        "persistence.namespace must be 1 to 100 letters, digits, dots, dashes and underscores, "
-        "no dot first");
-  }
+  if (!IsNamespace(name)) return refuse(kNoNamespace);
   const Json autosave = given->value("autosaveMs", Json(1000));
   constexpr int kMost = 86'400'000;
   if (!autosave.is_number() || autosave.get<double>() < 10 || autosave.get<double>() > kMost)

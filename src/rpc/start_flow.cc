@@ -10,8 +10,17 @@ namespace cordon::rpc {
 
 SandboxLink::Handler HearSandbox(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
                                  std::function<void(const std::shared_ptr<Sandbox>&)> when_ready) {
+  return HearSandbox(
+      call->client->server, sandbox, std::move(when_ready),
+      [call](const std::string& reason) { call->Refuse({kSandboxError, reason, {}}); });
+}
+
+SandboxLink::Handler HearSandbox(Server& server, const std::shared_ptr<Sandbox>& sandbox,
+                                 std::function<void(const std::shared_ptr<Sandbox>&)> when_ready,
+                                 std::function<void(const std::string& reason)> when_ended) {
   const std::weak_ptr<Sandbox> known = sandbox;
-  return [call, known, when_ready = std::move(when_ready)](const live::Frame& frame) {
+  return [&server, known, when_ready = std::move(when_ready),
+          when_ended = std::move(when_ended)](const live::Frame& frame) {
     const std::shared_ptr<Sandbox> it = known.lock();
     if (it && frame.kind == live::Kind::kReady) {
       when_ready(it);
@@ -30,12 +39,12 @@ SandboxLink::Handler HearSandbox(const CallPtr& call, const std::shared_ptr<Sand
       if (it) AuditPolicy(*it, frame);
       return false;
     }
-    call->Refuse({kSandboxError, frame.payload, {}});
+    when_ended(frame.payload);
     if (!it) return true;
     if (it->packages) it->packages->GiveUp([](const Asker&) { return true; });
     // Its state is still its client's.
     if (it->presence == Presence::kReturning) it->presence = Presence::kAway;
-    if (it->presence != Presence::kAway) call->client->server.Forget(it);
+    if (it->presence != Presence::kAway) server.Forget(it);
     return true;
   };
 }

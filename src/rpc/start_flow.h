@@ -18,6 +18,11 @@ namespace cordon::rpc {
 [[nodiscard]] SandboxLink::Handler HearSandbox(
     const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
     std::function<void(const std::shared_ptr<Sandbox>&)> when_ready);
+// The same of one of several that a call asks for: `when_ended` hears why it ended, in any case.
+[[nodiscard]] SandboxLink::Handler HearSandbox(
+    Server& server, const std::shared_ptr<Sandbox>& sandbox,
+    std::function<void(const std::shared_ptr<Sandbox>&)> when_ready,
+    std::function<void(const std::string& reason)> when_ended);
 
 }  // namespace cordon::rpc
 

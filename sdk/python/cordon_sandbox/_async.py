@@ -145,6 +145,15 @@ class AsyncSandboxes:
     async def list(self):
         return [SandboxInfo(entry) for entry in (await self._sandbox._call("sandbox.list", {}))["sandboxes"]]
 
+    async def list_saved(self):
+        """What is saved in the daemon's folder for states: dicts of "namespace", "sizeBytes", "savedMs", "inUse" and, of a sandbox of
+        yours that has it now, "sandboxId"."""
+        return (await self._sandbox._call("persistence.list", {}))["namespaces"]
+
+    async def delete_saved(self, namespace):
+        """Nothing of it is left. Refused while a sandbox has it."""
+        await self._sandbox._call("persistence.delete", {"namespace": namespace})
+
     async def usage(self):
         """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
         return await self._sandbox._call("usage.total", {})
@@ -279,10 +288,18 @@ class AsyncSandbox:
     async def clear_persisted_state(self):
         await self._call("persistence.clear", {})
 
-    async def fork(self):
-        """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
+    async def fork(self, count=None):
+        """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other.
+
+        With `count` a list of so many, each with its own answer: what could not be made is an RpcError, and the others are there.
+        """
+        if count is None:
+            return self._forked((await self._call("sandbox.fork", {}))["sandboxId"])
+        answers = (await self._call("sandbox.fork", {"count": count}))["forks"]
+        return [protocol.error_of(one) if "error" in one else self._forked(one["sandboxId"]) for one in answers]
+
+    def _forked(self, sandbox_id):
         daemon = self._daemon
-        sandbox_id = (await self._call("sandbox.fork", {}))["sandboxId"]
         daemon.users += 1
         forked = AsyncSandbox()
         forked._options = self._options.other()
@@ -332,6 +349,9 @@ class AsyncSandbox:
 
     async def snapshots(self):
         return (await self._call("snapshot.list", {}))["snapshots"]
+
+    create_snapshot = snapshot
+    list_snapshots = snapshots
 
     async def delete_snapshot(self, snapshot_id):
         await self._call("snapshot.delete", {"snapshotId": snapshot_id})

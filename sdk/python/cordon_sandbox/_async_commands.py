@@ -1,6 +1,7 @@
 """Commands, processes and files, for asyncio."""
 
 import asyncio
+import contextlib
 
 from . import _protocol as protocol
 from ._watch import AsyncWatch
@@ -127,26 +128,75 @@ class AsyncCommands:
         await process.write(data)
 
 
+async def _as_async(pieces):
+    for piece in pieces:
+        yield piece
+
+
+async def _next_of(pieces):
+    """The next one, or None at the end."""
+    try:
+        return await pieces.__anext__()
+    except StopAsyncIteration:
+        return None
+
+
 class AsyncFiles:
     """What Files is, as coroutines."""
 
     def __init__(self, sandbox):
         self._sandbox = sandbox
 
-    async def read(self, path, *, offset=0, length=None, format="bytes"):
-        data = bytearray()
-        while length is None or len(data) < length:
-            most = protocol.MAX_READ if length is None else min(protocol.MAX_READ, length - len(data))
-            piece = protocol.get_bytes(await self._sandbox._call(
-                "files.read", {"path": path, "offset": offset + len(data), "length": most}), "data")
-            data += piece
-            if len(piece) < most:
-                break
-        return data.decode("utf-8", "replace") if format == "text" else bytes(data)
+    async def read(self, path, *, offset=0, length=None, format="bytes", stream=False):
+        """Bytes; with the format "text", what they are in UTF-8; with "stream", or `stream`, what read_stream gives."""
+        if stream or format == "stream":
+            return self.read_stream(path, offset=offset, length=length)
+        pieces = self.read_stream(path, offset=offset, length=length, piece_bytes=protocol.MAX_READ)
+        data = b"".join([piece async for piece in pieces])
+        return data.decode("utf-8", "replace") if format == "text" else data
+
+    async def read_stream(self, path, *, offset=0, length=None, piece_bytes=protocol.STREAM_PIECE):
+        """`async for piece in files.read_stream(path)`: asked for one after the other, one ahead of whoever reads."""
+        end = None if length is None else offset + length
+        def most(at):
+            return min(piece_bytes, protocol.MAX_READ) if end is None else min(piece_bytes, protocol.MAX_READ, end - at)
+        def ask(at):
+            if most(at) <= 0:
+                return None
+            return asyncio.ensure_future(self._sandbox._call("files.read", {"path": path, "offset": at, "length": most(at)}))
+        answer = ask(offset)
+        try:
+            while answer is not None:
+                piece = protocol.get_bytes(await answer, "data")
+                is_last = len(piece) < most(offset)
+                offset += len(piece)
+                answer = None if is_last else ask(offset)
+                if piece:
+                    yield piece
+        finally:
+            if answer is not None:
+                answer.cancel()
 
     async def write(self, path, data, *, mode=None, append=False):
-        for method, params in protocol.write_requests(path, data, mode, append):
-            await self._sandbox._call(method, params)
+        """`data`: text, bytes, a file object, or anything that gives either in pieces, asynchronously or not."""
+        if hasattr(data, "__aiter__"):
+            pieces = protocol.async_stream_pieces(data)
+        else:
+            pieces = _as_async(protocol.whole_pieces(data) if protocol.is_whole(data) else protocol.stream_pieces(data))
+        requests = protocol.WriteRequests(path, mode, append)
+        first, following = await _next_of(pieces), await _next_of(pieces)
+        try:
+            await self._sandbox._call(*requests.first(first, following is None))
+            while following is not None:
+                await self._sandbox._call(*requests.next(following))
+                following = await _next_of(pieces)
+            for request in requests.end():
+                await self._sandbox._call(*request)
+        except BaseException:
+            for request in requests.give_up():
+                with contextlib.suppress(protocol.SandboxError):
+                    await self._sandbox._call(*request)
+            raise
 
     async def list(self, path):
         result = await self._sandbox._call("files.list", {"path": path})

@@ -6,10 +6,13 @@ import os
 import shutil
 import sys
 import threading
+import uuid
 import warnings
 
 MAX_READ = 4 << 20
 MAX_WRITE = 4 << 20
+# Of a stream: enough that messages do not count, little enough that two are nothing to keep.
+STREAM_PIECE = 1 << 20
 
 
 class SandboxError(RuntimeError):
@@ -226,23 +229,88 @@ def spawn_params(argv, env, cwd, timeout_ms, terminal):
     return params
 
 
-def write_requests(path, data, mode, append):
-    """A write as requests of a bounded size: a large file is built beside its place."""
+def is_whole(data):
+    """Text or bytes, and no stream of them."""
+    return isinstance(data, (str, bytes, bytearray, memoryview))
+
+
+def whole_pieces(data):
+    """At least one."""
     raw = data.encode("utf-8") if isinstance(data, str) else bytes(data)
-    extra = {} if mode is None else {"mode": mode}
-    if append or len(raw) <= MAX_WRITE:
-        pieces = [raw[i:i + MAX_WRITE] for i in range(0, len(raw), MAX_WRITE)] or [b""]
-        for piece in pieces:
-            params = dict(extra, path=path, append=append)
-            put_bytes(params, "data", piece)
-            yield "files.write", params
-        return
-    place = path + ".cordon-part"
-    for at in range(0, len(raw), MAX_WRITE):
-        params = dict(extra, path=place, append=at > 0)
-        put_bytes(params, "data", raw[at:at + MAX_WRITE])
-        yield "files.write", params
-    yield "files.rename", {"from": place, "to": path}
+    return [raw[at:at + MAX_WRITE] for at in range(0, len(raw), MAX_WRITE)] or [b""]
+
+
+class Gathered:
+    """A stream's pieces, small ones together and large ones apart."""
+
+    def __init__(self):
+        self._kept = bytearray()
+
+    def add(self, piece):
+        self._kept += piece.encode("utf-8") if isinstance(piece, str) else bytes(memoryview(piece))
+        while len(self._kept) >= STREAM_PIECE:
+            yield bytes(self._kept[:STREAM_PIECE])
+            del self._kept[:STREAM_PIECE]
+
+    def rest(self):
+        return bytes(self._kept)
+
+
+def stream_pieces(source):
+    """Of a file object or anything that gives text or bytes; at least one."""
+    if hasattr(source, "read"):
+        source = _read_all(source)
+    gathered = Gathered()
+    for piece in source:
+        yield from gathered.add(piece)
+    yield gathered.rest()
+
+
+def _read_all(file):
+    while True:
+        piece = file.read(STREAM_PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+async def async_stream_pieces(source):
+    """The same of what is asynchronous."""
+    gathered = Gathered()
+    async for piece in source:
+        for part in gathered.add(piece):
+            yield part
+    yield gathered.rest()
+
+
+class WriteRequests:
+    """A write in pieces, as requests: what is more than one piece is built beside its place, which then changes in one step."""
+
+    def __init__(self, path, mode, append):
+        self._path = path
+        self._extra = {} if mode is None else {"mode": mode}
+        self._append = append
+        self._place = path
+
+    def first(self, piece, is_all):
+        if not is_all and not self._append:
+            self._place = f"{self._path}.cordon-part-{uuid.uuid4()}"
+        return self._write(piece, self._append)
+
+    def next(self, piece):
+        return self._write(piece, True)
+
+    def _write(self, piece, append):
+        params = dict(self._extra, path=self._place, append=append)
+        put_bytes(params, "data", piece)
+        return "files.write", params
+
+    def end(self):
+        """What is left to ask for, if anything is."""
+        return [("files.rename", {"from": self._place, "to": self._path})] if self._place != self._path else []
+
+    def give_up(self):
+        return [("files.rm", {"path": self._place})] if self._place != self._path else []
 
 
 def blob_pieces(data):

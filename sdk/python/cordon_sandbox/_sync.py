@@ -1,5 +1,6 @@
 """Sandboxes for programs that wait."""
 
+import contextlib
 import itertools
 import json
 import queue
@@ -160,21 +161,48 @@ class Files:
     def __init__(self, sandbox):
         self._sandbox = sandbox
 
-    def read(self, path, *, offset=0, length=None, format="bytes"):
-        """Bytes; with the format "text", what they are in UTF-8."""
-        data = bytearray()
-        while length is None or len(data) < length:
-            most = protocol.MAX_READ if length is None else min(protocol.MAX_READ, length - len(data))
-            piece = protocol.get_bytes(self._sandbox._call(
-                "files.read", {"path": path, "offset": offset + len(data), "length": most}), "data")
-            data += piece
-            if len(piece) < most:
-                break
-        return data.decode("utf-8", "replace") if format == "text" else bytes(data)
+    def read(self, path, *, offset=0, length=None, format="bytes", stream=False):
+        """Bytes; with the format "text", what they are in UTF-8; with "stream", or `stream`, what read_stream gives."""
+        if stream or format == "stream":
+            return self.read_stream(path, offset=offset, length=length)
+        data = b"".join(self.read_stream(path, offset=offset, length=length, piece_bytes=protocol.MAX_READ))
+        return data.decode("utf-8", "replace") if format == "text" else data
+
+    def read_stream(self, path, *, offset=0, length=None, piece_bytes=protocol.STREAM_PIECE):
+        """Bytes in pieces, asked for one after the other, one ahead of whoever reads. Of a file that is replaced meanwhile, what comes
+        later is the new one's."""
+        end = None if length is None else offset + length
+        def most(at):
+            return min(piece_bytes, protocol.MAX_READ) if end is None else min(piece_bytes, protocol.MAX_READ, end - at)
+        def ask(at):
+            return self._sandbox._start("files.read", {"path": path, "offset": at, "length": most(at)})[1] if most(at) > 0 else None
+        answer = ask(offset)
+        while answer is not None:
+            piece = protocol.get_bytes(protocol.result_of(answer.get()), "data")
+            is_last = len(piece) < most(offset)
+            offset += len(piece)
+            answer = None if is_last else ask(offset)
+            if piece:
+                yield piece
 
     def write(self, path, data, *, mode=None, append=False):
-        for method, params in protocol.write_requests(path, data, mode, append):
-            self._sandbox._call(method, params)
+        """`data`: text, bytes, a file object, or anything that gives either in pieces. It has its place when it has ended, and leaves
+        nothing if it fails."""
+        pieces = iter(protocol.whole_pieces(data) if protocol.is_whole(data) else protocol.stream_pieces(data))
+        requests = protocol.WriteRequests(path, mode, append)
+        first, following = next(pieces), next(pieces, None)
+        try:
+            self._sandbox._call(*requests.first(first, following is None))
+            while following is not None:
+                self._sandbox._call(*requests.next(following))
+                following = next(pieces, None)
+            for request in requests.end():
+                self._sandbox._call(*request)
+        except BaseException:
+            for request in requests.give_up():
+                with contextlib.suppress(protocol.SandboxError):
+                    self._sandbox._call(*request)
+            raise
 
     def list(self, path):
         return [protocol.FileInfo(entry) for entry in self._sandbox._call("files.list", {"path": path})["entries"]]
@@ -247,6 +275,15 @@ class Sandboxes:
 
     def list(self):
         return [SandboxInfo(entry) for entry in self._sandbox._call("sandbox.list", {})["sandboxes"]]
+
+    def list_saved(self):
+        """What is saved in the daemon's folder for states: dicts of "namespace", "sizeBytes", "savedMs", "inUse" and, of a sandbox of
+        yours that has it now, "sandboxId"."""
+        return self._sandbox._call("persistence.list", {})["namespaces"]
+
+    def delete_saved(self, namespace):
+        """Nothing of it is left. Refused while a sandbox has it."""
+        self._sandbox._call("persistence.delete", {"namespace": namespace})
 
     def usage(self):
         """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
@@ -405,10 +442,18 @@ class Sandbox:
     def clear_persisted_state(self):
         self._call("persistence.clear", {})
 
-    def fork(self):
-        """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other."""
+    def fork(self, count=None):
+        """A copy in the middle of what it does: both go on, independently. The end of one does not touch the other.
+
+        With `count` a list of so many, each with its own answer: what could not be made is an RpcError, and the others are there.
+        """
+        if count is None:
+            return self._forked(self._call("sandbox.fork", {})["sandboxId"])
+        answers = self._call("sandbox.fork", {"count": count})["forks"]
+        return [protocol.error_of(one) if "error" in one else self._forked(one["sandboxId"]) for one in answers]
+
+    def _forked(self, sandbox_id):
         daemon = self._daemon
-        sandbox_id = self._call("sandbox.fork", {})["sandboxId"]
         daemon.join()
         forked = Sandbox.__new__(Sandbox)
         forked._begin(daemon, sandbox_id, self._options.other())
@@ -455,6 +500,9 @@ class Sandbox:
 
     def snapshots(self):
         return self._call("snapshot.list", {})["snapshots"]
+
+    create_snapshot = snapshot
+    list_snapshots = snapshots
 
     def delete_snapshot(self, snapshot_id):
         self._call("snapshot.delete", {"snapshotId": snapshot_id})

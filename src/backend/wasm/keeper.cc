@@ -16,6 +16,7 @@
 #include "arena/layout.h"
 #include "arena/platform.h"
 #include "backend/wasm/process_table.h"
+#include "base/waited_child.h"
 #include "vfs/image.h"
 
 namespace cordon::backend {
@@ -278,8 +279,7 @@ Status Keeper::ReapDead() {
 
 Status Keeper::ReapFamily() {
   // The family process and keepers of forks, which are no part of the sandbox.
-  while (waitpid(-1, nullptr, WNOHANG) > 0) {
-  }
+  WaitedChild::ReapOthers();
   for (;;) {
     const Result<std::optional<Death>> death = link_->NextDeath();
     if (!death) return End(death.error().ToString());

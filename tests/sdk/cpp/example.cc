@@ -42,6 +42,8 @@ void Commands(cordon::Sandbox& sandbox) {
   const cordon::CommandResult late =
       Must(sandbox.Run("echo before; sleep 100", {.timeout_ms = 300}));
   CHECK(late.exit_code == 124 && late.error_class == "TIMEOUT" && late.out == "before\n");
+  CHECK(hello.usage.processes == 2 && hello.usage.memory_peak_bytes > 0);
+  CHECK(hello.usage.cpu_ms > 0 && hello.usage.stdout_bytes == 6);
   cordon::ExecOptions with_input;
   with_input.input = std::string("\0\xff\n", 3);
   with_input.cwd = "/usr";
@@ -93,6 +95,25 @@ void Files(cordon::Sandbox& sandbox) {
   CHECK(Must(sandbox.ReadFile("/tmp/d/large", 9'999'998)) == "yy");
   CHECK(Must(sandbox.ReadFile("/tmp/d/large", 5, 3)) == "yyy");
   CHECK(Must(sandbox.Stat("/tmp/d/large")).size == large.size());
+  size_t pieces = 0;
+  std::string streamed;
+  Must(sandbox.ReadFileTo("/tmp/d/large", [&](std::string_view bytes) {
+    streamed += bytes;
+    ++pieces;
+    return cordon::Status();
+  }));
+  CHECK(streamed == large && pieces == 3);
+  int left = 3;
+  const cordon::Source source = [&]() -> cordon::Result<std::string> {
+    return left-- == 0 ? std::string() : std::string(4'000'000, 'z');
+  };
+  Must(sandbox.WriteFileFrom("/tmp/d/large", source, 0644));
+  CHECK(Must(sandbox.ReadFile("/tmp/d/large")) == std::string(12'000'000, 'z'));
+  const auto failed = sandbox.WriteFileFrom("/tmp/d/large", []() -> cordon::Result<std::string> {
+    return cordon::Fail(cordon::ErrorCode::kInvalid, "no more");
+  });
+  CHECK(!failed && failed.error().message == "no more");
+  CHECK(Must(sandbox.Stat("/tmp/d/large")).size == 12'000'000);
   Must(sandbox.AppendFile("/tmp/d/small", "one"));
   Must(sandbox.AppendFile("/tmp/d/small", "two"));
   Must(sandbox.Symlink("small", "/tmp/d/link"));
@@ -123,6 +144,10 @@ void States(cordon::Client& client, cordon::Sandbox& sandbox) {
   CHECK(Must(sandbox.Snapshots()).size() == 1);
   cordon::Sandbox fork = Must(sandbox.Fork());
   CHECK(fork.id() != sandbox.id());
+  auto forks = Must(sandbox.ForkMany(2));
+  CHECK(forks.size() == 2);
+  for (auto& one : forks) CHECK(Must(Must(std::move(one)).ReadFile("kept")) == "before");
+  forks.clear();
   Must(sandbox.WriteFile("kept", "after"));
   CHECK(Must(fork.ReadFile("kept")) == "before");
   Must(sandbox.Restore(snapshot));
@@ -141,6 +166,9 @@ void States(cordon::Client& client, cordon::Sandbox& sandbox) {
   }));
   CHECK(Must(other.Run("echo $COLOUR; cat ~/kept")).out == "it's blue\nbefore");
   CHECK(Must(client.List()).size() == 3);
+  CHECK(Must(client.GetTotalUsage()).sandboxes == 3);
+  CHECK(Must(client.ListSaved()).empty());
+  CHECK(client.DeleteSaved("none").error().system_errno == ENOENT);
   CHECK(Must(other.GetUsage()).processes >= 1);
   Must(other.Destroy());
   const auto gone = other.Run("true");
