@@ -193,7 +193,7 @@ sqlite3 -json stock.db 'SELECT name, CAST(count AS INTEGER) AS count FROM stock 
 
 section text
 awk -F, 'NR > 1 { n[$2 % 10]++; v[$2 % 10] += $3 } END { for (i = 0; i < 10; i++) printf "%d %d %.2f\n", i, n[i], v[i] / n[i] }' data/stock.csv
-cut -d, -f2 data/stock.csv | tail -n +2 | sort -n | uniq -c | sort -k1,1nr -k2,2n | head -n 5
+cut -d, -f2 data/stock.csv | tail -n +2 | sort -n | uniq -c | sort -k1,1nr -k2,2n | sed -n 1,5p
 grep -c '9,' data/stock.csv
 find . -path ./.git -prune -o -type f -name '*.py' -print | sort | xargs wc -l
 diff <(git show HEAD~2:README.md) README.md || true
