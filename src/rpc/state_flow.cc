@@ -107,8 +107,8 @@ void AddLines(Json* report, const std::string& text) {
 
 // The files are there: the shell is told by a script.
 void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Json& report,
-                      const Json& session, const std::function<void(const Json&)>& then,
-                      const Refuse& refuse) {
+                      const Json& session, bool replaces,
+                      const std::function<void(const Json&)>& then, const Refuse& refuse) {
   const auto finish = [=](const ShellAnswer& answer) {
     sandbox->link->Ask({Kind::kRemove, 0, {}, std::string(kRestoreFile) + '\0'},
                        [](const Frame&) { return true; });
@@ -118,17 +118,18 @@ void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Json& repor
         sandbox, {Kind::kSetHistory, 0, {}, HistoryPayload(session.value("history", Json()))},
         [told, then](const Frame&) { then(told); }, refuse);
   };
-  AskKeeper(
-      sandbox,
-      {Kind::kWriteFile,
-       0,
-       {static_cast<int64_t>(live::WriteMode::kReplace), 0600},
-       std::string(kRestoreFile) + '\0' + RestoreScript(session)},
-      [=](const Frame&) {
-        AskSession(sandbox, std::string("builtin . ") + kRestoreFile + " >/dev/null", finish,
-                   refuse);
-      },
-      refuse);
+  const auto run = [=](const Frame&) {
+    // A new shell knows nothing of what this one was told. Both are queued at once: nobody's
+    // command runs between them.
+    if (replaces) AskSession(sandbox, "builtin exit 0", [](auto&) {}, [](auto&) {});
+    AskSession(sandbox, std::string("builtin . ") + kRestoreFile + " >/dev/null", finish, refuse);
+  };
+  AskKeeper(sandbox,
+            {Kind::kWriteFile,
+             0,
+             {static_cast<int64_t>(live::WriteMode::kReplace), 0600},
+             std::string(kRestoreFile) + '\0' + RestoreScript(session)},
+            run, refuse);
 }
 
 }  // namespace
@@ -175,12 +176,7 @@ void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool rep
   const Json session = report.value("session", Json());
   for (const char* member : {"session", "environment", "directory", "size"}) report.erase(member);
   if (!session.is_object()) return then(report);
-  const auto restore = [=](const ShellAnswer&) {
-    RunRestoreScript(sandbox, report, session, then, refuse);
-  };
-  // A new shell knows nothing of what this one was told.
-  if (replaces) return AskSession(sandbox, "builtin exit 0", restore, refuse);
-  restore({});
+  RunRestoreScript(sandbox, report, session, replaces, then, refuse);
 }
 
 Json ParseReport(const std::string& payload) {
