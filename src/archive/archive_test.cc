@@ -6,6 +6,7 @@
 #include "archive/oci_image.h"
 #include "archive/tar.h"
 #include "archive/zstd_sink.h"
+#include "base/memory_file.h"
 
 namespace cordon::archive {
 namespace {
@@ -224,10 +225,10 @@ Image MakeImage(const std::string& contents) {
 
 Result<ImageReader> OpenBytes(const std::string& bytes) {
   static const OwnTarReader reader;
-  const Result<OwnedFd> fd = NewMemory("test");
+  const Result<OwnedFd> fd = NewMemoryFile("test");
   FileSink sink(fd->get(), 0, UINT64_MAX);
   EXPECT_TRUE(sink.Write(std::as_bytes(std::span(bytes))));
-  EXPECT_TRUE(Seal(fd->get()));
+  EXPECT_TRUE(SealMemoryFile(fd->get()));
   return ImageReader::Open(fd->get(), bytes.size(), 1 << 24, reader);
 }
 
@@ -280,7 +281,7 @@ TEST(ImageTest, WantsBytesThatNobodyChanges) {
   const Image image = MakeImage("hello");
   const OwnTarReader reader;
   EXPECT_FALSE(ImageReader::Open(image.fd.get(), image.written.size, 1 << 24, reader));
-  ASSERT_TRUE(Seal(image.fd.get()));
+  ASSERT_TRUE(SealMemoryFile(image.fd.get()));
   EXPECT_TRUE(ImageReader::Open(image.fd.get(), image.written.size, 1 << 24, reader));
   EXPECT_FALSE(ImageReader::Open(image.fd.get(), image.written.size + 1, 1 << 24, reader));
   EXPECT_LT(pwrite(image.fd.get(), "x", 1, 0), 0);

@@ -76,20 +76,6 @@ Status Put(int folder, const std::string& name, const std::string& path, ByteSou
   return {};
 }
 
-class TextSource final : public ByteSource {
- public:
-  explicit TextSource(const std::string& text) : left_(std::as_bytes(std::span(text))) {}
-  Result<size_t> Read(std::span<std::byte> to) override {
-    const size_t count = std::min(to.size(), left_.size());
-    std::ranges::copy(left_.first(count), to.begin());
-    left_ = left_.subspan(count);
-    return count;
-  }
-
- private:
-  std::span<const std::byte> left_;
-};
-
 }  // namespace
 
 Result<ImageFolder> ImageFolder::Open(const std::string& path) {
@@ -140,7 +126,7 @@ Status ImageFolder::PutBlob(const std::string& digest, ByteSource& bytes) const 
 }
 
 Status ImageFolder::PutText(const std::string& name, const std::string& text) const {
-  TextSource source(text);
+  MemorySource source(text);
   return Put(folder_.get(), name, path_ + "/" + name, source);
 }
 
@@ -160,8 +146,8 @@ Status ImageFolder::Commit(std::vector<LayerName> layers, const Layer* newest,
     FileSource bytes(newest->fd.get(), 0, newest->name.size);
     CORDON_TRY(PutBlob(newest->name.digest, bytes));
   }
-  TextSource config_text(texts->config);
-  TextSource manifest_text(texts->manifest);
+  MemorySource config_text(texts->config);
+  MemorySource manifest_text(texts->manifest);
   CORDON_TRY(PutBlob(texts->config_digest, config_text));
   CORDON_TRY(PutBlob(texts->manifest_digest, manifest_text));
   if (fsync(blobs_.get()) != 0) return SystemError("fsync(" + path_ + "/blobs/sha256)");

@@ -1,12 +1,11 @@
 #include "archive/oci_parts.h"
 
-#include <sys/mman.h>
-
 #include <nlohmann/json.hpp>
 #include <vector>
 
 #include "archive/oci_names.h"
 #include "archive/zstd_sink.h"
+#include "base/memory_file.h"
 
 namespace cordon::archive {
 namespace {
@@ -66,14 +65,12 @@ Result<LayerName> WriteLayerTo(ByteSink& sink, const std::function<Status(TarWri
 }
 
 Result<Layer> WriteLayer(uint64_t most_bytes, const std::function<Status(TarWriter&)>& fill) {
-  Layer layer;
-  layer.fd = OwnedFd(memfd_create("cordon-layer", MFD_CLOEXEC));
-  if (!layer.fd.valid()) return SystemError("memfd_create()");
-  FileSink file(layer.fd.get(), 0, most_bytes);
+  Result<OwnedFd> fd = NewMemoryFile("cordon-layer");
+  if (!fd) return std::unexpected(fd.error());
+  FileSink file(fd->get(), 0, most_bytes);
   Result<LayerName> name = WriteLayerTo(file, fill);
   if (!name) return std::unexpected(name.error());
-  layer.name = std::move(*name);
-  return layer;
+  return Layer{std::move(*fd), std::move(*name)};
 }
 
 std::string LayoutText() {

@@ -5,6 +5,7 @@
 
 #include "archive/oci_image.h"
 #include "archive/oci_names.h"
+#include "base/memory_file.h"
 
 namespace cordon::archive {
 namespace {
@@ -87,7 +88,7 @@ class ImageReader::Collector final : public EntryVisitor {
       }
     }
     if (blob_.own.valid()) {
-      CORDON_TRY(Seal(blob_.own.get()));
+      CORDON_TRY(SealMemoryFile(blob_.own.get()));
       Result<SealedBytes> mapped = SealedBytes::Map(blob_.own.get(), size_);
       if (!mapped) return std::unexpected(mapped.error());
       blob_.bytes = mapped->bytes();
@@ -119,7 +120,7 @@ class ImageReader::Collector final : public EntryVisitor {
       return {};
     }
     if (!blob_.own.valid()) {
-      Result<OwnedFd> memory = NewMemory("cordon-blob");
+      Result<OwnedFd> memory = NewMemoryFile("cordon-blob");
       if (!memory) return std::unexpected(memory.error());
       FileSink sink(memory->get(), 0, UINT64_MAX);
       CORDON_TRY(sink.Write(blob_.bytes));

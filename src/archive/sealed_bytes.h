@@ -13,11 +13,6 @@
 
 namespace cordon::archive {
 
-// Memory as a file (memfd_create), to be written and then sealed.
-[[nodiscard]] Result<OwnedFd> NewMemory(const char* name);
-// Nobody writes it, and it keeps its size: not even whoever has it open, or has it mapped.
-[[nodiscard]] Status Seal(int fd);
-
 // A sealed file, mapped to be read. One that is not sealed, or no file in memory, is refused.
 class SealedBytes {
  public:

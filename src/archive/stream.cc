@@ -38,6 +38,13 @@ Result<size_t> FileSource::Read(std::span<std::byte> to) {
   }
 }
 
+Result<size_t> MemorySource::Read(std::span<std::byte> to) {
+  const size_t count = std::min(to.size(), left_.size());
+  std::ranges::copy(left_.first(count), to.begin());
+  left_ = left_.subspan(count);
+  return count;
+}
+
 Status HashingSink::Write(std::span<const std::byte> bytes) {
   hash_.Update(bytes);
   size_ += bytes.size();

@@ -8,6 +8,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -53,6 +54,17 @@ class FileSource final : public ByteSource {
   int fd_;
   uint64_t offset_;
   uint64_t left_;
+};
+
+// What is in memory already, and stays there.
+class MemorySource final : public ByteSource {
+ public:
+  explicit MemorySource(std::span<const std::byte> bytes) : left_(bytes) {}
+  explicit MemorySource(std::string_view bytes) : left_(std::as_bytes(std::span(bytes))) {}
+  Result<size_t> Read(std::span<std::byte> to) override;
+
+ private:
+  std::span<const std::byte> left_;
 };
 
 // Passes everything on and knows its hash and size.

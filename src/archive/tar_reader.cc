@@ -17,20 +17,6 @@ constexpr size_t kBufferBytes = 256 * 1024;
 // How much of what is in files passes between two signs of life.
 constexpr uint64_t kAliveBytes = uint64_t{16} << 20;
 
-class MemorySource final : public ByteSource {
- public:
-  explicit MemorySource(std::span<const std::byte> bytes) : left_(bytes) {}
-  Result<size_t> Read(std::span<std::byte> to) override {
-    const size_t count = std::min(to.size(), left_.size());
-    std::ranges::copy(left_.first(count), to.begin());
-    left_ = left_.subspan(count);
-    return count;
-  }
-
- private:
-  std::span<const std::byte> left_;
-};
-
 // Bytes behind the end of a tar are many only if somebody means it.
 class LimitedSource final : public ByteSource {
  public:

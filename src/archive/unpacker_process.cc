@@ -2,12 +2,10 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -17,6 +15,7 @@
 
 #include "archive/entry_frame.h"
 #include "base/owned_fd.h"
+#include "base/spawn.h"
 #include "base/waited_child.h"
 
 namespace cordon::archive {
@@ -26,26 +25,6 @@ constexpr int kPipeBytes = 1 << 20;
 constexpr size_t kBufferBytes = sizeof(FrameHeader) + kMaxFrameBytes;
 // It says something every few megabytes: who is silent for so long has been stopped.
 constexpr std::chrono::seconds kMostSilence{120};
-
-class Actions {
- public:
-  Actions() { posix_spawn_file_actions_init(&actions_); }
-  ~Actions() { posix_spawn_file_actions_destroy(&actions_); }
-  Actions(const Actions&) = delete;
-  Actions& operator=(const Actions&) = delete;
-  posix_spawn_file_actions_t* get() { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_ = {};
-};
-
-// Above every number that the child has, so that none is overwritten before it is given.
-Result<OwnedFd> MoveAbove(int fd) {
-  constexpr int kFirstFree = 16;
-  OwnedFd moved(fcntl(fd, F_DUPFD_CLOEXEC, kFirstFree));
-  if (!moved.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
-  return moved;
-}
 
 // Until it is ended, however this is left.
 class Child {
@@ -87,45 +66,19 @@ class Child {
 
 Result<pid_t> Start(const std::string& program, const ReadJob& job, int output) {
   constexpr int kInput = 3;
-  Actions actions;
-  const Result<OwnedFd> input = MoveAbove(job.fd);
-  if (!input) return std::unexpected(input.error());
-  const Result<OwnedFd> moved = MoveAbove(output);
-  if (!moved) return std::unexpected(moved.error());
-  posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(actions.get(), moved->get(), STDOUT_FILENO);
-  posix_spawn_file_actions_addopen(actions.get(), STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_adddup2(actions.get(), input->get(), kInput);
-  posix_spawn_file_actions_addclosefrom_np(actions.get(), kInput + 1);
+  Spawn spawn;
+  spawn.GiveNull(STDIN_FILENO);
+  spawn.GiveNull(STDERR_FILENO);
+  CORDON_TRY(spawn.Give(output, STDOUT_FILENO));
+  CORDON_TRY(spawn.Give(job.fd, kInput));
+  spawn.CloseFrom(kInput + 1);
   // Signals that this thread does not hear are for the child as for everybody.
-  posix_spawnattr_t attributes;
-  (void)posix_spawnattr_init(&attributes);
-  sigset_t none;
-  (void)sigemptyset(&none);
-  (void)posix_spawnattr_setsigmask(&attributes, &none);
-  sigset_t pipe;
-  (void)sigemptyset(&pipe);
-  (void)sigaddset(&pipe, SIGPIPE);
-  (void)posix_spawnattr_setsigdefault(&attributes, &pipe);
-  (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  std::vector<std::string> words = {"cordon-unpack",
-                                    std::to_string(job.offset),
-                                    std::to_string(job.bytes.size()),
-                                    std::to_string(static_cast<uint32_t>(job.form)),
-                                    std::to_string(static_cast<uint32_t>(job.wanted)),
-                                    std::to_string(job.most_plain_bytes),
-                                    job.hashes ? "1" : "0"};
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  char* environment[] = {nullptr};
-  pid_t pid = -1;
-  const int error =
-      posix_spawn(&pid, program.c_str(), actions.get(), &attributes, arguments.data(), environment);
-  (void)posix_spawnattr_destroy(&attributes);
-  if (error != 0) return SystemError("posix_spawn(" + program + ")", error);
-  return pid;
+  spawn.ResetSignals(Spawn::Defaults::kPipe);
+  return spawn.Start(program,
+                     {"cordon-unpack", std::to_string(job.offset), std::to_string(job.bytes.size()),
+                      std::to_string(static_cast<uint32_t>(job.form)),
+                      std::to_string(static_cast<uint32_t>(job.wanted)),
+                      std::to_string(job.most_plain_bytes), job.hashes ? "1" : "0"});
 }
 
 Result<size_t> ReadSome(int fd, std::span<std::byte> to) {

@@ -16,6 +16,7 @@
 #include "archive/tar.h"
 #include "archive/unpacker_process.h"
 #include "archive/zstd_sink.h"
+#include "base/memory_file.h"
 
 namespace cordon::archive {
 namespace {
@@ -51,13 +52,13 @@ struct Archive {
   void Put(const std::string& bytes) {
     FileSink sink(fd->get(), 0, UINT64_MAX);
     EXPECT_TRUE(sink.Write(Bytes(bytes)));
-    EXPECT_TRUE(Seal(fd->get()));
+    EXPECT_TRUE(SealMemoryFile(fd->get()));
     mapped = std::make_unique<SealedBytes>(*SealedBytes::Map(fd->get(), bytes.size()));
     job.bytes = mapped->bytes();
     job.fd = fd->get();
   }
 
-  Result<OwnedFd> fd = NewMemory("test");
+  Result<OwnedFd> fd = NewMemoryFile("test");
   std::unique_ptr<SealedBytes> mapped;
   ReadJob job;
 };

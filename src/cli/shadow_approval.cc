@@ -1,7 +1,5 @@
 #include "cli/shadow_approval.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -9,56 +7,37 @@
 #include <optional>
 #include <vector>
 
+#include "base/memory_file.h"
 #include "base/owned_fd.h"
-#include "base/write_all.h"
+#include "base/spawn.h"
 #include "policy/layer.h"
 
 namespace cordon::cli {
 namespace {
 
-// A file and not a pipe: a program that does not read it all says no by its status, not by a
-// signal.
-Result<OwnedFd> InMemory(const std::string& text) {
-  OwnedFd fd(memfd_create("report", MFD_CLOEXEC));
-  if (!fd.valid()) return SystemError("memfd_create");
-  CORDON_TRY(WriteAll(fd.get(), text, "memfd"));
-  if (lseek(fd.get(), 0, SEEK_SET) != 0) return SystemError("lseek(memfd)");
-  return fd;
-}
-
-Result<int> RunWith(const std::vector<std::string>& command, const OwnedFd& input) {
-  std::vector<char*> arguments;
-  arguments.reserve(command.size() + 1);
-  for (const std::string& argument : command)
-    arguments.push_back(const_cast<char*>(argument.c_str()));
-  arguments.push_back(nullptr);
-  const pid_t pid = fork();
-  if (pid < 0) return SystemError("fork");
-  if (pid == 0) {
-    // Relative names must not lead into the workspace that it judges.
-    if (chdir("/") != 0 || dup2(input.get(), STDIN_FILENO) < 0 ||
-        dup2(STDERR_FILENO, STDOUT_FILENO) < 0) {
-      _exit(126);
-    }
-    (void)execv(arguments[0], arguments.data());
-    _exit(127);
-  }
-  int status = 0;
-  while (waitpid(pid, &status, 0) < 0) {
-    if (errno != EINTR) return SystemError("waitpid");
-  }
-  return status;
+Result<pid_t> Start(const std::vector<std::string>& command, const OwnedFd& input) {
+  Spawn spawn;
+  CORDON_TRY(spawn.Give(input.get(), STDIN_FILENO));
+  CORDON_TRY(spawn.Give(STDERR_FILENO, STDOUT_FILENO));
+  // Relative names must not lead into the workspace that it judges.
+  spawn.StartIn("/");
+  return spawn.Start(command[0], command, Spawn::Environment::kOurs);
 }
 
 Status Ask(const std::vector<std::string>& command, const std::string& report) {
-  const Result<OwnedFd> input = InMemory(report);
+  // A file and not a pipe: a program that does not read it all says no by its status, not by a
+  // signal.
+  const Result<OwnedFd> input = MemoryFileWith("report", report);
   if (!input) return std::unexpected(input.error());
-  const Result<int> status = RunWith(command, *input);
-  if (!status) return std::unexpected(status.error());
-  if (WIFEXITED(*status) && WEXITSTATUS(*status) == 0) return {};
-  constexpr int kNotStarted = 126;
-  if (WIFEXITED(*status) && WEXITSTATUS(*status) >= kNotStarted)
+  const Result<pid_t> pid = Start(command, *input);
+  if (!pid) {
     return Fail(ErrorCode::kInvalid, "could not be started; nothing was committed", command[0]);
+  }
+  int status = 0;
+  while (waitpid(*pid, &status, 0) < 0) {
+    if (errno != EINTR) return SystemError("waitpid");
+  }
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 0) return {};
   return Fail(ErrorCode::kInvalid, "did not approve; nothing was committed", command[0]);
 }
 

@@ -1,20 +1,18 @@
 #include "client/connection.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <utility>
-#include <vector>
 
 #include "base/fd_message.h"
+#include "base/spawn.h"
 #include "base/write_all.h"
 
 namespace cordon::client {
@@ -44,23 +42,12 @@ std::string ProgramOr(const std::string& given) {
 
 // `cordon serve --stdio` with this as both streams. It ends when the other end is closed.
 Result<pid_t> StartDaemon(const std::string& program, int socket) {
-  posix_spawn_file_actions_t actions;
-  if (posix_spawn_file_actions_init(&actions) != 0) return SystemError("posix_spawn", ENOMEM);
-  (void)posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
-  (void)posix_spawn_file_actions_adddup2(&actions, socket, STDOUT_FILENO);
-  std::vector<std::string> words = {program, "serve", "--stdio"};
-  std::array<char*, 4> argv = {words[0].data(), words[1].data(), words[2].data(), nullptr};
+  Spawn spawn;
+  CORDON_TRY(spawn.Give(socket, STDIN_FILENO));
+  CORDON_TRY(spawn.Give(socket, STDOUT_FILENO));
   // A Ctrl-C of the terminal is for the client.
-  posix_spawnattr_t attributes;
-  (void)posix_spawnattr_init(&attributes);
-  (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  pid_t pid = -1;
-  const int error =
-      posix_spawnp(&pid, program.c_str(), &actions, &attributes, argv.data(), environ);
-  (void)posix_spawnattr_destroy(&attributes);
-  (void)posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return SystemError("posix_spawnp(" + program + ")", error);
-  return pid;
+  spawn.LeadGroup();
+  return spawn.Start(program, {program, "serve", "--stdio"}, Spawn::Environment::kOurs);
 }
 
 }  // namespace

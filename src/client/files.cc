@@ -1,12 +1,12 @@
 // Files and archives of one sandbox.
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <utility>
 
+#include "base/memory_file.h"
 #include "base/write_all.h"
 #include "client/ask.h"
 
@@ -85,18 +85,16 @@ Result<TransferReport> Take(const std::shared_ptr<Connection>& connection, const
 // An archive on its way in: its number.
 Result<Json> Give(const std::shared_ptr<Connection>& connection, const std::string& id,
                   const Source& source) {
-  const OwnedFd file(memfd_create("cordon-archive", MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!file.valid()) return SystemError("memfd_create()");
+  const Result<OwnedFd> file = NewMemoryFile("cordon-archive");
+  if (!file) return std::unexpected(file.error());
   for (;;) {
     const Result<std::string> bytes = source();
     if (!bytes) return std::unexpected(bytes.error());
     if (bytes->empty()) break;
-    CORDON_TRY(WriteAll(file.get(), *bytes, "archive"));
+    CORDON_TRY(WriteAll(file->get(), *bytes, "archive"));
   }
-  if (fcntl(file.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
-    return SystemError("fcntl(F_ADD_SEALS)");
-  }
-  const Result<Json> given = client::AskGiving(connection, id, "blob.give", file.get());
+  CORDON_TRY(SealMemoryFile(file->get()));
+  const Result<Json> given = client::AskGiving(connection, id, "blob.give", file->get());
   return client::Then(given, [](const Json& answer) { return answer.value("blobId", Json()); });
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "archive/unpacker_process.h"
+#include "base/memory_file.h"
 
 namespace cordon::live {
 namespace {
@@ -59,11 +60,11 @@ Result<bool> Persistence::Save(const std::optional<archive::ImageConfig>& config
 
 Result<std::optional<Persistence::Loaded>> Persistence::Load() {
   if (!folder_.HasImage()) return std::nullopt;
-  const Result<OwnedFd> tar = archive::NewMemory("cordon-state");
+  const Result<OwnedFd> tar = NewMemoryFile("cordon-state");
   if (!tar) return std::unexpected(tar.error());
   const Result<uint64_t> size = folder_.Pack(tar->get(), MostArchiveBytes(options_));
   if (!size) return std::unexpected(size.error());
-  CORDON_TRY(archive::Seal(tar->get()));
+  CORDON_TRY(SealMemoryFile(tar->get()));
   const archive::UnpackerProcess reader(options_.unpacker_path);
   const Result<archive::ImageReader> image =
       archive::ImageReader::Open(tar->get(), *size, MostArchiveBytes(options_), reader);

@@ -12,6 +12,7 @@
 #include "archive/stream.h"
 #include "archive/unpacker_process.h"
 #include "base/fd_message.h"
+#include "base/memory_file.h"
 #include "live/tree_transfer.h"
 
 namespace cordon::live {
@@ -78,7 +79,7 @@ Result<int64_t> StateCalls::NewBlob() {
   if (blobs_.size() >= kMostBlobs) {
     return Fail(ErrorCode::kLimit, "more than 8 archives wait to be read or freed");
   }
-  Result<OwnedFd> fd = archive::NewMemory("cordon-archive");
+  Result<OwnedFd> fd = NewMemoryFile("cordon-archive");
   if (!fd) return std::unexpected(fd.error());
   blobs_[++last_id_] = {std::move(*fd), 0};
   return last_id_;
@@ -95,7 +96,7 @@ Result<StateCalls::Blob*> StateCalls::Find(int64_t id) {
 Result<StateCalls::Blob> StateCalls::Take(int64_t id) {
   auto node = blobs_.extract(id);
   if (node.empty()) return Fail(ErrorCode::kInvalid, "unknown blob " + std::to_string(id));
-  CORDON_TRY(archive::Seal(node.mapped().fd.get()));
+  CORDON_TRY(SealMemoryFile(node.mapped().fd.get()));
   return std::move(node.mapped());
 }
 
@@ -137,7 +138,7 @@ FileAnswer StateCalls::TakeOut(int64_t id, int files) {
   const Result<Blob*> blob = Find(id);
   if (!blob) return Refused(blob.error());
   const int fd = (*blob)->fd.get();
-  Status done = archive::Seal(fd);
+  Status done = SealMemoryFile(fd);
   if (done) done = SendWithFds(files, {}, {&fd, 1}, MSG_DONTWAIT);
   return done ? FileAnswer{id, {}} : Refused(done.error());
 }

@@ -3,8 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,8 +10,9 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
-#include <vector>
 
+#include "base/memory_file.h"
+#include "base/spawn.h"
 #include "net/find_asker.h"
 #include "net/gateway_channels.h"
 #include "net/socket_question.h"
@@ -41,16 +40,6 @@ std::string TextOf(const char* path) {
   return text;
 }
 
-Result<OwnedFd> WriteConfigFile(const GatewayConfig& config) {
-  OwnedFd file(memfd_create("cordon-gateway", MFD_CLOEXEC));
-  if (!file.valid()) return SystemError("memfd_create");
-  const std::string text = WriteConfig(config);
-  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return SystemError("write(memfd)");
-  }
-  return file;
-}
-
 Result<OwnedFd> OpenLog(const std::string& path) {
   const char* name = path.empty() ? "/dev/null" : path.c_str();
   OwnedFd file(open(name, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600));
@@ -71,45 +60,16 @@ Result<Pair> MakePair() {
   return Pair{OwnedFd(fds[0]), OwnedFd(fds[1])};
 }
 
-// Out of the way of the numbers that they are to have.
-Status MoveUp(OwnedFd* fd) {
-  constexpr int kAboveAll = 16;
-  fd->reset(fcntl(fd->get(), F_DUPFD_CLOEXEC, kAboveAll));
-  if (!fd->valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
-  return {};
-}
-
-Result<pid_t> Spawn(const std::string& program, std::array<OwnedFd, 4>& fds) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
-    posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-  }
-  for (size_t i = 0; i < fds.size(); ++i) {
-    CORDON_TRY(MoveUp(&fds[i]));
-    posix_spawn_file_actions_adddup2(&actions, fds[i].get(), kControlFd + static_cast<int>(i));
-  }
-  posix_spawn_file_actions_addclosefrom_np(&actions, kLogFd + 1);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigset_t all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  // A session of its own: what is typed at a terminal is not for it.
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  std::string name = "cordon-gateway";
-  char* const arguments[] = {name.data(), nullptr};
-  char* const variables[] = {nullptr};
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, program.c_str(), &actions, &attributes, arguments, variables);
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) return SystemError("posix_spawn(" + program + ")", error);
-  return pid;
+Result<pid_t> Start(const std::string& program, const std::array<OwnedFd, 4>& fds) {
+  Spawn spawn;
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) spawn.GiveNull(fd);
+  int next = kControlFd;
+  for (const OwnedFd& fd : fds) CORDON_TRY(spawn.Give(fd.get(), next++));
+  spawn.CloseFrom(next);
+  // What is typed at a terminal is not for it.
+  spawn.LeadSession();
+  spawn.ResetSignals(Spawn::Defaults::kAll);
+  return spawn.Start(program, {"cordon-gateway"});
 }
 
 std::string HowItEnded(pid_t pid) {
@@ -168,13 +128,13 @@ Result<Gateway> Gateway::Start(const GatewayRequest& request) {
   if (!control) return std::unexpected(control.error());
   auto channel = MakePair();
   if (!channel) return std::unexpected(channel.error());
-  auto config = WriteConfigFile(request.config);
+  auto config = MemoryFileWith("cordon-gateway", WriteConfig(request.config));
   if (!config) return std::unexpected(config.error());
   auto log = OpenLog(request.log_path);
   if (!log) return std::unexpected(log.error());
-  std::array<OwnedFd, 4> fds = {std::move(control->theirs), std::move(channel->theirs),
-                                std::move(*config), std::move(*log)};
-  const auto pid = Spawn(request.program, fds);
+  const std::array<OwnedFd, 4> fds = {std::move(control->theirs), std::move(channel->theirs),
+                                      std::move(*config), std::move(*log)};
+  const auto pid = cordon::net::Start(request.program, fds);
   if (!pid) return std::unexpected(pid.error());
   Gateway gateway;
   gateway.pid_ = *pid;

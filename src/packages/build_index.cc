@@ -1,7 +1,6 @@
 #include "packages/build_index.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,9 +12,9 @@
 #include <nlohmann/json.hpp>
 #include <vector>
 
+#include "base/memory_file.h"
 #include "base/new_file.h"
 #include "base/owned_fd.h"
-#include "base/write_all.h"
 #include "packages/index.h"
 #include "packages/policy.h"
 #include "packages/store.h"
@@ -78,19 +77,11 @@ Result<Json> Describe(const fs::path& file, const std::string& name, const Json&
   return entry;
 }
 
-// For the fetcher, which has OpenSSL.
-Result<OwnedFd> MemoryFile(std::string_view text) {
-  OwnedFd fd(memfd_create("cordon-index", MFD_CLOEXEC));
-  if (!fd.valid()) return SystemError("memfd_create");
-  CORDON_TRY(WriteAll(fd.get(), text, "index"));
-  return fd;
-}
-
 Result<FetcherReport> Sign(const Fetcher& fetcher, const std::string& key_file,
                            std::string_view text) {
   const OwnedFd key(open(key_file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!key.valid()) return SystemError("open(" + key_file + ")");
-  const Result<OwnedFd> message = MemoryFile(text);
+  const Result<OwnedFd> message = MemoryFileWith("cordon-index", text);
   if (!message) return std::unexpected(message.error());
   const std::string comment =
       "timestamp:" + std::to_string(time(nullptr)) + "\tfile:" + kIndexFile + "\thashed";

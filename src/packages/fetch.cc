@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -11,6 +10,7 @@
 #include <chrono>
 
 #include "base/error.h"
+#include "base/memory_file.h"
 #include "base/owned_fd.h"
 
 namespace cordon::packages {
@@ -118,11 +118,11 @@ PackageResult<std::vector<std::byte>> Fetch(const Fetcher& fetcher, const Policy
   for (int redirects = 0; redirects <= kMostRedirects; ++redirects) {
     const PackageResult<OwnedFd> connection = ConnectTo(fetcher, policy, url);
     if (!connection) return std::unexpected(connection.error());
-    const OwnedFd body(memfd_create("cordon-package", MFD_CLOEXEC));
-    if (!body.valid()) return FetchError(SystemError("memfd_create").error().ToString());
+    const Result<OwnedFd> body = NewMemoryFile("cordon-package");
+    if (!body) return FetchError(body.error().ToString());
     const auto report =
         RunFetcher(fetcher, {{"get", url.ToString(), std::to_string(most_bytes), fetcher.ca_file},
-                             {connection->get(), body.get()},
+                             {connection->get(), body->get()},
                              TimeUntil(deadline),
                              progress});
     if (!report && report.error().code == PackageCode::kTooLarge) {
@@ -142,7 +142,7 @@ PackageResult<std::vector<std::byte>> Fetch(const Fetcher& fetcher, const Policy
       return FetchError("fetch failed with HTTP " + std::to_string(report->status));
     }
     if (report->size > most_bytes) return FetchError("more came than was asked for");
-    return BytesOf(body, report->size);
+    return BytesOf(*body, report->size);
   }
   return FetchError("more than " + std::to_string(kMostRedirects) + " redirects");
 }

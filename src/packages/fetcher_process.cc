@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/owned_fd.h"
+#include "base/spawn.h"
 
 namespace cordon::packages {
 namespace {
@@ -87,55 +87,18 @@ class Listener {
   std::string line_;
 };
 
-class Actions {
- public:
-  Actions() { posix_spawn_file_actions_init(&actions_); }
-  ~Actions() { posix_spawn_file_actions_destroy(&actions_); }
-  Actions(const Actions&) = delete;
-  Actions& operator=(const Actions&) = delete;
-  posix_spawn_file_actions_t* get() { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_ = {};
-};
-
-// Above every number that the child has, so that none is overwritten before it is given.
-Result<OwnedFd> MoveAbove(int fd) {
-  constexpr int kFirstFree = 16;
-  OwnedFd moved(fcntl(fd, F_DUPFD_CLOEXEC, kFirstFree));
-  if (!moved.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
-  return moved;
-}
-
 Result<pid_t> Start(const Fetcher& fetcher, const FetcherJob& job, int output) {
   constexpr int kFirst = 3;
-  Actions actions;
-  posix_spawn_file_actions_addopen(actions.get(), STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(actions.get(), STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  std::vector<OwnedFd> given;
-  const auto give = [&](int fd, int number) -> Status {
-    Result<OwnedFd> moved = MoveAbove(fd);
-    if (!moved) return std::unexpected(moved.error());
-    posix_spawn_file_actions_adddup2(actions.get(), moved->get(), number);
-    given.push_back(std::move(*moved));
-    return {};
-  };
-  CORDON_TRY(give(output, STDOUT_FILENO));
+  Spawn spawn;
+  spawn.GiveNull(STDIN_FILENO);
+  spawn.GiveNull(STDERR_FILENO);
+  CORDON_TRY(spawn.Give(output, STDOUT_FILENO));
   int next = kFirst;
-  for (const int fd : job.descriptors) CORDON_TRY(give(fd, next++));
-  posix_spawn_file_actions_addclosefrom_np(actions.get(), next);
+  for (const int fd : job.descriptors) CORDON_TRY(spawn.Give(fd, next++));
+  spawn.CloseFrom(next);
   std::vector<std::string> words = job.words;
   words.insert(words.begin(), "cordon-fetch");
-  std::vector<char*> arguments;
-  arguments.reserve(words.size() + 1);
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  char* environment[] = {nullptr};
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, fetcher.program.c_str(), actions.get(), nullptr,
-                                arguments.data(), environment);
-  if (error != 0) return SystemError("posix_spawn(" + fetcher.program + ")", error);
-  return pid;
+  return spawn.Start(fetcher.program, words);
 }
 
 // Until the other end is closed; false at the deadline.

@@ -1,6 +1,5 @@
 #include "packages/install.h"
 
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -9,8 +8,8 @@
 #include <vector>
 
 #include "backend/wasm/modules.h"
+#include "base/memory_file.h"
 #include "base/owned_fd.h"
-#include "base/write_all.h"
 #include "packages/fetch.h"
 #include "packages/store.h"
 
@@ -122,11 +121,9 @@ PackageResult<Bytes> Bring(const Tools& tools, const Policy& policy, const Sourc
 
 // A descriptor for the fetcher.
 PackageResult<OwnedFd> FileWith(const Bytes& bytes) {
-  OwnedFd fd(memfd_create("cordon-index", MFD_CLOEXEC));
-  if (!fd.valid()) return StoreError(SystemError("memfd_create").error());
-  const Status written = WriteAll(fd.get(), bytes, "index");
-  if (!written) return StoreError(written.error());
-  return fd;
+  Result<OwnedFd> fd = MemoryFileWith("cordon-index", bytes);
+  if (!fd) return StoreError(fd.error());
+  return std::move(*fd);
 }
 
 PackageStatus CheckSignature(const Tools& tools, const Policy& policy, const Url& index,

@@ -2,8 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,8 +11,9 @@
 #include <chrono>
 #include <csignal>
 
+#include "base/memory_file.h"
 #include "base/owned_fd.h"
-#include "base/write_all.h"
+#include "base/spawn.h"
 
 namespace cordon::shadow {
 namespace {
@@ -27,38 +26,16 @@ constexpr std::array<const char*, 3> kPrograms = {"/usr/bin/diff", "/bin/diff",
 constexpr int kBeforeFd = 3;
 constexpr int kAfterFd = 4;
 
-Result<OwnedFd> InMemory(std::string_view text) {
-  OwnedFd fd(memfd_create("diff", MFD_CLOEXEC));
-  if (!fd.valid()) return SystemError("memfd_create");
-  CORDON_TRY(WriteAll(fd.get(), text, "memfd"));
-  return fd;
-}
-
-// Above the numbers that the program gets, so that none is closed by being replaced.
-Result<OwnedFd> Lift(const OwnedFd& fd) {
-  OwnedFd high(fcntl(fd.get(), F_DUPFD_CLOEXEC, 10));
-  if (!high.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
-  return high;
-}
-
-Result<pid_t> Start(const char* program, int before, int after, int output) {
-  posix_spawn_file_actions_t actions;
-  (void)posix_spawn_file_actions_init(&actions);
-  (void)posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-  (void)posix_spawn_file_actions_adddup2(&actions, output, 1);
-  (void)posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-  (void)posix_spawn_file_actions_adddup2(&actions, before, kBeforeFd);
-  (void)posix_spawn_file_actions_adddup2(&actions, after, kAfterFd);
-  const std::array<const char*, 11> command = {
-      "diff", "-a", "-U", "3", "--label", "a", "--label", "b", "/dev/fd/3", "/dev/fd/4", nullptr};
-  const std::array<const char*, 2> environment = {"LC_ALL=C", nullptr};
-  pid_t pid = 0;
-  const int error =
-      posix_spawn(&pid, program, &actions, nullptr, const_cast<char* const*>(command.data()),
-                  const_cast<char* const*>(environment.data()));
-  (void)posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return SystemError(std::string("posix_spawn(") + program + ")", error);
-  return pid;
+Result<pid_t> Start(const char* program, const std::array<OwnedFd, 2>& sides, int output) {
+  Spawn spawn;
+  spawn.GiveNull(STDIN_FILENO);
+  spawn.GiveNull(STDERR_FILENO);
+  CORDON_TRY(spawn.Give(output, STDOUT_FILENO));
+  CORDON_TRY(spawn.Give(sides[0].get(), kBeforeFd));
+  CORDON_TRY(spawn.Give(sides[1].get(), kAfterFd));
+  // Without an environment it speaks English.
+  return spawn.Start(
+      program, {"diff", "-a", "-U", "3", "--label", "a", "--label", "b", "/dev/fd/3", "/dev/fd/4"});
 }
 
 // Until its end, the limit or the deadline; false for the last two.
@@ -97,27 +74,21 @@ bool IsBinary(std::string_view contents) {
 Result<std::string> DiffTexts(std::string_view before, std::string_view after) {
   std::array<OwnedFd, 2> sides;
   for (size_t i = 0; i < sides.size(); ++i) {
-    Result<OwnedFd> memory = InMemory(i == 0 ? before : after);
+    Result<OwnedFd> memory = MemoryFileWith("diff", i == 0 ? before : after);
     if (!memory) return std::unexpected(memory.error());
-    Result<OwnedFd> high = Lift(*memory);
-    if (!high) return std::unexpected(high.error());
-    sides[i] = std::move(*high);
-    (void)lseek(sides[i].get(), 0, SEEK_SET);
+    sides[i] = std::move(*memory);
   }
   std::array<int, 2> ends = {};
   if (pipe2(ends.data(), O_CLOEXEC) != 0) return SystemError("pipe2");
   const OwnedFd reading(ends[0]);
   OwnedFd writing(ends[1]);
-  Result<OwnedFd> output = Lift(writing);
-  if (!output) return std::unexpected(output.error());
-  writing.reset();
   Result<pid_t> pid = SystemError("no program diff", ENOENT);
   for (const char* program : kPrograms) {
-    pid = Start(program, sides[0].get(), sides[1].get(), output->get());
+    pid = Start(program, sides, writing.get());
     if (pid || pid.error().system_errno != ENOENT) break;
   }
   if (!pid) return std::unexpected(pid.error());
-  output->reset();
+  writing.reset();
   std::string text;
   const bool is_whole = ReadAll(reading, &text);
   if (!is_whole) (void)kill(*pid, SIGKILL);

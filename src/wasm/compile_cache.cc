@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "base/memory_file.h"
 #include "base/new_file.h"
 #include "base/write_all.h"
 #include "wasm/compiler_process.h"
@@ -57,12 +58,6 @@ Result<OwnedFd> OpenOwnFolder(int parent, const std::string& name, mode_t forbid
                     : "others may enter the cache folder " + name + "; it must have mode 0700");
   }
   return folder;
-}
-
-Result<OwnedFd> MemoryFile(const char* name) {
-  OwnedFd fd(memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING));
-  if (!fd.valid()) return SystemError("memfd_create(" + std::string(name) + ")");
-  return fd;
 }
 
 Sha256::Digest HashOf(std::span<const std::byte> bytes) {
@@ -136,11 +131,9 @@ Result<CachedObject> CompileCache::Load(const Wanted& wanted) const {
 
 Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tier tier,
                                           const CompileRequest& request) const {
-  Result<OwnedFd> input = MemoryFile("module");
+  Result<OwnedFd> input = MemoryFileWith("module", module);
   if (!input) return input;
-  CORDON_TRY(WriteAll(input->get(), module, "module"));
-  if (lseek(input->get(), 0, SEEK_SET) != 0) return SystemError("lseek(module)");
-  Result<OwnedFd> output = MemoryFile("object");
+  Result<OwnedFd> output = NewMemoryFile("object");
   if (!output) return output;
   CompilerProcess process;
   process.program = compiler_;
@@ -155,9 +148,7 @@ Result<OwnedFd> CompileCache::RunCompiler(std::span<const std::byte> module, Tie
   CORDON_TRY(process.Run());
   // The process has ended and nobody else has the descriptor; sealed, so that what is checked is
   // what is mapped.
-  if (fcntl(output->get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW) != 0) {
-    return SystemError("fcntl(F_ADD_SEALS)");
-  }
+  CORDON_TRY(SealMemoryFile(output->get()));
   struct stat status = {};
   if (fstat(output->get(), &status) != 0) return SystemError("fstat(object)");
   if (static_cast<uint64_t>(status.st_size) > request.object_bytes) {

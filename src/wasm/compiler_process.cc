@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -11,33 +10,15 @@
 #include <string_view>
 
 #include "base/owned_fd.h"
+#include "base/spawn.h"
 
 namespace cordon::wasm {
 namespace {
 
-// Numbers of the descriptors in the child. The originals are moved above them first, because
-// dup2 in a row would overwrite one that is still needed.
+// Numbers of the descriptors in the child.
 constexpr int kModuleFd = 3;
 constexpr int kObjectFd = 4;
-constexpr int kFirstFreeFd = 16;
 constexpr size_t kMaxMessageBytes = 4096;
-
-class SpawnActions {
- public:
-  SpawnActions() { posix_spawn_file_actions_init(&actions_); }
-  ~SpawnActions() { posix_spawn_file_actions_destroy(&actions_); }
-  SpawnActions(const SpawnActions&) = delete;
-  SpawnActions& operator=(const SpawnActions&) = delete;
-  void Give(int fd, int number) { posix_spawn_file_actions_adddup2(&actions_, fd, number); }
-  void CloseFrom(int number) { posix_spawn_file_actions_addclosefrom_np(&actions_, number); }
-  void OpenNull(int number) {
-    posix_spawn_file_actions_addopen(&actions_, number, "/dev/null", O_RDWR, 0);
-  }
-  [[nodiscard]] const posix_spawn_file_actions_t* get() const { return &actions_; }
-
- private:
-  posix_spawn_file_actions_t actions_;
-};
 
 // Splits the child's standard error into lines: progress is reported, the rest is the message.
 class LineReader {
@@ -73,12 +54,6 @@ class LineReader {
   std::string message_;
 };
 
-Result<OwnedFd> MoveAbove(int fd) {
-  OwnedFd moved(fcntl(fd, F_DUPFD_CLOEXEC, kFirstFreeFd));
-  if (!moved.valid()) return SystemError("fcntl(F_DUPFD_CLOEXEC)");
-  return moved;
-}
-
 int WaitFor(pid_t pid) {
   int status = 0;
   while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
@@ -106,40 +81,30 @@ bool ReadLines(int fd, std::chrono::steady_clock::time_point deadline, LineReade
 
 }  // namespace
 
+Result<pid_t> CompilerProcess::Start(int messages) const {
+  Spawn spawn;
+  spawn.GiveNull(STDIN_FILENO);
+  spawn.GiveNull(STDOUT_FILENO);
+  CORDON_TRY(spawn.Give(messages, STDERR_FILENO));
+  CORDON_TRY(spawn.Give(module_fd, kModuleFd));
+  CORDON_TRY(spawn.Give(object_fd, kObjectFd));
+  spawn.CloseFrom(kObjectFd + 1);
+  std::vector<std::string> words = {"cordon-compile", "--module-fd=" + std::to_string(kModuleFd),
+                                    "--object-fd=" + std::to_string(kObjectFd),
+                                    "--progress-fd=" + std::to_string(STDERR_FILENO)};
+  words.insert(words.end(), arguments.begin(), arguments.end());
+  return spawn.Start(program, words);
+}
+
 Status CompilerProcess::Run() const {
   int pipe_fds[2];
   if (pipe2(pipe_fds, O_CLOEXEC) != 0) return SystemError("pipe2(O_CLOEXEC)");
   const OwnedFd reader(pipe_fds[0]);
   OwnedFd writer(pipe_fds[1]);
-  Result<OwnedFd> module = MoveAbove(module_fd);
-  if (!module) return std::unexpected(module.error());
-  Result<OwnedFd> object = MoveAbove(object_fd);
-  if (!object) return std::unexpected(object.error());
-  Result<OwnedFd> messages = MoveAbove(writer.get());
-  if (!messages) return std::unexpected(messages.error());
+  const Result<pid_t> started = Start(writer.get());
+  if (!started) return std::unexpected(started.error());
+  const pid_t pid = *started;
   writer.reset();
-
-  SpawnActions actions;
-  actions.OpenNull(STDIN_FILENO);
-  actions.OpenNull(STDOUT_FILENO);
-  actions.Give(messages->get(), STDERR_FILENO);
-  actions.Give(module->get(), kModuleFd);
-  actions.Give(object->get(), kObjectFd);
-  actions.CloseFrom(kObjectFd + 1);
-  std::vector<std::string> words = {"cordon-compile", "--module-fd=" + std::to_string(kModuleFd),
-                                    "--object-fd=" + std::to_string(kObjectFd),
-                                    "--progress-fd=" + std::to_string(STDERR_FILENO)};
-  words.insert(words.end(), arguments.begin(), arguments.end());
-  std::vector<char*> argv;
-  argv.reserve(words.size() + 1);
-  for (std::string& word : words) argv.push_back(word.data());
-  argv.push_back(nullptr);
-  char* environment[] = {nullptr};
-  pid_t pid = -1;
-  const int error =
-      posix_spawn(&pid, program.c_str(), actions.get(), nullptr, argv.data(), environment);
-  if (error != 0) return SystemError("posix_spawn(" + program + ")", error);
-  messages->reset();
 
   LineReader lines(progress);
   const bool in_time =

@@ -22,6 +22,10 @@ struct CompilerProcess {
 
   // The error is the compiler's last line, or how it ended.
   [[nodiscard]] Status Run() const;
+
+ private:
+  // Its number; what it says goes to `messages`.
+  [[nodiscard]] Result<pid_t> Start(int messages) const;
 };
 
 }  // namespace cordon::wasm

@@ -1,6 +1,5 @@
 #include "backend/bwrap/arguments.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
 #include <set>
@@ -11,6 +10,7 @@
 #include "backend/native/system_calls.h"
 #include "backend/supervisor/sources.h"
 #include "backend/supervisor/supervisor.h"
+#include "base/memory_file.h"
 
 namespace cordon::backend {
 namespace {
@@ -57,14 +57,14 @@ class Writer {
 
   // The table of the native wall.
   Status WriteFilter() {
-    Result<OwnedFd> file = TextFile(native::SystemCallProgram());
+    Result<OwnedFd> file = MemoryFileWith("cordon", native::SystemCallProgram());
     if (!file) return std::unexpected(file.error());
     Add({"--seccomp", Give(std::move(*file))});
     return {};
   }
 
   Status WriteText(const std::string& target, const std::string& text, const char* mode) {
-    Result<OwnedFd> file = TextFile(text);
+    Result<OwnedFd> file = MemoryFileWith("cordon", text);
     if (!file) return std::unexpected(file.error());
     Add({"--perms", mode, "--ro-bind-data", Give(std::move(*file)), target});
     return {};

@@ -1,7 +1,6 @@
 #include "backend/bwrap/bwrap.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "backend/native/fit.h"
 #include "backend/supervisor/sources.h"
 #include "backend/supervisor/supervisor.h"
+#include "base/memory_file.h"
 
 namespace cordon::backend {
 namespace {
@@ -41,7 +41,7 @@ Result<Outer> MakeOuter(const policy::Plan& plan, const std::vector<std::string>
                                                std::to_string(kFirst + static_cast<int>(i))});
   }
   for (const std::string& option : made->options) options += option + '\0';
-  Result<OwnedFd> file = TextFile(options);
+  Result<OwnedFd> file = MemoryFileWith("cordon", options);
   if (!file) return std::unexpected(file.error());
   outer.descriptors.push_back(std::move(state));
   outer.descriptors.push_back(std::move(*file));
@@ -57,7 +57,7 @@ Result<Outer> MakeOuter(const policy::Plan& plan, const std::vector<std::string>
 
 Result<PlanReport> RunOne(const PlanRun& run, const std::vector<std::string>& command) {
   const policy::Plan& plan = run.plan;
-  Result<OwnedFd> state = TextFile("");
+  Result<OwnedFd> state = MemoryFileWith("cordon", "");
   if (!state) return std::unexpected(state.error());
   const OwnedFd kept(fcntl(state->get(), F_DUPFD_CLOEXEC, 0));
   Result<Outer> outer = MakeOuter(plan, command, std::move(*state));

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -13,6 +12,7 @@
 #include <string_view>
 
 #include "base/owned_fd.h"
+#include "base/spawn.h"
 
 namespace cordon::backend {
 namespace {
@@ -25,24 +25,12 @@ constexpr size_t kMaxOutput = 4096;
 
 // With a process group of its own, so that its children can be ended with it.
 Result<pid_t> Start(const std::vector<std::string>& arguments, int output) {
-  std::vector<char*> texts;
-  texts.reserve(arguments.size() + 1);
-  for (const std::string& text : arguments) texts.push_back(const_cast<char*>(text.c_str()));
-  texts.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, output, STDERR_FILENO);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, texts[0], &actions, &attributes, texts.data(), environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return SystemError("posix_spawn(" + arguments[0] + ")", error);
-  return pid;
+  Spawn spawn;
+  spawn.GiveNull(STDIN_FILENO);
+  CORDON_TRY(spawn.Give(output, STDOUT_FILENO));
+  CORDON_TRY(spawn.Give(output, STDERR_FILENO));
+  spawn.LeadGroup();
+  return spawn.Start(arguments[0], arguments, Spawn::Environment::kOurs);
 }
 
 // False when the time was over before the end of the output.

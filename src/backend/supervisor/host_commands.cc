@@ -1,6 +1,5 @@
 #include "backend/supervisor/host_commands.h"
 
-#include <spawn.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -8,6 +7,8 @@
 #include <csignal>
 #include <cstring>
 #include <vector>
+
+#include "base/spawn.h"
 
 namespace cordon::backend {
 namespace {
@@ -20,19 +21,12 @@ struct Ended {
 };
 
 Ended Run(const std::string& directory, const std::vector<std::string>& argv) {
-  std::vector<char*> words;
-  words.reserve(argv.size() + 1);
-  for (const std::string& word : argv) words.push_back(const_cast<char*>(word.c_str()));
-  words.push_back(nullptr);
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_addchdir_np(&actions, directory.c_str());
-  pid_t pid = -1;
-  const int error = posix_spawnp(&pid, words[0], &actions, nullptr, words.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) return {kNotFound, error};
+  Spawn spawn;
+  spawn.StartIn(directory);
+  const Result<pid_t> pid = spawn.Start(argv[0], argv, Spawn::Environment::kOurs);
+  if (!pid) return {kNotFound, pid.error().system_errno};
   int status = 0;
-  while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+  while (waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
   }
   return {WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status), 0};
 }

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -376,16 +375,6 @@ Result<PlanReport> Supervise(const policy::Plan& plan, Outer outer) {
   Supervisor supervisor(plan, std::move(outer));
   CORDON_TRY(supervisor.Start());
   return supervisor.Wait();
-}
-
-Result<OwnedFd> TextFile(const std::string& text) {
-  OwnedFd file(memfd_create("cordon", MFD_CLOEXEC));
-  if (!file.valid()) return SystemError("memfd_create");
-  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size()) ||
-      lseek(file.get(), 0, SEEK_SET) != 0) {
-    return SystemError("write(memory)");
-  }
-  return file;
 }
 
 std::string FindOuter(const std::string& name) {

@@ -39,8 +39,6 @@ struct Outer {
 
 [[nodiscard]] Result<PlanReport> Supervise(const policy::Plan& plan, Outer outer);
 
-// A file in memory with `text`, to be read from its beginning.
-[[nodiscard]] Result<OwnedFd> TextFile(const std::string& text);
 // Of the caller's search path; empty if it is not there.
 [[nodiscard]] std::string FindOuter(const std::string& name);
 // The program that puts up a plan's wall: where the plan says, or as above.
