@@ -151,6 +151,14 @@ class Commands(unittest.TestCase):
         self.assertEqual(victim.read_text(), "untouched")
         self.assertEqual((there / "f").read_text(), "hostile\n")
 
+    def test_names_of_a_guest_draw_nothing(self):
+        sandbox = self.create()
+        self.run_in(sandbox, "bash", "-c", r"mkdir /tmp/tree; mkfifo $'/tmp/tree/\e[2Jred'")
+        told = self.cordon("cp", f"{sandbox}:/tmp/tree", self.folder).stderr
+        self.assertIn(r"left out: ", told)
+        self.assertIn(r"\x1b[2Jred", told)
+        self.assertNotIn("\x1b", told)
+
     def test_forks_and_snapshots(self):
         sandbox = self.create()
         self.run_in(sandbox, "sh", "-c", "echo one >/tmp/f")

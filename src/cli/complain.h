@@ -1,7 +1,8 @@
 #ifndef CORDON_CLI_COMPLAIN_H_
 #define CORDON_CLI_COMPLAIN_H_
 
-// What goes wrong, as the command line says it: `cordon: place: reason`, a line on standard error.
+// What the command line itself has to say, above all what goes wrong: `cordon: place: reason`, a
+// line on standard error.
 // Names and texts of others are in it, so nothing of it draws on a terminal.
 
 #include <string_view>

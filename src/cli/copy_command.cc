@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +9,7 @@
 
 #include "backend/wasm/copy.h"
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -112,9 +112,7 @@ Status CopyHither(Sandbox& sandbox, const std::string& from, std::string to) {
   SandboxFiles files(sandbox);
   const Result<std::vector<std::string>> skipped = backend::CopyOut(files, {{from, to}});
   if (!skipped) return std::unexpected(skipped.error());
-  for (const std::string& name : *skipped) {
-    (void)fprintf(stderr, "cordon: left out: %s\n", name.c_str());
-  }
+  for (const std::string& name : *skipped) Complain("left out: " + name);
   return {};
 }
 

@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/owned_fd.h"
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/programs.h"
 #include "vfs/frozen_program.h"
 
@@ -98,8 +99,7 @@ void AddFreezeCommand(Command& app, std::function<int()>* chosen) {
     *chosen = [options] {
       const Status status = Freeze(*options);
       if (status) return 0;
-      (void)fprintf(stderr, "cordon: freeze %s: %s\n", options->program.c_str(),
-                    status.error().ToString().c_str());
+      Complain("freeze " + options->program + ": " + status.error().ToString());
       return backend::kOwnFailure;
     };
   });

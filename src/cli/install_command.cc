@@ -1,7 +1,6 @@
 #include "cli/install_command.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -42,7 +41,7 @@ int Refuse(Options& options, const Error& error) {
 }
 
 void Say(const Options& options, const std::string& text) {
-  if (!options.run.quiet) (void)fprintf(stderr, "cordon: %s\n", text.c_str());
+  if (!options.run.quiet) Complain(text);
 }
 
 std::string FolderOf(const Options& options, const policy::Surroundings& around) {

@@ -10,6 +10,7 @@
 
 #include "base/plain_text.h"
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/network_log.h"
 #include "cli/run_log.h"
 #include "policy/surroundings.h"
@@ -56,7 +57,7 @@ int Show(const Options& options) {
   const std::string path = options.network ? folder + "/network.log" : RunLogPath(around);
   std::ifstream file(path);
   if (folder.empty() || !file) {
-    (void)fprintf(stderr, "cordon: nothing was logged yet: %s\n", path.c_str());
+    Complain("nothing was logged yet: " + path);
     return 0;
   }
   std::deque<std::pair<std::string, nlohmann::json>> last;

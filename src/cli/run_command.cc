@@ -193,8 +193,7 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
     if (!module) return std::unexpected(module.error());
     if (options.verbose) {
       for (const std::string& name : backend::UnknownImports(*module)) {
-        (void)fprintf(stderr, "cordon: %s: unknown import %s (a call traps)\n", path.c_str(),
-                      name.c_str());
+        Complain(path + ": unknown import " + name + " (a call traps)");
       }
     }
     request.modules.push_back(std::move(*module));
@@ -234,13 +233,10 @@ Result<int> Execute(const Options& options, const backend::RunRequest& request,
   // Before anything is printed.
   terminal.reset();
   if (!report) return std::unexpected(report.error());
-  if (options.verbose) {
-    (void)fprintf(stderr, "cordon: namespaces: %s\n", report->isolation.ToString().c_str());
-  }
-  if (!report->reason.empty()) (void)fprintf(stderr, "cordon: %s\n", report->reason.c_str());
+  if (options.verbose) Complain("namespaces: " + report->isolation.ToString());
+  if (!report->reason.empty()) Complain(report->reason);
   for (const std::string& path : report->not_copied) {
-    (void)fprintf(stderr, "cordon: %s: not copied: neither file, directory nor link\n",
-                  path.c_str());
+    Complain(path + ": not copied: neither file, directory nor link");
   }
   (void)fputs(LimitLines(*report, request.limits).c_str(), stderr);
   if (outcome == nullptr && !report_file.valid()) return report->exit_code;

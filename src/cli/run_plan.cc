@@ -1,6 +1,5 @@
 #include "cli/run_plan.h"
 
-#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -52,16 +51,14 @@ Status PrepareNetwork(const policy::Surroundings& around, backend::PlanRun* requ
 // Lines after the end: nothing that the command itself has said.
 void PrintReport(const backend::PlanReport& report, const policy::Plan& plan,
                  const PlannedRun& run) {
-  if (run.verbose) (void)fprintf(stderr, "cordon: limits by %s\n", report.limits_by.c_str());
+  if (run.verbose) Complain("limits by " + report.limits_by);
   if (!report.reason.empty()) Complain(report.reason);
   for (const std::string& line : report.not_taken) Complain(line);
-  if (report.output_dropped) (void)fputs("cordon: limit output\n", stderr);
+  if (report.output_dropped) Complain("limit output");
   if (report.exit_code != 0 && !run.quiet) {
     for (const std::string& hint : plan.hints) Complain(hint);
   }
-  if (report.network && !run.quiet) {
-    (void)fprintf(stderr, "cordon: %s\n", report.network->ToString().c_str());
-  }
+  if (report.network && !run.quiet) Complain(report.network->ToString());
 }
 
 Status PrintSummary(WorkspaceView view, const PlannedRun& run) {

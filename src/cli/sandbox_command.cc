@@ -9,6 +9,7 @@
 
 #include "base/units.h"
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/sandbox_options.h"
 #include "cli/variable.h"
 
@@ -133,7 +134,7 @@ Status Fork(Sandbox& sandbox, uint64_t count) {
     } else if (done) {
       done = std::unexpected(copy.error());
     } else {
-      (void)fprintf(stderr, "cordon: %s\n", copy.error().ToString().c_str());
+      Complain(copy.error());
     }
   }
   return done;

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "backend/wasm/run.h"
-#include "base/plain_text.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/paint.h"
@@ -52,8 +51,7 @@ Status Repair(const shadow::Store& store, const std::string& id) {
   if (!alone) return std::unexpected(alone.error());
   const Result<std::vector<std::string>> lines = shadow::Recover(*alone);
   if (!lines) return std::unexpected(lines.error());
-  for (const std::string& line : *lines)
-    (void)fprintf(stderr, "cordon: shadow %s: %s\n", id.c_str(), line.c_str());
+  for (const std::string& line : *lines) Complain("shadow " + id + ": " + line);
   return {};
 }
 
@@ -108,10 +106,10 @@ int Create(const Options& options) {
   size_t absent = 0;
   for (const auto& [path, entry] : created->base)
     absent += entry.absence == shadow::Absence::kNone ? 0 : 1;
-  (void)fprintf(stderr, "cordon: shadow of %s, mode %s (%s), %zu paths, %zu not imported\n",
-                shadow::QuoteName(created->info.workspace).c_str(),
-                shadow::ModeName(created->info.mode), PlainLine(created->info.mode_why).c_str(),
-                created->base.size() - absent, absent);
+  Complain("shadow of " + shadow::QuoteName(created->info.workspace) + ", mode " +
+           shadow::ModeName(created->info.mode) + " (" + created->info.mode_why + "), " +
+           std::to_string(created->base.size() - absent) + " paths, " + std::to_string(absent) +
+           " not imported");
   Put(created->info.id + "\n");
   return 0;
 }
@@ -215,10 +213,10 @@ int ShowRefusals(const shadow::Report& report) {
         reported.verdict.refusal.empty() ? reported.conflict : reported.verdict.refusal;
     if (why.empty()) continue;
     ++refused;
-    (void)fprintf(stderr, "cordon: %s: %s%s\n", shadow::QuoteName(reported.change.path).c_str(),
-                  reported.conflict.empty() ? "" : "conflict: ", PlainLine(why).c_str());
+    Complain(shadow::QuoteName(reported.change.path) +
+             (reported.conflict.empty() ? ": " : ": conflict: ") + why);
   }
-  (void)fprintf(stderr, "cordon: nothing was committed: %zu refused\n", refused);
+  Complain("nothing was committed: " + std::to_string(refused) + " refused");
   return backend::kOwnFailure;
 }
 
@@ -246,8 +244,7 @@ int Commit(const Options& options) {
     if (!reported.verdict.refusal.empty() || !reported.conflict.empty())
       return ShowRefusals(result->report);
     for (const std::string& note : reported.verdict.notes) {
-      (void)fprintf(stderr, "cordon: %s: %s\n", shadow::QuoteName(reported.change.path).c_str(),
-                    PlainLine(note).c_str());
+      Complain(shadow::QuoteName(reported.change.path) + ": " + note);
     }
   }
   if (!is_fine) return backend::kOwnFailure;
@@ -267,7 +264,7 @@ int Discard(const Options& options) {
   if (opened->Has("journal") && opened->OpenWorkspace()) {
     const Result<std::vector<std::string>> lines = shadow::Recover(*opened);
     if (!lines) return Refuse(lines.error());
-    for (const std::string& line : *lines) (void)fprintf(stderr, "cordon: %s\n", line.c_str());
+    for (const std::string& line : *lines) Complain(line);
   }
   const Status discarded = world->store.Discard(std::move(*opened));
   if (!discarded) return Refuse(discarded.error());

@@ -113,7 +113,7 @@ int Verify(const Options& options, const policy::Surroundings& around) {
   size_t there = 0;
   size_t problems = 0;
   const auto problem = [&](const std::string& text) {
-    (void)fprintf(stderr, "cordon: %s\n", text.c_str());
+    Complain(text);
     ++problems;
   };
   for (const std::string& name : NamesOf(options)) {
@@ -155,7 +155,7 @@ int Shim(Options& options) {
       return Refuse(Fail(ErrorCode::kInvalid, name + ": not found").error());
     }
     if (state == State::kForeign && !options.force) {
-      (void)fprintf(stderr, "cordon: %s is somebody else's; --force replaces it\n", path.c_str());
+      Complain(path + " is somebody else's; --force replaces it");
       continue;
     }
     if (!options.dry_run) {

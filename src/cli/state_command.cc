@@ -13,6 +13,7 @@
 #include "base/owned_fd.h"
 #include "base/write_all.h"
 #include "cli/command_line.h"
+#include "cli/complain.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -28,9 +29,7 @@ struct Options {
 };
 
 void ReportSkipped(const TransferReport& report) {
-  for (const std::string& text : report.skipped) {
-    (void)fprintf(stderr, "cordon: left out: %s\n", text.c_str());
-  }
+  for (const std::string& text : report.skipped) Complain("left out: " + text);
 }
 
 // Whole, or not there: the file has its name when everything is in it.

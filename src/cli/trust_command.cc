@@ -60,7 +60,7 @@ Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
 bool IsConfirmed(const Options& options) {
   if (options.yes) return true;
   if (isatty(STDIN_FILENO) == 0) {
-    (void)fprintf(stderr, "cordon: nobody to ask; --yes approves what is shown\n");
+    Complain("nobody to ask; --yes approves what is shown");
     return false;
   }
   (void)printf("Approve? [y/N] ");
