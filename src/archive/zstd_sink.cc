@@ -4,9 +4,10 @@
 #include <zstd.h>
 
 #include <algorithm>
-#include <csignal>
 #include <string>
 #include <system_error>
+
+#include "base/blocked_signals.h"
 
 namespace cordon::archive {
 namespace {
@@ -70,17 +71,12 @@ void ZstdSink::Work() {
 
 // Where there are no more threads to be had, fewer do.
 void ZstdSink::StartThread() {
-  sigset_t all;
-  sigset_t before;
-  (void)sigfillset(&all);
-  // Signals are for whoever waits for them.
-  (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+  const BlockedSignals blocked;
   try {
     threads_.emplace_back([this] { Work(); });
   } catch (const std::system_error&) {
     most_threads_ = threads_.size();
   }
-  (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
 
 Status ZstdSink::PassOldestOn() {

@@ -193,7 +193,8 @@ Result<backend::RunRequest> MakeRequest(const Options& options) {
     if (!module) return std::unexpected(module.error());
     if (options.verbose) {
       for (const std::string& name : backend::UnknownImports(*module)) {
-        Complain(path + ": unknown import " + name + " (a call traps)");
+        Complain(
+            Error{ErrorCode::kUnsupported, "unknown import " + name + " (a call traps)", path});
       }
     }
     request.modules.push_back(std::move(*module));

@@ -51,7 +51,7 @@ Status Repair(const shadow::Store& store, const std::string& id) {
   if (!alone) return std::unexpected(alone.error());
   const Result<std::vector<std::string>> lines = shadow::Recover(*alone);
   if (!lines) return std::unexpected(lines.error());
-  for (const std::string& line : *lines) Complain("shadow " + id + ": " + line);
+  for (const std::string& line : *lines) Complain(Error{ErrorCode::kCorrupt, line, "shadow " + id});
   return {};
 }
 

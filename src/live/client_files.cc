@@ -13,6 +13,8 @@
 #include <cstring>
 #include <utility>
 
+#include "base/blocked_signals.h"
+
 namespace cordon::live {
 namespace {
 
@@ -73,13 +75,8 @@ Status ClientFiles::Open() {
 }
 
 void ClientFiles::StartThread() {
-  // Signals are for the thread that waits for them.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const BlockedSignals blocked;
   thread_ = std::make_unique<std::thread>([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 ClientFiles::~ClientFiles() {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "arena/platform.h"
+#include "base/blocked_signals.h"
 
 namespace cordon::live {
 
@@ -86,13 +87,8 @@ void FileServer::Start() {
     uint32_t expected = FileCall::kLeft;
     (void)call.state.compare_exchange_strong(expected, FileCall::kFree);
   }
-  // Signals are for the thread that waits for them.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const BlockedSignals blocked;
   thread_ = std::make_unique<std::thread>([this] { Run(); });
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 void FileServer::Stop() {

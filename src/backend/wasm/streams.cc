@@ -12,6 +12,7 @@
 
 #include "arena/platform.h"
 #include "backend/wasm/keeper.h"
+#include "base/blocked_signals.h"
 
 namespace cordon::backend {
 
@@ -136,17 +137,12 @@ void PumpOut(Pump& pump) {
 }
 
 void Start(const std::shared_ptr<Pump>& pump, void (*run)(Pump&)) {
-  // Signals of the client are for the keeper's own thread, which waits for them.
-  sigset_t all;
-  sigset_t old;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &old);
+  const BlockedSignals blocked;
   std::thread([pump, run] {
     run(*pump);
     pump->ended.store(1);
     platform::WakeWord(&pump->ended, 1);
   }).detach();
-  pthread_sigmask(SIG_SETMASK, &old, nullptr);
 }
 
 StreamCounts CountsOf(const std::shared_ptr<Pump>& pump) {
