@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -204,6 +205,31 @@ class States(unittest.TestCase):
             self.assertEqual(any("home/user/.profile" in line for line in report.skipped), not kept)
         with self.assertRaisesRegex(RpcError, "replace"):
             self.sandbox.import_state(state, mode="else")
+
+    def test_no_shell_refuses_to_be_replaced(self):
+        """What a session made of words that end it, and somebody who runs commands meanwhile."""
+        state = self.sandbox.export_state()
+        for before in ("builtin() { :; }; exit() { :; }", "trap 'exec bash' EXIT", "trap '' TERM HUP; exec 3<>/dev/null", "sleep 99 & kill -STOP $!"):
+            self.sandbox.commands.run("a=before")
+            self.sandbox.commands.run(before)
+            self.sandbox.import_state(state)
+            self.assertEqual(self.sandbox.commands.run("echo ${a-unset} $(trap); type -t exit").stdout, "unset\nbuiltin\n", before)
+        self.sandbox.commands.run("a=whole; b=whole")
+        state = self.sandbox.export_state()
+        seen = set()
+        def look():
+            while not done.is_set():
+                seen.add(self.sandbox.commands.run("echo ${a-unset} ${b-unset}").stdout)
+        done = threading.Event()
+        looker = threading.Thread(target=look)
+        looker.start()
+        try:
+            for _ in range(20):
+                self.sandbox.import_state(state)
+        finally:
+            done.set()
+            looker.join()
+        self.assertEqual(seen, {"whole whole\n"})
 
     def test_damage(self):
         self.sandbox.commands.run("echo precious > /tmp/f")

@@ -237,7 +237,8 @@ enum class Request : uint32_t {
   kBeginRun,    // arg0 job of the session's shell, arg1 job whose rings are the run's, arg2 run,
                 // arg3 1: no input; payload: the script. The shell is told to run it.
   kFeed,        // arg0 job; payload goes to its standard input
-  kSignalRun,   // arg0 run, arg1 signal, arg2 1: not to the shell of a session. result: how many
+  kSignalRun,   // arg0 run, arg1 signal, arg2 1: not to the shell of a session, 4: only to it; it
+                // bears the number of what it ran last. result: how many
   kRename,      // payload: from, to
   kChangeMode,  // arg0 mode; payload: path
   kListStat,    // as kListDir, up to 48 entries, links followed: {u64 cookie, name\0, u32 mode, u64

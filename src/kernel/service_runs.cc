@@ -54,6 +54,7 @@ int32_t BeginRun(const control::Mailbox& mailbox, uint32_t payload_bytes) {
 // Bits of kSignalRun's third argument.
 constexpr uint32_t kSparesShell = 1;
 constexpr uint32_t kForced = 2;
+constexpr uint32_t kOnlyShell = 4;
 
 int32_t SignalRun(uint32_t run, uint32_t number, uint32_t how) {
   const Kernel& kernel = TheKernel();
@@ -65,7 +66,8 @@ int32_t SignalRun(uint32_t run, uint32_t number, uint32_t how) {
     if (process == nullptr || process->run != run) continue;
     const ProcessState state = process->state.load();
     if (state == ProcessState::kFree || state == ProcessState::kZombie) continue;
-    if ((how & kSparesShell) != 0 && process->run_job >= 0) continue;
+    const bool is_shell = process->run_job >= 0;
+    if ((how & (is_shell ? kSparesShell : kOnlyShell)) != 0) continue;
     if ((how & kForced) != 0) {
       // It ends as if it had never heard of the signal, and its parent is told of this one.
       process->disposition[number] = {};

@@ -122,7 +122,12 @@ enum class Kind : uint32_t {
 enum class WatchEvent : int64_t { kCreated = 1, kWritten = 2, kRemoved = 3, kOverflow = 4 };
 enum class PolicyEvent : int64_t { kDenied = 1, kLimitMet = 2 };
 
-enum RunFlags : int64_t { kHasInput = 1, kHasTerminal = 2, kUnrecorded = 4 };
+enum RunFlags : int64_t {
+  kHasInput = 1,
+  kHasTerminal = 2,
+  kUnrecorded = 4,
+  kInNewShell = 8,  // kRun: the session's shell of before is killed first
+};
 enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
 enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit, kDenied };
 

@@ -57,7 +57,8 @@ struct Session {
   // one.
   std::optional<Clock::time_point> seed_by;
   bool is_settling = false;  // after an interrupt, before it is certain that no other comes
-  uint32_t number = 0;
+  bool is_replaced = false;  // it was killed; another one takes its place
+  uint32_t number = 0;       // of what it ran last
   std::unique_ptr<OutputStream> output, prompts;
   PromptReader reader;
   Run* current = nullptr;

@@ -50,8 +50,7 @@ void ServedSandbox::StartRuns() {
     Run& run = **it;
     const bool is_snapshot = run.request.kind == Kind::kSnapshot;
     if (run.in_session && !is_snapshot) SeedIfWanted();
-    if (free_jobs_.empty() ||
-        (run.in_session && (session_.current != nullptr || session_.is_settling))) {
+    if (free_jobs_.empty() || (run.in_session && !IsShellReady(run))) {
       ++it;
       continue;
     }
@@ -65,6 +64,15 @@ void ServedSandbox::StartRuns() {
     it = waiting_.erase(it);
     Start(*running_.back());
   }
+}
+
+bool ServedSandbox::IsShellReady(const Run& run) {
+  if (session_.current != nullptr || session_.is_settling || session_.is_replaced) return false;
+  if ((run.request.arg[3] & kInNewShell) == 0 || !session_.alive) return true;
+  // Not asked to exit: it could understand something else by that.
+  const auto killed = mailbox_.SignalRun(session_.number, SIGKILL, Mailbox::Shell::kAlone);
+  session_.is_replaced = killed && *killed > 0;
+  return !session_.is_replaced;
 }
 
 void ServedSandbox::Start(Run& run) {
@@ -93,6 +101,7 @@ Status ServedSandbox::BeginInSession(Run& run) {
     CORDON_TRY(history_.Add(mailbox_, run.request.payload));
   }
   session_.current = &run;
+  session_.number = run.number;
   WatchForPrompt();
   const auto begin = [&] {
     // A script is never empty: what was read of it says whether the shell began.

@@ -79,6 +79,8 @@ class ServedSandbox {
 
   // Those whose turn it is: one in the session, and as many processes as there are streams for.
   void StartRuns();
+  // For this one, which may want another.
+  bool IsShellReady(const Run& run);
   void Start(Run& run);
   Status BeginInSession(Run& run);
   Status SpawnProcess(Run& run);

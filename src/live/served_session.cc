@@ -118,7 +118,7 @@ void ServedSandbox::WatchShell() {
   const control::Job& job = page_.jobs[kSessionJob];
   if (job.state.load() == control::Job::kExited) {
     const auto status = static_cast<int>(job.wait_status.load());
-    session_.alive = session_.is_settling = false;
+    session_.alive = session_.is_settling = session_.is_replaced = false;
     if (RestartUnread()) return;
     const int signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     EndInSession(signal != 0 ? 128 + signal : WEXITSTATUS(status), signal);

@@ -24,11 +24,11 @@ struct ShellAnswer {
 };
 
 // In the session's shell, after what it runs now; not part of its history.
-void AskSession(const std::shared_ptr<Sandbox>& sandbox, const std::string& script,
+void AskSession(const std::shared_ptr<Sandbox>& sandbox, const std::string& script, int64_t flags,
                 std::function<void(const ShellAnswer&)> then, Refuse refuse) {
   auto answer = std::make_shared<ShellAnswer>();
   sandbox->link->Ask(
-      {Kind::kRun, 0, {kPatienceMs, kMostState, kMostState, live::kUnrecorded}, script},
+      {Kind::kRun, 0, {kPatienceMs, kMostState, kMostState, live::kUnrecorded | flags}, script},
       [answer, then = std::move(then), refuse = std::move(refuse)](const Frame& frame) {
         if (frame.kind == Kind::kOutput) {
           (frame.arg[0] == 1 ? answer->output : answer->error) += frame.payload;
@@ -119,10 +119,8 @@ void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Json& repor
         [told, then](const Frame&) { then(told); }, refuse);
   };
   const auto run = [=](const Frame&) {
-    // A new shell knows nothing of what this one was told. Both are queued at once: nobody's
-    // command runs between them.
-    if (replaces) AskSession(sandbox, "builtin exit 0", [](auto&) {}, [](auto&) {});
-    AskSession(sandbox, std::string("builtin . ") + kRestoreFile + " >/dev/null", finish, refuse);
+    AskSession(sandbox, std::string("builtin . ") + kRestoreFile + " >/dev/null",
+               replaces ? live::kInNewShell : 0, finish, refuse);
   };
   AskKeeper(sandbox,
             {Kind::kWriteFile,
@@ -168,7 +166,7 @@ void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
         },
         refuse);
   };
-  AskSession(sandbox, CaptureScript(), take, refuse);
+  AskSession(sandbox, CaptureScript(), 0, take, refuse);
 }
 
 void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool replaces,

@@ -52,8 +52,9 @@ class Mailbox {
                                 const std::string& script);
   [[nodiscard]] Status Feed(uint32_t job, const std::string& bytes);
   // kSparedAndForced: what the others made of the signal is undone, so that they end by it.
-  enum class Shell : uint32_t { kToo = 0, kSpared = 1, kSparedAndForced = 3 };
-  // To everything that bears the number. The result is how many that were.
+  enum class Shell : uint32_t { kToo = 0, kSpared = 1, kSparedAndForced = 3, kAlone = 4 };
+  // To everything that bears the number, as a session's shell does of what it ran last. The result
+  // is how many that were.
   [[nodiscard]] Result<uint32_t> SignalRun(uint32_t run, int number, Shell shell);
   // What a run used until now.
   [[nodiscard]] Result<control::RunUsage> MeasureRun(uint32_t run);
