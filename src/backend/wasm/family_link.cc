@@ -77,6 +77,10 @@ Result<std::optional<Death>> FamilyLink::NextDeath() {
     deaths_.erase(deaths_.begin());
     return first;
   }
+  return ReceiveDeath();
+}
+
+Result<std::optional<Death>> FamilyLink::ReceiveDeath() {
   for (;;) {
     FamilyEvent event;
     const Result<FdMessage> got =
@@ -88,8 +92,16 @@ Result<std::optional<Death>> FamilyLink::NextDeath() {
   }
 }
 
+Result<bool> FamilyLink::HasLost() {
+  const Result<std::optional<Death>> death = ReceiveDeath();
+  if (!death) return std::unexpected(death.error());
+  if (*death) deaths_.push_back(**death);
+  return !deaths_.empty();
+}
+
 Status FamilyLink::Give(const ForkGift& gift) {
   FamilyRequest request;
+  request.gift = ++gifts_;
   request.copies = gift.copies;
   request.copy_runs = gift.copy_runs;
   std::vector<int> fds;
@@ -109,6 +121,7 @@ Result<pid_t> FamilyLink::AwaitCopies(Deadline deadline) {
     if (!got) return std::unexpected(got.error());
     if (got->size != sizeof event) return Fail(ErrorCode::kSystem, "its family process died");
     if (event.kind == FamilyEvent::kDeath) deaths_.push_back(event.death);
+    if (event.gift != gifts_) continue;
     if (event.kind == FamilyEvent::kFailed) return Fail(ErrorCode::kSystem, event.text);
     if (event.kind == FamilyEvent::kCopied) return event.group;
   }

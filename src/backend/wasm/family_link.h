@@ -60,11 +60,14 @@ class FamilyLink {
   // An error: the family process is gone.
   [[nodiscard]] Result<std::optional<Death>> NextDeath();
   [[nodiscard]] Status Give(const ForkGift& gift);
-  // Until all copies of the last gift are complete: their process group.
+  // Until all copies of the last gift are complete: their process group. An error, too, when one of
+  // those that clone themselves, or of the copies, ends meanwhile.
   using Deadline = std::chrono::steady_clock::time_point;
   [[nodiscard]] Result<pid_t> AwaitCopies(Deadline deadline);
   // The copies that there are end.
   void TakeBack();
+  // A process has ended that was to stand still.
+  [[nodiscard]] Result<bool> HasLost();
   // All processes of this sandbox stand still, or go on.
   [[nodiscard]] Status Stop();
   [[nodiscard]] Status Continue();
@@ -80,11 +83,14 @@ class FamilyLink {
 
  private:
   FamilyLink() = default;
+  // The next one that has not come yet.
+  [[nodiscard]] Result<std::optional<Death>> ReceiveDeath();
 
   OwnedFd socket_;
   pid_t family_ = -1;
   pid_t group_ = -1;
   Isolation isolation_;
+  uint32_t gifts_ = 0;         // so far
   std::vector<Death> deaths_;  // that came while something else was awaited
 };
 
@@ -93,6 +99,7 @@ struct FamilyEvent {
   enum Kind : uint32_t { kStarted, kFailed, kDeath, kCopied };
   Kind kind = kStarted;
   Death death;
+  uint32_t gift = 0;  // kCopied, kFailed: which one; an earlier one may have been given up
   pid_t group = 0;
   Isolation isolation;
   char text[512] = {};
@@ -100,6 +107,7 @@ struct FamilyEvent {
 struct FamilyRequest {
   enum Kind : uint32_t { kGive, kTakeBack, kStop, kContinue };
   Kind kind = kGive;
+  uint32_t gift = 0;   // its number
   uint32_t parts = 0;  // bit set: which come, in order, before `copy_link`
   uint32_t copies = 0;
   bool copy_runs = false;

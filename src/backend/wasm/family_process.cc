@@ -50,6 +50,7 @@ struct Member {
   steady_clock::time_point dying_since;
   // What its processes may ask for.
   ForkGift gift;
+  uint32_t gift_number = 0;
   pid_t copies_group = 0;
   std::set<pid_t> complete;
   std::shared_ptr<SharedMapping> copies_page;
@@ -253,6 +254,7 @@ class FamilyProcess {
         member.gift.parts[part] = std::move(*next++);
     }
     if (next != fds.end()) member.gift.copy_link = std::move(*next);
+    member.gift_number = request.gift;
     member.gift.copies = request.copies;
     member.gift.copy_runs = request.copy_runs;
     if (const ino_t blocks = InodeOf(member.gift.parts[control::kPartBlocks]); blocks != 0) {
@@ -268,11 +270,25 @@ class FamilyProcess {
     if (mapping) member.copies_page = std::make_shared<SharedMapping>(std::move(*mapping));
   }
 
+  // Not every process will be cloned: the keeper need not wait for that.
+  void FailCopies(Member& member) {
+    if (member.gift.copies == 0) return;
+    EndCopies(member);
+    FamilyEvent event;
+    event.kind = FamilyEvent::kFailed;
+    event.gift = member.gift_number;
+    SetText(&event, "a process ended while it was cloned");
+    (void)Send(member, event);
+  }
+
   // --- deaths ---
   void Reap() {
     has_children_ended_ = is_behind_ = false;
-    if (family_.init() > 0 && HasEnded(family_.init())) EndFamily();
-    if (kickers_.pid() > 0 && HasEnded(kickers_.pid())) LoseKickers();
+    for (Member& member : members_) {
+      if (member.copies_group > 0 && HasEnded(P_PGID, member.copies_group)) FailCopies(member);
+    }
+    if (family_.init() > 0 && HasEnded(P_PID, family_.init())) EndFamily();
+    if (kickers_.pid() > 0 && HasEnded(P_PID, kickers_.pid())) LoseKickers();
     for (pid_t last = 0;;) {
       siginfo_t info = {};
       if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0) break;
@@ -298,9 +314,9 @@ class FamilyProcess {
   }
 
   // Leaves it to be reaped.
-  static bool HasEnded(pid_t pid) {
+  static bool HasEnded(idtype_t kind, pid_t id) {
     siginfo_t info = {};
-    return waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+    return waitid(kind, static_cast<id_t>(id), &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
            info.si_pid != 0;
   }
 
@@ -339,7 +355,7 @@ class FamilyProcess {
   }
 
   // False: the keeper has to take other reports first.
-  static bool Report(const Member& member, const siginfo_t& info) {
+  bool Report(Member& member, const siginfo_t& info) {
     FamilyEvent event;
     event.kind = FamilyEvent::kDeath;
     event.death = {ProcessIdInside(info.si_pid), info.si_pid == member.service, info.si_code,
@@ -348,6 +364,7 @@ class FamilyProcess {
     if (event.death.pid_inside == page.slots[0].host_pid.load()) event.death.is_service = true;
     const bool said_goodbye = info.si_code == CLD_EXITED && info.si_status == 0;
     if (said_goodbye && !event.death.is_service) return true;
+    FailCopies(member);
     if (!Send(member, event)) return errno != EAGAIN;
     page.keeper_bell.fetch_add(1);
     platform::WakeWord(&page.keeper_bell, control::kKeeperThreads);
@@ -431,6 +448,7 @@ class FamilyProcess {
     }
     FamilyEvent event;
     event.kind = FamilyEvent::kCopied;
+    event.gift = member.gift_number;
     event.group = copy.group;
     if (member.gift.copy_runs) copy.kicks = ++last_kicks_;
     const OwnedFd page = std::move(member.gift.parts[control::kPartCopyPage]);

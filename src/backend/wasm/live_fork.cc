@@ -200,6 +200,9 @@ Result<SandboxCopy> Keeper::Fork(Copied what) {
 }
 
 Result<SandboxCopy> Keeper::Revive(SandboxCopy& stored) {
+  const Result<bool> has_lost = stored.link.HasLost();
+  if (!has_lost) return std::unexpected(has_lost.error());
+  if (*has_lost) return Fail(ErrorCode::kSystem, "a process of the snapshot has ended");
   Result<MemoryFiles> files = stored.files.NewCopy(MemoryFiles::Blocks::kNew);
   if (!files) return std::unexpected(files.error());
   Result<CopyLink> link = NewCopyLink();
