@@ -46,8 +46,9 @@ std::string OutputOf(
 
 // Without the library's own signals 32 and 33; of the shell itself, which reads it.
 constexpr const char* kSignals =
-    "while read name value; do case $name in SigBlk:|SigIgn:) echo $name${value#?????????};; esac; done "
-    "</proc/self/status";
+    "while read name value; do"
+    "  case $name in SigBlk:|SigIgn:) echo $name${value#?????????};; esac;"
+    "done </proc/self/status";
 
 TEST(Spawn, DescriptorsAreGivenInAnyOrder) {
   const auto files = [](Spawn& spawn) {
