@@ -26,7 +26,7 @@ Errors: -32700 no JSON or `Request too large`, -32600 no request, -32601 `Method
 its files, with the name of the error in `data.errno`, which is `LIMIT_EXCEEDED` where all sandboxes together have what they may. That a command fails is no error but its `exitCode`; a time-out is exit
 code 124 with what was written until then. `errorClass` is `TIMEOUT`, `CANCELLED`, `LIMIT_EXCEEDED` (output was dropped, the command
 was too large, or it failed and had met a limit of memory, processes or files) or `CAPABILITY_DENIED` (a program that
-`security.toolAllowlist` does not name was to be started). All are told by who decided it, whatever the command prints.
+`security.toolAllowlist` does not name was to be started, or `pkg` asked for something where it does not name that). All are told by who decided it, whatever the command prints.
 
 `usage` of a result is counted by the sandbox's kernel for this command alone: its processes bear its number, wherever they move to, and
 commands that run at the same time share no figure. `cpuMs`: processor time, of user and system together, which the host's clock of each process

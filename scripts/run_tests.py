@@ -42,6 +42,7 @@ FAST = [
     ("files as streams", ["tests/run_live_streams.py"]),
     ("use of commands", ["tests/run_live_usage.py"]),
     ("packages of others", ["tests/run_pkg_modules.py"]),
+    ("packages and lists of tools", ["tests/run_pkg_tools.py"]),
     ("formatting", ["scripts/check_style.py", "format"]),
     ("documents", ["scripts/document_wasi.py", "check"]),
     ("userland document", ["scripts/document_userland.py", "check"]),

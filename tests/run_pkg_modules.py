@@ -54,8 +54,9 @@ def setUpModule():
 
 
 class Modules(unittest.TestCase):
-    def sandbox(self):
-        sandbox = Sandbox(timeout_ms=600_000, limits={"memoryBytes": 2 << 30}, package_policy=world.policy(PORT))
+    def sandbox(self, tools=None):
+        security = {} if tools is None else {"tool_allowlist": tools}
+        sandbox = Sandbox(timeout_ms=600_000, limits={"memoryBytes": 2 << 30}, package_policy=world.policy(PORT), security=security)
         self.addCleanup(sandbox.destroy)
         return sandbox
 
@@ -83,6 +84,12 @@ class Modules(unittest.TestCase):
     def test_php(self):
         self.use("php-cgi-8.2.0", "php", lambda sandbox: sandbox.files.write("/tmp/a.php", "<?php echo array_sum([20, 22]), \"\\n\", PHP_VERSION, \"\\n\";"),
                  "php -q /tmp/a.php", "42\n8.2.0\n")
+        # Compiled already. What an interpreter runs is its own, what it starts is asked for.
+        for tools, status in ((["php"], 0), (["cat"], 126)):
+            listed = self.sandbox(tools)
+            listed.packages.install(f"{BASE}/php.wasm")
+            done = listed.commands.run("echo '<?php echo 42;' >/tmp/a.php; php -q /tmp/a.php")
+            self.assertEqual((done.exit_code, done.stdout), (status, "42" if status == 0 else ""))
 
     def test_refused(self):
         """Programs of a WASI before preview 1, and of a runtime that has other functions under its names."""

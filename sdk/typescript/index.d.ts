@@ -20,7 +20,8 @@ export interface CreateOptions {
   security?: {
     /**
      * Programs that may be started, beside the shells; every other one, under whatever name, ends with exit code 126, and the
-     * command's errorClass is CAPABILITY_DENIED.
+     * command's errorClass is CAPABILITY_DENIED. Packages are among them by the names they are installed under; 'pkg' lets
+     * commands install.
      */
     toolAllowlist?: string[];
     limits?: Limits;

@@ -108,4 +108,16 @@ bool FindByContents(const vfs::Node& file, vfs::Program* out) {
   return true;
 }
 
+bool IsAllowedByKeeper(const vfs::Program& program) {
+  const CodeWindowHeader* window = Window();
+  const uint32_t count = window == nullptr ? 0 : CountOf(*window);
+  const auto at = reinterpret_cast<uint64_t>(program.metadata);
+  for (uint32_t i = 0; i < count; ++i) {
+    const CodeWindowEntry& entry = window->entries[i];
+    if (layout::kCodeWindow + entry.object_offset != at) continue;
+    return __atomic_load_n(&entry.is_allowed, __ATOMIC_ACQUIRE) != 0;
+  }
+  return false;
+}
+
 }  // namespace cordon::kernel

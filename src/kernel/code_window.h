@@ -7,7 +7,8 @@
 // the one mapping that was made before the seal, goes on adding modules). A file in the sandbox is
 // such a program if its contents have the hash of a module here, under whatever name and wherever
 // it was copied to. Modules are only added: one that is compiled better is added again, and the
-// last counts.
+// last counts. Where only some programs may be started (kernel/tool_policy.h), the keeper says here
+// which of these are among them.
 
 #include <cstdint>
 
@@ -26,6 +27,7 @@ struct CodeWindowEntry {
   uint64_t metadata_size;
   uint64_t image_offset;  // in the object
   uint64_t is_optimised;
+  uint64_t is_allowed;  // in every entry of a hash alike; set while others read, never taken back
 };
 struct CodeWindowHeader {
   uint32_t magic;
@@ -43,6 +45,9 @@ namespace kernel {
 // Whether the file has the contents of a program, of the code window or of the userland image.
 // Reads all of it when it is first asked about.
 [[nodiscard]] bool FindByContents(const vfs::Node& file, vfs::Program* out);
+
+// Whether it is a program of the code window, and the keeper says that it may be started.
+[[nodiscard]] bool IsAllowedByKeeper(const vfs::Program& program);
 
 // Before the first process that is cloned: what is found is found once for all of them.
 void CreateKnownPrograms();

@@ -202,7 +202,8 @@ struct FileCall {
 struct Channel {
   enum State : uint32_t { kFree = 0, kTaken = 1, kOpen = 2, kClosed = 3 };
   std::atomic<uint32_t> state;
-  uint32_t reserved[3];
+  std::atomic<uint32_t> run;  // whose command took it; 0: of none
+  uint32_t reserved[2];
 };
 
 // Requests of the keeper to the service process inside, one at a time: the keeper fills in

@@ -419,6 +419,10 @@ int32_t StartOver() {
   char name[sizeof Current().command];
   memcpy(name, Current().command, sizeof name);
   fs.Reference(executable.node.id);
+  if (!MayStart(executable.program, start_strings[present_strings])) {
+    memcpy(executable.name, name, std::min(sizeof name, sizeof executable.name - 1));
+    return EndAsDenied(executable);
+  }
   return Replace(executable, name, &start_strings[present_strings], Way::kFromTheBeginning);
 }
 

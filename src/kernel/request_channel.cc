@@ -114,6 +114,7 @@ int32_t OpenRequestChannel(uint32_t flags, OpenFile** out) {
     for (const Ring ring : {kAnswers, kRequests}) ResetStream(RingOf(i, ring));
     file->offset = StreamGeneration(RingOf(i, kAnswers)) |
                    uint64_t{StreamGeneration(RingOf(i, kRequests))} << 32;
+    control.channels[i].run.store(Current().run);
     control.channels[i].state.store(Channel::kOpen);
     RingKeeper();
     *out = file;

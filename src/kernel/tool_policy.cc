@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "arena/platform.h"
+#include "kernel/code_window.h"
 #include "kernel/process.h"
 #include "kernel/service.h"
 #include "vfs/path_walk.h"
@@ -90,7 +91,7 @@ int32_t AllowTools(control::Mailbox& mailbox, uint32_t payload_bytes) {
 
 bool MayStart(const vfs::Program& program, const StartStrings& strings) {
   const ToolPolicy* policy = TheKernel().tools;
-  if (policy == nullptr) return true;
+  if (policy == nullptr || IsAllowedByKeeper(program)) return true;
   std::string_view first = strings.argument_count == 0 ? "" : strings.text;
   first = first.substr(first.rfind('/') + 1);
   return std::ranges::any_of(policy->tools, policy->tools + policy->count, [&](const Tool& tool) {

@@ -28,7 +28,8 @@ bool GuestChannels::Listen(uint32_t channel, std::vector<Request>* requests) {
     if (request.state == RequestWords::State::kComplete) {
       talk.is_asked = true;
       talk.text.clear();
-      requests->push_back({channel, talk.number, std::move(request.words)});
+      requests->push_back(
+          {channel, talk.number, page_.channels[channel].run.load(), std::move(request.words)});
     }
   }
   return talk.answers.Move().state != InputStream::State::kDamaged;

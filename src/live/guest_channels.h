@@ -34,6 +34,7 @@ class GuestChannels {
   struct Request {
     uint32_t channel;
     uint32_t number;  // so that an answer does not reach the next guest
+    uint32_t run;     // of the guest, as it says
     std::string words;
   };
   // A conversation that ended before its last answer.

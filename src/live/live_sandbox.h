@@ -5,9 +5,11 @@
 // processes beside it, and files, on the request of whoever holds the other end of a socket. It
 // is a process of its own, so that what goes wrong in it ends one sandbox.
 
+#include <algorithm>
 #include <chrono>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "backend/wasm/keeper.h"
@@ -22,6 +24,9 @@ struct LiveOptions {
   std::string state_folder;  // of a sandbox that can be saved; empty: of none
   // Programs that may be started, beside the shells; nothing: all.
   std::optional<std::vector<std::string>> tools;
+  [[nodiscard]] bool AllowsTool(std::string_view name) const {
+    return !tools || std::ranges::find(*tools, name) != tools->end();
+  }
   int nice = 0;            // of all that it does, 0 to 19
   bool tells_use = false;  // the daemon hears what it has (Kind::kUse)
   bool operator==(const LiveOptions&) const = default;

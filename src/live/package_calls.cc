@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "backend/wasm/mailbox.h"
-#include "backend/wasm/modules.h"
 #include "backend/wasm/tree_calls.h"
 #include "packages/installed.h"
 #include "packages/policy.h"
@@ -17,6 +16,7 @@ namespace cordon::live {
 namespace {
 
 using backend::Mailbox;
+using backend::Permission;
 using backend::TreeCalls;
 using packages::kCommandFolder;
 using packages::ModulePath;
@@ -53,11 +53,12 @@ bool IsOwnCommand(Mailbox& mailbox, const std::string& name) {
   return stat && S_ISLNK(stat->mode) && stat->link_target == ModulePath(name);
 }
 
+// Beside the package's own command, which an import may have brought.
 bool IsProgram(Mailbox& mailbox, const std::string& name) {
-  for (const char* folder : {kCommandFolder, "/usr/bin/", "/usr/sbin/"}) {
+  for (const char* folder : {"/usr/bin/", "/usr/sbin/"}) {
     if (mailbox.ReadStat(folder + name)) return true;
   }
-  return false;
+  return mailbox.ReadStat(kCommandFolder + name) && !IsOwnCommand(mailbox, name);
 }
 
 int64_t NumberOf(const Error& error) {
@@ -68,8 +69,8 @@ int64_t NumberOf(const Error& error) {
 
 }  // namespace
 
-Result<std::vector<std::byte>> PackageCalls::Load(const std::string& hash,
-                                                  const std::string& shown) {
+Result<std::vector<std::byte>> PackageCalls::Load(const std::string& hash, const std::string& shown,
+                                                  Permission permission) {
   const auto& files = keeper_.files();
   if (files.code_mapping == nullptr) {
     return Fail(ErrorCode::kUnsupported, "the sandbox was started without room for packages");
@@ -80,14 +81,14 @@ Result<std::vector<std::byte>> PackageCalls::Load(const std::string& hash,
   if (!bytes) return bytes;
   Result<backend::Module> module = backend::FindCompiledModule(std::move(*bytes), shown);
   if (!module) return std::unexpected(module.error());
-  CORDON_TRY(
-      backend::AddToCodeWindow(files.code_mapping->bytes(), files.code_window.get(), *module));
+  CORDON_TRY(backend::AddToCodeWindow(files.code_mapping->bytes(), files.code_window.get(), *module,
+                                      permission));
   return std::move(module->bytes);
 }
 
 Status PackageCalls::Check(const std::string& name, bool may_shadow) {
   Mailbox mailbox(keeper_);
-  if (may_shadow || IsOwnCommand(mailbox, name) || !IsProgram(mailbox, name)) return {};
+  if (may_shadow || !IsProgram(mailbox, name)) return {};
   return Fail(ErrorCode::kInvalid, "'" + name + "' is a program that is there already");
 }
 
@@ -96,7 +97,9 @@ Status PackageCalls::Add(const std::string& name, const std::string& hash, const
   CORDON_TRY(Check(name, may_shadow));
   Mailbox mailbox(keeper_);
   const bool is_own = IsOwnCommand(mailbox, name);
-  const Result<std::vector<std::byte>> bytes = Load(hash, name);
+  const Permission permission =
+      options_.AllowsTool(name) ? Permission::kAllowed : Permission::kAsBefore;
+  const Result<std::vector<std::byte>> bytes = Load(hash, name, permission);
   if (!bytes) return std::unexpected(bytes.error());
   const TreeCalls calls(keeper_);
   CORDON_TRY(MakeFolders(calls));
@@ -147,7 +150,8 @@ FileAnswer PackageCalls::Answer(const Frame& frame) {
   FileAnswer answer;
   if (frame.kind == Kind::kPackageImprove) {
     if (!packages::CleanHash(frame.payload)) return {-EINVAL, "no hash"};
-    const Result<std::vector<std::byte>> loaded = Load(frame.payload, frame.payload);
+    const Result<std::vector<std::byte>> loaded =
+        Load(frame.payload, frame.payload, Permission::kAsBefore);
     if (!loaded) done = std::unexpected(loaded.error());
   } else if (!reader.TakeString(&name) || !packages::CheckName(name)) {
     return {-EINVAL, "no name of a package"};

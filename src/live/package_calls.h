@@ -2,13 +2,16 @@
 #define CORDON_LIVE_PACKAGE_CALLS_H_
 
 // Packages of a live sandbox: modules of the user's store become files, and programs, while it
-// runs. What may be installed was decided by the daemon; here it is only carried out.
+// runs. What may be installed was decided by the daemon; here it is only carried out. Where the
+// client named the programs that may be started, a package is one of them under such a name.
 
 #include <string>
 
 #include "backend/wasm/keeper.h"
+#include "backend/wasm/modules.h"
 #include "live/file_calls.h"
 #include "live/frame.h"
+#include "live/live_sandbox.h"
 
 namespace cordon::live {
 
@@ -21,7 +24,8 @@ inline constexpr uint64_t kPackageCodeBytes = uint64_t{1} << 30;
 
 class PackageCalls {
  public:
-  explicit PackageCalls(backend::Keeper& keeper) : keeper_(keeper) {}
+  PackageCalls(backend::Keeper& keeper, const LiveOptions& options)
+      : keeper_(keeper), options_(options) {}
 
   // -EEXIST: there is a program of that name; -ENOSPC: no more room.
   [[nodiscard]] FileAnswer Answer(const Frame& frame);
@@ -34,9 +38,11 @@ class PackageCalls {
   [[nodiscard]] Result<std::string> Keep(const std::string& name);
   // The best code that there is of a module of the store, into the code window.
   [[nodiscard]] Result<std::vector<std::byte>> Load(const std::string& hash,
-                                                    const std::string& shown);
+                                                    const std::string& shown,
+                                                    backend::Permission permission);
 
   backend::Keeper& keeper_;
+  const LiveOptions& options_;
 };
 
 }  // namespace cordon::live

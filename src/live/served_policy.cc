@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "live/served_sandbox.h"
+#include "packages/installed.h"
 
 namespace cordon::live {
 namespace {
@@ -49,19 +50,29 @@ void ServedSandbox::TakeDenials() {
   for (; denials_seen_ != count; ++denials_seen_) {
     const Denial& denial = page_.denials.entries[denials_seen_ % kDenials];
     const std::string name = NameOf(denial);
-    Run* run = FindRunByNumber(denial.run);
+    const uint32_t number = denial.run;
     // Overwritten while it was read.
     if (page_.denials.count.load() - denials_seen_ > kDenials) {
       ++lost;
       continue;
     }
-    if (run != nullptr) run->was_denied = true;
-    const int64_t request = run == nullptr ? 0 : run->request.id;
-    Queue({Kind::kPolicy,
-           0,
-           {static_cast<int64_t>(PolicyEvent::kDenied), request, std::exchange(lost, 0)},
-           name});
+    TellDenied(number, name, std::exchange(lost, 0));
   }
+}
+
+void ServedSandbox::TellDenied(uint32_t run_number, const std::string& name, uint32_t lost) {
+  Run* run = FindRunByNumber(run_number);
+  if (run != nullptr) run->was_denied = true;
+  const int64_t request = run == nullptr ? 0 : run->request.id;
+  Queue({Kind::kPolicy, 0, {static_cast<int64_t>(PolicyEvent::kDenied), request, lost}, name});
+}
+
+void ServedSandbox::RefuseRequest(const GuestChannels::Request& request) {
+  const std::string name = packages::kTool;
+  TellDenied(request.run, name, 0);
+  channels_.Answer(request.channel, request.number,
+                   "err " + name + ": tool not allowed by security policy\nexit 126\n",
+                   /*is_last=*/true);
 }
 
 // The kernel says that a limit was met, not by whom: it counts for every run that goes on.

@@ -133,6 +133,10 @@ class ServedSandbox {
   void TakePolicyEvents();
   void TakeDenials();
   void TakeLimits();
+  // So many more were, of which nothing else is known. 0: it was no run's.
+  void TellDenied(uint32_t run_number, const std::string& name, uint32_t lost);
+  // A guest that may not ask for packages hears what a program hears that may not be started.
+  void RefuseRequest(const GuestChannels::Request& request);
   // Of a sandbox whose control page is another one now.
   void SkipDenials() { denials_seen_ = page_.denials.count.load(); }
   Run* FindRunByNumber(uint32_t number);
@@ -196,7 +200,7 @@ class ServedSandbox {
   std::vector<Frame> held_;                     // that came meanwhile
   Mounts mounts_{*keeper_};
   HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};
-  PackageCalls package_calls_{*keeper_};
+  PackageCalls package_calls_{*keeper_, options_};
   GuestChannels channels_{page_};
   bool damaged_ = false;
   bool is_busy_ = false;

@@ -8,6 +8,7 @@
 
 #include "backend/end.h"
 #include "live/served_sandbox.h"
+#include "packages/installed.h"
 
 namespace cordon::live {
 namespace {
@@ -80,7 +81,13 @@ void ServedSandbox::ServeChannels() {
   GuestChannels::News news;
   if (!channels_.Progress(&news)) damaged_ = true;
   TellGone(news.gone);
+  // The command is a script, which is no program: what it wants is decided here.
+  const bool may_ask = options_.AllowsTool(packages::kTool);
   for (GuestChannels::Request& request : news.requests) {
+    if (!may_ask) {
+      RefuseRequest(request);
+      continue;
+    }
     Queue({Kind::kGuestRequest, 0, {request.channel, request.number}, std::move(request.words)});
   }
 }

@@ -10,6 +10,7 @@
 
 namespace cordon::packages {
 
+inline constexpr const char* kTool = "pkg";  // the command that asks for packages, inside
 inline constexpr const char* kFolder = "/usr/share/pkg";
 inline constexpr const char* kListFile = "/usr/share/pkg/packages.json";
 inline constexpr const char* kCommandFolder = "/usr/local/bin/";

@@ -146,18 +146,10 @@ bool ReadOptions(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
     options.directory = *directory;
   }
   options.environment = DefaultEnvironment(options.directory);
-  if (!ReadEnvironment(call, &options.environment) ||
-      !ReadSecurity(call, &options, sandbox.get()) ||
-      !ReadPersistence(call, &options, sandbox.get()) ||
-      !ReadPackagePolicy(call, &options, sandbox)) {
-    return false;
-  }
-  if (!options.tools || !sandbox->packages) return true;
-  call->Refuse({kInvalidParams,
-                "toolAllowlist and packagePolicy.enabled exclude each other: the list is of the "
-                "programs that are there when the sandbox is made",
-                {}});
-  return false;
+  return ReadEnvironment(call, &options.environment) &&
+         ReadSecurity(call, &options, sandbox.get()) &&
+         ReadPersistence(call, &options, sandbox.get()) &&
+         ReadPackagePolicy(call, &options, sandbox);
 }
 
 }  // namespace

@@ -31,7 +31,8 @@ class Options:
     limits          {"memory_bytes", "processes", "file_count", "fs_bytes", "timeout_ms", "stdout_bytes", "stderr_bytes",
                     "command_bytes", "rpc_bytes"}
     security        {"tool_allowlist": [...], "limits": {...}}: programs beside the shells that may be started; the others end
-                    with 126 and an error_class of CAPABILITY_DENIED
+                    with 126 and an error_class of CAPABILITY_DENIED. Packages are among them by the names they are installed
+                    under; "pkg" lets commands install
     on_audit_event  called with a dict {"type", "sessionId", "timestamp", ...} for what happens to the sandbox, in the order in
                     which it happened and before the call that caused it returns; it cannot ask the sandbox
     storage         {"save": f(sandbox_id, state), "load": f(sandbox_id)}, for offload and rehydrate

@@ -53,6 +53,18 @@ const CodeWindowEntry* FindEntry(const CodeWindowHeader& header, const Sha256::D
   return nullptr;
 }
 
+bool IsAllowed(const CodeWindowEntry* entry) {
+  return entry != nullptr && entry->is_allowed != 0;
+}
+
+void AllowAll(CodeWindowHeader& header, const Sha256::Digest& hash) {
+  for (uint32_t i = 0; i < CountOf(header); ++i) {
+    CodeWindowEntry& entry = header.entries[i];
+    if (!std::ranges::equal(entry.module_hash, hash)) continue;
+    __atomic_store_n(&entry.is_allowed, uint64_t{1}, __ATOMIC_RELEASE);
+  }
+}
+
 // Of the processes that may write to a window: the keepers of a family. It goes with the process.
 class WindowLock {
  public:
@@ -100,14 +112,18 @@ Result<std::vector<std::byte>> BuildCodeWindow(std::span<const Module> modules) 
   return window;
 }
 
-Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& module) {
+Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& module,
+                       Permission permission) {
   if (window.size() < sizeof(CodeWindowHeader)) {
     return Fail(ErrorCode::kInvalid, "the sandbox has no room for modules");
   }
   WindowLock lock(file);
   CORDON_TRY(lock.Take());
   auto& header = *reinterpret_cast<CodeWindowHeader*>(window.data());
-  const CodeWindowEntry* known = FindEntry(header, HashOf(module));
+  const Sha256::Digest hash = HashOf(module);
+  const CodeWindowEntry* known = FindEntry(header, hash);
+  const bool is_allowed = permission == Permission::kAllowed || IsAllowed(known);
+  if (is_allowed) AllowAll(header, hash);
   if (known != nullptr && (known->is_optimised != 0 || !module.is_optimised)) return {};
   const uint32_t count = CountOf(header);
   // One after the other, in order.
@@ -118,8 +134,9 @@ Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& modu
       module.object.size() > window.size() - at) {
     return Fail(ErrorCode::kLimit, "the sandbox has no room for more code");
   }
-  const Result<CodeWindowEntry> entry = EntryOf(module, at);
+  Result<CodeWindowEntry> entry = EntryOf(module, at);
   if (!entry) return std::unexpected(entry.error());
+  entry->is_allowed = is_allowed ? 1 : 0;
   std::ranges::copy(module.object, window.begin() + static_cast<ptrdiff_t>(at));
   header.magic = kCodeWindowMagic;
   header.entries[count] = *entry;

@@ -50,10 +50,17 @@ struct Module {
 // The contents of the code window (kernel/code_window.h).
 [[nodiscard]] Result<std::vector<std::byte>> BuildCodeWindow(std::span<const Module> modules);
 
+// What a sandbox with a list of tools is told of a module that it gets.
+enum class Permission {
+  kAsBefore,  // it may be started if a module of the same hash may be
+  kAllowed,   // it may be started, as all of its hash that are there
+};
+
 // Adds a module to the code window of a sandbox that runs. `window` is the keeper's mapping of it,
 // `file` its descriptor, through which keepers of one family wait for each other. A module that is
 // there already, as well compiled, is not added again; kLimit: there is no more room.
-[[nodiscard]] Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& module);
+[[nodiscard]] Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& module,
+                                     Permission permission);
 // Whether a module of this hash is there.
 [[nodiscard]] bool IsInCodeWindow(std::span<const std::byte> window, const Sha256::Digest& hash);
 
