@@ -100,10 +100,10 @@ Status ServedSandbox::BeginInSession(Run& run) {
   if (!std::exchange(run.is_recorded, true) && (run.request.arg[3] & kUnrecorded) == 0) {
     CORDON_TRY(history_.Add(mailbox_, run.request.payload));
   }
-  session_.current = &run;
-  session_.number = run.number;
-  WatchForPrompt();
   const auto begin = [&] {
+    session_.current = &run;
+    session_.number = run.number;
+    WatchForPrompt();
     // A script is never empty: what was read of it says whether the shell began.
     return mailbox_.BeginRun(kSessionJob, run.job, run.number,
                              (run.request.arg[3] & kHasInput) == 0, run.request.payload + "\n");

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <functional>
 #include <map>
 #include <set>
 
@@ -237,6 +238,21 @@ class Clearing {
   TransferReport& report_;
 };
 
+// After a rehearsal. It could be read then: if it cannot be now, somebody has ended the process
+// that reads it, and all is made once more, so that nothing is left half done.
+Result<TransferReport> MakeAll(const TransferReport& before,
+                               const std::function<Status(TransferReport*)>& make) {
+  constexpr int kAttempts = 3;
+  for (int attempt = 1;; ++attempt) {
+    TransferReport report = before;
+    const Status made = make(&report);
+    if (made) return report;
+    if (made.error().code != ErrorCode::kCorrupt || attempt == kAttempts) {
+      return std::unexpected(made.error());
+    }
+  }
+}
+
 }  // namespace
 
 archive::TreeLimits LimitsOf(const backend::SandboxOptions& options) {
@@ -261,11 +277,12 @@ Result<TransferReport> UnpackDirectory(backend::Keeper& keeper, const std::strin
   Rehearsal rehearsal;
   archive::Skipped ignored;
   CORDON_TRY(read(Wanted::kNames, rehearsal, &ignored));
-  Importer importer(keeper, path, Owners::kUser, Whiteouts::kFiles, &report);
-  CORDON_TRY(read(Wanted::kEverything, importer, &report.skipped));
-  CORDON_TRY(importer.Finish());
   report.size = size;
-  return report;
+  return MakeAll(report, [&](TransferReport* made) -> Status {
+    Importer importer(keeper, path, Owners::kUser, Whiteouts::kFiles, made);
+    CORDON_TRY(read(Wanted::kEverything, importer, &made->skipped));
+    return importer.Finish();
+  });
 }
 
 Result<TransferReport> ImportImage(backend::Keeper& keeper, const archive::ImageReader& image,
@@ -277,10 +294,11 @@ Result<TransferReport> ImportImage(backend::Keeper& keeper, const archive::Image
   if (mode == ImportMode::kReplace) {
     CORDON_TRY(Clearing(keeper, rehearsal.paths(), &report).Run("", 0));
   }
-  Importer importer(keeper, "/", Owners::kAsArchived, Whiteouts::kRemovals, &report);
-  CORDON_TRY(image.Read(Wanted::kEverything, limits, importer, &report.skipped));
-  CORDON_TRY(importer.Finish());
-  return report;
+  return MakeAll(report, [&](TransferReport* made) -> Status {
+    Importer importer(keeper, "/", Owners::kAsArchived, Whiteouts::kRemovals, made);
+    CORDON_TRY(image.Read(Wanted::kEverything, limits, importer, &made->skipped));
+    return importer.Finish();
+  });
 }
 
 }  // namespace cordon::live
