@@ -49,7 +49,8 @@ class AsyncChannel:
             self._incoming.close()
             self._socket.close()
             self._end()
-            self.ended.set_result(None)
+            if not self.ended.done():  # whoever waited for it gave up
+                self.ended.set_result(None)
 
     def write(self, line, file=None):
         """`file` stays the caller's. To a daemon that has ended goes nothing."""
