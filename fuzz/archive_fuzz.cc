@@ -10,6 +10,7 @@
 
 #include "archive/oci_image.h"
 #include "archive/tar.h"
+#include "base/memory_file.h"
 
 namespace {
 
@@ -84,9 +85,8 @@ void ReadAsTar(std::span<const std::byte> bytes) {
 }
 
 void ReadAsImage(std::span<const std::byte> bytes) {
-  const cordon::Result<cordon::OwnedFd> fd = NewMemory("fuzz");
-  FileSink sink(fd->get(), 0, UINT64_MAX);
-  if (!sink.Write(bytes) || !Seal(fd->get())) std::abort();
+  const cordon::Result<cordon::OwnedFd> fd = cordon::MemoryFileWith("fuzz", bytes);
+  if (!fd || !cordon::SealMemoryFile(fd->get())) std::abort();
   const OwnTarReader reader;
   const auto image = ImageReader::Open(fd->get(), bytes.size(), 1 << 22, reader);
   if (!image) return;

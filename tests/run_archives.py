@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
 """How archives get in and out of a daemon: as descriptors over its socket, and through the process that reads them: run_archives.py [NAME...]"""
+import asyncio
 import fcntl
+import gc
 import io
 import json
 import os
 import pathlib
+import random
 import socket
 import subprocess
 import sys
 import tarfile
 import tempfile
 import unittest
+import unittest.mock
 
 from processes import answers, eventually
 
@@ -18,8 +22,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 SEALS = fcntl.F_SEAL_WRITE | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
 sys.path.insert(0, str(ROOT / "sdk/python"))
+os.environ["CORDON"] = str(BUILD / "cordon")
 
-from cordon_sandbox import RpcError, Sandbox  # noqa: E402
+from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError, _channel  # noqa: E402
 
 
 def tar_of(**files):
@@ -151,6 +156,122 @@ class Handed(unittest.TestCase):
             self.assertEqual(ask("blob.take", blobId=blob)["error"]["message"], "No descriptor can go over this connection")
             self.assertEqual(ask("blob.give")["error"]["message"], "No descriptor came with the request")
             daemon.stdin.close()
+
+
+class Python(unittest.TestCase):
+    """The SDK, whose daemon is at the other end of a socket of its own."""
+
+    def setUp(self):
+        before = self.open_files()
+        # What was opened here is closed again.
+        self.addCleanup(lambda: self.assertEqual(self.open_files(), before))
+
+    @staticmethod
+    def open_files():
+        gc.collect()
+        return sorted(os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd") if os.path.exists(f"/proc/self/fd/{fd}"))
+
+    def asked(self, daemon):
+        """Methods that a daemon is asked from now on."""
+        methods = []
+        name = "start" if hasattr(daemon, "start") else "call"
+        real = getattr(daemon, name)
+
+        def record(method, *rest, **more):
+            methods.append(method)
+            return real(method, *rest, **more)
+        setattr(daemon, name, record)
+        return methods
+
+    def there_and_back(self, sandbox, other):
+        data = random.Random(1).randbytes(9_000_000)
+        sandbox.files.write("/tmp/d/data", data)
+        asked = self.asked(sandbox._daemon), self.asked(other._daemon)
+        other.import_state(sandbox.export_state())
+        self.assertEqual(other.files.read("/tmp/d/data"), data)
+        other.files.unpack("/tmp/e", sandbox.files.pack("/tmp/d"))
+        self.assertEqual(other.commands.run("cmp /tmp/d/data /tmp/e/data && echo same").stdout, "same\n")
+        return [{method for method in methods if method.startswith("blob.")} for methods in asked]
+
+    def test_archives_go_as_descriptors(self):
+        with Sandbox() as sandbox, Sandbox() as other:
+            self.assertEqual(self.there_and_back(sandbox, other), [{"blob.take", "blob.free"}, {"blob.give"}])
+
+    def test_and_in_pieces_where_there_are_none(self):
+        with unittest.mock.patch.object(_channel, "HAS_DESCRIPTORS", False), Sandbox() as sandbox, Sandbox() as other:
+            self.assertEqual(self.there_and_back(sandbox, other), [{"blob.read", "blob.free"}, {"blob.write"}])
+
+    def test_what_is_refused(self):
+        with Sandbox(fs_limit_bytes=2 << 20) as sandbox:
+            for data, words in ((b"", "archive"), (b"nonsense", "archive"), (tar_of(f=b"x" * (4 << 20)), "")):
+                with self.assertRaisesRegex(RpcError, words):
+                    sandbox.import_state(data)
+            with self.assertRaises(RpcError):
+                sandbox.files.pack("/nowhere")
+            # Of an answer that is a refusal nothing was to be taken.
+            with self.assertRaises(RpcError):
+                sandbox._take_blob({"blobId": 77, "size": 1})
+            sandbox.files.unpack("/tmp/t", memoryview(tar_of(f=b"hello")))
+            self.assertEqual(sandbox.files.read("/tmp/t/f"), b"hello")
+            with self.assertRaises(TypeError):
+                sandbox.import_state("text")
+
+    def test_a_daemon_that_is_gone(self):
+        sandbox = Sandbox()
+        sandbox._daemon._process.kill()
+        sandbox._daemon._process.wait()
+        with self.assertRaisesRegex(SandboxError, "ended"):
+            sandbox.import_state(tar_of(f=b"hello"))
+        sandbox._daemon.close()
+
+    def test_asyncio(self):
+        data = random.Random(2).randbytes(3_000_000)
+
+        async def use():
+            async with AsyncSandbox() as sandbox:
+                copies = await sandbox.fork(count=4)
+                methods = self.asked(sandbox._daemon)
+                archives = [tar_of(f=data, n=str(number).encode()) for number in range(4)]
+
+                async def work(copy, number):
+                    # More than the socket holds, so that descriptors wait for their turn.
+                    await asyncio.gather(*(copy.files.write(f"/tmp/{name}", data) for name in "abc"),
+                                         copy.files.unpack("/tmp/t", archives[number]))
+                    state = await copy.export_state()
+                    self.assertEqual(await copy.files.read("/tmp/t/n"), str(number).encode())
+                    await copy.import_state(state)
+                    done = await copy.commands.run("cat /tmp/t/n; cmp /tmp/a /tmp/t/f && cmp /tmp/b /tmp/c && echo same")
+                    await copy.destroy()
+                    return done.stdout
+                words = await asyncio.gather(*(work(copy, number) for number, copy in enumerate(copies)))
+                return words, {method for method in methods if method.startswith("blob.")}
+        self.assertEqual(asyncio.run(use()), ([f"{number}same\n" for number in range(4)], {"blob.give", "blob.take", "blob.free"}))
+
+    def test_asyncio_that_is_given_up(self):
+        """An archive that nobody waits for any more is closed when it comes, and the next one is the next one's."""
+        async def use():
+            async with AsyncSandbox() as sandbox:
+                await sandbox.files.write("/tmp/d/data", b"first")
+                report = await sandbox._call("files.pack", {"path": "/tmp/d"})
+                task = asyncio.ensure_future(sandbox._call("blob.take", {"blobId": report["blobId"]}, takes=True))
+                await asyncio.sleep(0)  # it is sent
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+                await sandbox.files.write("/tmp/d/data", b"second")
+                with tarfile.open(fileobj=io.BytesIO(await sandbox.files.pack("/tmp/d"))) as tar:
+                    return tar.extractfile("data").read()
+        self.assertEqual(asyncio.run(use()), b"second")
+
+    def test_asyncio_and_a_daemon_that_is_gone(self):
+        async def use():
+            sandbox = await AsyncSandbox.create()
+            sandbox._daemon._process.kill()
+            await sandbox._daemon._process.wait()
+            with self.assertRaisesRegex(SandboxError, "ended"):
+                await sandbox.import_state(tar_of(f=b"hello"))
+            await sandbox._daemon.close()
+        asyncio.run(use())
 
 
 class Reader(unittest.TestCase):

@@ -140,7 +140,6 @@ class Fork(unittest.TestCase):
         self.run_("sleep 100 &", forked)
         all_there = descendants(self.sandbox._daemon._process.pid)
         self.sandbox._daemon._process.kill()
-        self.sandbox._daemon._process.stdin.close()
         eventually(lambda: not any(alive(pid) for pid in all_there))
         self.assertEqual([pid for pid in all_there if alive(pid)], [])
 

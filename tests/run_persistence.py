@@ -69,9 +69,7 @@ class Case(unittest.TestCase):
         process.wait()
         # They end with it, each as soon as it has a processor.
         wait_until_gone(pids)
-        process.stdin.close()
-        sandbox._daemon._reader.join()
-        process.stdout.close()
+        sandbox._daemon.close()
         sandbox._daemon = None
 
 

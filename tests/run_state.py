@@ -247,10 +247,11 @@ class States(unittest.TestCase):
         # Nothing of it was taken over, and nothing was removed.
         self.assertEqual(other.commands.run("cat /tmp/mine; ls /tmp").stdout, "mine\nmine\n")
 
-    def hostile(self, layer):
-        """An image whose hashes are right."""
+    def hostile(self, layer, said=b""):
+        """An image whose hashes are right; `said` are more members of its configuration."""
         digest = lambda data: "sha256:" + hashlib.sha256(data).hexdigest()
         config = json.dumps({"architecture": "wasm", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [digest(layer)]}}).encode()
+        config = config[:-1] + said + b"}"
         describe = lambda kind, data: {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest(data), "size": len(data)}
         manifest = json.dumps({"schemaVersion": 2, "config": describe("config.v1+json", config),
                                "layers": [describe("layer.v1.tar", layer)]}).encode()
@@ -272,6 +273,17 @@ class States(unittest.TestCase):
         with self.assertRaises(RpcError):
             self.sandbox.import_state(self.hostile(tar_of(("bin/x/y", file, b"1"))), mode="merge")
         self.assertEqual(self.sandbox.commands.run("ls /usr/bin/bash").stdout, "/usr/bin/bash\n")
+
+    def test_descriptions_that_would_take_the_stack_or_the_memory(self):
+        layer = tar_of(("tmp/fine", tarfile.REGTYPE, b"1"))
+        for shape in (b"[" * 1_500_000 + b"]" * 1_500_000, b'{"x":' * 500_000 + b"1" + b"}" * 500_000, b"[" + b"[]," * 1_200_000 + b"[]]", b"[" * 1000 + b"]" * 1000):
+            for name in (b"dev.cordon.session", b"config", b"other"):
+                with self.assertRaisesRegex(RpcError, "levels or"):
+                    self.sandbox.import_state(self.hostile(layer, b', "' + name + b'": {"x": ' + shape + b"}"))
+        # The sandbox and its daemon are there, and what is as deep as it may be is read.
+        said = b', "dev.cordon.session": {"version": 1, "x": ' + b"[" * 29 + b"]" * 29 + b', "directory": "/tmp"}'
+        self.sandbox.import_state(self.hostile(layer, said))
+        self.assertEqual(self.sandbox.commands.run("pwd; cat fine").stdout, "/tmp\n1")
 
     def test_whiteouts(self):
         self.sandbox.commands.run("mkdir -p /tmp/o/p; touch /tmp/o/p/q /tmp/gone")

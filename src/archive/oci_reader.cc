@@ -5,6 +5,7 @@
 
 #include "archive/oci_image.h"
 #include "archive/oci_names.h"
+#include "base/json_bounds.h"
 #include "base/memory_file.h"
 
 namespace cordon::archive {
@@ -15,6 +16,8 @@ using Json = nlohmann::json;
 constexpr size_t kMostFiles = 256;
 constexpr size_t kMostLayers = 64;
 constexpr size_t kMaxTextBytes = size_t{4} << 20;
+// Of a description. What it says of a session goes on to the daemon, which has others' to lose.
+constexpr JsonBounds kBounds = {.levels = 32, .values = 200'000};
 
 Status Refuse(const std::string& what) {
   return Fail(ErrorCode::kInvalid, "image: " + what);
@@ -27,10 +30,20 @@ std::string TextOf(const Json& object, const char* name) {
              : std::string();
 }
 
-Json MemberOf(const Json& object, const char* name) {
-  if (!object.is_object()) return {};
+// Null if it has none. Belongs to `object`.
+const Json& MemberOf(const Json& object, const char* name) {
+  static const Json none;
+  if (!object.is_object()) return none;
   const auto found = object.find(name);
-  return found == object.end() ? Json() : *found;
+  return found == object.end() ? none : *found;
+}
+
+// What is no JSON has no member.
+Result<Json> ParseDescription(const std::string& text) {
+  if (!IsWithin(text, kBounds)) {
+    return Fail(ErrorCode::kLimit, "image: a description of more than 32 levels or 200000 values");
+  }
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
 struct Descriptor {
@@ -40,7 +53,7 @@ struct Descriptor {
 };
 
 std::optional<Descriptor> ReadDescriptor(const Json& value) {
-  const Json size = MemberOf(value, "size");
+  const Json& size = MemberOf(value, "size");
   Descriptor descriptor = {TextOf(value, "mediaType"), TextOf(value, "digest"), 0};
   if (!size.is_number_unsigned() || !descriptor.digest.starts_with("sha256:")) return std::nullopt;
   descriptor.size = size.get<uint64_t>();
@@ -155,8 +168,9 @@ Result<std::string> ImageReader::BlobText(const std::string& digest, uint64_t si
 }
 
 Status ImageReader::ReadManifest(const std::string& index) {
-  const Json root = Json::parse(index, nullptr, /*allow_exceptions=*/false);
-  const Json manifests = MemberOf(root, "manifests");
+  const Result<Json> root = ParseDescription(index);
+  if (!root) return std::unexpected(root.error());
+  const Json& manifests = MemberOf(*root, "manifests");
   if (!manifests.is_array() || manifests.size() != 1)
     return Refuse("index.json names no image, or several");
   const std::optional<Descriptor> described = ReadDescriptor(manifests[0]);
@@ -164,9 +178,10 @@ Status ImageReader::ReadManifest(const std::string& index) {
     return Refuse("index.json names no image manifest");
   const Result<std::string> text = BlobText(described->digest, described->size);
   if (!text) return std::unexpected(text.error());
-  const Json manifest = Json::parse(*text, nullptr, /*allow_exceptions=*/false);
-  const std::optional<Descriptor> config = ReadDescriptor(MemberOf(manifest, "config"));
-  const Json layers = MemberOf(manifest, "layers");
+  const Result<Json> manifest = ParseDescription(*text);
+  if (!manifest) return std::unexpected(manifest.error());
+  const std::optional<Descriptor> config = ReadDescriptor(MemberOf(*manifest, "config"));
+  const Json& layers = MemberOf(*manifest, "layers");
   if (!config || config->type != oci::kConfigType || !layers.is_array() ||
       layers.size() > kMostLayers) {
     return Refuse("its manifest has no configuration, or no layers");
@@ -193,8 +208,9 @@ Status ImageReader::ReadManifest(const std::string& index) {
 }
 
 Status ImageReader::ReadConfig(const std::string& text) {
-  const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
-  const Json diff_ids = MemberOf(MemberOf(root, "rootfs"), "diff_ids");
+  const Result<Json> root = ParseDescription(text);
+  if (!root) return std::unexpected(root.error());
+  const Json& diff_ids = MemberOf(MemberOf(*root, "rootfs"), "diff_ids");
   if (!diff_ids.is_array() || diff_ids.size() != layers_.size()) {
     return Refuse("its configuration does not fit its layers");
   }
@@ -202,12 +218,12 @@ Status ImageReader::ReadConfig(const std::string& text) {
     if (!diff_ids[i].is_string()) return Refuse("its configuration does not fit its layers");
     layers_[i].diff_id = diff_ids[i].get<std::string>();
   }
-  const Json config = MemberOf(root, "config");
+  const Json& config = MemberOf(*root, "config");
   config_.directory = TextOf(config, "WorkingDir");
   for (const Json& variable : MemberOf(config, "Env")) {
     if (variable.is_string()) config_.environment.push_back(variable.get<std::string>());
   }
-  const Json session = MemberOf(root, oci::kSession);
+  const Json& session = MemberOf(*root, oci::kSession);
   if (session.is_object())
     config_.session = session.dump(-1, ' ', false, Json::error_handler_t::replace);
   return {};
@@ -225,8 +241,9 @@ Result<ImageReader> ImageReader::Open(int fd, uint64_t size, uint64_t most_bytes
       ReadTree(tars, {.bytes = bytes, .fd = fd}, {kMostFiles, most_bytes}, collector, &skipped));
   const Result<std::string> layout = reader.BlobText(oci::kLayoutFile, UINT64_MAX);
   if (!layout) return Fail(ErrorCode::kInvalid, "no image: it has no file oci-layout");
-  const Json version = Json::parse(*layout, nullptr, /*allow_exceptions=*/false);
-  if (!TextOf(version, "imageLayoutVersion").starts_with("1.")) {
+  const Result<Json> version = ParseDescription(*layout);
+  if (!version) return std::unexpected(version.error());
+  if (!TextOf(*version, "imageLayoutVersion").starts_with("1.")) {
     return Fail(ErrorCode::kInvalid, "image: a layout of another version");
   }
   const Result<std::string> index = reader.BlobText(oci::kIndexFile, UINT64_MAX);

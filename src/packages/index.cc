@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/json_bounds.h"
 #include "packages/policy.h"
 
 namespace cordon::packages {
@@ -35,7 +36,8 @@ PackageResult<IndexEntry> ParseEntry(const Url& base, const std::string& name, c
 }  // namespace
 
 PackageResult<Index> ParseIndex(const Url& base, std::string_view text) {
-  if (text.size() > kMostIndexBytes) return Damaged("too large");
+  constexpr JsonBounds kBounds = {.levels = 16, .values = kMostPackages * 16};
+  if (text.size() > kMostIndexBytes || !IsWithin(text, kBounds)) return Damaged("too large");
   const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) return Damaged("no JSON object");
   const auto version = root.find("version");

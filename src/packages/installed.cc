@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/json_bounds.h"
 #include "packages/policy.h"
 
 namespace cordon::packages {
@@ -40,7 +41,9 @@ std::string WriteList(const InstalledPackages& packages) {
 
 InstalledPackages ReadList(std::string_view text) {
   constexpr size_t kMost = 1000;
+  constexpr JsonBounds kBounds = {.levels = 16, .values = kMost * 16};
   InstalledPackages packages;
+  if (!IsWithin(text, kBounds)) return packages;
   const Json root = Json::parse(text, nullptr, /*allow_exceptions=*/false);
   if (!root.is_object()) return packages;
   const auto list = root.find("packages");

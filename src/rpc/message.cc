@@ -2,13 +2,14 @@
 
 #include <exception>
 
+#include "base/json_bounds.h"
 #include "rpc/base64.h"
 
 namespace cordon::rpc {
 namespace {
 
 // A parser that is not recursive does not mind depth; what is later done with a value does.
-constexpr int kMaxDepth = 32;
+constexpr uint32_t kMaxDepth = 32;
 
 constexpr size_t kLengthBytes = 4;
 // Of bytes: those that PutData put.
@@ -75,28 +76,9 @@ class Depth final : public nlohmann::json_sax<Json> {
     return true;
   }
 
-  int depth_ = 0;
+  uint32_t depth_ = 0;
   bool is_too_deep_ = false;
 };
-
-bool IsTooDeep(std::string_view line) {
-  int depth = 0;
-  bool in_string = false;
-  for (size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '{' || c == '[') {
-      if (++depth > kMaxDepth) return true;
-    } else if (c == '}' || c == ']') {
-      --depth;
-    }
-  }
-  return false;
-}
 
 bool IsId(const Json& id) {
   return id.is_string() || id.is_number_integer() || id.is_null();
@@ -179,7 +161,7 @@ std::optional<Arrived> PackReader::Next() {
 Parsed ParseRequest(std::string_view text, Form form) {
   Json message;
   if (form == Form::kLines) {
-    if (IsTooDeep(text)) return Refuse(kInvalidRequest, "Request too deep");
+    if (!IsWithin(text, {.levels = kMaxDepth})) return Refuse(kInvalidRequest, "Request too deep");
     message = Json::parse(text, nullptr, false);
   } else {
     Depth depth;

@@ -4,9 +4,12 @@ import asyncio
 import inspect
 import itertools
 import json
+import os
 
+from . import _channel as channel
 from . import _protocol as protocol
 from . import mounts as _mounts
+from ._async_channel import AsyncChannel
 from ._async_commands import AsyncCommands, AsyncFiles, AsyncProcess
 from ._options import Options, SandboxInfo
 from ._packages import AsyncPackages
@@ -14,10 +17,6 @@ from .extensions import AsyncHost
 from .virtual import FileHost
 
 __all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
-
-# A line is one message; a result has as much as the limits of output allow.
-_MAX_LINE = 256 << 20
-
 
 _GIVEN_UP = ("run", "exec", "package.install", "package.update", "package.search")
 
@@ -31,39 +30,26 @@ class _Daemon:
         self._listeners = {}  # of processes and of events
         self._early = {}  # for who listens soon
         self._process = None
-        self._reader = None
+        self._channel = None
+        self._ended = None
+        self._takers = set()  # requests whose answer brings a descriptor
         self.users = 1  # a sandbox, its forks and others of the same daemon
         self.extensions = AsyncHost(self._send, self.call)
         self.virtual = FileHost(asyncio.get_running_loop())
 
     async def open(self, program, *arguments):
-        self._process = await asyncio.create_subprocess_exec(
-            protocol.find_program(program), "serve", "--stdio", *arguments,
-            stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, limit=_MAX_LINE)
-        self._reader = asyncio.ensure_future(self._read())
+        ours, theirs = channel.open_pair()
+        try:
+            with theirs:
+                self._process = await asyncio.create_subprocess_exec(
+                    protocol.find_program(program), "serve", "--stdio", *arguments, stdin=theirs, stdout=theirs)
+        except BaseException:
+            ours.close()
+            raise
+        self._channel = AsyncChannel(ours, self._take, self._end)
+        self._ended = self._channel.ended
 
-    async def _read(self):
-        while True:
-            line = await self._process.stdout.readline()
-            if not line:
-                break
-            message = json.loads(line)
-            if message.get("method") == "persistence.failed":
-                protocol.warn_of_failed_save(message["params"])
-                continue
-            if message.get("method", "").startswith("extension."):
-                self.extensions.take(message)
-                continue
-            if "method" in message:
-                self._notify(message)
-                continue
-            answer, _ = self._waiting.pop(message.get("id"), (None, None))
-            if answer is None or answer.done():
-                continue
-            if "error" in message:
-                answer.set_exception(protocol.error_of(message))
-            else:
-                answer.set_result(message["result"])
+    def _end(self):
         for answer, _ in self._waiting.values():
             if not answer.done():
                 answer.set_exception(protocol.SandboxError("the daemon has ended"))
@@ -71,6 +57,31 @@ class _Daemon:
         for key, listener in self._listeners.items():
             if key[0] != "audit":
                 listener(None)
+
+    def _take(self, line):
+        message = json.loads(line)
+        if message.get("method") == "persistence.failed":
+            protocol.warn_of_failed_save(message["params"])
+        elif message.get("method", "").startswith("extension."):
+            self.extensions.take(message)
+        elif "method" in message:
+            self._notify(message)
+        else:
+            self._answer(message)
+
+    def _answer(self, message):
+        request_id = message.get("id")
+        is_taker = request_id in self._takers
+        self._takers.discard(request_id)
+        file = self._channel.take_file() if is_taker and "result" in message else None
+        answer, _ = self._waiting.pop(request_id, (None, None))
+        if answer is None or answer.done():
+            if file is not None:
+                file.close()
+        elif "error" in message:
+            answer.set_exception(protocol.error_of(message))
+        else:
+            answer.set_result(dict(message, file=file) if is_taker else message["result"])
 
     def _notify(self, message):
         params = message["params"]
@@ -97,30 +108,32 @@ class _Daemon:
         self._listeners.pop(key, None)
 
     def _send(self, line):
-        if not self._process.stdin.is_closing():
-            self._process.stdin.write(line)
+        self._channel.write(line)
 
-    async def call(self, method, params, take=None):
-        if self._reader.done():
+    async def call(self, method, params, take=None, gives=None, takes=False):
+        """`gives`: a descriptor that goes with the request. `takes`: the result is the message, with the `file` that came with it."""
+        if self._ended.done():
             raise protocol.SandboxError("the daemon has ended")
         request_id = next(self._ids)
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = (answer, take)
-        self._process.stdin.write(protocol.encode(request_id, method, params))
-        await self._process.stdin.drain()
+        if takes:
+            self._takers.add(request_id)
+        self._channel.write(protocol.encode(request_id, method, params), gives)
+        await self._channel.drain()
         try:
             return await answer
         except asyncio.CancelledError:
             # Whoever gives up waiting does not want it done either.
-            if method in _GIVEN_UP and not self._reader.done():
-                self._process.stdin.write(
+            if method in _GIVEN_UP and not self._ended.done():
+                self._channel.write(
                     protocol.encode(next(self._ids), "cancel", dict(requestId=request_id, sandboxId=params["sandboxId"])))
             raise
 
     async def close(self):
-        self._process.stdin.close()
+        self._channel.finish()
         await self._process.wait()
-        await self._reader
+        await self._ended
         self.virtual.close()
 
     async def leave(self):
@@ -242,10 +255,10 @@ class AsyncSandbox:
             return False
         return True
 
-    async def _call(self, method, params, take=None):
+    async def _call(self, method, params, take=None, **files):
         if self._daemon is None:
             raise protocol.SandboxError("Sandbox has been destroyed")
-        return await self._daemon.call(method, dict(params, sandboxId=self._id), take)
+        return await self._daemon.call(method, dict(params, sandboxId=self._id), take, **files)
 
     async def mount(self, path, files=None, **options):
         """`files`: in memory, by paths below `path`, or an object that answers (virtual.py). `host_path`: a directory of the host.
@@ -357,6 +370,12 @@ class AsyncSandbox:
         await self._call("snapshot.delete", {"snapshotId": snapshot_id})
 
     async def _take_blob(self, report):
+        if channel.HAS_DESCRIPTORS:
+            try:
+                message = await self._call("blob.take", {"blobId": report["blobId"]}, takes=True)
+            finally:
+                await self._call("blob.free", {"blobId": report["blobId"]})
+            return protocol.whole_archive(channel.read_whole(protocol.file_of(message), report["size"]), report)
         data = bytearray()
         while len(data) < report["size"]:
             piece = protocol.get_bytes(await self._call(
@@ -368,6 +387,12 @@ class AsyncSandbox:
         return bytes(data)
 
     async def _give_blob(self, data):
+        if channel.HAS_DESCRIPTORS:
+            file = channel.seal(data)
+            try:
+                return (await self._call("blob.give", {}, gives=file))["blobId"]
+            finally:
+                os.close(file)
         blob = 0
         for piece in protocol.blob_pieces(data):
             blob = (await self._call("blob.write", {"blobId": blob, "dataBase64": piece}))["blobId"]

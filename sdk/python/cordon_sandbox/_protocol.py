@@ -319,6 +319,20 @@ def blob_pieces(data):
     return [base64.b64encode(raw[at:at + MAX_WRITE]).decode("ascii") for at in range(0, len(raw), MAX_WRITE)] or [""]
 
 
+def file_of(message):
+    """What an answer brought as a descriptor."""
+    result_of(message)
+    if message["file"] is None:
+        raise SandboxError("no archive came with the answer")
+    return message["file"]
+
+
+def whole_archive(data, report):
+    if len(data) != report["size"]:
+        raise SandboxError("an archive was cut")
+    return data
+
+
 class ImportReport:
     """What became of an archive: how many entries were taken over, and the names of what was left out, with reasons."""
 

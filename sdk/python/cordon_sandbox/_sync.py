@@ -3,10 +3,13 @@
 import contextlib
 import itertools
 import json
+import os
 import queue
+import socket
 import subprocess
 import threading
 
+from . import _channel as channel
 from . import _protocol as protocol
 from . import mounts as _mounts
 from ._commands import Commands, Process
@@ -23,9 +26,15 @@ class _Daemon:
     """One `cordon serve --stdio`. Any thread may ask; one reads the answers."""
 
     def __init__(self, program, *arguments):
-        self._process = subprocess.Popen(
-            [protocol.find_program(program), "serve", "--stdio", *arguments],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self._socket, theirs = channel.open_pair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen([protocol.find_program(program), "serve", "--stdio", *arguments], stdin=theirs, stdout=theirs)
+        except BaseException:
+            self._socket.close()
+            raise
+        self._incoming = channel.Incoming(self._socket)
+        self._takers = set()  # requests whose answer brings a descriptor
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
         self._answers = {}
@@ -41,21 +50,33 @@ class _Daemon:
         self._reader.start()
 
     def _read(self):
-        for line in self._process.stdout:
-            message = json.loads(line)
-            if "method" in message:
-                self._notify(message)
-                continue
-            with self._lock:
-                waiting = self._answers.pop(message.get("id"), None)
-            if waiting is not None:
-                waiting.put(message)
+        while True:
+            lines = self._incoming.receive()
+            if lines is None:
+                break
+            for line in lines:
+                self._take(json.loads(line))
+        self._incoming.close()
         with self._lock:
             self._dead = True
             waiting = list(self._answers.values()) + list(self._listeners.values())
             self._answers.clear()
         for one in waiting:
             one.put(None)
+
+    def _take(self, message):
+        if "method" in message:
+            self._notify(message)
+            return
+        request_id = message.get("id")
+        with self._lock:
+            waiting = self._answers.pop(request_id, None)
+            is_taker = request_id in self._takers
+            self._takers.discard(request_id)
+        if is_taker and "result" in message:
+            message["file"] = self._incoming.take_file()
+        if waiting is not None:
+            waiting.put(message)
 
     def _notify(self, message):
         params = message["params"]
@@ -106,8 +127,8 @@ class _Daemon:
         with self._lock:
             self._listeners.pop(key, None)
 
-    def start(self, method, params, listener=None):
-        """Sends a request; its answer comes through the queue that is returned."""
+    def start(self, method, params, listener=None, gives=None, takes=False):
+        """Sends a request, with a descriptor if it gives one; its answer comes through the queue that is returned."""
         protocol.refuse_in_callback()
         answer = listener if listener is not None else queue.Queue()
         with self._lock:
@@ -117,10 +138,12 @@ class _Daemon:
             self._answers[request_id] = answer
             if listener is not None:
                 self._listeners[("request", request_id)] = listener
+            if takes:
+                self._takers.add(request_id)
             try:
-                self._process.stdin.write(protocol.encode(request_id, method, params))
-                self._process.stdin.flush()
-            except (OSError, ValueError) as error:  # it has ended, or is closed
+                line = memoryview(protocol.encode(request_id, method, params))
+                self._socket.sendall(line if gives is None else line[channel.send_some(self._socket, line, gives):])
+            except OSError as error:  # it has ended, or is closed
                 raise protocol.SandboxError("the daemon has ended") from error
         return request_id, answer
 
@@ -129,9 +152,8 @@ class _Daemon:
             if self._dead:
                 return
             try:
-                self._process.stdin.write(line)
-                self._process.stdin.flush()
-            except (OSError, ValueError):
+                self._socket.sendall(line)
+            except OSError:
                 pass  # it has ended, or is closed
 
     def call(self, method, params):
@@ -149,11 +171,11 @@ class _Daemon:
             return self._users == 0
 
     def close(self):
-        if self._process.poll() is None:
-            self._process.stdin.close()
+        with contextlib.suppress(OSError):  # it has ended
+            self._socket.shutdown(socket.SHUT_WR)
         self._process.wait()
         self._reader.join()
-        self._process.stdout.close()
+        self._socket.close()
         self.virtual.close()
 
 
@@ -381,13 +403,13 @@ class Sandbox:
     def remove_extension(self, name):
         self._daemon.extensions.remove(self._id, name)
 
-    def _start(self, method, params, listener=None):
+    def _start(self, method, params, listener=None, **files):
         if self._daemon is None:
             raise protocol.SandboxError("Sandbox has been destroyed")
-        return self._daemon.start(method, dict(params, sandboxId=self._id), listener)
+        return self._daemon.start(method, dict(params, sandboxId=self._id), listener, **files)
 
-    def _call(self, method, params):
-        return protocol.result_of(self._start(method, params)[1].get())
+    def _call(self, method, params, **files):
+        return protocol.result_of(self._start(method, params, **files)[1].get())
 
     def set_env(self, name, value):
         self._call("env.set", {"name": name, "value": value})
@@ -406,6 +428,12 @@ class Sandbox:
         return self._call("usage", {})
 
     def _take_blob(self, report):
+        if channel.HAS_DESCRIPTORS:
+            try:
+                file = protocol.file_of(self._start("blob.take", {"blobId": report["blobId"]}, takes=True)[1].get())
+            finally:
+                self._call("blob.free", {"blobId": report["blobId"]})
+            return protocol.whole_archive(channel.read_whole(file, report["size"]), report)
         data = bytearray()
         while len(data) < report["size"]:
             piece = protocol.get_bytes(self._call(
@@ -417,6 +445,12 @@ class Sandbox:
         return bytes(data)
 
     def _give_blob(self, data):
+        if channel.HAS_DESCRIPTORS:
+            file = channel.seal(data)
+            try:
+                return self._call("blob.give", {}, gives=file)["blobId"]
+            finally:
+                os.close(file)
         blob = 0
         for piece in protocol.blob_pieces(data):
             blob = self._call("blob.write", {"blobId": blob, "dataBase64": piece})["blobId"]
