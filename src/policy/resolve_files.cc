@@ -56,21 +56,20 @@ std::string ReadLink(const std::string& path) {
   return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
 }
 
-// In memory a short file costs half of what a mount of it does; one that is found through a link
-// in a folder that is shown is that link. Of a small limit of disk nothing is taken for it.
-constexpr off_t kShort = 16 << 10;
+// A copy of a short file costs no more than a mount of it does, and nothing where the wall keeps
+// it; one that is found through a link in a folder that is shown is that link. Of a small limit of
+// disk nothing is taken for it.
+constexpr uint64_t kShort = 128 << 10;
 constexpr uint64_t kMuchDisk = 16 << 20;
 
-void ChooseKind(const Resolution& r, Mount& mount) {
+void ChooseKind(const Resolution& r, uint64_t size_bytes, Mount& mount) {
   if (r.plan.wall != Wall::kNative || mount.type != NodeType::kFile) return;
   const auto is_shown = [&](std::string_view folder) {
     return IsWithin(mount.source, std::string(folder));
   };
-  struct stat stat = {};
   if (mount.source != mount.target && std::ranges::any_of(kSystemFolders, is_shown)) {
     mount.kind = MountKind::kLink;
-  } else if (r.plan.limits.disk_bytes.value_or(kMuchDisk) >= kMuchDisk &&
-             lstat(mount.source.c_str(), &stat) == 0 && stat.st_size <= kShort) {
+  } else if (r.plan.limits.disk_bytes.value_or(kMuchDisk) >= kMuchDisk && size_bytes <= kShort) {
     mount.kind = MountKind::kCopy;
   }
 }
@@ -93,15 +92,16 @@ void AddSystemFolders(Resolution& r) {
   for (const std::string_view name : kSystemFiles) {
     // Most of them are no links: one look instead of one for each component.
     const bool is_direct = is_plain && name.rfind('/') == 4;
-    const Found found = is_direct ? Inspect(std::string(name)) : Found::kLink;
-    if (found == Found::kMissing) continue;
-    const std::string real =
-        found == Found::kLink ? RealPath(std::string(name)) : std::string(name);
+    Looked looked = is_direct ? Look(std::string(name)) : Looked{Found::kLink};
+    if (looked.found == Found::kMissing) continue;
+    const bool is_link = looked.found == Found::kLink;
+    const std::string real = is_link ? RealPath(std::string(name)) : std::string(name);
     if (real.empty()) continue;
+    if (is_link) looked = Look(real);
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;
-    mount.type = TypeOf(found == Found::kLink ? Inspect(real) : found);
-    ChooseKind(r, mount);
+    mount.type = TypeOf(looked.found);
+    ChooseKind(r, looked.size_bytes, mount);
     r.plan.mounts.push_back(std::move(mount));
   }
 }
