@@ -37,7 +37,7 @@ def root_of(world, **options):
 
 def is_prepared(world):
     place, kind = root_of(world).split()
-    assert (kind == "tmpfs") == place.endswith("/root") and (kind == "tmpfs" or "/cordon/roots/" in place), (place, kind)
+    assert place.endswith("/root") and ("/cordon/roots/" in place) == (kind != "tmpfs"), (place, kind)
     return kind != "tmpfs"
 
 
@@ -80,7 +80,7 @@ def the_command_sees_the_same(world):
 def whatever_is_odd_is_not_used(world):
     assert is_prepared(world)
     root = roots(world) / names(world)[0]
-    for path, mode in ((roots(world), 0o755), (roots(world), 0o1700), (root, 0o777), (root, 0o700)):
+    for path, mode in ((roots(world), 0o755), (roots(world), 0o1700), (root, 0o755), (root, 0o600), (root / "root", 0o777), (root / "root", 0o700)):
         before = stat.S_IMODE(path.stat().st_mode)
         path.chmod(mode)
         equal((path.name, mode, is_prepared(world)), (path.name, mode, False))
@@ -100,8 +100,21 @@ def whatever_is_odd_is_not_used(world):
     root.unlink()
     (world.home / "elsewhere").rename(root)
     assert is_prepared(world)
+    # Of another description, by chance or not.
+    text = (root / "description").read_bytes()
+    for other in (text[:-1], text + b"x", text[:-2] + b"xx", b""):
+        (root / "description").unlink()
+        (root / "description").write_bytes(other)
+        assert not is_prepared(world), other
+    (root / "description").write_bytes(text)
+    assert is_prepared(world)
+    (root / "root").rename(root / "other")
+    (root / "root").symlink_to("other")
+    assert not is_prepared(world)
+    (root / "root").unlink()
+    (root / "other").rename(root / "root")
     if os.geteuid() == 0:
-        for path in (roots(world), root):
+        for path in (roots(world), root, root / "root"):
             os.chown(path, 4321, 4321)
             equal((path.name, is_prepared(world)), (path.name, False))
             os.chown(path, world.uid, world.uid)
@@ -145,7 +158,7 @@ def it_cannot_be_written_from_inside(world):
     # Outside, its owner does.
     world.own()
     assert is_prepared(world)
-    world.outside("chmod", "u+w", roots(world) / names(world)[0] / "etc/nsswitch.conf", check=True)
+    world.outside("chmod", "u+w", roots(world) / names(world)[0] / "root/etc/nsswitch.conf", check=True)
 
 
 def what_the_host_changes_is_seen(world):
@@ -203,7 +216,7 @@ def who_is_killed_leaves_nothing_half(world):
         done = world.inside("sh", "-c", "head -1 /etc/passwd; cat /etc/nsswitch.conf | md5sum; test -d /var/tmp && test -c /dev/null")
         wanted = subprocess.run(["md5sum"], stdin=open("/etc/nsswitch.conf", "rb"), capture_output=True, text=True, check=True).stdout
         equal((done.returncode, done.stdout.splitlines()[0].split(":")[0], done.stdout.splitlines()[1] + "\n"), (0, f"killed{number}", wanted))
-    assert all(name.startswith(".new-") or len(name) == 64 for name in names(world)), names(world)
+    assert all(name.startswith(".new-") or len(name) == 16 for name in names(world)), names(world)
     equal(world.outside(world.cordon, "clean", "--all").returncode, 0)
     equal(names(world), [])
 

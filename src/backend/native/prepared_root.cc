@@ -12,13 +12,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <system_error>
 #include <utility>
 #include <vector>
 
 #include "backend/native/mount_calls.h"
 #include "backend/native/skeleton.h"
-#include "base/sha256.h"
+#include "base/write_all.h"
 #include "policy/surroundings.h"
 
 namespace cordon::backend::native {
@@ -31,6 +32,8 @@ constexpr const char* kOldPrefix = ".old-";
 // Another number, other contents for the same description.
 constexpr const char* kVersion = "1 ";
 constexpr size_t kKept = 8;
+constexpr const char* kDescription = "description";
+constexpr const char* kRoot = "root";
 constexpr mode_t kOwnersMode = 0700;
 constexpr mode_t kRootMode = 0755;
 constexpr mode_t kModeBits = 07777;
@@ -52,13 +55,29 @@ std::string BootId() {
   return {text.data(), static_cast<size_t>(std::max<ssize_t>(size, 0))};
 }
 
-std::optional<std::string> NameOfRoot(const policy::Plan& plan, const Identity& identity) {
-  const std::optional<std::string> text = DescribeSkeleton(plan, identity);
+std::optional<std::string> Describe(const policy::Plan& plan, const Identity& identity) {
+  std::optional<std::string> text = DescribeSkeleton(plan, identity);
   const std::string boot = BootId();
   if (!text || boot.empty()) return std::nullopt;
-  Sha256 hash;
-  hash.Update(kVersion + boot + *text);
-  return Sha256::Hex(hash.Finish());
+  return text->insert(0, kVersion + boot);
+}
+
+// Short; what it stands for is compared. (A hash of which that is not needed asks the processor
+// what it is first, which takes longer in a virtual machine.)
+std::string NameOf(const std::string& description) {
+  std::array<char, 17> text;
+  (void)snprintf(text.data(), text.size(), "%016zx", std::hash<std::string>()(description));
+  return text.data();
+}
+
+bool Describes(int kept, const std::string& description) {
+  const OwnedFd file(OpenBeneath(kept, kDescription, O_RDONLY | O_NOFOLLOW));
+  std::string text;
+  text.resize_and_overwrite(description.size() + 1, [&](char* bytes, size_t size) {
+    const ssize_t had = file.valid() ? read(file.get(), bytes, size) : 0;
+    return had < 0 ? size_t{0} : static_cast<size_t>(had);
+  });
+  return text == description;
 }
 
 // The folder of all of them, which nobody else can look into.
@@ -139,24 +158,37 @@ size_t RemoveBut(size_t kept, const std::string& cache_folder, Removal removal) 
   return removed;
 }
 
+// With its description. No umask.
+bool Fill(int kept, const policy::Plan& plan, const Identity& identity,
+          const std::string& description) {
+  if (mkdirat(kept, kRoot, kOwnersMode) != 0) return false;
+  const OwnedFd root(OpenBeneath(kept, kRoot, O_RDONLY | O_DIRECTORY));
+  if (!root.valid() || !MakeSkeleton(root, plan, identity) || fchmod(root.get(), kRootMode) != 0) {
+    return false;
+  }
+  const OwnedFd file(
+      openat(kept, kDescription, O_CREAT | O_EXCL | O_WRONLY | O_NOFOLLOW | O_CLOEXEC, 0400));
+  if (!file.valid() || !WriteAll(file.get(), description, kDescription)) return false;
+  // Of one moment.
+  return Describe(plan, identity) == description;
+}
+
 // Under another name until it is whole, and locked from the first moment.
 bool Make(const OwnedFd& folder, const std::string& cache_folder, const std::string& name,
-          const policy::Plan& plan, const Identity& identity) {
+          const policy::Plan& plan, const Identity& identity, const std::string& description) {
   std::string path = PathOf(cache_folder, std::string(kNewPrefix) + "XXXXXX");
   if (mkdtemp(path.data()) == nullptr) return false;
   const std::string temporary = path.substr(path.rfind('/') + 1);
-  const OwnedFd root = Hold(folder.get(), temporary, LOCK_EX);
+  const OwnedFd kept = Hold(folder.get(), temporary, LOCK_EX);
   const mode_t mask = umask(0);
-  const bool is_made =
-      root.valid() && MakeSkeleton(root, plan, identity).has_value() &&
-      // Of one moment.
-      NameOfRoot(plan, identity) == name && fchmod(root.get(), kRootMode) == 0 &&
-      renameat2(folder.get(), temporary.c_str(), folder.get(), name.c_str(), RENAME_NOREPLACE) == 0;
-  const int error = errno;
+  const bool is_filled = kept.valid() && Fill(kept.get(), plan, identity, description);
   (void)umask(mask);
+  const bool is_made = is_filled && renameat2(folder.get(), temporary.c_str(), folder.get(),
+                                              name.c_str(), RENAME_NOREPLACE) == 0;
+  const int error = errno;
   if (!is_made) Remove(path);
   (void)RemoveBut(kKept, cache_folder, Removal::kRemove);
-  return is_made || error == EEXIST;
+  return is_made || (is_filled && error == EEXIST);
 }
 
 }  // namespace
@@ -164,21 +196,29 @@ bool Make(const OwnedFd& folder, const std::string& cache_folder, const std::str
 std::optional<PreparedRoot> PreparedRoot::Find(const std::string& cache_folder,
                                                const policy::Plan& plan, const Identity& identity) {
   if (!cache_folder.starts_with('/')) return std::nullopt;
-  const std::optional<std::string> name = NameOfRoot(plan, identity);
-  if (!name) return std::nullopt;
+  const std::optional<std::string> description = Describe(plan, identity);
+  if (!description) return std::nullopt;
+  const std::string name = NameOf(*description);
   OwnedFd folder = OpenFolder(cache_folder);
   if (!folder.valid() && MakeFolder(cache_folder)) folder = OpenFolder(cache_folder);
   if (!folder.valid()) return std::nullopt;
-  OwnedFd held = Hold(folder.get(), *name, LOCK_SH);
-  if (!held.valid() && faccessat(folder.get(), name->c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
-      Make(folder, cache_folder, *name, plan, identity)) {
-    held = Hold(folder.get(), *name, LOCK_SH);
+  OwnedFd held = Hold(folder.get(), name, LOCK_SH);
+  if (!held.valid() && faccessat(folder.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
+      Make(folder, cache_folder, name, plan, identity, *description)) {
+    held = Hold(folder.get(), name, LOCK_SH);
   }
   struct stat stat = {};
-  if (!held.valid() || fstat(held.get(), &stat) != 0 || !IsOwners(stat, kRootMode)) {
+  if (!held.valid() || fstat(held.get(), &stat) != 0 || !IsOwners(stat, kOwnersMode) ||
+      !Describes(held.get(), *description)) {
     return std::nullopt;
   }
-  return PreparedRoot(PathOf(cache_folder, *name), std::move(held), stat.st_dev, stat.st_ino);
+  const OwnedFd root = OpenBeneath(held.get(), kRoot, O_PATH | O_DIRECTORY | O_NOFOLLOW);
+  if (!root.valid() || fstat(root.get(), &stat) != 0 || !IsOwners(stat, kRootMode)) {
+    return std::nullopt;
+  }
+  std::string path = PathOf(cache_folder, name);
+  path.append("/").append(kRoot);
+  return PreparedRoot(std::move(path), std::move(held), stat.st_dev, stat.st_ino);
 }
 
 OwnedFd PreparedRoot::Open() const {
