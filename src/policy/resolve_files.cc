@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "policy/forms.h"
 #include "policy/resolution.h"
@@ -74,6 +75,16 @@ void ChooseKind(const Resolution& r, uint64_t size_bytes, Mount& mount) {
   }
 }
 
+// What `path` is: a directory only if no link is on the way. Each is looked at once.
+Found FindFolder(const std::string& path, std::map<std::string, Found>& known) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string part = path.substr(0, end);
+    const auto [found, is_new] = known.emplace(part, Found::kMissing);
+    if (is_new) found->second = Inspect(part);
+    if (found->second != Found::kDirectory || end == std::string::npos) return found->second;
+  }
+}
+
 void AddSystemFolders(Resolution& r) {
   for (const std::string_view name : kSystemFolders) {
     const std::string path(name);
@@ -88,11 +99,13 @@ void AddSystemFolders(Resolution& r) {
     mount.type = TypeOf(found);
     r.plan.mounts.push_back(std::move(mount));
   }
-  const bool is_plain = Inspect("/etc") == Found::kDirectory;
+  std::map<std::string, Found> folders;
   for (const std::string_view name : kSystemFiles) {
     // Most of them are no links: one look instead of one for each component.
-    const bool is_direct = is_plain && name.rfind('/') == 4;
-    Looked looked = is_direct ? Look(std::string(name)) : Looked{Found::kLink};
+    const Found folder = FindFolder(std::string(name.substr(0, name.rfind('/'))), folders);
+    if (folder == Found::kMissing) continue;
+    Looked looked =
+        folder == Found::kDirectory ? Look(std::string(name)) : Looked{.found = Found::kLink};
     if (looked.found == Found::kMissing) continue;
     const bool is_link = looked.found == Found::kLink;
     const std::string real = is_link ? RealPath(std::string(name)) : std::string(name);

@@ -93,6 +93,7 @@ class Root {
   // A directory in memory: of one file system, whose size is the limit of all of them together.
   Status OpenForWriting(const Spot& spot, const std::string& target, mode_t mode,
                         uint64_t attributes);
+  Status CoverKernels(const Mount& mount);
   Status Cover(const OwnedFd& place, const std::string& target, NodeType type,
                const std::string& text);
 
@@ -436,7 +437,19 @@ Status Root::Cover(const OwnedFd& place, const std::string& target, NodeType typ
   return {};
 }
 
+// A name of the kernel's, in a /proc that is fresh: a file and no link.
+Status Root::CoverKernels(const Mount& mount) {
+  const Result<OwnedFd> tree = CloneTree(plain_cover_.get(), "", "what covers show");
+  if (!tree) return std::unexpected(tree.error());
+  return Attach(*tree, root_.get(), Inner(mount.target), mount.target);
+}
+
 Status Root::MakeMask(const Mount& mount) {
+  const Mount* covering = FindCovering(plan_, done_, mount.target);
+  if (covering != nullptr && covering->kind == MountKind::kProc && plain_cover_.valid() &&
+      mount.type == NodeType::kFile && ParentOf(mount.target) == covering->target) {
+    return CoverKernels(mount);
+  }
   OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
   // Something else may have come since the plan was made; what has gone hides itself.
   if (!target.valid() && errno == ENOENT) {
