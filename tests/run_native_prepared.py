@@ -41,6 +41,12 @@ def is_prepared(world):
     return kind != "tmpfs"
 
 
+def is_prepared_next(world):
+    """One that is not there is made while the command runs, for the next."""
+    equal(world.inside("true").returncode, 0)
+    return is_prepared(world)
+
+
 def tree(folder):
     """Everything that can be changed of it."""
     found = {}
@@ -70,6 +76,7 @@ def a_root_is_kept(world):
 def the_command_sees_the_same(world):
     script = ("cd / && find . -path ./proc -prune -o -path ./usr -prune -o -path ./etc/ssl/certs -prune -o -path ./tmp -prune -o "
               "-printf '%p %y %m %U %G %l\n' 2>&1 | sort; cat /etc/passwd /etc/group /etc/hosts /etc/resolv.conf; awk '{print $5, $6}' /proc/self/mountinfo")
+    assert is_prepared_next(world)
     prepared = world.inside("sh", "-c", script).stdout
     assert is_prepared(world) and "/etc/nsswitch.conf" in prepared, prepared
     world.env["XDG_CACHE_HOME"] = "/proc/none"
@@ -78,6 +85,7 @@ def the_command_sees_the_same(world):
 
 
 def whatever_is_odd_is_not_used(world):
+    assert not is_prepared(world)
     assert is_prepared(world)
     root = roots(world) / names(world)[0]
     for path, mode in ((roots(world), 0o755), (roots(world), 0o1700), (root, 0o755), (root, 0o600), (root / "root", 0o777), (root / "root", 0o700)):
@@ -138,7 +146,7 @@ def nobody_else_s_cache_is_used(world):
     del world.env["HOME"]
     assert not is_prepared(world)
     world.env["HOME"] = str(world.home)
-    assert is_prepared(world)
+    assert is_prepared_next(world)
 
 
 def it_cannot_be_written_from_inside(world):
@@ -179,11 +187,12 @@ def what_the_host_changes_is_seen(world):
 
 def few_are_kept_and_none_in_use_goes(world):
     world.env["USER"] = "first"
+    assert is_prepared_next(world)
     process = world.start("sh", "-c", "echo up; read line; cat /etc/passwd; ls /usr /etc | wc -l")
     equal(process.stdout.readline(), b"up\n")
     for number in range(KEPT + 4):
         world.env["USER"] = f"user{number}"
-        assert is_prepared(world)
+        assert is_prepared_next(world)
     equal(len(names(world)), KEPT)
     # The one in use stays, whatever is asked for.
     equal(world.outside(world.cordon, "clean", "--all", "--dry-run").stdout.splitlines()[-1], f"would remove {len(names(world)) - 1} roots of the native wall")
@@ -194,7 +203,7 @@ def few_are_kept_and_none_in_use_goes(world):
     equal(world.outside(world.cordon, "clean", "--all").stdout.splitlines()[-1], "removed 1 root of the native wall")
     equal(names(world), [])
     world.env["USER"] = "first"
-    assert is_prepared(world)
+    assert is_prepared_next(world)
 
 
 def many_begin_at_once(world):

@@ -73,6 +73,7 @@ class Keeper {
   Status StartInit();
   void ForwardSignals() const;
   void TellEnd();
+  void KeepRoot();
   void TakeOver();
   [[nodiscard]] std::unexpected<Error> NothingRan();
   [[nodiscard]] Report Finish(int status, const rusage& usage) const;
@@ -82,6 +83,7 @@ class Keeper {
   CommandWatch watch_;
   std::optional<WorkFolder> work_folder_;
   std::optional<PreparedRoot> prepared_root_;
+  bool is_root_kept_ = false;    // for the next command, or it cannot be
   std::optional<Report> ended_;  // before its namespaces had
   Progress* progress_ = nullptr;
   std::vector<OwnedFd> secrets_;
@@ -301,8 +303,16 @@ void Keeper::TellEnd() {
   if (request_.on_end) request_.on_end(*ended_);
 }
 
+// Once the root stands, and a terminal has been taken over: nobody needs this process for a moment.
+void Keeper::KeepRoot() {
+  if (prepared_root_ || is_root_kept_ || hand_over_.valid()) return;
+  is_root_kept_ = true;
+  PreparedRoot::Keep(request_.cache_folder, plan_, IdentityOf(getuid(), getgid()));
+}
+
 Result<Report> Keeper::Wait() {
   for (;;) {
+    KeepRoot();
     std::array<pollfd, 3 + CommandWatch::kPolled> fds = {
         {{init_pidfd_.get(), POLLIN, 0}, {hand_over_.get(), POLLIN, 0}, input_.Wanted()}};
     pollfd* watched = fds.data() + 3;

@@ -174,10 +174,10 @@ bool Fill(int kept, const policy::Plan& plan, const Identity& identity,
 }
 
 // Under another name until it is whole, and locked from the first moment.
-bool Make(const OwnedFd& folder, const std::string& cache_folder, const std::string& name,
+void Make(const OwnedFd& folder, const std::string& cache_folder, const std::string& name,
           const policy::Plan& plan, const Identity& identity, const std::string& description) {
   std::string path = PathOf(cache_folder, std::string(kNewPrefix) + "XXXXXX");
-  if (mkdtemp(path.data()) == nullptr) return false;
+  if (mkdtemp(path.data()) == nullptr) return;
   const std::string temporary = path.substr(path.rfind('/') + 1);
   const OwnedFd kept = Hold(folder.get(), temporary, LOCK_EX);
   const mode_t mask = umask(0);
@@ -185,10 +185,9 @@ bool Make(const OwnedFd& folder, const std::string& cache_folder, const std::str
   (void)umask(mask);
   const bool is_made = is_filled && renameat2(folder.get(), temporary.c_str(), folder.get(),
                                               name.c_str(), RENAME_NOREPLACE) == 0;
-  const int error = errno;
+  // Somebody else may have been first.
   if (!is_made) Remove(path);
   (void)RemoveBut(kKept, cache_folder, Removal::kRemove);
-  return is_made || (is_filled && error == EEXIST);
 }
 
 }  // namespace
@@ -199,14 +198,9 @@ std::optional<PreparedRoot> PreparedRoot::Find(const std::string& cache_folder,
   const std::optional<std::string> description = Describe(plan, identity);
   if (!description) return std::nullopt;
   const std::string name = NameOf(*description);
-  OwnedFd folder = OpenFolder(cache_folder);
-  if (!folder.valid() && MakeFolder(cache_folder)) folder = OpenFolder(cache_folder);
+  const OwnedFd folder = OpenFolder(cache_folder);
   if (!folder.valid()) return std::nullopt;
   OwnedFd held = Hold(folder.get(), name, LOCK_SH);
-  if (!held.valid() && faccessat(folder.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) != 0 &&
-      Make(folder, cache_folder, name, plan, identity, *description)) {
-    held = Hold(folder.get(), name, LOCK_SH);
-  }
   struct stat stat = {};
   if (!held.valid() || fstat(held.get(), &stat) != 0 || !IsOwners(stat, kOwnersMode) ||
       !Describes(held.get(), *description)) {
@@ -219,6 +213,21 @@ std::optional<PreparedRoot> PreparedRoot::Find(const std::string& cache_folder,
   std::string path = PathOf(cache_folder, name);
   path.append("/").append(kRoot);
   return PreparedRoot(std::move(path), std::move(held), stat.st_dev, stat.st_ino);
+}
+
+void PreparedRoot::Keep(const std::string& cache_folder, const policy::Plan& plan,
+                        const Identity& identity) {
+  if (!cache_folder.starts_with('/')) return;
+  const std::optional<std::string> description = Describe(plan, identity);
+  if (!description) return;
+  OwnedFd folder = OpenFolder(cache_folder);
+  if (!folder.valid() && MakeFolder(cache_folder)) folder = OpenFolder(cache_folder);
+  const std::string name = NameOf(*description);
+  if (!folder.valid() || faccessat(folder.get(), name.c_str(), F_OK, AT_SYMLINK_NOFOLLOW) == 0 ||
+      errno != ENOENT) {
+    return;
+  }
+  Make(folder, cache_folder, name, plan, identity, *description);
 }
 
 OwnedFd PreparedRoot::Open() const {

@@ -22,12 +22,17 @@ namespace cordon::backend::native {
 
 class PreparedRoot {
  public:
-  // That of the plan, by this process's user; made if there is none. Nothing, wherever anything is
-  // not as it should be, and then the root is made in memory: a cache that is missing, another's or
-  // read-only, a plan whose skeleton cannot be described.
+  // That of the plan, by this process's user. Nothing where there is none, or anything about it is
+  // not as it should be: then the root is made in memory.
   [[nodiscard]] static std::optional<PreparedRoot> Find(const std::string& cache_folder,
                                                         const policy::Plan& plan,
                                                         const Identity& identity);
+
+  // Makes that of the plan for the next command, where there is none. Takes as long as a command
+  // does to start: while one runs. Nothing is made in a cache that is missing, another's or
+  // read-only, nor for a plan whose skeleton cannot be described.
+  static void Keep(const std::string& cache_folder, const policy::Plan& plan,
+                   const Identity& identity);
 
   // The directory, as the calling process's mount namespace has it. Invalid if it is another now.
   [[nodiscard]] OwnedFd Open() const;
