@@ -10,6 +10,7 @@ import bisect
 import ctypes
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,9 @@ import tempfile
 CORDON = pathlib.Path(__file__).resolve().parent.parent / "build" / "cordon"
 COMMANDS = (["run", "--wall", "native", "--", "true"], ["run", "--", "true"])
 
-TRACEME, PEEKUSER, SINGLESTEP = 0, 3, 9
+TRACEME, PEEKUSER, SINGLESTEP, DETACH, SETOPTIONS = 0, 3, 9, 17, 0x4200
+FORKS, EXEC = 0x2 | 0x4 | 0x8, 0x10  # PTRACE_O_TRACEFORK, …VFORK, …CLONE; …EXEC
+ALL = 0x40000000  # __WALL
 RIP = 16 * 8  # in struct user, sys/user.h
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.restype = ctypes.c_long
@@ -25,7 +28,7 @@ libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 
 
 def addresses(command):
-    """Of the first process's instructions, each once, as they are reached first."""
+    """Of instructions of the first process and of those that it starts, until they execute, each once, as they are reached first."""
     child = os.fork()
     if child == 0:
         null = os.open(os.devnull, os.O_RDWR)
@@ -33,17 +36,24 @@ def addresses(command):
             os.dup2(null, stream)
         libc.ptrace(TRACEME, 0, None, None)
         os.execv(CORDON, [CORDON, *command])
-    seen = {}
+    seen = {child: {}}
     while True:
-        _, status = os.waitpid(child, 0)
+        pid, status = os.waitpid(-1, ALL)
         if os.WIFEXITED(status) or os.WIFSIGNALED(status):
-            break
-        seen.setdefault(libc.ptrace(PEEKUSER, child, RIP, None))
-        number = os.WSTOPSIG(status)
-        libc.ptrace(SINGLESTEP, child, None, None if number == 5 else number)
+            if pid == child:
+                break
+            continue
+        number, event = os.WSTOPSIG(status), status >> 16
+        if not seen[child]:
+            libc.ptrace(SETOPTIONS, child, None, FORKS | EXEC)
+        elif event and 1 << event == EXEC:
+            libc.ptrace(DETACH, pid, None, None)
+            continue
+        seen.setdefault(pid, {}).setdefault(libc.ptrace(PEEKUSER, pid, RIP, None))
+        libc.ptrace(SINGLESTEP, pid, None, None if number in (signal.SIGTRAP, signal.SIGSTOP) else number)
     if status != 0:
         sys.exit(f"order_startup.py: {' '.join(command)} ended with {status}")
-    return seen
+    return [address for process in seen.values() for address in process]
 
 
 def main():

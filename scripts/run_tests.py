@@ -54,6 +54,7 @@ FAST = [
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall and projects", ["tests/run_native_workspace.py"]),
     ("root of the native wall", ["tests/run_native_root.py"]),
+    ("kept roots of the native wall", ["tests/run_native_prepared.py"]),
     ("results", ["tests/run_results.py"]),
     ("sockets of daemons", ["tests/run_daemon.py"]),
     ("policies of live sandboxes", ["tests/run_live_policy.py"]),

@@ -5,6 +5,7 @@ As root every test runs twice, as root and as an ordinary user. Attacks are func
 native_world.py attack NAME ARGUMENTS.
 """
 import ctypes
+import fcntl
 import json
 import os
 import pathlib
@@ -260,6 +261,11 @@ def attack_give_rights(path):
         raise OSError(1, "none worked")
     # Outside all of them do, but what a kernel does not have.
     print(len(worked), file=sys.stderr) if len(worked) < 30 else None
+
+
+def attack_lease(path):
+    """Its owner keeps everybody else from opening it, for as long as /proc/sys/fs/lease-break-time says."""
+    fcntl.fcntl(os.open(path, os.O_RDONLY), fcntl.F_SETLEASE, fcntl.F_WRLCK)
 
 
 def attack_hard_link(path, link):

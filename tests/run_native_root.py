@@ -3,6 +3,7 @@
 
 As root every test runs twice, as root and as an ordinary user.
 """
+import hashlib
 import json
 import os
 import pathlib
@@ -23,8 +24,8 @@ def what_is_copied_is_what_the_host_has(world):
     copies = of_kind(plan, "copy")
     assert len(copies) > 3 and all(mount["read_only"] for mount in copies), copies
     for mount in copies:
-        done = world.inside("cat", mount["target"])
-        equal((mount["target"], done.stdout), (mount["target"], pathlib.Path(mount["source"]).read_text()))
+        done = world.inside("sha256sum", mount["target"])
+        equal(done.stdout, f"{hashlib.sha256(pathlib.Path(mount['source']).read_bytes()).hexdigest()}  {mount['target']}\n")
     target = copies[0]["target"]
     script = f"echo x >>{target} || echo no; chmod 666 {target} || echo no; rm -f {target} || echo no; touch /etc/new || echo no"
     equal(world.inside("sh", "-c", script).stdout, "no\n" * 4)
@@ -95,7 +96,22 @@ def signals_that_the_caller_blocks_arrive(world):
     equal(done.stdout, "b'up\\n'\nb'term\\n' 9\n")
 
 
-TESTS = [what_is_copied_is_what_the_host_has, what_is_found_through_a_link_is_that_link, of_a_small_disk_nothing_is_taken, others_have_no_copies,
+def no_signal_is_left_ignored(world):
+    code = (f"import signal, subprocess\nfor number in set(signal.valid_signals()) - {{9, 17, 19}}:\n  signal.signal(number, signal.SIG_IGN)\n"
+            f"subprocess.run([{str(world.cordon)!r}, 'run', '--wall', 'native', '--', 'grep', '-E', 'Sig(Ign|Blk)', '/proc/self/status'], restore_signals=False)")
+    done = world.outside("python3", "-c", code)
+    equal([int(line.split()[1], 16) & 0x7fffffff for line in done.stdout.splitlines()], [0, 0])
+
+
+def what_cannot_be_started_is_said(world):
+    world.write("no-program", "").chmod(0o755)
+    world.write("script", "#!/none/such\n").chmod(0o755)
+    world.own()
+    for name, code in (("./no-program", 126), ("./script", 127)):
+        equal((name, world.inside(name).returncode), (name, code))
+
+
+TESTS = [no_signal_is_left_ignored, what_cannot_be_started_is_said, what_is_copied_is_what_the_host_has, what_is_found_through_a_link_is_that_link, of_a_small_disk_nothing_is_taken, others_have_no_copies,
          whoever_began_ends, streams_may_be_closed, signals_that_the_caller_blocks_arrive]
 
 if __name__ == "__main__":

@@ -49,6 +49,9 @@ struct PlanRun {
   // For a plan with a shadow: the workspace as a detached mount. Called inside, while the host's
   // tree is still there.
   std::function<Result<OwnedFd>()> workspace_view = nullptr;
+  // Called at most once, where it is known how the command ended while what is left of it is being
+  // taken down: the report's end, exit code and reason are those that Run gives.
+  std::function<void(const PlanReport&)> on_end = nullptr;
 };
 
 class Backend {

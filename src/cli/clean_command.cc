@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/host/program.h"
+#include "backend/native/prepared_root.h"
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
 #include "cli/command_line.h"
@@ -124,6 +125,16 @@ void CleanFolders(const Options& options, const std::string& parent, const std::
   }
 }
 
+// What the native wall keeps of its roots, for all workspaces together.
+void CleanRoots(const Options& options, const std::string& cache_home, Done* done) {
+  using backend::native::Removal;
+  const size_t count = backend::native::RemovePreparedRoots(
+      cache_home, options.dry_run ? Removal::kCount : Removal::kRemove);
+  if (count == 0) return;
+  Say(options, std::to_string(count) + (count == 1 ? " root" : " roots") + " of the native wall");
+  done->count += count;
+}
+
 int Clean(Options& options) {
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const std::string file = policy::FindProjectFile(around.directory);
@@ -136,6 +147,7 @@ int Clean(Options& options) {
   if (options.caches || options.all) {
     CleanFolders(options, around.cache_home + "/caches", mark, &done);
   }
+  if (options.all) CleanRoots(options, around.cache_home, &done);
   if (options.images || options.all) CleanImages(options, &done);
   // What a killed run left behind.
   CleanFolders(options, around.cache_home, "container-", &done);

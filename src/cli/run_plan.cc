@@ -70,11 +70,9 @@ Status PrintSummary(WorkspaceView view, const PlannedRun& run) {
 }
 
 // What the user is told, on standard error, in files and by the outcome.
-Status Tell(const backend::PlanReport& report, const policy::Plan& plan,
-            const policy::Surroundings& around, const PlannedRun& run,
+Status Tell(const backend::PlanReport& report, const policy::Plan& plan, const PlannedRun& run,
             const std::string& network_log, const OwnedFd& report_file, RunOutcome* outcome) {
   PrintReport(report, plan, run);
-  AppendRunLog(around, plan, report);
   if (!run.json && !report_file.valid()) return {};
   outcome->result = ResultText(report, plan, network_log);
   return report_file.valid() ? WriteReport(report_file, outcome->result) : Status();
@@ -100,6 +98,11 @@ Result<int> Execute(const backend::Backend& wall, const policy::Plan& plan,
     report_file = std::move(*opened);
   }
   request.measures_memory = run.json || report_file.valid();
+  bool is_logged = false;
+  request.on_end = [&](const backend::PlanReport& report) {
+    AppendRunLog(around, plan, report);
+    is_logged = true;
+  };
   const std::optional<backend::PlanReport> before = backend::RunHostCommands(plan);
   std::optional<RawTerminal> terminal;
   if (!before && wall.MakesTerminal() && RawTerminal::IsThere()) terminal.emplace();
@@ -108,7 +111,8 @@ Result<int> Execute(const backend::Backend& wall, const policy::Plan& plan,
   // Before anything is printed.
   terminal.reset();
   if (!report) return std::unexpected(report.error());
-  CORDON_TRY(Tell(*report, plan, around, run, request.network_log, report_file, outcome));
+  if (!is_logged) AppendRunLog(around, plan, *report);
+  CORDON_TRY(Tell(*report, plan, run, request.network_log, report_file, outcome));
   if (view) CORDON_TRY(PrintSummary(std::move(*view), run));
   return report->exit_code;
 }

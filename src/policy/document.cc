@@ -297,12 +297,9 @@ std::pair<int, int> PlaceOf(const Error& error, const std::string& file) {
   return place;
 }
 
-}  // namespace
-
-Document ReadDocument(std::string_view text, const std::string& file, FileKind kind,
-                      std::vector<Error>* errors) {
-  const size_t before = errors->size();
-  const YamlNode root = ReadYaml(text, file, errors);
+// `before`: so many errors are of something else.
+Document ReadTree(const YamlNode& root, const std::string& file, FileKind kind, size_t before,
+                  std::vector<Error>* errors) {
   Document document;
   if (root.kind != YamlNode::Kind::kMapping) {
     errors->push_back({ErrorCode::kInvalid,
@@ -317,6 +314,19 @@ Document ReadDocument(std::string_view text, const std::string& file, FileKind k
       errors->begin() + static_cast<std::ptrdiff_t>(before), errors->end(), {},
       [&](const Error& error) { return std::pair(PlaceOf(error, file), error.message); });
   return document;
+}
+
+}  // namespace
+
+Document ReadDocument(std::string_view text, const std::string& file, FileKind kind,
+                      std::vector<Error>* errors) {
+  const size_t before = errors->size();
+  const YamlNode root = ReadYaml(text, file, errors);
+  return ReadTree(root, file, kind, before, errors);
+}
+
+Document ReadDocument(const YamlNode& root, FileKind kind, std::vector<Error>* errors) {
+  return ReadTree(root, "", kind, errors->size(), errors);
 }
 
 }  // namespace cordon::policy

@@ -126,6 +126,11 @@ struct FieldInfo {
 [[nodiscard]] Document ReadDocument(std::string_view text, const std::string& file, FileKind kind,
                                     std::vector<Error>* errors);
 
+// The same of a tree that nobody wrote down: the parser of texts takes longer to get ready than the
+// rest of a plan.
+[[nodiscard]] Document ReadDocument(const YamlNode& root, FileKind kind,
+                                    std::vector<Error>* errors);
+
 // Rules between fields, which the schema does not say; used by ReadDocument.
 void CheckRules(const Document& document, const std::string& file, FileKind kind,
                 std::vector<Error>* errors);

@@ -44,8 +44,13 @@ Result<std::string> ReadHostFile(const std::string& path, size_t max_bytes) {
 }
 
 Found Inspect(const std::string& path) {
+  return Look(path).found;
+}
+
+Looked Look(const std::string& path) {
   struct stat status = {};
-  return lstat(path.c_str(), &status) == 0 ? TypeOf(status) : Found::kMissing;
+  if (lstat(path.c_str(), &status) != 0) return {};
+  return {TypeOf(status), static_cast<uint64_t>(status.st_size)};
 }
 
 std::string RealPath(const std::string& path) {

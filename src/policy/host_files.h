@@ -5,6 +5,7 @@
 // beneath the workspace's descriptor, component by component, and no link is followed.
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -19,7 +20,12 @@ namespace cordon::policy {
 [[nodiscard]] Result<std::string> ReadHostFile(const std::string& path, size_t max_bytes);
 
 enum class Found { kMissing, kFile, kDirectory, kLink, kOther };
-[[nodiscard]] Found Inspect(const std::string& path);         // of the path itself, a link is kLink
+[[nodiscard]] Found Inspect(const std::string& path);  // of the path itself, a link is kLink
+struct Looked {
+  Found found = Found::kMissing;
+  uint64_t size_bytes = 0;  // of a file
+};
+[[nodiscard]] Looked Look(const std::string& path);           // the same, and how large it is
 [[nodiscard]] std::string RealPath(const std::string& path);  // empty if there is none
 
 class Beneath {

@@ -52,6 +52,14 @@ Layer MakeLayer(const std::string& text) {
   return layer;
 }
 
+Layer MakeLayer(const YamlNode& root) {
+  Layer layer;
+  layer.origin = Origin::kCordon;
+  std::vector<Error> errors;
+  layer.document = ReadDocument(root, FileKind::kCordon, &errors);
+  return layer;
+}
+
 Status CheckProjectFile(const std::string& path, uid_t uid) {
   struct stat status = {};
   if (lstat(path.c_str(), &status) != 0) return SystemError("lstat(" + path + ")");

@@ -43,6 +43,7 @@ struct Layer {
                                              std::vector<Error>* errors);
 // A layer of Cordon's own, from text that is right.
 [[nodiscard]] Layer MakeLayer(const std::string& text);
+[[nodiscard]] Layer MakeLayer(const YamlNode& root);
 
 // Upwards from `directory`: cordon.yaml, then sbox.yaml in each folder. Empty if there is none.
 [[nodiscard]] std::string FindProjectFile(const std::string& directory);

@@ -8,7 +8,25 @@
 namespace cordon::policy {
 namespace {
 
-constexpr const char* kNoPreset = "version: 1\nprofiles: {default: {network: off}}\n";
+YamlNode Scalar(const char* text) {
+  YamlNode node;
+  node.text = text;
+  return node;
+}
+
+YamlNode Mapping(std::vector<YamlEntry> entries) {
+  YamlNode node;
+  node.kind = YamlNode::Kind::kMapping;
+  node.entries = std::move(entries);
+  return node;
+}
+
+// {version: 1, profiles: {default: {network: off}}}
+YamlNode NoPreset() {
+  YamlNode profile = Mapping({{"network", {}, Scalar("off")}});
+  YamlNode profiles = Mapping({{"default", {}, std::move(profile)}});
+  return Mapping({{"version", {}, Scalar("1")}, {"profiles", {}, std::move(profiles)}});
+}
 
 std::string QuotedList(std::string_view list) {
   std::string text;
@@ -195,7 +213,7 @@ void ReadPolicies(Resolution& r) {
   }
   r.readings = ReadCommand(r.request.argv);
   r.manager = ChooseManager(r);
-  r.preset = MakeLayer(r.manager != nullptr ? PresetText(*r.manager) : kNoPreset);
+  r.preset = r.manager != nullptr ? MakeLayer(PresetText(*r.manager)) : MakeLayer(NoPreset());
   r.main = r.project ? &*r.project : r.user ? &*r.user : &r.preset;
   r.plan.argv = r.request.argv;
 }

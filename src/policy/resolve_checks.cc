@@ -1,6 +1,7 @@
 // What must not be, whatever was granted, and whether the wall can hold all of it.
 
 #include <algorithm>
+#include <array>
 
 #include "policy/resolution.h"
 
@@ -21,6 +22,34 @@ void CheckEnvironmentSecrets(Resolution& r, bool is_strict) {
     } else {
       r.Note("the command gets the secret " + variable.name);
     }
+  }
+}
+
+// The longest part of `path` that is there, by its real name, with the rest.
+std::string RealPrefix(const std::string& path) {
+  for (size_t end = path.size(); end > 0 && end != std::string::npos;
+       end = path.rfind('/', end - 1)) {
+    const std::string real = RealPath(path.substr(0, end));
+    if (!real.empty()) return real + path.substr(end);
+  }
+  return path;
+}
+
+// What this user's commands find as their root's own files: none of them may write the others'.
+void CheckPreparedRoots(Resolution& r) {
+  if (r.around.cache_home.empty()) return;
+  const std::string named = r.around.cache_home + kPreparedRoots;
+  std::string real;
+  for (const Mount& mount : r.plan.mounts) {
+    const bool is_taken_over = r.plan.workspace.shadow && mount.source == r.plan.workspace.root;
+    if (mount.kind != MountKind::kBind || (mount.read_only && !is_taken_over)) continue;
+    if (real.empty()) real = RealPrefix(named);
+    const bool meets = std::ranges::any_of(std::array{named, real}, [&](const std::string& roots) {
+      return IsWithin(roots, mount.source) || IsWithin(mount.source, roots);
+    });
+    if (!meets) continue;
+    r.Refuse(mount.source + " may be written and holds what Cordon keeps for other commands, " +
+             named);
   }
 }
 
@@ -113,6 +142,7 @@ void HintAtManifest(Resolution& r) {
 void CheckSafety(Resolution& r) {
   const bool is_strict = r.IsStrict();
   CheckEnvironmentSecrets(r, is_strict);
+  CheckPreparedRoots(r);
   if (is_strict && r.plan.image && !r.plan.image->is_pinned) {
     r.Refuse("strict: the image " + r.plan.image->reference + " has no digest");
   }

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 #include "policy/forms.h"
 #include "policy/resolution.h"
@@ -56,22 +57,31 @@ std::string ReadLink(const std::string& path) {
   return size > 0 ? std::string(text.data(), static_cast<size_t>(size)) : std::string();
 }
 
-// In memory a short file costs half of what a mount of it does; one that is found through a link
-// in a folder that is shown is that link. Of a small limit of disk nothing is taken for it.
-constexpr off_t kShort = 16 << 10;
+// A copy of a short file costs no more than a mount of it does, and nothing where the wall keeps
+// it; one that is found through a link in a folder that is shown is that link. Of a small limit of
+// disk nothing is taken for it.
+constexpr uint64_t kShort = 128 << 10;
 constexpr uint64_t kMuchDisk = 16 << 20;
 
-void ChooseKind(const Resolution& r, Mount& mount) {
+void ChooseKind(const Resolution& r, uint64_t size_bytes, Mount& mount) {
   if (r.plan.wall != Wall::kNative || mount.type != NodeType::kFile) return;
   const auto is_shown = [&](std::string_view folder) {
     return IsWithin(mount.source, std::string(folder));
   };
-  struct stat stat = {};
   if (mount.source != mount.target && std::ranges::any_of(kSystemFolders, is_shown)) {
     mount.kind = MountKind::kLink;
-  } else if (r.plan.limits.disk_bytes.value_or(kMuchDisk) >= kMuchDisk &&
-             lstat(mount.source.c_str(), &stat) == 0 && stat.st_size <= kShort) {
+  } else if (r.plan.limits.disk_bytes.value_or(kMuchDisk) >= kMuchDisk && size_bytes <= kShort) {
     mount.kind = MountKind::kCopy;
+  }
+}
+
+// What `path` is: a directory only if no link is on the way. Each is looked at once.
+Found FindFolder(const std::string& path, std::map<std::string, Found>& known) {
+  for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
+    const std::string part = path.substr(0, end);
+    const auto [found, is_new] = known.emplace(part, Found::kMissing);
+    if (is_new) found->second = Inspect(part);
+    if (found->second != Found::kDirectory || end == std::string::npos) return found->second;
   }
 }
 
@@ -89,19 +99,22 @@ void AddSystemFolders(Resolution& r) {
     mount.type = TypeOf(found);
     r.plan.mounts.push_back(std::move(mount));
   }
-  const bool is_plain = Inspect("/etc") == Found::kDirectory;
+  std::map<std::string, Found> folders;
   for (const std::string_view name : kSystemFiles) {
     // Most of them are no links: one look instead of one for each component.
-    const bool is_direct = is_plain && name.rfind('/') == 4;
-    const Found found = is_direct ? Inspect(std::string(name)) : Found::kLink;
-    if (found == Found::kMissing) continue;
-    const std::string real =
-        found == Found::kLink ? RealPath(std::string(name)) : std::string(name);
+    const Found folder = FindFolder(std::string(name.substr(0, name.rfind('/'))), folders);
+    if (folder == Found::kMissing) continue;
+    Looked looked =
+        folder == Found::kDirectory ? Look(std::string(name)) : Looked{.found = Found::kLink};
+    if (looked.found == Found::kMissing) continue;
+    const bool is_link = looked.found == Found::kLink;
+    const std::string real = is_link ? RealPath(std::string(name)) : std::string(name);
     if (real.empty()) continue;
+    if (is_link) looked = Look(real);
     Mount mount = Bind("system", real, "configuration of the machine", Origin::kMachine);
     mount.target = name;
-    mount.type = TypeOf(found == Found::kLink ? Inspect(real) : found);
-    ChooseKind(r, mount);
+    mount.type = TypeOf(looked.found);
+    ChooseKind(r, looked.size_bytes, mount);
     r.plan.mounts.push_back(std::move(mount));
   }
 }

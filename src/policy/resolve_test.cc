@@ -358,6 +358,50 @@ TEST(Resolve, MountsWithCredentialsAreRefusedWhoeverAsks) {
             std::string::npos);
 }
 
+// Whoever could write them would choose what the next command takes for the machine's.
+TEST(Resolve, RootsThatAreKeptCannotBeWritten) {
+  const TestWorld world;
+  const std::string grants = "version: 1\ngrants: {workspace: all}\n";
+  const std::string rule = "mounts: [{source: ~/.cache, target: /c, read_only: ";
+  world.InHome(".cache/other/file", "x");
+  world.UserPolicy(grants + rule + "true}]\n");
+  EXPECT_EQ(Refusals(*world.Make({"make"}).plan), "");
+  // There or not.
+  for (const char* path : {".cache/other/file", ".cache/cordon/roots/one"}) {
+    world.InHome(path, "x");
+    world.UserPolicy(grants + rule + "false}]\n");
+    EXPECT_NE(Refusals(*world.Make({"make"}).plan).find("keeps for other commands"),
+              std::string::npos);
+  }
+  world.UserPolicy(grants +
+                   "mounts: [{source: ~/.cache/cordon/roots/one, target: /c, read_only: false}]\n");
+  EXPECT_NE(Refusals(*world.Make({"make"}).plan).find("keeps for other commands"),
+            std::string::npos);
+  // By another name.
+  TestWorld elsewhere;
+  std::filesystem::create_directories(elsewhere.root() + "/data");
+  std::filesystem::create_symlink(elsewhere.root() + "/data", elsewhere.root() + "/link");
+  elsewhere.around.cache_home = elsewhere.root() + "/link/cordon";
+  elsewhere.UserPolicy(grants + "mounts: [{source: " + elsewhere.root() +
+                       "/data, target: /c, read_only: false}]\n");
+  EXPECT_NE(Refusals(*elsewhere.Make({"make"}).plan).find("keeps for other commands"),
+            std::string::npos);
+  // A workspace, and one whose changes are taken over.
+  for (const bool is_shadow : {false, true}) {
+    TestWorld inside;
+    inside.around.cache_home = inside.project + "/cache";
+    inside.InProject(
+        "cordon.yaml",
+        "version: 1\nworkspace: {writable: true}\nprofiles: {default: {writable: true}}\n");
+    inside.UserPolicy(grants);
+    PlanRequest request;
+    request.argv = {"make"};
+    request.shadow = is_shadow;
+    EXPECT_NE(Refusals(*MakePlan(request, inside.around).plan).find("keeps for other commands"),
+              std::string::npos);
+  }
+}
+
 TEST(Resolve, AProjectCannotChooseAWallThatEnforcesLess) {
   for (const char* wall : {"none", "bwrap", "nsjail", "sandbox-exec"}) {
     const TestWorld world;

@@ -136,7 +136,7 @@ void ResolveWorkspace(Resolution& r) {
   // Nothing of a view reaches the workspace by itself: there is nothing to keep the command from.
   plan.shadow = r.request.shadow || workspace.shadow.value;
   plan.writable = plan.writable || plan.shadow;
-  const std::string here = RealPath(r.around.directory);
+  const std::string here = root == r.around.directory ? r.root : RealPath(r.around.directory);
   const bool is_inside = IsWithin(here, r.root);
   r.plan.directory =
       is_inside ? AbsolutePath("/", plan.mount + here.substr(r.root == "/" ? 0 : r.root.size()))

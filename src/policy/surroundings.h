@@ -10,6 +10,9 @@
 
 namespace cordon::policy {
 
+// Below the folder of caches: the native wall keeps roots there (backend/native/prepared_root.h).
+inline constexpr const char* kPreparedRoots = "/roots";
+
 struct Surroundings {
   std::string directory;    // where the caller is
   std::string home;         // empty if there is none

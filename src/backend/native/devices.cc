@@ -30,21 +30,30 @@ Status PlaceDevice(int folder, const char* name) {
   if (fstat(tree->get(), &stat) != 0) return SystemError("fstat(" + host + ")");
   if (!S_ISCHR(stat.st_mode)) return Fail(ErrorCode::kInvalid, host + " is no device");
   CORDON_TRY(Change(*tree, {.set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC}, host));
-  const OwnedFd made(openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666));
-  if (!made.valid()) return SystemError(std::string("open(new /dev/") + name + ")");
   return Attach(*tree, folder, name, host);
 }
 
 }  // namespace
 
-Status FillDev(int folder) {
-  for (const char* name : kDevices) CORDON_TRY(PlaceDevice(folder, name));
+Status MakeDevNames(int folder) {
+  for (const char* name : kDevices) {
+    const OwnedFd made(openat(folder, name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0666));
+    if (!made.valid()) return SystemError(std::string("open(new /dev/") + name + ")");
+  }
   for (const DeviceLink& link : kDeviceLinks) {
     if (symlinkat(link.text, folder, link.name) != 0) {
       return SystemError(std::string("symlink(/dev/") + link.name + ")");
     }
   }
-  if (mkdirat(folder, "pts", 0755) != 0) return SystemError("mkdir(/dev/pts)");
+  for (const char* name : {"pts", kSharedMemory}) {
+    if (mkdirat(folder, name, 0755) != 0)
+      return SystemError(std::string("mkdir(/dev/") + name + ")");
+  }
+  return {};
+}
+
+Status FillDev(int folder) {
+  for (const char* name : kDevices) CORDON_TRY(PlaceDevice(folder, name));
   const Result<OwnedFd> terminals =
       NewFileSystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}},
                     MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);

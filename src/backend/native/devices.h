@@ -5,8 +5,13 @@
 
 namespace cordon::backend::native {
 
-// The devices that every program may have, the terminals of this sandbox alone, and the usual
-// links; in a directory in memory that is to be /dev.
+// Memory of several processes, in /dev: a directory of its own, which the caller places.
+inline constexpr const char* kSharedMemory = "shm";
+
+// Makes the names of /dev in an empty directory: places for what is mounted, and the usual links.
+[[nodiscard]] Status MakeDevNames(int folder);
+
+// Mounts there the devices that every program may have, and the terminals of this sandbox alone.
 [[nodiscard]] Status FillDev(int folder);
 
 }  // namespace cordon::backend::native

@@ -157,10 +157,10 @@ Status Init::TakeStreams() {
       return SystemError("dup3");
     }
   }
-  const int own = kFirstSecret + static_cast<int>(secrets);
+  int own = kFirstSecret + static_cast<int>(secrets);
   const int end = kFirstSecret + static_cast<int>(moved.size());
-  hand_over_.reset(own);
-  if (request_.gateway >= 0) gateway_.reset(own + 1);
+  if (request_.hand_over >= 0) hand_over_.reset(own++);
+  if (request_.gateway >= 0) gateway_.reset(own);
   if (syscall(SYS_close_range, end, ~0U, 0) != 0) return SystemError("close_range");
   // What was moved is closed.
   for (OwnedFd& fd : moved) (void)fd.release();
@@ -181,7 +181,8 @@ Status Init::MakeRoot() {
                                       .identity = identity_,
                                       .memory_bytes = MemoryForFiles(),
                                       .work_folder = request_.work_folder,
-                                      .workspace_view = request_.workspace_view});
+                                      .workspace_view = request_.workspace_view,
+                                      .prepared = request_.prepared});
   if (!staged) return std::unexpected(staged.error());
   if (staged->valid()) {
     CORDON_TRY(Send(hand_over_.get(), Handed::kStagedFolder, staged->get()));
@@ -320,7 +321,10 @@ void RunInit(const InitRequest& request) {
     Report(request.progress, prepared.error());
     _exit(125);
   }
-  _exit(init.Run());
+  const int code = init.Run();
+  request.progress->ended_code = code;
+  request.progress->ended.store(true);
+  _exit(code);
 }
 
 }  // namespace cordon::backend::native

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "backend/native/control_groups.h"
+#include "backend/native/prepared_root.h"
 #include "backend/native/program.h"
 #include "backend/native/rights.h"
 #include "base/owned_fd.h"
@@ -24,8 +25,10 @@ namespace cordon::backend::native {
 struct Progress {
   std::atomic<bool> started;
   int failed_errno;
-  int failed_code;         // ErrorCode
-  int start_errno;         // of the command's execution; 0 if it runs
+  int failed_code;  // ErrorCode
+  int start_errno;  // of the command's execution; 0 if it runs
+  std::atomic<bool> ended;
+  int ended_code;          // of the command, once it has ended
   char failed_text[1024];  // empty if everything worked
   char before_text[512];   // of what was to run before the command and failed
 };
@@ -44,13 +47,14 @@ struct InitRequest {
   gid_t outer_gid;
   int output;  // becomes descriptor 1 and 2; -1 leaves what is there
   int error_output;
-  int hand_over;
-  bool waits;   // until it is let go (hand_over.h), in its namespaces
-  int gateway;  // where the network's sockets go; -1 if the plan has none
-  int keeper;   // its pidfd
+  int hand_over;  // -1 if nothing is
+  bool waits;     // until it is let go (hand_over.h), in its namespaces
+  int gateway;    // where the network's sockets go; -1 if the plan has none
+  int keeper;     // its pidfd
   const std::vector<OwnedFd>& secrets;
   std::string work_folder;  // for overlays; empty if the plan needs none
   const std::function<Result<OwnedFd>()>& workspace_view;  // of a shadow
+  const PreparedRoot* prepared;                            // null: the root is made in memory
 };
 
 [[nodiscard]] sigset_t ForwardedSignals();

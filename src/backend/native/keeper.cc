@@ -23,6 +23,7 @@
 #include "backend/native/init.h"
 #include "backend/native/namespaces.h"
 #include "backend/native/overlay.h"
+#include "backend/native/prepared_root.h"
 #include "backend/native/terminal.h"
 #include "backend/native/watch.h"
 #include "backend/native/work_folder.h"
@@ -71,6 +72,8 @@ class Keeper {
   Status TakeSignals();
   Status StartInit();
   void ForwardSignals() const;
+  void TellEnd();
+  void KeepRoot();
   void TakeOver();
   [[nodiscard]] std::unexpected<Error> NothingRan();
   [[nodiscard]] Report Finish(int status, const rusage& usage) const;
@@ -79,6 +82,9 @@ class Keeper {
   const policy::Plan& plan_;
   CommandWatch watch_;
   std::optional<WorkFolder> work_folder_;
+  std::optional<PreparedRoot> prepared_root_;
+  bool is_root_kept_ = false;    // for the next command, or it cannot be
+  std::optional<Report> ended_;  // before its namespaces had
   Progress* progress_ = nullptr;
   std::vector<OwnedFd> secrets_;
   std::optional<net::Gateway> gateway_;
@@ -220,8 +226,13 @@ Status Keeper::StartInit() {
   progress_ = static_cast<Progress*>(page);
   const OwnedFd alive(static_cast<int>(syscall(SYS_pidfd_open, getpid(), 0)));
   if (!alive.valid()) return SystemError("pidfd_open");
-  Result<HandOver> hand_over = HandOver::Make();
-  if (!hand_over) return std::unexpected(hand_over.error());
+  HandOver hand_over;
+  if (request_.has_terminal || ports_ || !StagedFiles(plan_).empty()) {
+    Result<HandOver> made = HandOver::Make();
+    if (!made) return std::unexpected(made.error());
+    hand_over = std::move(*made);
+  }
+  prepared_root_ = PreparedRoot::Find(request_.cache_folder, plan_, IdentityOf(getuid(), getgid()));
   const OwnedFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
   const InitRequest request = {
       .plan = plan_,
@@ -235,13 +246,14 @@ Status Keeper::StartInit() {
       .outer_gid = getgid(),
       .output = watch_.writer(STDOUT_FILENO),
       .error_output = watch_.writer(STDERR_FILENO),
-      .hand_over = hand_over->init.get(),
+      .hand_over = hand_over.init.get(),
       .waits = ports_.has_value(),
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
       .keeper = alive.get(),
       .secrets = secrets_,
       .work_folder = work_folder_ ? work_folder_->path() : "",
-      .workspace_view = request_.workspace_view};
+      .workspace_view = request_.workspace_view,
+      .prepared = prepared_root_ ? &*prepared_root_ : nullptr};
   const auto run = [](const void* argument) {
     RunInit(*static_cast<const InitRequest*>(argument));
   };
@@ -254,7 +266,7 @@ Status Keeper::StartInit() {
     watch_.AnswerFor(&*gateway_, init_);
   }
   watch_.CloseWriters();
-  hand_over_ = std::move(hand_over->keeper);
+  hand_over_ = std::move(hand_over.keeper);
   return {};
 }
 
@@ -283,8 +295,24 @@ void Keeper::TakeOver() {
   }
 }
 
+// The kernel takes the namespaces down, which lasts as long as writing down what happened does. A
+// gateway has its say at the very end.
+void Keeper::TellEnd() {
+  if (ended_ || !progress_->ended.load() || watch_.is_ended() || gateway_) return;
+  ended_ = Finish(W_EXITCODE(progress_->ended_code, 0), {});
+  if (request_.on_end) request_.on_end(*ended_);
+}
+
+// Once the root stands, and a terminal has been taken over: nobody needs this process for a moment.
+void Keeper::KeepRoot() {
+  if (prepared_root_ || is_root_kept_ || hand_over_.valid()) return;
+  is_root_kept_ = true;
+  PreparedRoot::Keep(request_.cache_folder, plan_, IdentityOf(getuid(), getgid()));
+}
+
 Result<Report> Keeper::Wait() {
   for (;;) {
+    KeepRoot();
     std::array<pollfd, 3 + CommandWatch::kPolled> fds = {
         {{init_pidfd_.get(), POLLIN, 0}, {hand_over_.get(), POLLIN, 0}, input_.Wanted()}};
     pollfd* watched = fds.data() + 3;
@@ -292,10 +320,11 @@ Result<Report> Keeper::Wait() {
     const int ready = poll(fds.data(), fds.size(), watch_.PollTime());
     if (ready < 0 && errno != EINTR) break;
     // With the first process of its namespace every other one ends.
-    if (watch_.PassesLimit(init_)) (void)kill(init_, SIGKILL);
+    if (!ended_ && watch_.PassesLimit(init_)) (void)kill(init_, SIGKILL);
     if (ready <= 0) continue;
     if (watched->revents != 0) ForwardSignals();
     watch_.MoveOutput(watched);
+    TellEnd();
     if (fds[1].revents != 0) TakeOver();
     if ((fds[1].revents & POLLHUP) != 0) hand_over_.reset();
     if (fds[2].revents != 0) input_.Move();
@@ -312,7 +341,8 @@ Result<Report> Keeper::Wait() {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }
   watch_.Drain();
-  Report report = Finish(status, usage);
+  Report report = ended_ ? *ended_ : Finish(status, usage);
+  watch_.FillUsage(usage, &report);
   if (gateway_) watch_.FinishNetwork(*gateway_, &report);
   if (staged_.valid()) report.not_taken = TakeStagedFiles(plan_, staged_.get());
   return report;

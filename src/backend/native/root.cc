@@ -14,8 +14,10 @@
 
 #include "backend/native/devices.h"
 #include "backend/native/fit.h"
+#include "backend/native/folders.h"
 #include "backend/native/mount_calls.h"
 #include "backend/native/overlay.h"
+#include "backend/native/skeleton.h"
 #include "policy/surroundings.h"
 
 namespace cordon::backend::native {
@@ -33,26 +35,12 @@ constexpr const char* kStage = "/proc";
 constexpr mode_t kFolderMode = 0755;
 constexpr mode_t kOpenFolderMode = 01777;
 constexpr uint64_t kQuiet = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
-// What covers show, and where an overlay is put together; gone from the tree once all is made.
-constexpr const char* kCover = ".cover";
-constexpr const char* kPlainCover = ".plain";
-constexpr const char* kLayer = ".layer";
-
-// Without the first slash.
-std::string Inner(const std::string& path) {
-  return path.substr(std::min(path.find_first_not_of('/'), path.size()));
-}
-
-std::string ParentOf(const std::string& path) {
-  return path.substr(0, path.rfind('/'));
-}
-
-std::string NameOf(const std::string& path) {
-  return path.substr(path.rfind('/') + 1);
-}
-
-// Of a file in memory; planned are a quarter of it.
-constexpr size_t kLongestCopy = 64 << 10;
+// In memory beside the root, and never seen by the command: the root's own files where none are
+// prepared, what covers show, and where an overlay is put together.
+constexpr const char* kRoot = "root";
+constexpr const char* kCover = "cover";
+constexpr const char* kPlainCover = "plain";
+constexpr const char* kLayer = "layer";
 
 // Where something is to be mounted: a name in a directory, or the directory itself.
 struct Spot {
@@ -63,7 +51,8 @@ struct Spot {
 
 class Root {
  public:
-  explicit Root(const RootRequest& request) : request_(request), plan_(request.plan) {}
+  explicit Root(const RootRequest& request)
+      : request_(request), plan_(request.plan), is_in_skeleton_(InSkeleton(request.plan)) {}
 
   Status Build() {
     CORDON_TRY(Begin());
@@ -75,6 +64,7 @@ class Root {
 
  private:
   Status Begin();
+  Status OpenRoot();
   Status Make(size_t index);
   Status MakeStaged();
   Status Finish();
@@ -85,9 +75,6 @@ class Root {
   Status MakeDev(const Mount& mount);
   Status MakeMask(const Mount& mount);
   Status MakePlaceholder(const Mount& mount);
-  Status MakeGenerated(const Mount& mount);
-  Status MakeCopy(const Mount& mount);
-  Status MakeLink(const Mount& mount);
 
   // What is bound, detached, and what it is; nothing if it is to be left out.
   struct Source {
@@ -100,24 +87,24 @@ class Root {
 
   // What is not there is made where it is ours to make.
   Result<Spot> FindSpot(const std::string& target, NodeType type);
-  // A directory of the root's own file system, made if it is missing. Valid until the next call.
-  Result<int> Folder(const std::string& path);
   [[nodiscard]] bool IsOurs(const std::string& path) const;
   Status Place(const OwnedFd& tree, const Spot& spot, const std::string& target);
   Status PinParents(const std::string& target);
-  // A directory of the root's file system, which otherwise is read-only.
-  Status OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes);
+  // A directory in memory: of one file system, whose size is the limit of all of them together.
+  Status OpenForWriting(const Spot& spot, const std::string& target, mode_t mode,
+                        uint64_t attributes);
+  Status CoverKernels(const Mount& mount);
   Status Cover(const OwnedFd& place, const std::string& target, NodeType type,
                const std::string& text);
-  // As everything of the root it can be written only until that is read-only.
-  Status WriteFile(const Mount& mount, std::string_view text, mode_t mode);
 
   const RootRequest& request_;
   const Plan& plan_;
+  const std::vector<bool> is_in_skeleton_;
+  OwnedFd memory_;
   OwnedFd root_;
+  std::optional<Folders> folders_;  // of the root, with what is mounted there
   size_t done_ = 0;
-  std::string folder_path_;
-  OwnedFd folder_;
+  size_t in_memory_ = 0;  // directories of OpenForWriting, which are named by their numbers
   std::string above_path_;
   OwnedFd above_;
   OwnedFd staged_;
@@ -135,9 +122,28 @@ Status Root::Begin() {
   if (mount("tmpfs", kStage, "tmpfs", MS_NOSUID | MS_NODEV, options.c_str()) != 0) {
     return SystemError("mount(tmpfs, " + options + ")");
   }
-  root_.reset(open(kStage, O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!root_.valid()) return SystemError("open(new root)");
+  memory_.reset(open(kStage, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!memory_.valid()) return SystemError("open(memory)");
+  if (mkdirat(memory_.get(), kRoot, kFolderMode) != 0) return SystemError("mkdir(new root)");
+  CORDON_TRY(OpenRoot());
+  folders_.emplace(root_.get());
   return {};
+}
+
+// What is prepared cannot be written from the first moment; what is made here, once all is.
+Status Root::OpenRoot() {
+  OwnedFd prepared;
+  if (request_.prepared != nullptr) prepared = request_.prepared->Open();
+  const OwnedFd made(openat(memory_.get(), kRoot, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!made.valid()) return SystemError("open(new root)");
+  if (!prepared.valid()) CORDON_TRY(MakeSkeleton(made, plan_, request_.identity));
+  const Result<OwnedFd> tree =
+      CloneTree(prepared.valid() ? prepared.get() : made.get(), "", "new root");
+  if (!tree) return std::unexpected(tree.error());
+  if (prepared.valid()) CORDON_TRY(Change(*tree, {.set = kQuiet | MOUNT_ATTR_RDONLY}, "new root"));
+  CORDON_TRY(Attach(*tree, made.get(), "", "new root"));
+  root_.reset(openat(memory_.get(), kRoot, O_PATH | O_DIRECTORY | O_CLOEXEC));
+  return root_.valid() ? Status() : SystemError("open(new root)");
 }
 
 Status Root::Make(size_t index) {
@@ -147,11 +153,10 @@ Status Root::Make(size_t index) {
     case MountKind::kBind:
       return MakeBind(mount);
     case MountKind::kLink:
-      return MakeLink(mount);
     case MountKind::kGenerated:
-      return MakeGenerated(mount);
     case MountKind::kCopy:
-      return MakeCopy(mount);
+      if (is_in_skeleton_[index]) return {};
+      return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
     case MountKind::kTmpfs:
       return MakeTmpfs(mount);
     case MountKind::kProc:
@@ -170,7 +175,9 @@ Status Root::MakeStaged() {
   const std::vector<const Mount*> files = StagedFiles(plan_);
   if (files.empty()) return {};
   done_ = plan_.mounts.size();
-  CORDON_TRY(OpenForWriting(kStagedFolder, kFolderMode, kQuiet));
+  const Result<Spot> spot = FindSpot(kStagedFolder, NodeType::kDirectory);
+  if (!spot) return std::unexpected(spot.error());
+  CORDON_TRY(OpenForWriting(*spot, kStagedFolder, kFolderMode, kQuiet));
   staged_ = OpenBeneath(root_.get(), Inner(kStagedFolder), O_PATH | O_DIRECTORY);
   if (!staged_.valid()) return SystemError("openat2(folder of staged files)");
   for (size_t i = 0; i < files.size(); ++i) {
@@ -182,12 +189,6 @@ Status Root::MakeStaged() {
 }
 
 Status Root::Finish() {
-  if (plain_cover_.valid() && unlinkat(root_.get(), kPlainCover, 0) != 0) {
-    return SystemError("unlinkat(what covers show)");
-  }
-  if (has_layer_ && unlinkat(root_.get(), kLayer, AT_REMOVEDIR) != 0) {
-    return SystemError("unlinkat(layer)");
-  }
   mount_attr attributes = {};
   attributes.attr_set = MOUNT_ATTR_RDONLY;
   if (mount_setattr(root_.get(), "", AT_EMPTY_PATH, &attributes, sizeof attributes) != 0) {
@@ -205,20 +206,13 @@ bool Root::IsOurs(const std::string& path) const {
   return covering == nullptr || covering->kind == MountKind::kTmpfs;
 }
 
-Result<int> Root::Folder(const std::string& path) {
-  if (path.empty()) return root_.get();
-  if (path == folder_path_) return folder_.get();
-  // With a mode that lets the command in whatever the caller's mask is: the first process has none.
-  Result<OwnedFd> made = MakeDirectories(root_.get(), Inner(path), kFolderMode);
-  if (!made) return std::unexpected(made.error());
-  folder_ = std::move(*made);
-  folder_path_ = path;
-  return folder_.get();
-}
-
 Result<Spot> Root::FindSpot(const std::string& target, NodeType type) {
+  if (done_ < is_in_skeleton_.size() && is_in_skeleton_[done_] &&
+      plan_.mounts[done_].target == target) {
+    return Spot{root_.get(), Inner(target), {}};
+  }
   if (IsOurs(target) && IsOurs(ParentOf(target))) {
-    const Result<int> folder = Folder(ParentOf(target));
+    const Result<int> folder = folders_->Open(ParentOf(target));
     if (!folder) return std::unexpected(folder.error());
     const std::string name = NameOf(target);
     if (type == NodeType::kDirectory) {
@@ -244,8 +238,7 @@ Result<Spot> Root::FindSpot(const std::string& target, NodeType type) {
 
 Status Root::Place(const OwnedFd& tree, const Spot& spot, const std::string& target) {
   CORDON_TRY(Attach(tree, spot.directory, spot.name, target));
-  // Another directory has that name now.
-  if (policy::IsWithin(folder_path_, target)) folder_path_.clear();
+  folders_->Forget(target);
   return {};
 }
 
@@ -267,7 +260,7 @@ Result<OwnedFd> Root::OpenBeneathWorkspace(const Mount& mount) {
 }
 
 Result<OwnedFd> Root::Overlay(const Mount& mount, const OwnedFd& source) {
-  if (!has_layer_ && mkdirat(root_.get(), kLayer, 0700) != 0) return SystemError("mkdir(layer)");
+  if (!has_layer_ && mkdirat(memory_.get(), kLayer, 0700) != 0) return SystemError("mkdir(layer)");
   has_layer_ = true;
   std::string work = request_.work_folder;
   if (!mount.read_only) {
@@ -362,7 +355,9 @@ Status Root::MakeTmpfs(const Mount& mount) {
   const bool is_open = mount.target == "/tmp" || mount.target == "/var/tmp";
   const uint64_t attributes = kQuiet | (mount.read_only ? MOUNT_ATTR_RDONLY : 0);
   if (IsOurs(mount.target) && mount.size_bytes == plan_.limits.disk_bytes) {
-    return OpenForWriting(mount.target, is_open ? kOpenFolderMode : kFolderMode, attributes);
+    const Result<Spot> spot = FindSpot(mount.target, NodeType::kDirectory);
+    if (!spot) return std::unexpected(spot.error());
+    return OpenForWriting(*spot, mount.target, is_open ? kOpenFolderMode : kFolderMode, attributes);
   }
   Options options = {{"mode", is_open ? "1777" : "0755"}};
   std::optional<uint64_t> size = mount.size_bytes;
@@ -377,16 +372,14 @@ Status Root::MakeTmpfs(const Mount& mount) {
   return Place(*made, *spot, mount.target);
 }
 
-Status Root::OpenForWriting(const std::string& target, mode_t mode, uint64_t attributes) {
-  const Result<Spot> spot = FindSpot(target, NodeType::kDirectory);
-  if (!spot) return std::unexpected(spot.error());
-  if (mode != kFolderMode && fchmodat(root_.get(), Inner(target).c_str(), mode, 0) != 0) {
-    return SystemError("fchmodat(" + target + ")");
-  }
-  const Result<OwnedFd> tree = CloneTree(spot->directory, spot->name, target);
+Status Root::OpenForWriting(const Spot& spot, const std::string& target, mode_t mode,
+                            uint64_t attributes) {
+  const std::string name = std::to_string(in_memory_++);
+  if (mkdirat(memory_.get(), name.c_str(), mode) != 0) return SystemError("mkdir(" + target + ")");
+  const Result<OwnedFd> tree = CloneTree(memory_.get(), name, target);
   if (!tree) return std::unexpected(tree.error());
-  CORDON_TRY(Change(*tree, {.set = attributes}, target));
-  return Place(*tree, *spot, target);
+  if (attributes != kQuiet) CORDON_TRY(Change(*tree, {.set = attributes}, target));
+  return Place(*tree, spot, target);
 }
 
 // Read-only: what of it can be written belongs, outside, to whoever has the caller's number, and
@@ -401,12 +394,13 @@ Status Root::MakeProc(const Mount& mount) {
 }
 
 Status Root::MakeDev(const Mount& mount) {
-  // Of the root's file system, and read-only with it.
-  if (!IsOurs(mount.target)) return Fail(ErrorCode::kInvalid, mount.target + " is the host's");
-  const Result<int> folder = Folder(mount.target);
-  if (!folder) return std::unexpected(folder.error());
-  CORDON_TRY(FillDev(*folder));
-  return OpenForWriting(mount.target + "/shm", kOpenFolderMode, kQuiet | MOUNT_ATTR_NOEXEC);
+  // Of the root's own files, and read-only with them.
+  if (!is_in_skeleton_[done_]) return Fail(ErrorCode::kInvalid, mount.target + " is the host's");
+  const OwnedFd folder = OpenBeneath(root_.get(), Inner(mount.target), O_PATH | O_DIRECTORY);
+  if (!folder.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  CORDON_TRY(FillDev(folder.get()));
+  return OpenForWriting({folder.get(), kSharedMemory, {}}, mount.target + "/" + kSharedMemory,
+                        kOpenFolderMode, kQuiet | MOUNT_ATTR_NOEXEC);
 }
 
 // Has a name only until it is mounted: what has none cannot be. The one that is empty, until all
@@ -421,15 +415,15 @@ Status Root::Cover(const OwnedFd& place, const std::string& target, NodeType typ
   }
   const char* name = is_plain ? kPlainCover : kCover;
   if (is_folder) {
-    if (mkdirat(root_.get(), name, 0555) != 0) return SystemError("mkdir(what covers show)");
+    if (mkdirat(memory_.get(), name, 0555) != 0) return SystemError("mkdir(what covers show)");
   } else {
-    const OwnedFd file(openat(root_.get(), name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
+    const OwnedFd file(openat(memory_.get(), name, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0444));
     if (!file.valid() ||
         write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
       return SystemError("open(what covers show)");
     }
   }
-  const Result<OwnedFd> tree = CloneTree(root_.get(), name, "what covers show");
+  const Result<OwnedFd> tree = CloneTree(memory_.get(), name, "what covers show");
   if (!tree) return std::unexpected(tree.error());
   CORDON_TRY(Change(*tree, {.set = kQuiet | MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOEXEC}, target));
   CORDON_TRY(Attach(*tree, place.get(), "", target));
@@ -437,13 +431,25 @@ Status Root::Cover(const OwnedFd& place, const std::string& target, NodeType typ
     plain_cover_ = OpenBeneath(root_.get(), Inner(target), O_PATH);
     return plain_cover_.valid() ? Status() : SystemError("openat2(" + target + ", O_PATH)");
   }
-  if (unlinkat(root_.get(), name, is_folder ? AT_REMOVEDIR : 0) != 0) {
+  if (unlinkat(memory_.get(), name, is_folder ? AT_REMOVEDIR : 0) != 0) {
     return SystemError("unlinkat(what covers show)");
   }
   return {};
 }
 
+// A name of the kernel's, in a /proc that is fresh: a file and no link.
+Status Root::CoverKernels(const Mount& mount) {
+  const Result<OwnedFd> tree = CloneTree(plain_cover_.get(), "", "what covers show");
+  if (!tree) return std::unexpected(tree.error());
+  return Attach(*tree, root_.get(), Inner(mount.target), mount.target);
+}
+
 Status Root::MakeMask(const Mount& mount) {
+  const Mount* covering = FindCovering(plan_, done_, mount.target);
+  if (covering != nullptr && covering->kind == MountKind::kProc && plain_cover_.valid() &&
+      mount.type == NodeType::kFile && ParentOf(mount.target) == covering->target) {
+    return CoverKernels(mount);
+  }
   OwnedFd target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
   // Something else may have come since the plan was made; what has gone hides itself.
   if (!target.valid() && errno == ENOENT) {
@@ -481,60 +487,6 @@ Status Root::MakePlaceholder(const Mount& mount) {
     return Fail(ErrorCode::kInvalid, mount.target + " was not there and is now; plan again");
   }
   return Cover(target, mount.target, mount.type, mount.source);
-}
-
-Status Root::WriteFile(const Mount& mount, std::string_view text, mode_t mode) {
-  if (!IsOurs(mount.target)) {
-    return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
-  }
-  const Result<int> folder = Folder(ParentOf(mount.target));
-  if (!folder) return std::unexpected(folder.error());
-  const OwnedFd file(
-      openat(*folder, NameOf(mount.target).c_str(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, mode));
-  if (!file.valid()) return SystemError("open(" + mount.target + ", O_CREAT)");
-  if (write(file.get(), text.data(), text.size()) != static_cast<ssize_t>(text.size())) {
-    return SystemError("write(" + mount.target + ")");
-  }
-  return {};
-}
-
-Status Root::MakeGenerated(const Mount& mount) {
-  const Result<std::string> text = GeneratedText(mount.name, plan_, request_.identity);
-  if (!text) return std::unexpected(text.error());
-  return WriteFile(mount, *text, 0444);
-}
-
-Status Root::MakeCopy(const Mount& mount) {
-  const OwnedFd source(
-      open(mount.source.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  // What the caller may not read the command may not either, and it is there.
-  if (!source.valid() && errno == EACCES) return WriteFile(mount, {}, 0);
-  struct stat stat = {};
-  if (!source.valid() || fstat(source.get(), &stat) != 0) {
-    return SystemError("open(" + mount.source + ")");
-  }
-  if (!S_ISREG(stat.st_mode)) {
-    return Fail(ErrorCode::kInvalid, mount.source + " is not what the plan says it is");
-  }
-  std::array<char, kLongestCopy> text;
-  const ssize_t size = read(source.get(), text.data(), text.size());
-  if (size < 0) return SystemError("read(" + mount.source + ")");
-  if (static_cast<size_t>(size) == text.size()) {
-    return Fail(ErrorCode::kInvalid, mount.source + " has become longer; plan again");
-  }
-  return WriteFile(mount, {text.data(), static_cast<size_t>(size)}, stat.st_mode & 0555);
-}
-
-Status Root::MakeLink(const Mount& mount) {
-  if (!IsOurs(mount.target)) {
-    return Fail(ErrorCode::kInvalid, mount.target + " is in a directory of the host");
-  }
-  const Result<int> folder = Folder(ParentOf(mount.target));
-  if (!folder) return std::unexpected(folder.error());
-  if (symlinkat(mount.source.c_str(), *folder, NameOf(mount.target).c_str()) != 0) {
-    return SystemError("symlink(" + mount.source + ", " + mount.target + ")");
-  }
-  return {};
 }
 
 }  // namespace

@@ -116,6 +116,7 @@ constexpr SystemCallRule kRules[] = {
     Deny(CALL(swapon),                               "file systems"),
     Deny(CALL(swapoff),                              "file systems"),
     Deny(CALL(fanotify_init),                        "sees other processes' files"),
+    DenyEqual(CALL(fcntl), 1, kLow32, F_SETLEASE,    "whoever opens the file, here or outside, waits most of a minute"),
 
     // What is made belongs to the caller, outside too, where anybody may start it: neither
     // set-user-ID nor set-group-ID, by any call that gives a mode.

@@ -172,6 +172,7 @@ void CommandWatch::FillUsage(const rusage& usage, PlanReport* report) const {
     const auto largest = static_cast<uint64_t>(usage.ru_maxrss) << 10;
     report->memory_peak_bytes = sampled_peak_bytes_ > 0 ? sampled_peak_bytes_ : largest;
   }
+  report->output_dropped = std::ranges::any_of(outputs_, &OutputPipe::is_over);
   for (const OutputPipe& output : outputs_) {
     (output.to() == STDOUT_FILENO ? report->output_bytes : report->error_bytes) = output.moved();
   }
@@ -181,7 +182,6 @@ PlanReport CommandWatch::Finish(int status, const rusage& usage) const {
   PlanReport report;
   FillUsage(usage, &report);
   report.limits_by = groups_.name();
-  report.output_dropped = std::ranges::any_of(outputs_, &OutputPipe::is_over);
   report.exit_code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
   report.end = report.exit_code > 128 ? PlanReport::End::kSignal : PlanReport::End::kExited;
   if (!ended_for_ && groups_.RanOutOfMemory()) report.end = PlanReport::End::kMemory;

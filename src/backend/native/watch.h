@@ -76,6 +76,8 @@ class CommandWatch {
   void Drain();
   // `status` and `usage` are those of wait4(2).
   [[nodiscard]] PlanReport Finish(int status, const rusage& usage) const;
+  // What it took, and whether its output was longer than may be; once all has ended.
+  void FillUsage(const rusage& usage, PlanReport* report) const;
   // Without its gateway the command had no network from some moment on, and nobody knows what it
   // reached: that is no success.
   void FinishNetwork(net::Gateway& gateway, PlanReport* report) const;
@@ -83,7 +85,6 @@ class CommandWatch {
  private:
   using Clock = std::chrono::steady_clock;
   void Pass(PlanReport::End limit);
-  void FillUsage(const rusage& usage, PlanReport* report) const;
 
   const policy::LimitPlan& limits_;
   ControlGroups groups_;
