@@ -220,6 +220,10 @@ profiles:
     _, plan, error = world.plan("npm", "ci")
     equal(error, "")
     equal((plan["image"]["engine"], plan["image"]["reuse"], plan["image"]["container_name"]), ("docker", True, "dev-install"))
+    assert re.search(r"^  session +dev-install-\(hash\)  +kept for commands of the same plan", world.run("plan", "--", "npm", "ci").stdout, re.MULTILINE)
+    # Without a container nothing is kept, and the plan says so.
+    _, native, error = world.plan("npm", "ci", options=["--wall", "native"])
+    equal((error, native["image"], [note.split(":")[0] for note in native["notes"]]), ("", None, ["the wall native uses no image", "reuse_container"]))
     assert mount(plan, "/root/.npm")["source"].startswith(str(world.home / ".cache/cordon/caches/")), plan["mounts"]
     equal(mount(plan, "/run/secrets/npmrc")["source"], str(world.home / ".npmrc"))
     equal((mount(plan, "/fixtures")["beneath"], mount(plan, "/scratch")["kind"]), (str(world.project), "tmpfs"))

@@ -95,6 +95,11 @@ void WriteDecision(Writer& out, const Plan& plan) {
                         : plan.image->is_pinned         ? "pinned by digest"
                                                         : "mutable";
     out.Line("image", plan.image->reference, trust);
+    if (plan.image->reuse) {
+      out.Line(
+          "session", plan.image->container_name + "-(hash)",
+          "kept for commands of the same plan, with what they leave in it, until cordon clean");
+    }
   }
 }
 
