@@ -220,6 +220,7 @@ profiles:
     _, plan, error = world.plan("npm", "ci")
     equal(error, "")
     equal((plan["image"]["engine"], plan["image"]["reuse"], plan["image"]["container_name"]), ("docker", True, "dev-install"))
+    equal(world.run("plan", "--audit", "--", "npm", "ci").stdout.split("\naudit\n")[1].splitlines()[0], "  it reads " + str(world.home / ".npmrc") + ", and has a network")
     assert re.search(r"^  session +dev-install-\(hash\)  +kept for commands of the same plan", world.run("plan", "--", "npm", "ci").stdout, re.MULTILINE)
     # Without a container nothing is kept, and the plan says so.
     _, native, error = world.plan("npm", "ci", options=["--wall", "native"])

@@ -211,4 +211,12 @@ std::string PlanText(const Plan& plan, const std::vector<std::string>& lacks) {
   return out.Take();
 }
 
+std::string AuditText(const std::vector<std::string>& lines) {
+  Writer out;
+  out.Section("audit");
+  for (const std::string& line : lines) out.Item(line);
+  if (lines.empty()) out.Item("nothing beyond reading its workspace");
+  return out.Take();
+}
+
 }  // namespace cordon::policy
