@@ -85,13 +85,16 @@ def table(rows, titles):
 
 def managers():
     text = (POLICY / "managers.def").read_text()
+    before = []
     lines = ["| manager | install | build | install writes | build writes | lockfiles |", "|---|---|---|---|---|---|"]
     for body in re.findall(r"^MANAGER\((.*?)\)$", text, re.M | re.S):
         cell = re.findall(r'"(.*?)"', body)
+        if len(cell) > 13:
+            before.append(f"\nBefore an install of {cell[0]} runs, in the same sandbox: `{cell[13]}`.\n")
         words = [", ".join(f"`{word}`" for word in cell[i].split(separator) if word)
                  for i, separator in ((4, "|"), (5, "|"), (6, " "), (7, " "), (8, " "))]
         lines.append(f"| {cell[0]} | " + " | ".join(words) + " |")
-    return "\n".join(lines).replace("  |", " |") + "\n"
+    return "\n".join(lines).replace("  |", " |") + "\n" + "".join(before)
 
 
 def sources():

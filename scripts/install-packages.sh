@@ -22,6 +22,7 @@ if [ "${1:-}" = full ]; then
   packages+=(
     libclang-19-dev                                                                      # a plugin of clang-tidy
     python3-venv                                                                         # where the wheel is installed and tried
+    python3-pip python3-poetry                                                           # installs of two phases are tried with them
     gcc-mingw-w64-x86-64-win32 g++-mingw-w64-x86-64-win32 wine wine64                    # cordon-job.exe, and where it runs: 850 MB
   )
 fi

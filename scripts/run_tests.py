@@ -93,6 +93,7 @@ FULL = [
     ("job objects", ["tests/run_jobobject.py"]),
     ("packed software development kits", ["tests/run_snippets.py", "packed"]),
     ("package managers", ["tests/run_packages.py"]),
+    ("package managers in two phases", ["tests/run_install.py"]),
     ("conformance of diffutils", ["tests/conformance/run.py", "diffutils"]),
     ("packages from slow servers", ["tests/run_pkg_given_up.py", "--full", "GivenUp.test_a_server_that_is_slow_on_purpose"]),
     ("packages of others, large", ["tests/run_pkg_modules.py", "--full", "LargeModules"]),

@@ -620,6 +620,7 @@ def enter_world(who, names, script=__file__):
     if who == "user" and os.getuid() == 0:
         command = ["setpriv", f"--reuid={USER}", f"--regid={USER}", "--clear-groups", *command]
     environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/nowhere", "LANG": "C.UTF-8", "CORDON_TEST_WORLD": who, "CORDON_BUILD": str(BUILD)}
+    environment = {name: value for name, value in os.environ.items() if name.startswith("CORDON_TEST_")} | environment
     done = subprocess.run([*command, "/usr/bin/python3", script, *names], env=environment, stdout=subprocess.PIPE, text=True)
     print(done.stdout, end="", flush=True)
     counts = re.findall(r"^(\d+) passed, (\d+) failed", done.stdout, re.MULTILINE)

@@ -220,6 +220,11 @@ profiles:
     _, plan, error = world.plan("npm", "ci")
     equal(error, "")
     equal((plan["image"]["engine"], plan["image"]["reuse"], plan["image"]["container_name"]), ("docker", True, "dev-install"))
+    equal(world.run("plan", "--audit", "--", "npm", "ci").stdout.split("\naudit\n")[1].splitlines()[0], "  it reads " + str(world.home / ".npmrc") + ", and has a network")
+    assert re.search(r"^  session +dev-install-\(hash\)  +kept for commands of the same plan", world.run("plan", "--", "npm", "ci").stdout, re.MULTILINE)
+    # Without a container nothing is kept, and the plan says so.
+    _, native, error = world.plan("npm", "ci", options=["--wall", "native"])
+    equal((error, native["image"], [note.split(":")[0] for note in native["notes"]]), ("", None, ["the wall native uses no image", "reuse_container"]))
     assert mount(plan, "/root/.npm")["source"].startswith(str(world.home / ".cache/cordon/caches/")), plan["mounts"]
     equal(mount(plan, "/run/secrets/npmrc")["source"], str(world.home / ".npmrc"))
     equal((mount(plan, "/fixtures")["beneath"], mount(plan, "/scratch")["kind"]), (str(world.project), "tmpfs"))
@@ -327,6 +332,9 @@ def init_writes_what_is_found(world):
     equal((done.returncode, "refusing to overwrite" in done.stderr), (125, True))
     equal(world.run("init", "--force", "--preset", "rust").returncode, 0)
     equal(world.plan("cargo", "b")[1]["decision"]["profile"], "pm-cargo-build")
+    done = world.run("init", "--output", "sbox.yaml")
+    equal((done.returncode, (world.project / "sbox.yaml").exists()), (125, False))
+    assert "cordon.yaml is what is written" in done.stderr, done.stderr
     equal((world.run("init", "--preset", "x").returncode, world.run("init", "--user").returncode), (125, 0))
     assert "grants:" in (world.home / ".config/cordon/policy.yaml").read_text()
     equal(world.plan("cargo", "b")[0], 0)
@@ -348,6 +356,25 @@ def adding_a_package_says_what_it_needs(world):
     equal(world.run("trust", "--yes").returncode, 0)
     equal(hints("install", "left-pad"), [])
     equal(mount(world.plan("npm", "install", "left-pad")[1], str(world.project / "package.json"))["read_only"], False)
+
+
+def doctor_looks_at_the_project(world):
+    def here(**env):
+        done = subprocess.run([CORDON, "doctor", "--json"], cwd=world.project, env={**world.env, **env}, capture_output=True, text=True, timeout=60)
+        return {finding["name"]: (finding["fine"], finding["detail"]) for finding in json.loads(done.stdout)["here"]}
+    equal({name: fine for name, (fine, _) in here().items()}, {"policy": True, "approval": True, "variables": True, "credentials": True})
+    world.write(".env", "A=b\n")
+    world.write(".npmrc", "")
+    world.write("cordon.yaml", "version: 1\nenvironment: {pass_through: [API_TOKEN]}\nworkspace: {exclude_paths: [.npmrc]}\n")
+    found = here(API_TOKEN="x")
+    equal((found["policy"][0], str(world.project / "cordon.yaml") in found["policy"][1], found["approval"][0]), (True, True, False))
+    equal(found["credentials"], (False, "commands see .env; workspace: {exclude_paths: […]} hides them"))
+    world.run("trust", "--yes")
+    found = here(API_TOKEN="x")
+    assert found["approval"][0] and not found["variables"][0] and found["variables"][1].startswith("1 that look secret are passed"), found
+    world.write("cordon.yaml", "version: 1\nno: 1\n")
+    equal([name for name in here()], ["policy"])
+    assert not here()["policy"][0]
 
 
 def init_asks(world):
@@ -432,7 +459,7 @@ def what_is_hidden_has_a_bound(world):
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, adding_a_package_says_what_it_needs, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
+         init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
 
 
 def main(wanted):

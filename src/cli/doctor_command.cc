@@ -15,6 +15,7 @@
 #include "backend/wasm/probe.h"
 #include "backend/wasm/run.h"
 #include "cli/command_line.h"
+#include "cli/doctor_project.h"
 #include "cli/programs.h"
 #include "policy/resolve.h"
 #include "policy/surroundings.h"
@@ -108,7 +109,8 @@ Wall ExaminePlans(const policy::WallFacts& facts) {
   return wall;
 }
 
-void PrintText(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host) {
+void PrintText(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host,
+               const std::vector<ProjectFinding>& project) {
   (void)puts("walls");
   for (const Wall& wall : walls) {
     (void)printf("  %-20s%-6s%s\n", wall.name.c_str(), wall.works ? "works" : "no",
@@ -119,9 +121,15 @@ void PrintText(const std::vector<Wall>& walls, const std::vector<backend::Facili
     (void)printf("  %-20s%-6s%s\n", facility.name.c_str(), facility.there ? "yes" : "no",
                  facility.detail.c_str());
   }
+  (void)puts("here");
+  for (const ProjectFinding& finding : project) {
+    (void)printf("  %-20s%-6s%s\n", finding.name.c_str(), finding.is_fine ? "fine" : "look",
+                 finding.detail.c_str());
+  }
 }
 
-void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host) {
+void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facility>& host,
+               const std::vector<ProjectFinding>& project) {
   nlohmann::ordered_json json;
   for (const Wall& wall : walls) {
     json["walls"].push_back({{"name", wall.name}, {"works", wall.works}, {"detail", wall.detail}});
@@ -129,6 +137,10 @@ void PrintJson(const std::vector<Wall>& walls, const std::vector<backend::Facili
   for (const backend::Facility& facility : host) {
     json["host"].push_back(
         {{"name", facility.name}, {"there", facility.there}, {"detail", facility.detail}});
+  }
+  for (const ProjectFinding& finding : project) {
+    json["here"].push_back(
+        {{"name", finding.name}, {"fine", finding.is_fine}, {"detail", finding.detail}});
   }
   (void)puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
@@ -155,10 +167,11 @@ int Examine(bool as_json, bool is_strict) {
       walls.push_back(ExaminePlanned(facts, facilities));
     }
   }
+  const std::vector<ProjectFinding> project = ExamineProject();
   if (as_json) {
-    PrintJson(walls, host);
+    PrintJson(walls, host, project);
   } else {
-    PrintText(walls, host);
+    PrintText(walls, host, project);
   }
   // What is not in this version, or was never installed, is no fault of the machine's.
   const bool all_work = std::ranges::all_of(walls.begin(), walls.begin() + tried, &Wall::works);
@@ -170,7 +183,9 @@ int Examine(bool as_json, bool is_strict) {
 void AddDoctorCommand(Command& app, std::function<int()>* chosen) {
   auto as_json = std::make_shared<bool>(false);
   auto is_strict = std::make_shared<bool>(false);
-  Command doctor = app.AddCommand("doctor", "which walls work on this machine");
+  Command doctor = app.AddCommand(
+      "doctor",
+      "which walls work on this machine, and what a project's policy leaves to be looked at");
   doctor.AddFlag("--json", *as_json, "for programs");
   doctor.AddFlag("--strict", *is_strict, "fail unless every wall of this version works");
   doctor.Footer("cordon doctor\ncordon doctor --json");

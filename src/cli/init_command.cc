@@ -77,6 +77,14 @@ Status Write(const std::string& path, const std::string& text, bool force) {
 int Init(const Options& options) {
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   std::string path = options.output.empty() ? "cordon.yaml" : options.output;
+  // That format wants a container's image and more; what is written here would not be read.
+  if (path == "sbox.yaml" || path.ends_with("/sbox.yaml")) {
+    return Refuse(Fail(ErrorCode::kUnsupported,
+                       "an sbox.yaml that is there is read; cordon.yaml is what is written, and "
+                       "needs no image",
+                       "--output")
+                      .error());
+  }
   std::string text;
   if (options.for_user) {
     if (around.config_home.empty())
@@ -114,7 +122,7 @@ void AddInitCommand(Command& app, std::function<int()>* chosen) {
       init.AddFlag("--user", options->for_user, "your own policy, which projects cannot widen");
   init.AddFlag("-i,--interactive", options->asks, "asks what the policy is to say")
       .Excludes(for_user);
-  init.AddOption("--output", options->output, "the file; - is standard output");
+  init.AddOption("--output", options->output, "the file (cordon.yaml); - is standard output");
   init.AddFlag("--force", options->force, "replace what is there");
   init.Footer("cordon init\ncordon init -i\ncordon init --preset pnpm\ncordon init --user");
   init.OnCall([options, chosen] { *chosen = [options] { return Init(*options); }; });

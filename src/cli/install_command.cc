@@ -15,6 +15,7 @@
 #include "policy/dispatch.h"
 #include "policy/host_files.h"
 #include "policy/install.h"
+#include "policy/install_sources.h"
 #include "policy/trust.h"
 
 namespace cordon::cli {
@@ -27,7 +28,7 @@ struct Options {
   PlannedRun run;
   InstallResult result;
   std::string manager;
-  std::vector<std::string> more;  // words for the first command
+  std::vector<std::string> more;  // words for the manager
   bool without_scripts = false;
   bool needs_lockfile = false;
 };
@@ -100,6 +101,7 @@ int RunCommand(Options& options, const policy::Surroundings& around,
                Network network) {
   PlannedRun run = options.run;
   run.request.argv = command;
+  run.request.manager = steps.manager->name;
   run.request.without_network = network == Network::kNone;
   if (run.request.wall.empty()) run.request.wall = "native";
   if (network == Network::kNone && run.request.profile.empty()) {
@@ -120,6 +122,30 @@ int RunPhase(Options& options, const policy::Surroundings& around,
     }
   }
   return 0;
+}
+
+// What is done before anything is brought here.
+int Prepare(Options& options, const policy::Surroundings& around,
+            const policy::InstallSteps& steps) {
+  for (const policy::Preparation& before : steps.before) {
+    const int code = RunCommand(options, around, steps, before.argv, Network::kNone);
+    if (code == 0) continue;
+    if (!options.run.dry_run && code != backend::kOwnFailure) {
+      Complain(Fail(ErrorCode::kUnsupported, before.if_it_fails).error());
+    }
+    return code;
+  }
+  return 0;
+}
+
+// What the manager would build although it is told not to.
+int CheckSources(Options& options, const std::string& folder, const policy::InstallSteps& steps) {
+  const Result<policy::Beneath> project = policy::Beneath::Open(folder);
+  if (!project) return Refuse(options, project.error());
+  int code = 0;
+  for (const Error& error : policy::FindBuiltSources(steps, *project))
+    code = Refuse(options, error);
+  return code;
 }
 
 // What decided the versions is what was there before.
@@ -147,7 +173,8 @@ int CheckSeals(Options& options, const std::string& folder, const policy::Instal
 int Install(Options& options) {
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const std::string folder = FolderOf(options, around);
-  Result<policy::InstallSteps> steps = policy::FindInstallSteps(folder, options.manager);
+  const Result<policy::InstallSteps> steps =
+      policy::FindInstallSteps(folder, options.manager, options.more);
   if (!steps) return Refuse(options, steps.error());
   if (const Status parsed = ParseVariables(options.run.environment, &options.run.request); !parsed)
     return Refuse(options, parsed.error());
@@ -165,8 +192,8 @@ int Install(Options& options) {
   if (!steps->is_frozen) {
     Say(options, "no lockfile: versions are decided by what the hosts answer");
   }
-  auto& first = steps->download.front();
-  first.insert(first.end(), options.more.begin(), options.more.end());
+  if (const int code = CheckSources(options, folder, *steps); code != 0) return code;
+  if (const int code = Prepare(options, around, *steps); code != 0) return code;
   if (const int code = RunPhase(options, around, *steps, steps->download, Network::kOfThePlan);
       code != 0) {
     return code;
@@ -210,9 +237,8 @@ int Audit(Options& options) {
   run.request.argv = steps->audit;
   run.request.argv.insert(run.request.argv.end(), options.more.begin(), options.more.end());
   if (run.request.wall.empty()) run.request.wall = "native";
-  if (run.request.profile.empty()) {
-    run.request.profile = "pm-" + std::string(steps->manager->name) + "-install";
-  }
+  run.request.manager = steps->manager->name;
+  if (run.request.profile.empty()) run.request.profile = ProfileOf(run, around, *steps);
   for (const auto& variable : steps->variables) run.request.environment.push_back(variable);
   if (backend::FindOuter(steps->audit.front()).empty()) {
     (void)Refuse(options, Fail(ErrorCode::kInvalid, steps->audit.front() + ": not found").error());
@@ -233,9 +259,10 @@ int RunWith(Options& options, int (*work)(Options&)) {
 std::shared_ptr<Options> AddCommon(Command& command) {
   auto options = std::make_shared<Options>();
   AddPlanOptions(command, options->run);
-  command.AddOption("--manager", options->manager,
-                    "npm, yarn, pnpm, bun, pip, uv, cargo, go, composer or bundler; otherwise the "
-                    "one whose files are here");
+  command.AddOption(
+      "--manager", options->manager,
+      "npm, yarn, pnpm, bun, pip, uv, poetry, cargo, go, composer or bundler; otherwise "
+      "the one whose files are here");
   command.AddOption("-e,--env", options->run.environment, "NAME=VALUE for the commands");
   command.AddFlag("-v,--verbose", options->run.verbose, "say what stands around the commands");
   return options;
@@ -249,8 +276,10 @@ void AddInstallCommand(Command& app, std::function<int()>* chosen) {
   const std::shared_ptr<Options> options = AddCommon(install);
   install.AddFlag("--no-scripts", options->without_scripts, "only the first phase");
   install.AddFlag("--require-lockfile", options->needs_lockfile, "refuse without a lockfile");
-  install.AddOption("words", options->more, "further words for the first command, after --");
-  install.Footer("cordon install\ncordon install --manager pip\ncordon install -- left-pad@1.3.0");
+  install.AddOption("words", options->more, "further words for the manager, after --");
+  install.Footer(
+      "cordon install\ncordon install --manager pip\ncordon install -- left-pad@1.3.0\n"
+      "cordon install --manager poetry -- --with docs");
   install.OnCall([options, chosen] { *chosen = [options] { return RunWith(*options, Install); }; });
 }
 

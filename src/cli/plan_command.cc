@@ -13,6 +13,7 @@
 #include "cli/complain.h"
 #include "cli/paint.h"
 #include "cli/run_plan.h"
+#include "policy/plan_audit.h"
 #include "policy/plan_text.h"
 #include "policy/resolve.h"
 #include "policy/walls.h"
@@ -26,6 +27,7 @@ struct Options {
   bool as_json = false;
   bool as_hash = false;
   bool shows_command = false;
+  bool has_audit = false;
 };
 
 int RefuseAll(const std::vector<Error>& errors) {
@@ -41,11 +43,12 @@ std::vector<policy::HostFacility> ProbeFor(policy::Wall wall) {
   return facilities;
 }
 
-void PrintJson(const policy::Plan& plan, const std::vector<std::string>& lacks) {
+void PrintJson(const policy::Plan& plan, const std::vector<std::string>& lacks, bool has_audit) {
   nlohmann::json json;
   json["plan"] = nlohmann::json::parse(policy::CanonicalJson(plan));
   json["hash"] = policy::PlanHash(plan);
   json["machine_lacks"] = lacks;
+  if (has_audit) json["audit"] = policy::AuditPlan(plan);
   (void)puts(json.dump(2, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
@@ -84,9 +87,11 @@ int Plan(Options& options) {
   }
   if (options.shows_command) return ShowCommand(plan, wall);
   if (options.as_json) {
-    PrintJson(plan, lacks);
+    PrintJson(plan, lacks, options.has_audit);
   } else {
-    Print(policy::PlanText(plan, lacks), Paint::kSections);
+    std::string text = policy::PlanText(plan, lacks);
+    if (options.has_audit) text += policy::AuditText(policy::AuditPlan(plan));
+    Print(text, Paint::kSections);
   }
   return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
 }
@@ -107,9 +112,12 @@ void AddPlanCommand(Command& app, std::function<int()>* chosen) {
   plan.AddFlag("--json", options->as_json, "for programs");
   plan.AddFlag("--show-command", options->shows_command,
                "what bwrap, podman, nsjail or sandbox-exec is told");
+  plan.AddFlag("--audit", options->has_audit, "also what of it deserves a second look");
   plan.AddFlag("--hash", options->as_hash, "only the plan's hash");
   plan.AddOption("command", request.argv, "program and arguments, after --");
-  plan.Footer("cordon plan -- npm install\ncordon plan --json --wall bwrap -- make test");
+  plan.Footer(
+      "cordon plan -- npm install\ncordon plan --audit -- npm install\ncordon plan --json --wall "
+      "bwrap -- make test");
   plan.OnCall([options, chosen] { *chosen = [options] { return Plan(*options); }; });
 }
 

@@ -60,21 +60,26 @@ bool HoldsSecret(const Pairs& pairs) {
   });
 }
 
-// The real path of the first of the search path.
-std::string FindProgram(const Surroundings& around, const std::string& name) {
-  for (const std::string& folder : SplitList(around.Variable("PATH"), ':')) {
-    std::string path = folder;
-    path.append("/").append(name);
-    if (folder.starts_with('/') && access(path.c_str(), X_OK) == 0) return RealPath(path);
+constexpr std::string_view kBeside = " (beside)";
+
+// poetry's sources of these priorities leave the default where it is.
+void MarkBeside(Pairs* pairs) {
+  constexpr std::string_view kEnd = ".priority";
+  const Pairs all = *pairs;
+  for (const auto& [key, value] : all) {
+    if (!key.ends_with(kEnd) || (value != "supplemental" && value != "explicit")) continue;
+    const std::string url = key.substr(0, key.size() - kEnd.size()) + ".url";
+    for (auto& [other, _] : *pairs) {
+      if (other == url) other += kBeside;
+    }
   }
-  return {};
 }
 
 // An index for some packages, or one more: what nothing else says about comes from the default.
 bool IsBesideDefault(std::string_view key, std::string_view file) {
-  constexpr std::string_view kSigns[] = {":registry", "Scopes",     "scopes",    "extra",
-                                         "EXTRA",     "find-links", "FIND_LINKS"};
-  if (key == "-f" || key == "@") return true;
+  constexpr std::string_view kSigns[] = {":registry", "Scopes",     "scopes",     "extra",
+                                         "EXTRA",     "find-links", "FIND_LINKS", kBeside};
+  if (key == "-f" || key == "@" || key.starts_with("repositories.")) return true;
   return std::ranges::any_of(kSigns, [&](std::string_view sign) {
     return key.find(sign) != std::string_view::npos ||
            (key.empty() && file.find(sign) != std::string_view::npos);
@@ -160,7 +165,7 @@ class Finder {
     if (path.starts_with('@')) {
       const size_t slash = path.find('/');
       const std::string program =
-          slash == 1 ? program_ : FindProgram(around_, path.substr(1, slash - 1));
+          slash == 1 ? program_ : RealPath(around_.FindProgram(path.substr(1, slash - 1)));
       if (program.empty()) return {};
       path = program.substr(0, program.rfind('/')) + path.substr(slash);
     } else if (path.starts_with('$')) {
@@ -187,9 +192,11 @@ class Finder {
     if (source.format == SourceFormat::kText) return ScanText(text, source.keys);
     Pairs pairs = Flatten(source.format, text);
     const std::vector<std::string> keys = SplitList(source.keys, '|');
+    MarkBeside(&pairs);
     std::erase_if(pairs, [&](const auto& pair) {
-      return std::ranges::none_of(
-          keys, [&](const std::string& key) { return MatchesStar(key, pair.first); });
+      return std::ranges::none_of(keys, [&](const std::string& key) {
+        return MatchesStar(key, pair.first.substr(0, pair.first.find(kBeside)));
+      });
     });
     return pairs;
   }

@@ -53,6 +53,34 @@ TEST(Hosts, TheProgramsOwnDefaultWhereNothingElseNamesAnIndex) {
   EXPECT_EQ(HostsFor(world, "npm", program), Texts({"user.example:443", "lock.example:443"}));
 }
 
+TEST(Hosts, PoetrysDefaultGoesOnBesideSourcesOfLesserPriority) {
+  TestWorld world;
+  const std::string program = world.root() + "/tools/poetry/bin/poetry";
+  const std::string packages = world.root() + "/tools/poetry/lib/python3.12/site-packages";
+  world.around.environment["PATH"] = "/nowhere";
+  TestWorld::Write(
+      packages + "/poetry/repositories/pypi_repository.py",
+      "    def __init__(\n        self,\n        name: str = \"PyPI\",\n        url: str "
+      "= \"https://default.example/\",\n");
+  TestWorld::Write(packages + "/pip/_internal/models/index.py",
+                   "PyPI = PackageIndex(\"https://index.example/\", "
+                   "file_storage_domain=\"files.example\")\n");
+  // Where packages are sent to is no index.
+  world.InHome(".config/pypoetry/config.toml",
+               "[repositories.mine]\nurl = \"https://upload.example/\"\n");
+  const auto with = [&](const std::string& priority) {
+    world.InProject("pyproject.toml",
+                    "[[tool.poetry.source]]\nname = 'x'\nurl = 'https://x.example'\n" + priority);
+    return HostsFor(world, "poetry", program);
+  };
+  const Texts both = {"x.example:443", "upload.example:443", "default.example:443",
+                      "files.example:443"};
+  EXPECT_EQ(with("priority = 'supplemental'\n"), both);
+  EXPECT_EQ(with("priority = 'explicit'\n"), both);
+  EXPECT_EQ(with(""), Texts({"x.example:443", "upload.example:443"}));
+  EXPECT_EQ(with("priority = 'primary'\n"), Texts({"x.example:443", "upload.example:443"}));
+}
+
 // Who trusts npm's own default trusts it where a lockfile names it too, as most lockfiles do.
 TEST(Hosts, ALockfileThatNamesTheDefaultLeavesItTheMachines) {
   TestWorld world;

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "policy/host_files.h"
+
 namespace cordon::policy {
 namespace {
 
@@ -19,7 +21,22 @@ struct Row {
 constexpr Row kRows[] = {
 #define INSTALL(manager, only_with, frozen, otherwise, scripts, variables, audit) \
   {manager, only_with, frozen, otherwise, scripts, variables, audit},
+#define BEFORE(manager, command, if_it_fails)
 #include "policy/install.def"
+#undef BEFORE
+#undef INSTALL
+};
+
+struct BeforeRow {
+  std::string_view manager;
+  std::string_view command;
+  std::string_view if_it_fails;
+};
+constexpr BeforeRow kBefore[] = {
+#define INSTALL(manager, only_with, frozen, otherwise, scripts, variables, audit)
+#define BEFORE(manager, command, if_it_fails) {manager, command, if_it_fails},
+#include "policy/install.def"
+#undef BEFORE
 #undef INSTALL
 };
 
@@ -35,10 +52,40 @@ std::vector<std::string> ThoseThere(const std::string& folder, std::string_view 
   return found;
 }
 
-std::vector<std::vector<std::string>> Commands(std::string_view text) {
+std::vector<std::vector<std::string>> Commands(std::string_view text,
+                                               const std::vector<std::string>& words) {
   std::vector<std::vector<std::string>> commands;
-  for (const std::string& command : SplitList(text, '|')) commands.push_back(SplitList(command));
+  for (const std::string& command : SplitList(text, '|')) {
+    std::vector<std::string> argv = SplitList(command);
+    if (const auto place = std::ranges::find(argv, "..."); place != argv.end()) {
+      argv.insert(argv.erase(place), words.begin(), words.end());
+    }
+    commands.push_back(std::move(argv));
+  }
   return commands;
+}
+
+// Of two whose projects have the same file, the one that is named in it.
+const Manager* FindNamed(const std::string& folder, const std::vector<const Manager*>& managers) {
+  struct Sign {
+    std::string_view manager;
+    std::string_view text;
+  };
+  constexpr Sign kSigns[] = {
+      {"poetry", "tool.poetry"}, {"poetry", "poetry.core"}, {"uv", "tool.uv"}, {"uv", "uv_build"}};
+  constexpr size_t kMaxBytes = 1 << 20;
+  const Result<Beneath> project = Beneath::Open(folder);
+  if (!project) return nullptr;
+  const Result<std::string> text = project->Read({"pyproject.toml"}, kMaxBytes);
+  if (!text) return nullptr;
+  const Manager* named = nullptr;
+  for (const Sign& sign : kSigns) {
+    const auto manager = std::ranges::find(managers, sign.manager, &Manager::name);
+    if (manager == managers.end() || text->find(sign.text) == std::string::npos) continue;
+    if (named != nullptr && named != *manager) return nullptr;
+    named = *manager;
+  }
+  return named;
 }
 
 // A lockfile says more than a manifest, which several have.
@@ -59,8 +106,11 @@ Result<const Manager*> Choose(const std::string& folder, const std::string& name
   if (found.empty()) {
     return Fail(ErrorCode::kInvalid, "neither lockfile nor manifest of a package manager is here");
   }
-  // package.json alone is npm's.
-  if (by_lockfile.empty() && found.front()->name == "npm") return found.front();
+  if (by_lockfile.empty()) {
+    // package.json alone is npm's.
+    if (found.front()->name == "npm") return found.front();
+    if (const Manager* named = FindNamed(folder, found); named != nullptr) return named;
+  }
   std::string names;
   for (const Manager* manager : found) {
     names += (names.empty() ? "" : ", ") + std::string(manager->name);
@@ -71,7 +121,8 @@ Result<const Manager*> Choose(const std::string& folder, const std::string& name
 
 }  // namespace
 
-Result<InstallSteps> FindInstallSteps(const std::string& folder, const std::string& name) {
+Result<InstallSteps> FindInstallSteps(const std::string& folder, const std::string& name,
+                                      const std::vector<std::string>& words) {
   const Result<const Manager*> manager = Choose(folder, name);
   if (!manager) return std::unexpected(manager.error());
   const auto* const row = std::ranges::find_if(kRows, [&](const Row& candidate) {
@@ -87,8 +138,20 @@ Result<InstallSteps> FindInstallSteps(const std::string& folder, const std::stri
   steps.manager = *manager;
   steps.lockfiles = ThoseThere(folder, (*manager)->lockfiles);
   steps.is_frozen = !steps.lockfiles.empty();
-  steps.download = Commands(steps.is_frozen ? row->frozen : row->otherwise);
-  steps.scripts = Commands(row->scripts);
+  for (const BeforeRow& before : kBefore) {
+    if (before.manager != (*manager)->name) continue;
+    steps.before.push_back({SplitList(before.command), std::string(before.if_it_fails)});
+  }
+  steps.download = Commands(steps.is_frozen ? row->frozen : row->otherwise, words);
+  if (steps.download.empty()) {
+    const std::string program((*manager)->name);
+    return Fail(ErrorCode::kUnsupported, "no lockfile, and " + program +
+                                             " runs what is in packages to make one: cordon run "
+                                             "--wall native -- " +
+                                             program +
+                                             " lock does so with the hosts of an install");
+  }
+  steps.scripts = Commands(row->scripts, words);
   for (const std::string& variable : SplitList(row->variables)) {
     const size_t equals = variable.find('=');
     steps.variables.emplace_back(variable.substr(0, equals), variable.substr(equals + 1));

@@ -46,15 +46,43 @@ TEST(Install, NothingOrUnknownIsAnError) {
   const TestWorld world;
   EXPECT_FALSE(FindInstallSteps(world.project, ""));
   EXPECT_FALSE(FindInstallSteps(world.project, "no-such-manager"));
-  const auto poetry = FindInstallSteps(world.project, "poetry");
-  ASSERT_FALSE(poetry);
-  EXPECT_NE(poetry.error().message.find("without running"), std::string::npos);
+}
+
+TEST(Install, PoetryMakesNoLockfile) {
+  const TestWorld world;
+  world.InProject("pyproject.toml", "[project]\nname = 'x'\n");
+  EXPECT_NE(FindInstallSteps(world.project, "").error().message.find("uv, poetry"),
+            std::string::npos);
+  world.InProject("pyproject.toml", "[build-system]\nbuild-backend = 'poetry.core.masonry.api'\n");
+  const auto loose = FindInstallSteps(world.project, "");
+  ASSERT_FALSE(loose);
+  EXPECT_NE(loose.error().message.find("-- poetry lock"), std::string::npos);
+  world.InProject("pyproject.toml", "[tool.uv]\n");
+  EXPECT_EQ(FindInstallSteps(world.project, "")->manager->name, "uv");
+  world.InProject("poetry.lock", "");
+  const auto frozen = FindInstallSteps(world.project, "", {"--with", "docs"});
+  ASSERT_TRUE(frozen) << frozen.error().ToString();
+  EXPECT_EQ(First(frozen->download),
+            "poetry --no-plugins install --no-interaction --no-root --no-directory --with docs");
+  EXPECT_EQ(First(frozen->scripts), "poetry --no-plugins install --no-interaction --with docs");
+  ASSERT_EQ(frozen->before.size(), 2U);
+  EXPECT_EQ(frozen->before.back().argv.front(), "find");
+}
+
+TEST(Install, FurtherWordsGoToTheManager) {
+  const TestWorld world;
+  world.InProject("package.json", "{}");
+  const auto steps = FindInstallSteps(world.project, "npm", {"left-pad", "..."});
+  ASSERT_TRUE(steps);
+  EXPECT_EQ(First(steps->download),
+            "npm install --ignore-scripts --no-audit --no-fund left-pad ...");
+  EXPECT_EQ(First(steps->scripts), "npm rebuild --foreground-scripts --no-audit --no-fund");
 }
 
 // Each command is planned: what brings packages here has a list of hosts, what runs them nothing.
 TEST(Install, EveryPhaseIsAPlan) {
   for (const char* name :
-       {"npm", "yarn", "pnpm", "pip", "uv", "cargo", "go", "composer", "bundler"}) {
+       {"npm", "yarn", "pnpm", "pip", "uv", "poetry", "cargo", "go", "composer", "bundler"}) {
     const TestWorld world;
     const Manager* manager = FindManager(name);
     world.InProject(SplitList(manager->lockfiles).front(), "");
@@ -69,8 +97,11 @@ TEST(Install, EveryPhaseIsAPlan) {
     EXPECT_EQ(download.plan->decision.profile, "pm-" + std::string(name) + "-install");
     EXPECT_EQ(download.plan->network.mode, NetworkMode::kList) << name;
     request.profile = download.plan->decision.profile;
+    request.manager = name;
     request.without_network = true;
-    for (const auto& command : steps->scripts) {
+    std::vector<std::vector<std::string>> offline = steps->scripts;
+    for (const Preparation& before : steps->before) offline.push_back(before.argv);
+    for (const auto& command : offline) {
       request.argv = command;
       const Planned scripts = MakePlan(request, world.around);
       ASSERT_TRUE(scripts.plan) << name << ": " << scripts.errors.front().ToString();

@@ -22,9 +22,11 @@ struct Manager {
   std::string_view install_writable;  // a path with / at its end is a directory
   std::string_view build_writable;
   std::string_view lockfiles;
-  std::string_view cache;      // below the home directory
-  std::string_view manifests;  // a directory with one of them is a project of this manager
-  std::string_view adds;       // subcommands that write the manifest when a package is named
+  std::string_view cache;        // below the home directory
+  std::string_view manifests;    // a directory with one of them is a project of this manager
+  std::string_view adds;         // subcommands that write the manifest when a package is named
+  std::string_view runs = {};    // further programs that it runs, found where it is
+  std::string_view before = {};  // a command that runs before an install, in the same sandbox
 };
 
 [[nodiscard]] std::span<const Manager> Managers();

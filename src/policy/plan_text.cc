@@ -95,6 +95,11 @@ void WriteDecision(Writer& out, const Plan& plan) {
                         : plan.image->is_pinned         ? "pinned by digest"
                                                         : "mutable";
     out.Line("image", plan.image->reference, trust);
+    if (plan.image->reuse) {
+      out.Line(
+          "session", plan.image->container_name + "-(hash)",
+          "kept for commands of the same plan, with what they leave in it, until cordon clean");
+    }
   }
 }
 
@@ -203,6 +208,14 @@ std::string PlanText(const Plan& plan, const std::vector<std::string>& lacks) {
   for (const Error& error : plan.refusals) out.Item(error.ToString());
   out.Section("plan");
   out.Item(PlanHash(plan));
+  return out.Take();
+}
+
+std::string AuditText(const std::vector<std::string>& lines) {
+  Writer out;
+  out.Section("audit");
+  for (const std::string& line : lines) out.Item(line);
+  if (lines.empty()) out.Item("nothing beyond reading its workspace");
   return out.Take();
 }
 

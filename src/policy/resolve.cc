@@ -38,10 +38,12 @@ std::string QuotedList(std::string_view list) {
 // documented like everybody's.
 std::string PresetText(const Manager& manager) {
   const std::string prefix = "  pm-" + std::string(manager.name);
+  std::string before;
+  if (!manager.before.empty()) before.append(", pre_run: [\"").append(manager.before).append("\"]");
   return "version: 1\nprofiles:\n" + prefix +
          "-install: {network: 'on', role: install, writable_paths: " +
          QuotedList(manager.install_writable) +
-         ", lockfile_files: " + QuotedList(manager.lockfiles) + "}\n" + prefix +
+         ", lockfile_files: " + QuotedList(manager.lockfiles) + before + "}\n" + prefix +
          "-build: {network: 'off', role: build, writable_paths: " +
          QuotedList(manager.build_writable) +
          "}\n  default: {network: 'off', writable_paths: []}\n";
@@ -56,17 +58,21 @@ const PackageManager* ManagerSection(const std::optional<Layer>& layer) {
   return &layer->document.package_manager.fields;
 }
 
+const Manager* ManagerOfCommand(const Resolution& r) {
+  return r.request.manager.empty() ? ManagerOfProgram(r.readings.back().front())
+                                   : FindManager(r.request.manager);
+}
+
 // By name in the policies; by the command where they say `any`, or no project says anything about
 // profiles.
 const Manager* ChooseManager(const Resolution& r) {
   for (const std::optional<Layer>* layer : {&r.project, &r.user}) {
     if (const PackageManager* section = ManagerSection(*layer); section != nullptr) {
-      return section->name.value == "any" ? ManagerOfProgram(r.readings.back().front())
-                                          : FindManager(section->name.value);
+      return section->name.value == "any" ? ManagerOfCommand(r) : FindManager(section->name.value);
     }
   }
   if (r.project && !r.project->document.profiles.items.empty()) return nullptr;
-  return ManagerOfProgram(r.readings.back().front());
+  return ManagerOfCommand(r);
 }
 
 void Choose(Resolution& r, const Layer& layer, const Named<Profile>::Item& item, std::string from) {

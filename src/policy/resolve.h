@@ -23,6 +23,7 @@ struct PlanRequest {
   std::string mode;    // "host" or "sandbox", instead of the profile's
   std::string workspace;
   std::string profile;
+  std::string manager;  // whose preset counts where that is the command's
   std::string wall;
   std::string image;
   bool strict = false;

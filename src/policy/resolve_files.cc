@@ -8,6 +8,7 @@
 #include <map>
 
 #include "policy/forms.h"
+#include "policy/interpreters.h"
 #include "policy/resolution.h"
 #include "policy/secrets.h"
 
@@ -147,6 +148,44 @@ std::string ToolchainOf(const Resolution& r, const std::string& program) {
   return is_part && !is_shared ? above : folder;
 }
 
+// Some directory on the way to it is the project's.
+bool IsOnTheWay(const Resolution& r, const std::string& path) {
+  for (size_t slash = path.rfind('/'); slash != 0 && slash != std::string::npos;
+       slash = path.rfind('/', slash - 1)) {
+    if (IsWithin(RealPath(path.substr(0, slash)), r.root)) return true;
+  }
+  return false;
+}
+
+// Programs lie there, and nothing else: of the machine, of version managers below the home
+// directory.
+constexpr std::string_view kProgramFolders[] = {"/opt",
+                                                "/nix/store",
+                                                "~/.asdf/installs",
+                                                "~/.local/share/mise/installs",
+                                                "~/.local/share/pypoetry/python",
+                                                "~/.local/share/uv/python",
+                                                "~/.nvm/versions",
+                                                "~/.pyenv/versions",
+                                                "~/.rbenv/versions",
+                                                "~/.rustup/toolchains"};
+
+// Who has the search path, or says so in his own policy, has programs there.
+bool IsWhereProgramsAre(const Resolution& r, const std::string& path) {
+  for (const std::string_view folder : kProgramFolders) {
+    if (IsWithin(path, r.around.ExpandHome(std::string(folder)))) return true;
+  }
+  for (const std::string& folder : SplitList(r.around.Variable("PATH"), ':')) {
+    const std::string real = RealPath(folder);
+    if (real.empty() || IsOnTheWay(r, folder + "/x")) continue;
+    if (IsWithin(path, ToolchainOf(r, real + "/x"))) return true;
+  }
+  return r.user && std::ranges::any_of(r.user->document.toolchains.value, [&](const Word& word) {
+           const std::string real = RealPath(AbsolutePath("/", r.around.ExpandHome(word.value)));
+           return !real.empty() && IsWithin(path, real);
+         });
+}
+
 void AddToolchains(Resolution& r) {
   std::vector<std::string> added;
   const auto is_seen = [&](const std::string& path) {
@@ -159,9 +198,22 @@ void AddToolchains(Resolution& r) {
   };
   // Both where each is called and where its links end.
   std::vector<std::string> programs = r.programs;
-  for (const std::string& path : r.programs) programs.push_back(RealPath(path));
-  for (const std::string& path : programs) {
+  for (const std::string& path : r.programs) {
+    const std::string real = RealPath(path);
+    if (!is_seen(real) && IsOnTheWay(r, path) && !IsWhereProgramsAre(r, real)) {
+      r.Refuse("a link of the project, to " + real +
+                   ", where no program of your search path is; toolchains of your own policy can "
+                   "name its folder",
+               path);
+      continue;
+    }
+    programs.push_back(real);
+  }
+  for (size_t i = 0; i < programs.size(); ++i) {
+    const std::string path = programs[i];
     if (path.empty() || is_seen(path)) continue;
+    // A project's script does not say what is shown.
+    for (std::string& other : InterpretersOf(path, r.around)) programs.push_back(std::move(other));
     const std::string folder = ToolchainOf(r, path);
     if (const std::string secret = CredentialsIn(folder, r.around); !secret.empty()) {
       r.Refuse("programs in " + folder + (" cannot be shown: it holds " + secret), path);

@@ -168,6 +168,11 @@ void FillReference(Resolution& r, const Layer& layer, const Image& image, ImageP
   plan->is_pinned = plan->reference.find("@sha256:") != std::string::npos;
 }
 
+bool IsReused(const Resolution& r) {
+  const Flag& own = r.profile->reuse_container;
+  return own.given ? own.value : r.document().runtime.fields.reuse_container.value;
+}
+
 }  // namespace
 
 void ResolveImage(Resolution& r) {
@@ -177,6 +182,12 @@ void ResolveImage(Resolution& r) {
   const bool is_named = has_own || r.document().image.given || !r.request.image.empty();
   if (r.plan.wall != Wall::kContainer) {
     if (is_named) r.Note("the wall " + std::string(r.wall->name) + " uses no image");
+    if (IsReused(r)) {
+      r.Note("reuse_container: the wall " + std::string(r.wall->name) +
+             " keeps nothing running: every command starts clean, in milliseconds; what it writes "
+             "to caches and writable paths stays, /tmp does not (cordon shell keeps both for as "
+             "long as it runs)");
+    }
     return;
   }
   if (!is_named) return r.Refuse("the container wall needs an image (image: {ref: NAME})");
@@ -188,8 +199,7 @@ void ResolveImage(Resolution& r) {
   plan.pull = image.pull_policy.given ? image.pull_policy.value : runtime.pull_policy.value;
   if (plan.pull == "if-missing") plan.pull = "missing";
   plan.verify_signature = image.verify_signature.value;
-  plan.reuse = r.profile->reuse_container.given ? r.profile->reuse_container.value
-                                                : runtime.reuse_container.value;
+  plan.reuse = IsReused(r);
   if (plan.reuse) plan.container_name = ContainerName(r);
   const Flag& pinned = r.profile->require_pinned_image;
   const bool user_pins = r.user && r.user->document.runtime.fields.require_pinned_image.value;

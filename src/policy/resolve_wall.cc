@@ -49,14 +49,7 @@ WallChoice ChooseWallName(Resolution& r) {
 
 std::string FindProgram(const Resolution& r, const std::string& name) {
   if (name.find('/') != std::string::npos) return AbsolutePath(r.around.directory, name);
-  const std::string variable = r.around.Variable("PATH");
-  for (const std::string& folder : SplitList(variable, ':')) {
-    if (folder.front() != '/') continue;
-    std::string path = folder;
-    path += "/" + name;
-    if (access(path.c_str(), X_OK) == 0) return AbsolutePath("/", path);
-  }
-  return {};
+  return r.around.FindProgram(name);
 }
 
 // A project has no say in which program of the host runs.
@@ -152,7 +145,13 @@ void ResolveProgram(Resolution& r) {
         reading.front() == r.request.argv.front() ? path : FindProgram(r, reading.front());
     if (found.empty() || std::ranges::count(r.programs, found) != 0) continue;
     r.programs.push_back(found);
-    if (r.manager == ManagerOfProgram(reading.front())) r.manager_program = RealPath(found);
+    const Manager* manager = ManagerOfProgram(reading.front());
+    if (r.manager == manager) r.manager_program = RealPath(found);
+    if (manager == nullptr) continue;
+    for (const std::string& name : SplitList(manager->runs)) {
+      std::string other = r.around.FindProgram(name);
+      if (!other.empty()) r.programs.push_back(std::move(other));
+    }
   }
   if (r.manager_program.empty()) r.manager_program = r.program;
   if (!r.wall->host_programs) return;

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/forms.h"
+#include "policy/managers.h"
 
 namespace cordon::policy {
 
@@ -38,6 +39,16 @@ Surroundings Surroundings::OfThisProcess() {
 std::string Surroundings::Variable(const std::string& name) const {
   const auto found = environment.find(name);
   return found == environment.end() ? std::string() : found->second;
+}
+
+std::string Surroundings::FindProgram(const std::string& name) const {
+  for (const std::string& folder : SplitList(Variable("PATH"), ':')) {
+    if (folder.front() != '/') continue;
+    std::string path = folder;
+    path += "/" + name;
+    if (access(path.c_str(), X_OK) == 0) return AbsolutePath("/", path);
+  }
+  return {};
 }
 
 std::string Surroundings::ExpandHome(const std::string& path) const {

@@ -26,6 +26,8 @@ struct Surroundings {
   [[nodiscard]] static Surroundings OfThisProcess();
   // Empty if it is not set.
   [[nodiscard]] std::string Variable(const std::string& name) const;
+  // Where the search path has a program of this name first; empty if nowhere.
+  [[nodiscard]] std::string FindProgram(const std::string& name) const;
   // "~/x" and "~" below the home directory; everything else as it is.
   [[nodiscard]] std::string ExpandHome(const std::string& path) const;
 };
