@@ -87,6 +87,7 @@ class Child {
 
 Result<pid_t> Start(const std::string& program, const ReadJob& job, int output) {
   constexpr int kInput = 3;
+  constexpr int kRoom = 4;
   Actions actions;
   const Result<OwnedFd> input = MoveAbove(job.fd);
   if (!input) return std::unexpected(input.error());
@@ -96,7 +97,11 @@ Result<pid_t> Start(const std::string& program, const ReadJob& job, int output) 
   posix_spawn_file_actions_adddup2(actions.get(), moved->get(), STDOUT_FILENO);
   posix_spawn_file_actions_addopen(actions.get(), STDERR_FILENO, "/dev/null", O_WRONLY, 0);
   posix_spawn_file_actions_adddup2(actions.get(), input->get(), kInput);
-  posix_spawn_file_actions_addclosefrom_np(actions.get(), kInput + 1);
+  const bool has_room = job.to.fd >= 0;
+  Result<OwnedFd> room = has_room ? MoveAbove(job.to.fd) : Result<OwnedFd>(OwnedFd());
+  if (!room) return std::unexpected(room.error());
+  if (has_room) posix_spawn_file_actions_adddup2(actions.get(), room->get(), kRoom);
+  posix_spawn_file_actions_addclosefrom_np(actions.get(), has_room ? kRoom + 1 : kInput + 1);
   // Signals that this thread does not hear are for the child as for everybody.
   posix_spawnattr_t attributes;
   (void)posix_spawnattr_init(&attributes);
@@ -114,7 +119,8 @@ Result<pid_t> Start(const std::string& program, const ReadJob& job, int output) 
                                     std::to_string(static_cast<uint32_t>(job.form)),
                                     std::to_string(static_cast<uint32_t>(job.wanted)),
                                     std::to_string(job.most_plain_bytes),
-                                    job.hashes ? "1" : "0"};
+                                    job.hashes ? "1" : "0",
+                                    std::to_string(has_room ? job.to.bytes : 0)};
   std::vector<char*> arguments;
   arguments.reserve(words.size() + 1);
   for (std::string& word : words) arguments.push_back(word.data());
