@@ -171,7 +171,7 @@ class Turns {
 
 // The kernel's own copy saves one of two; without it the bytes pass through here.
 Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end, Turns* turns) {
-  constexpr off_t kBetweenTurns = off_t{128} << 10;
+  constexpr off_t kBetweenTurns = off_t{512} << 10;
   while (at < end) {
     off_t source = at;
     off_t target = at;
