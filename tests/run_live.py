@@ -442,6 +442,29 @@ class Daemon(unittest.TestCase):
         self.assertEqual(send(b"x" * (9 << 20))["error"]["message"], "Request too large")
         self.assertEqual(ask("run", command="echo alive")["stdout"], b"alive\n")
 
+    def test_one_that_waited_is_as_a_new_one(self):
+        process = self.start("--stdio", "--pool", "1")
+
+        def ask(method, **params):
+            answer = self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": method, "params": params})
+            return answer["result"]
+
+        # Two tell of the session's lines, of which every command but the first has some before it.
+        changing = "_|BASH_LINENO|BASHPID|EPOCHREALTIME|EPOCHSECONDS|PPID|RANDOM|SECONDS|SRANDOM"
+        look = f"echo $?; jobs; echo ${{!-none}}; history; set | grep -vE '^({changing})='; ls -A /tmp ~"
+
+        def seen_first():
+            sandbox = ask("create")["sandboxId"]
+            return ask("run", sandboxId=sandbox, command=look)
+
+        new = seen_first()
+        # Answered when it is there.
+        ask("pool.fill", size=1)
+        waited = seen_first()
+        self.assertEqual(new["stderr"], "")
+        self.assertIn("HOME=/home/user\n", new["stdout"])
+        self.assertEqual(waited["stdout"], new["stdout"])
+
     def test_sandboxes_that_wait(self):
         process = self.start("--stdio", "--pool", "2")
 

@@ -299,6 +299,31 @@ TEST(ImageTest, NamesAreReadWithoutContents) {
   EXPECT_EQ(seen.contents[0], "");
 }
 
+// Its hash is made while it is read, and is nevertheless the first thing that is said.
+TEST(ImageTest, ALargeLayerIsHeldAgainstItsName) {
+  std::string contents(size_t{6} << 20, '\0');
+  uint32_t state = 1;
+  for (char& c : contents) c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+  std::string bytes = MakeImage(contents).Bytes();
+  const auto good = OpenBytes(bytes);
+  ASSERT_TRUE(good) << good.error().ToString();
+  Skipped skipped;
+  Recorder names;
+  ASSERT_TRUE(good->Read(ReadJob::Wanted::kNames, {}, names, &skipped));
+  EXPECT_EQ(names.contents[0], "");
+  Recorder all;
+  ASSERT_TRUE(good->Read(ReadJob::Wanted::kEverything, {}, all, &skipped));
+  EXPECT_TRUE(all.contents[0] == contents);
+  bytes[bytes.size() / 2] ^= 1;
+  const auto damaged = OpenBytes(bytes);
+  ASSERT_TRUE(damaged);
+  Recorder seen;
+  const Status read = damaged->Read(ReadJob::Wanted::kNames, {}, seen, &skipped);
+  ASSERT_FALSE(read);
+  EXPECT_NE(read.error().ToString().find("have another hash"), std::string::npos)
+      << read.error().ToString();
+}
+
 TEST(ImageTest, HoldsTheLimitsOfTheTree) {
   const auto reader = OpenBytes(MakeImage(std::string(100'000, 'a')).Bytes());
   ASSERT_TRUE(reader);

@@ -101,8 +101,8 @@ Status FrameWriter::End() {
   return sink_.Write({static_cast<uint32_t>(FrameKind::kEntryEnd), 0, 0}, {}, {});
 }
 
-Status FrameWriter::Alive() {
-  return sink_.Write({static_cast<uint32_t>(FrameKind::kAlive), 0, 0}, {}, {});
+Status FrameWriter::Alive(uint64_t bytes) {
+  return sink_.Write({static_cast<uint32_t>(FrameKind::kAlive), 0, bytes}, {}, {});
 }
 
 Status FrameWriter::Finish(const Result<std::string>& result) {
@@ -147,7 +147,7 @@ Status FrameReplay::TakeFrame(const FrameHeader& header, std::span<const std::by
       is_inside_ = false;
       return visitor_.End();
     case FrameKind::kAlive:
-      return visitor_.Alive();
+      return visitor_.Alive(header.at);
     case FrameKind::kDone:
       if (!payload.empty() && payload.size() != kDigestBytes) return Broken("a digest");
       done_ = TextOf(payload);

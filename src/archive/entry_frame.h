@@ -22,7 +22,7 @@ enum class FrameKind : uint32_t {
   kData,       // at: offset in the file; its bytes
   kInput,      // at: offset in the file; an InputFrame: the bytes lie in what is read
   kEntryEnd,   // nothing
-  kAlive,      // nothing: it takes its time
+  kAlive,      // at: bytes of what is taken out whole, so far; or nothing: it takes its time
   kDone,       // the last one; the digest
   kFailed,     // the last one; at: FailureFrame; a text
 };
@@ -64,7 +64,7 @@ class FrameWriter final : public RawVisitor {
   Status Begin(const RawEntry& entry) override;
   Status Data(uint64_t offset, std::span<const std::byte> bytes) override;
   Status End() override;
-  Status Alive() override;
+  Status Alive(uint64_t bytes) override;
   // The last word.
   [[nodiscard]] Status Finish(const Result<std::string>& result);
 

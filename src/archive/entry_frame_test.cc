@@ -98,7 +98,7 @@ TEST(EntryFrame, GoesThereAndBack) {
   ASSERT_TRUE(writer.Begin(File("d/f", 20)));
   ASSERT_TRUE(writer.Data(0, BytesOf("abc")));
   ASSERT_TRUE(writer.Data(10, BytesOf(input).subspan(6, 2)));
-  ASSERT_TRUE(writer.Alive());
+  ASSERT_TRUE(writer.Alive(0));
   ASSERT_TRUE(writer.End());
   ASSERT_TRUE(writer.Finish(std::string(71, 'x')));
   EXPECT_EQ(Believed(memory.bytes, input), "d/f=0:abc 10:of ;.");

@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -50,16 +51,18 @@ struct WrittenImage {
 
 class ImageReader {
  public:
-  // Reads and verifies everything but the trees: each blob against its name, each descriptor
-  // against its blob. Several images in one layout, or one of another kind, are refused. The file
-  // is sealed (sealed_bytes.h) and stays open, as the tar reader stays there.
+  // Reads and verifies everything but the trees: each descriptor against its blob, each blob but
+  // large ones against its name. Several images in one layout, or one of another kind, are refused.
+  // The file is sealed (sealed_bytes.h) and stays open, as the tar reader stays there.
   [[nodiscard]] static Result<ImageReader> Open(int fd, uint64_t size, uint64_t most_bytes,
                                                 const TarReader& tars);
 
   [[nodiscard]] const ImageConfig& config() const { return config_; }
   [[nodiscard]] std::vector<LayerName> layers() const;
-  // All layers in order, each against its hash; names of whiteouts are as they are. Names: what is
-  // in files is looked at and not told.
+  // All layers in order, each against its hash, and with the first reading everything that Open
+  // left unverified; names of whiteouts are as they are. Names: what is in files is looked at and
+  // not told. What was expanded for it is kept for the next reading, if it is not much more than a
+  // tree may have.
   [[nodiscard]] Status Read(ReadJob::Wanted wanted, const TreeLimits& limits, EntryVisitor& visitor,
                             Skipped* skipped) const;
 
@@ -71,23 +74,33 @@ class ImageReader {
     std::span<const std::byte> bytes;
     OwnedFd own;
     std::unique_ptr<SealedBytes> mapped;
+    bool is_unverified = false;
   };
   struct Layer {
     std::string digest;
     std::string diff_id;
     ReadJob::Form form = ReadJob::Form::kPlain;  // kAny: gzip
+    std::optional<Blob> plain = {};              // the tar in it, once it was taken out
   };
   class Collector;
+  class BlobsBeside;
+  class PlainHash;
   ImageReader(SealedBytes file, const TarReader& tars) : file_(std::move(file)), tars_(&tars) {}
   [[nodiscard]] Result<std::string> BlobText(const std::string& digest, uint64_t size) const;
   [[nodiscard]] Status ReadManifest(const std::string& index);
   [[nodiscard]] Status ReadConfig(const std::string& text);
+  [[nodiscard]] Status ReadLayers(ReadJob::Wanted wanted, const TreeLimits& limits,
+                                  EntryVisitor& visitor, Skipped* skipped) const;
+  [[nodiscard]] Status TakeOut(const TreeLimits& limits, Layer* layer) const;
+  // A tar's hash against its configuration.
+  [[nodiscard]] static Status Hold(const Layer& layer, const std::string& digest);
 
   SealedBytes file_;
   const TarReader* tars_;
   std::map<std::string, Blob> blobs_;
-  std::vector<Layer> layers_;
+  mutable std::vector<Layer> layers_;
   ImageConfig config_;
+  mutable uint64_t plain_bytes_ = 0;  // of layers that were taken out
   // Every layer had its hash. What is sealed keeps it.
   mutable bool is_verified_ = false;
 };

@@ -33,8 +33,9 @@ class RawVisitor {
   [[nodiscard]] virtual Status Begin(const RawEntry& entry) = 0;
   [[nodiscard]] virtual Status Data(uint64_t offset, std::span<const std::byte> bytes) = 0;
   [[nodiscard]] virtual Status End() = 0;
-  // Something is still done, where nothing else is to be said.
-  [[nodiscard]] virtual Status Alive() { return {}; }
+  // Something is still done, where nothing else is to be said: of what is taken out whole, so many
+  // bytes are there.
+  [[nodiscard]] virtual Status Alive(uint64_t /*bytes*/) { return {}; }
 };
 
 }  // namespace cordon::archive

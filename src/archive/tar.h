@@ -53,7 +53,12 @@ struct ReadJob {
   enum class Wanted : uint32_t {
     kEverything,
     kNames,  // what is in files is read and not told
+    kTar,    // the plain tar itself, into `to`; of entries nothing is told
   } wanted = Wanted::kEverything;
+  struct Place {
+    int fd = -1;
+    uint64_t bytes = 0;  // for more there is no room: kLimit
+  } to;
   // Of a tar with what is behind its end. Where the form is kAny, neither is looked at.
   uint64_t most_plain_bytes = UINT64_MAX;
   bool hashes = false;

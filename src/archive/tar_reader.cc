@@ -17,6 +17,16 @@ constexpr size_t kBufferBytes = 256 * 1024;
 // How much of what is in files passes between two signs of life.
 constexpr uint64_t kAliveBytes = uint64_t{16} << 20;
 
+std::unexpected<Error> TooLarge() {
+  return Fail(ErrorCode::kLimit, "image: a layer is larger than its tree may be");
+}
+
+std::string DigestOf(std::span<const std::byte> bytes) {
+  Sha256 hash;
+  hash.Update(bytes);
+  return "sha256:" + Sha256::Hex(hash.Finish());
+}
+
 // Bytes behind the end of a tar are many only if somebody means it.
 class LimitedSource final : public ByteSource {
  public:
@@ -24,8 +34,7 @@ class LimitedSource final : public ByteSource {
   Result<size_t> Read(std::span<std::byte> to) override {
     Result<size_t> got = from_.Read(to);
     if (!got) return got;
-    if (*got > left_)
-      return Fail(ErrorCode::kLimit, "image: a layer is larger than its tree may be");
+    if (*got > left_) return TooLarge();
     left_ -= *got;
     return got;
   }
@@ -34,6 +43,28 @@ class LimitedSource final : public ByteSource {
   ByteSource& from_;
   uint64_t left_;
 };
+
+// All of it, as it is. Says how much is there, for who looks at it meanwhile.
+Status TakeOut(ByteSource& source, const ReadJob::Place& to, RawVisitor& visitor) {
+  constexpr uint64_t kWorthTelling = uint64_t{4} << 20;
+  FileSink sink(to.fd, 0, to.bytes);
+  std::vector<std::byte> buffer(kBufferBytes);
+  for (uint64_t told = 0;;) {
+    size_t filled = 0;
+    while (filled < buffer.size()) {
+      const Result<size_t> got = source.Read(std::span(buffer).subspan(filled));
+      if (!got) return std::unexpected(got.error());
+      if (*got == 0) break;
+      filled += *got;
+    }
+    CORDON_TRY(sink.Write(std::span(buffer).first(filled)));
+    const bool is_end = filled < buffer.size();
+    if (!is_end && sink.offset() - told < kWorthTelling) continue;
+    told = sink.offset();
+    CORDON_TRY(visitor.Alive(told));
+    if (is_end) return {};
+  }
+}
 
 // Reads what is left, for the hash of all of it.
 Status Drain(ByteSource& source) {
@@ -165,7 +196,7 @@ class Parser {
                                  {static_cast<const std::byte*>(bytes), size}));
       } else if (silent_ >= kAliveBytes) {
         silent_ = 0;
-        CORDON_TRY(visitor_.Alive());
+        CORDON_TRY(visitor_.Alive(0));
       }
     }
   }
@@ -181,17 +212,22 @@ class Parser {
 }  // namespace
 
 Result<std::string> OwnTarReader::Read(const ReadJob& job, RawVisitor& visitor) const {
-  if (job.form == ReadJob::Form::kAny) {
+  if (job.form != ReadJob::Form::kZstd) {
+    // As it lies there.
+    const bool is_plain = job.form == ReadJob::Form::kPlain;
+    if (is_plain && job.bytes.size() > job.most_plain_bytes) return TooLarge();
     CORDON_TRY(Parser({nullptr, job.bytes, {}, {}}, job.wanted, visitor).Run(job.form));
-    return std::string();
+    return is_plain && job.hashes ? DigestOf(job.bytes) : std::string();
   }
   MemorySource memory(job.bytes);
-  ZstdSource expanded(memory);
-  ByteSource& plain =
-      job.form == ReadJob::Form::kZstd ? static_cast<ByteSource&>(expanded) : memory;
+  ZstdSource plain(memory);
   LimitedSource limited(plain, job.most_plain_bytes);
   HashingSource hashed(limited);
   ByteSource& from = job.hashes ? static_cast<ByteSource&>(hashed) : limited;
+  if (job.wanted == ReadJob::Wanted::kTar) {
+    CORDON_TRY(TakeOut(from, job.to, visitor));
+    return job.hashes ? hashed.TakeDigest() : std::string();
+  }
   CORDON_TRY(Parser({&from, {}, {}, {}}, job.wanted, visitor).Run(job.form));
   CORDON_TRY(Drain(from));
   return job.hashes ? hashed.TakeDigest() : std::string();

@@ -66,19 +66,23 @@ class Child {
 
 Result<pid_t> Start(const std::string& program, const ReadJob& job, int output) {
   constexpr int kInput = 3;
+  constexpr int kRoom = 4;
+  const bool has_room = job.to.fd >= 0;
   Spawn spawn;
   spawn.GiveNull(STDIN_FILENO);
   spawn.GiveNull(STDERR_FILENO);
   CORDON_TRY(spawn.Give(output, STDOUT_FILENO));
   CORDON_TRY(spawn.Give(job.fd, kInput));
-  spawn.CloseFrom(kInput + 1);
+  if (has_room) CORDON_TRY(spawn.Give(job.to.fd, kRoom));
+  spawn.CloseFrom(has_room ? kRoom + 1 : kInput + 1);
   // Signals that this thread does not hear are for the child as for everybody.
   spawn.ResetSignals(Spawn::Defaults::kPipe);
-  return spawn.Start(program,
-                     {"cordon-unpack", std::to_string(job.offset), std::to_string(job.bytes.size()),
-                      std::to_string(static_cast<uint32_t>(job.form)),
-                      std::to_string(static_cast<uint32_t>(job.wanted)),
-                      std::to_string(job.most_plain_bytes), job.hashes ? "1" : "0"});
+  return spawn.Start(
+      program,
+      {"cordon-unpack", std::to_string(job.offset), std::to_string(job.bytes.size()),
+       std::to_string(static_cast<uint32_t>(job.form)),
+       std::to_string(static_cast<uint32_t>(job.wanted)), std::to_string(job.most_plain_bytes),
+       job.hashes ? "1" : "0", std::to_string(has_room ? job.to.bytes : 0)});
 }
 
 Result<size_t> ReadSome(int fd, std::span<std::byte> to) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -178,6 +179,54 @@ TEST(Unpacker, IsLockedIn) {
   EXPECT_EQ(limit("Max core file size"), "0");
   EXPECT_LT(std::stoull(limit("Max address space")), uint64_t{1} << 29);
   EXPECT_LT(std::stoull(limit("Max cpu time")), 1U << 20);
+}
+
+// Hears how much is there, and no more.
+class Follows final : public RawVisitor {
+ public:
+  Status Begin(const RawEntry& /*entry*/) override { return Fail(ErrorCode::kInternal, "entry"); }
+  Status Data(uint64_t /*offset*/, std::span<const std::byte> /*bytes*/) override {
+    return Fail(ErrorCode::kInternal, "data");
+  }
+  Status End() override { return Fail(ErrorCode::kInternal, "end"); }
+  Status Alive(uint64_t bytes) override {
+    EXPECT_GE(bytes, size);
+    size = bytes;
+    return {};
+  }
+  uint64_t size = 0;
+};
+
+TEST(Unpacker, TakesATarOutOfItsZstd) {
+  const Archive plain(kMuch);
+  Archive packed(kMuch, ReadJob::Form::kZstd);
+  const Result<OwnedFd> room = NewMemoryFile("room");
+  ASSERT_TRUE(room);
+  packed.job.wanted = ReadJob::Wanted::kTar;
+  packed.job.to = {room->get(), plain.job.bytes.size()};
+  Follows visitor;
+  const auto read = Program().Read(packed.job, visitor);
+  ASSERT_TRUE(read) << read.error().ToString();
+  ASSERT_EQ(visitor.size, plain.job.bytes.size());
+  ASSERT_TRUE(SealMemoryFile(room->get()));
+  const auto there = SealedBytes::Map(room->get(), visitor.size);
+  ASSERT_TRUE(there);
+  EXPECT_TRUE(std::ranges::equal(there->bytes(), plain.job.bytes));
+}
+
+TEST(Unpacker, TakesOutNoMoreThanThereIsRoomFor) {
+  Archive packed(kMuch, ReadJob::Form::kZstd);
+  const Result<OwnedFd> room = NewMemoryFile("room");
+  ASSERT_TRUE(room);
+  packed.job.wanted = ReadJob::Wanted::kTar;
+  packed.job.to = {room->get(), kMuch};
+  Follows visitor;
+  const auto read = Program().Read(packed.job, visitor);
+  ASSERT_FALSE(read);
+  EXPECT_EQ(read.error().code, ErrorCode::kLimit);
+  struct stat stat = {};
+  ASSERT_EQ(fstat(room->get(), &stat), 0);
+  EXPECT_LE(static_cast<uint64_t>(stat.st_size), kMuch);
 }
 
 TEST(Unpacker, ACrashIsAnError) {

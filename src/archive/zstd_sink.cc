@@ -46,7 +46,8 @@ void ZstdSink::Compress(Piece& piece) {
   if (!piece.context) {
     piece.context = {ZSTD_createCCtx(), ZSTD_freeCCtx};
     (void)ZSTD_CCtx_setParameter(piece.context.get(), ZSTD_c_compressionLevel, kLevel);
-    (void)ZSTD_CCtx_setParameter(piece.context.get(), ZSTD_c_checksumFlag, 1);
+    // A layer has its hash, and so has what is in it.
+    (void)ZSTD_CCtx_setParameter(piece.context.get(), ZSTD_c_checksumFlag, 0);
   }
   // What the context did before does not change what it makes.
   piece.packed_size = ZSTD_compress2(piece.context.get(), piece.packed.get(), piece.room,

@@ -58,7 +58,7 @@ Status Pour(int file, uint64_t size, const Sink& sink) {
     return Fail(ErrorCode::kCorrupt, "the daemon's archive was cut");
   }
   if (size == 0) return {};
-  void* at = mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
+  void* at = mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
   if (at == MAP_FAILED) return SystemError("mmap(archive)");
   Status done;
   std::string_view left(static_cast<const char*>(at), size);

@@ -70,6 +70,8 @@ void ServedSandbox::ReadRequests() {
       if (!*frame) break;
       Handle(std::move(**frame));
     }
+    // Whoever asked does not wait for what else is to be looked after.
+    (void)Flush();
     (void)Progress();
     (void)Flush();
     // The sleep of the other thread may end earlier now.

@@ -146,12 +146,18 @@ void ServedSandbox::TakeSnapshot(const Frame& request) {
   if (!session_.alive && !StartShell()) return Answer(request.id, -ESRCH, "no shell starts");
   Result<backend::SandboxCopy> copy = keeper_->Fork(Keeper::Copied::kSession);
   if (!copy) return Answer(request.id, -EBUSY, copy.error().ToString());
-  uint64_t bytes = copy->files.UsedBytes();
-  for (const pid_t pid : copy->link.ListProcesses()) bytes += backend::PrivateBytes(pid);
-  snapshots_.emplace(
-      name, Snapshot{std::move(*copy), *session_.output, *session_.prompts, session_.reader,
-                     session_.number, Clock::now(), std::chrono::system_clock::now(), bytes});
+  Snapshot& made = snapshots_
+                       .emplace(name, Snapshot{std::move(*copy), *session_.output,
+                                               *session_.prompts, session_.reader, session_.number,
+                                               Clock::now(), std::chrono::system_clock::now(), 0})
+                       .first->second;
   Answer(request.id, 0, {});
+  // Nobody waits for the rest.
+  (void)Flush();
+  made.memory_bytes = made.copy.files.UsedBytes();
+  for (const pid_t pid : made.copy.link.ListProcesses()) {
+    made.memory_bytes += backend::PrivateBytes(pid);
+  }
 }
 
 void ServedSandbox::Restore(uint32_t id, const std::string& name) {

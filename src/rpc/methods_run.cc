@@ -52,7 +52,8 @@ struct Going {
   const char* name_key = "requestId";
   bool streams = false;
   std::string output[2];
-  std::string command;  // as events show it
+  int64_t owed[2] = {0, 0};  // bytes of each stream that the keeper does not know are welcome
+  std::string command;       // as events show it
 };
 
 // What events say of it.
@@ -119,20 +120,30 @@ Json EndOf(const Frame& end) {
   return result;
 }
 
+// So many more bytes may come. A keeper that is told at every line wakes for each, and is in the
+// way of the command that it runs.
+void Welcome(Going* going, uint32_t run, int64_t stream, int64_t bytes) {
+  constexpr int64_t kWorthTelling = live::kFirstCredit / 8;
+  int64_t& owed = going->owed[stream - 1];
+  owed += bytes;
+  if (owed < kWorthTelling) return;
+  going->sandbox->link->Tell({Kind::kCredit, run, {stream, std::exchange(owed, 0)}, {}});
+}
+
 void TakeOutput(const std::shared_ptr<Going>& going, const Frame& frame) {
   const int64_t stream = frame.arg[0] == 2 ? 2 : 1;
-  const Frame credit = {
-      Kind::kCredit, frame.id, {stream, static_cast<int64_t>(frame.payload.size())}, {}};
+  const auto size = static_cast<int64_t>(frame.payload.size());
   if (!going->streams) {
     going->output[stream - 1] += frame.payload;
-    return going->sandbox->link->Tell(credit);
+    return Welcome(going.get(), frame.id, stream, size);
   }
   const auto client = going->client.lock();
   if (client == nullptr) return;
   Json params = {{going->name_key, going->name}, {"stream", StreamName(stream)}};
   PutBytes(params, "data", frame.payload);
   client->Send(NotificationMessage("output", params));
-  client->WhenTaken([going, credit] { going->sandbox->link->Tell(credit); });
+  client->WhenTaken(
+      [going, run = frame.id, stream, size] { Welcome(going.get(), run, stream, size); });
 }
 
 void FinishCall(const Going& going, const Frame& end) {

@@ -197,12 +197,13 @@ void Create(const CallPtr& call) {
   }
   const SandboxLink::Handler hear =
       HearSandbox(call, sandbox, [call](const std::shared_ptr<Sandbox>& it) {
-        it->extensions = Extensions::Serve(it->id, it->link);
         if (it->autosave_ms > 0) {
           LoadAndReply(call, it);
         } else {
+          // Before the keeper is asked for anything, which would take a processor.
           Created(call, it, {{"sandboxId", it->id}});
         }
+        it->extensions = Extensions::Serve(it->id, it->link);
       });
   sandbox->link = server.pool().Take(options, hear);
   const bool was_ready = sandbox->link != nullptr;

@@ -56,6 +56,7 @@ class Pool {
   void FillAfter(std::chrono::milliseconds time);
   void Fill();
   void Hear(const SandboxLink::Handler* warm, const live::Frame& frame);
+  void HasRun(const SandboxLink::Handler* warm);
   void SetKind(const live::LiveOptions& options);
   [[nodiscard]] bool IsFull() const;
   void Tell(const std::string& error);

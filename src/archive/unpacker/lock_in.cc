@@ -33,11 +33,15 @@ bool Add(const Filter& filter, uint32_t action, int call,
                                 when.begin()) == 0;
 }
 
-bool AddRules(const Filter& filter) {
+bool AddRules(const Filter& filter, const LeftOver& left) {
   bool good = true;
   for (const int call : kAllowed) good = good && Add(filter, SCMP_ACT_ALLOW, call, {});
   for (const int call : kRefused) good = good && Add(filter, SCMP_ACT_ERRNO(EPERM), call, {});
   constexpr scmp_datum_t kWritable = PROT_READ | PROT_WRITE;
+  if (left.file >= 0) {
+    good = good && Add(filter, SCMP_ACT_ALLOW, SCMP_SYS(pwrite64),
+                       {SCMP_A0(SCMP_CMP_EQ, static_cast<scmp_datum_t>(left.file))});
+  }
   return good &&
          Add(filter, SCMP_ACT_ALLOW, SCMP_SYS(mmap),
              {SCMP_A2(SCMP_CMP_MASKED_EQ, ~kWritable, 0),
@@ -52,7 +56,7 @@ Status Limit(__rlimit_resource resource, rlim_t value, const char* name) {
   return {};
 }
 
-Status LimitResources(uint64_t archive_bytes, uint64_t most_plain_bytes) {
+Status LimitResources(uint64_t archive_bytes, uint64_t most_plain_bytes, const LeftOver& left) {
   // A window of zstd is 128 MiB at most.
   constexpr rlim_t kMemory = rlim_t{384} << 20;
   constexpr rlim_t kSeconds = 60;
@@ -64,18 +68,20 @@ Status LimitResources(uint64_t archive_bytes, uint64_t most_plain_bytes) {
   CORDON_TRY(Limit(RLIMIT_AS, kMemory + archive_bytes, "RLIMIT_AS"));
   CORDON_TRY(Limit(RLIMIT_CPU, seconds, "RLIMIT_CPU"));
   CORDON_TRY(Limit(RLIMIT_NOFILE, 0, "RLIMIT_NOFILE"));
-  CORDON_TRY(Limit(RLIMIT_FSIZE, 0, "RLIMIT_FSIZE"));
+  CORDON_TRY(Limit(RLIMIT_FSIZE, left.file < 0 ? 0 : left.bytes, "RLIMIT_FSIZE"));
   return Limit(RLIMIT_CORE, 0, "RLIMIT_CORE");
 }
 
 }  // namespace
 
-Status LockIn(uint64_t archive_bytes, uint64_t most_plain_bytes) {
+Status LockIn(uint64_t archive_bytes, uint64_t most_plain_bytes, const LeftOver& left) {
   CORDON_TRY(net::GiveUpUser());
   CORDON_TRY(net::GiveUpFiles());
   const Filter filter(seccomp_init(SCMP_ACT_KILL_PROCESS), seccomp_release);
-  if (!filter || !AddRules(filter)) return Fail(ErrorCode::kInternal, "seccomp_rule_add");
-  CORDON_TRY(LimitResources(archive_bytes, most_plain_bytes));
+  if (!filter || !AddRules(filter, left)) {
+    return Fail(ErrorCode::kInternal, "seccomp_rule_add");
+  }
+  CORDON_TRY(LimitResources(archive_bytes, most_plain_bytes, left));
   if (const int error = seccomp_load(filter.get()); error != 0) {
     return SystemError("seccomp_load", -error);
   }

@@ -1,9 +1,10 @@
 // cordon-unpack: reads one archive of others, locked in. Started by archive/unpacker_process, with
 // an empty environment.
 //
-//   cordon-unpack OFFSET BYTES FORM WANTED MOST HASHES    descriptor 3: where the archive is
+//   cordon-unpack OFFSET BYTES FORM WANTED MOST HASHES ROOM    descriptor 3: where the archive is
 //
-// FORM and WANTED are numbers of ReadJob. Frames of archive/entry_frame.h go to standard output.
+// FORM and WANTED are numbers of ReadJob; with a ROOM, that many bytes have it at descriptor 4.
+// Frames of archive/entry_frame.h go to standard output.
 
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -25,6 +26,7 @@ namespace cordon::archive {
 namespace {
 
 constexpr int kArchive = 3;
+constexpr int kRoom = 4;
 
 class Pipe final : public FrameSink {
  public:
@@ -76,7 +78,7 @@ Result<std::string> Read(ReadJob job, uint64_t size, Pipe& pipe) {
   job.bytes = *bytes;
   // Its file is read now.
   const Utf8Locale locale;
-  CORDON_TRY(LockIn(size, job.most_plain_bytes));
+  CORDON_TRY(LockIn(size, job.most_plain_bytes, {job.to.fd, job.to.bytes}));
   FrameWriter writer(pipe, job.bytes);
   return OwnTarReader().Read(job, writer);
 }
@@ -84,7 +86,7 @@ Result<std::string> Read(ReadJob job, uint64_t size, Pipe& pipe) {
 }  // namespace
 
 int Main(int argc, char** argv) {
-  constexpr int kWords = 6;
+  constexpr int kWords = 7;
   std::array<uint64_t, kWords> words = {};
   if (argc != kWords + 1) return 2;
   for (int i = 0; i < kWords; ++i) {
@@ -98,6 +100,7 @@ int Main(int argc, char** argv) {
   job.wanted = ReadJob::Wanted{static_cast<uint32_t>(words[3])};
   job.most_plain_bytes = words[4];
   job.hashes = words[5] != 0;
+  if (words[6] > 0) job.to = {kRoom, words[6]};
   Pipe pipe;
   const Result<std::string> result = Read(job, words[1], pipe);
   return FrameWriter(pipe, {}).Finish(result) ? 0 : 1;

@@ -15,8 +15,10 @@
 
 #include "arena/layout.h"
 #include "arena/platform.h"
+#include "arena/spin.h"
 #include "backend/wasm/process_table.h"
 #include "base/waited_child.h"
+#include "kernel/tree_requests.h"
 #include "vfs/image.h"
 
 namespace cordon::backend {
@@ -27,6 +29,8 @@ using std::chrono::steady_clock;
 
 // A sandbox that does not answer for so long is taken for broken, on a machine under any load.
 constexpr seconds kAnswerTime{30};
+// What most requests that make trees take: sleeping and being woken would take longer.
+constexpr uint64_t kSpinNs = 30'000;
 // Guests of different sandboxes are different users where the keeper is root, so that not even a
 // hole in the filter lets them signal each other.
 constexpr uint32_t kFirstGuestUid = 0x2c0d0000;
@@ -311,13 +315,15 @@ void Keeper::ReportDeaths() {
 Result<ServiceAnswer> Keeper::Call(const ServiceCall& call) {
   if (end_reason_) return std::unexpected(*end_reason_);
   control::Mailbox& mailbox = page().mailbox;
-  if (call.payload.size() > control::kMailboxBytes) {
-    return Fail(ErrorCode::kInvalid, "a request of more than 256 KiB");
+  uint32_t bytes = 0;
+  for (const std::span<const std::byte> part : {call.payload, call.more}) {
+    if (part.size() > control::kMailboxBytes - bytes) {
+      return Fail(ErrorCode::kInvalid, "a request of more than 256 KiB");
+    }
+    if (!part.empty()) memcpy(mailbox.payload + bytes, part.data(), part.size());
+    bytes += static_cast<uint32_t>(part.size());
   }
-  if (!call.payload.empty()) {
-    memcpy(mailbox.payload, call.payload.data(), call.payload.size());
-  }
-  mailbox.payload_bytes.store(static_cast<uint32_t>(call.payload.size()));
+  mailbox.payload_bytes.store(bytes);
   mailbox.request.store(static_cast<uint32_t>(call.request));
   for (size_t i = 0; i < call.arguments.size(); ++i) mailbox.arg[i].store(call.arguments[i]);
   mailbox.state.store(control::Mailbox::kRequested);
@@ -325,9 +331,14 @@ Result<ServiceAnswer> Keeper::Call(const ServiceCall& call) {
   platform::WakeWord(&page().service_bell, 1);
 
   const Deadline deadline = steady_clock::now() + kAnswerTime;
+  bool may_spin = control::MakesTrees(call.request);
   for (;;) {
     const uint32_t bell = Bell();
     if (mailbox.state.load() == control::Mailbox::kAnswered) break;
+    // Once: the bell is a guest's, too.
+    if (std::exchange(may_spin, false) && SpinUntilChanged(page().keeper_bell, bell, kSpinNs)) {
+      continue;
+    }
     if (const Status alive = ReapDead(); !alive) return std::unexpected(alive.error());
     if (steady_clock::now() >= deadline) {
       return std::unexpected(End("it does not answer").error());
@@ -337,8 +348,8 @@ Result<ServiceAnswer> Keeper::Call(const ServiceCall& call) {
   ServiceAnswer answer;
   answer.result = mailbox.result.load();
   const uint32_t size = std::min(mailbox.payload_bytes.load(), control::kMailboxBytes);
-  answer.payload.resize(size);
-  if (size > 0) memcpy(answer.payload.data(), mailbox.payload, size);
+  const auto* payload = reinterpret_cast<const std::byte*>(mailbox.payload);
+  answer.payload.assign(payload, payload + size);
   mailbox.state.store(control::Mailbox::kIdle);
   return answer;
 }

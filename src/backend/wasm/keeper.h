@@ -67,6 +67,7 @@ struct ServiceCall {
   control::Request request = control::Request::kNone;
   std::array<uint32_t, 6> arguments = {};
   std::span<const std::byte> payload;
+  std::span<const std::byte> more;  // of the payload, behind it
 };
 
 struct ServiceAnswer {

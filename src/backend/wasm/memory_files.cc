@@ -1,6 +1,7 @@
 #include "backend/wasm/memory_files.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <new>
 #include <utility>
@@ -149,12 +151,31 @@ uint64_t MemoryFiles::UsedBytes() const {
 
 namespace {
 
+// Gives those who wait for this processor a turn. Meanwhile processes clone themselves, each step
+// of which is a wake-up that takes microseconds, and often on the processor where somebody copies:
+// the kernel would let them wait for most of the copy, though the other one is idle. Who computes
+// there on end gets one turn, and that was the last.
+class Turns {
+ public:
+  void Offer() {
+    if (is_over_) return;
+    const auto before = std::chrono::steady_clock::now();
+    (void)sched_yield();
+    is_over_ = std::chrono::steady_clock::now() - before > kLongest;
+  }
+
+ private:
+  static constexpr std::chrono::microseconds kLongest{300};
+  bool is_over_ = false;
+};
+
 // The kernel's own copy saves one of two; without it the bytes pass through here.
-Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end) {
+Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end, Turns* turns) {
+  constexpr off_t kBetweenTurns = off_t{512} << 10;
   while (at < end) {
     off_t source = at;
     off_t target = at;
-    const auto left = static_cast<size_t>(end - at);
+    const auto left = static_cast<size_t>(std::min(end - at, kBetweenTurns));
     ssize_t count = copy_file_range(from.get(), &source, to.get(), &target, left, 0);
     if (count <= 0) {
       constexpr size_t kPiece = 16 * 1024;
@@ -166,16 +187,18 @@ Status CopyRange(const OwnedFd& from, const OwnedFd& to, off_t at, off_t end) {
       }
     }
     at += count;
+    if (count == kBetweenTurns) turns->Offer();
   }
   return {};
 }
 
 // Pages that nobody touched stay holes. By one thread: a second one would wait for the file.
 Status CopyPages(const OwnedFd& from, const OwnedFd& to) {
+  Turns turns;
   for (off_t at = 0; (at = lseek(from.get(), at, SEEK_DATA)) >= 0;) {
     const off_t hole = lseek(from.get(), at, SEEK_HOLE);
     if (hole < 0) return SystemError("lseek(SEEK_HOLE)");
-    CORDON_TRY(CopyRange(from, to, at, hole));
+    CORDON_TRY(CopyRange(from, to, at, hole, &turns));
     at = hole;
   }
   // There is no data after the last.

@@ -62,9 +62,10 @@ bool TakeNode(std::string_view* bytes, uint64_t* cookie, TreeNode* node) {
 
 Result<ServiceAnswer> TreeCalls::Call(control::Request request,
                                       const std::array<uint32_t, 6>& arguments,
-                                      const std::string& payload, const std::string& path) const {
+                                      const std::string& payload, const std::string& path,
+                                      std::span<const std::byte> more) const {
   Result<ServiceAnswer> answer =
-      keeper_.Call({request, arguments, std::as_bytes(std::span(payload))});
+      keeper_.Call({request, arguments, std::as_bytes(std::span(payload)), more});
   if (answer && answer->result < 0) {
     return SystemError("file in the sandbox: " + path, -answer->result);
   }
@@ -113,11 +114,10 @@ Status TreeCalls::Write(const std::string& path, uint64_t offset,
                         std::span<const std::byte> bytes) const {
   while (!bytes.empty()) {
     const std::span<const std::byte> part = bytes.first(std::min(bytes.size(), kMostWritten));
-    std::string payload = path + '\0';
-    payload.append(reinterpret_cast<const char*>(part.data()), part.size());
     const Result<ServiceAnswer> put =
         Call(control::Request::kTreeWrite,
-             {0, Low(offset), High(offset), static_cast<uint32_t>(part.size())}, payload, path);
+             {0, Low(offset), High(offset), static_cast<uint32_t>(part.size())}, path + '\0', path,
+             part);
     if (!put) return std::unexpected(put.error());
     if (static_cast<size_t>(put->result) != part.size()) {
       return SystemError("file in the sandbox: " + path, EDQUOT);

@@ -57,8 +57,8 @@ class TreeCalls {
  private:
   [[nodiscard]] Result<ServiceAnswer> Call(control::Request request,
                                            const std::array<uint32_t, 6>& arguments,
-                                           const std::string& payload,
-                                           const std::string& path) const;
+                                           const std::string& payload, const std::string& path,
+                                           std::span<const std::byte> more = {}) const;
 
   Keeper& keeper_;
 };
