@@ -343,6 +343,10 @@ class World:
         assert done.stdout.startswith("blocked: ") and done.returncode == 0, (name, arguments, done)
 
 
+class Skipped(Exception):
+    """What a test needs is not on this machine."""
+
+
 def equal(got, wanted):
     assert got == wanted, f"{got!r}, expected {wanted!r}"
 

@@ -9,14 +9,14 @@ import pathlib
 import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import run_network  # noqa: E402
+import world_runner  # noqa: E402
 from processes import wait_until_gone  # noqa: E402
-from native_world import USER, equal  # noqa: E402
+from native_world import USER, Skipped, equal  # noqa: E402
 from run_native_network import World  # noqa: E402
-from run_walls import IMAGE, Skipped, prepare_podman  # noqa: E402
+from run_walls import IMAGE, prepare_podman  # noqa: E402
 
 ASK = "busybox nslookup good.example >/tmp/answer 2>&1; "
 
@@ -95,32 +95,13 @@ TESTS = [an_allowed_host_is_reached_and_nothing_else, there_is_nothing_but_a_loo
          who_cannot_is_told_why]
 
 
-def run_here(wanted):
-    passed = failed = 0
-    with tempfile.TemporaryDirectory() as name:
-        servers = run_network.make_world(pathlib.Path(name))
-        try:
-            for test in TESTS:
-                if wanted and test.__name__ not in wanted:
-                    continue
-                title = f"network of a container: {test.__name__.replace('_', ' ')}"
-                with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                    try:
-                        test(Containers(pathlib.Path(folder).resolve(), 0))
-                        print(f"ok   {title}", flush=True)
-                        passed += 1
-                    except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError) as error:
-                        print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
-                        failed += 1
-        finally:
-            servers.kill()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+def run_one(test, folder, uid, _):
+    test(Containers(folder, uid))
 
 
 def main(names):
     if run_network.WORLD:
-        return run_here(names)
+        return world_runner.run_here(TESTS, names, (0,), lambda _: "network of a container", run_one)
     try:
         prepare_podman(os.geteuid())
     except Skipped as reason:

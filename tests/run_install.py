@@ -11,20 +11,16 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 
 import native_world
 import python_index
 import run_network
-from native_world import equal
+from native_world import Skipped, equal
+from world_runner import run_here, users
 
 HOST, PORT = "good.example", "8765"
 INDEX = f"{HOST}:{PORT}"
 CANDIDATES = list(filter(None, [os.environ.get("CORDON_TEST_POETRY"), shutil.which("poetry", path="/usr/bin:/usr/local/bin")]))
-
-
-class Skipped(Exception):
-    pass
 
 
 class World(native_world.World):
@@ -225,43 +221,17 @@ TESTS = [poetry_brings_wheels_and_runs_nothing_until_there_is_no_network, poetry
          a_poetry_that_builds_whatever_it_brings_is_refused, pip_brings_wheels_and_runs_nothing_until_there_is_no_network, pip_builds_nothing]
 
 
-def run_one(test, uid, servers):
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        world = World(pathlib.Path(folder).resolve(), uid, servers)
-        try:
-            test(world)
-        finally:
-            world.close()
-
-
-def run_here(wanted):
-    passed = failed = 0
-    with tempfile.TemporaryDirectory() as name:
-        servers = run_network.make_world(pathlib.Path(name))
-        try:
-            for test in TESTS:
-                if wanted and test.__name__ not in wanted:
-                    continue
-                for uid in (0, native_world.USER) if run_network.WORLD == "root" else (0,):
-                    title = f"{run_network.WORLD}, uid {uid}: {test.__name__.replace('_', ' ')}"
-                    try:
-                        run_one(test, uid, servers)
-                        print(f"ok   {title}", flush=True)
-                        passed += 1
-                    except Skipped as reason:
-                        print(f"skip {title}: {reason}", flush=True)
-                    except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, StopIteration) as error:
-                        print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
-                        failed += 1
-        finally:
-            servers.kill()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+def run_one(test, folder, uid, servers):
+    world = World(folder, uid, servers)
+    try:
+        test(world)
+    finally:
+        world.close()
 
 
 def main(names):
     if run_network.WORLD:
-        return run_here(names)
+        return run_here(TESTS, names, users(), lambda uid: f"{run_network.WORLD}, uid {uid}", run_one)
     passed, failed = run_network.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
     print(f"install: {passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -5,16 +5,14 @@ As root every test runs twice, as root and as an ordinary user; as an ordinary u
 """
 import json
 import os
-import pathlib
 import shutil
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 
 import native_world
 import run_network
+import world_runner
 from native_world import equal
 from processes import wait_until_gone
 
@@ -238,33 +236,13 @@ TESTS = [an_allowed_host_is_reached_and_nothing_else, who_was_refused_is_named, 
          limits_end_what_has_a_network]
 
 
-def run_here(wanted):
-    passed = failed = 0
-    with tempfile.TemporaryDirectory() as name:
-        servers = run_network.make_world(pathlib.Path(name))
-        try:
-            for test in TESTS:
-                if wanted and test.__name__ not in wanted:
-                    continue
-                for uid in (0, native_world.USER) if run_network.WORLD == "root" else (0,):
-                    title = f"{run_network.WORLD}, uid {uid}: {test.__name__.replace('_', ' ')}"
-                    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-                        try:
-                            test(World(pathlib.Path(folder).resolve(), uid))
-                            print(f"ok   {title}", flush=True)
-                            passed += 1
-                        except (AssertionError, OSError, subprocess.SubprocessError, ValueError, KeyError, IndexError, TypeError) as error:
-                            print(f"FAIL {title}: {type(error).__name__}: {error}", flush=True)
-                            failed += 1
-        finally:
-            servers.kill()
-    print(f"{passed} passed, {failed} failed")
-    return 1 if failed else 0
+def run_one(test, folder, uid, _):
+    test(World(folder, uid))
 
 
 def main(names):
     if run_network.WORLD:
-        return run_here(names)
+        return world_runner.run_here(TESTS, names, world_runner.users(), lambda uid: f"{run_network.WORLD}, uid {uid}", run_one)
     passed, failed = run_network.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
     print(f"native network: {passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -18,15 +18,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 from processes import alive  # noqa: E402
-from native_world import BUILD, SECRET, USER, World, equal  # noqa: E402
+from native_world import BUILD, SECRET, USER, Skipped, World, equal  # noqa: E402
 
 ATTACKS = BUILD / "tests" / "cordon-wall-attacks"
 CREDENTIALS = (".ssh/id_ed25519", ".ssh/id_rsa", ".npmrc", ".netrc", ".aws/credentials", ".docker/config.json", ".kube/config")
 IMAGE = "localhost/cordon-walls-test"
-
-
-class Skipped(Exception):
-    pass
 
 
 class Walls(World):
