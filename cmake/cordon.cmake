@@ -44,6 +44,15 @@ function(cordon_library name)
   target_link_libraries(${name} PUBLIC ${A_LINK})
 endfunction()
 
+# What the start-up of a static program does not ask (quick_start.py). Only where it is the C library's own: an
+# object for a sanitizer or another processor is not touched.
+execute_process(COMMAND ${CMAKE_CXX_COMPILER} -print-file-name=libc.a OUTPUT_VARIABLE libc OUTPUT_STRIP_TRAILING_WHITESPACE)
+set(quick_start ${CMAKE_BINARY_DIR}/libc-start.o)
+add_custom_command(OUTPUT ${quick_start}
+  COMMAND ${CMAKE_SOURCE_DIR}/cmake/quick_start.py ${libc} ${quick_start}
+  DEPENDS ${CMAKE_SOURCE_DIR}/cmake/quick_start.py ${libc} VERBATIM)
+add_custom_target(quick_start DEPENDS ${quick_start})
+
 # cordon_program(NAME SOURCES... LINK libs...): fully static unless a sanitizer forbids it.
 function(cordon_program name)
   cmake_parse_arguments(A "DYNAMIC" "" "SOURCES;LINK" ${ARGN})
@@ -51,7 +60,9 @@ function(cordon_program name)
   target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR}/src)
   target_link_libraries(${name} PRIVATE ${A_LINK})
   if(NOT A_DYNAMIC AND CORDON_SANITIZE MATCHES "^(trap)?$")
-    target_link_options(${name} PRIVATE -static)
+    target_link_options(${name} PRIVATE -static ${quick_start})
+    set_target_properties(${name} PROPERTIES LINK_DEPENDS ${quick_start})
+    add_dependencies(${name} quick_start)
   endif()
   # The linker writes through a mapping, and so the file lies in the page cache in pieces of one page. A copy, which an
   # installed program is too, lies there in larger ones: its pages are mapped many at a time.

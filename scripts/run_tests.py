@@ -53,6 +53,7 @@ FAST = [
     ("plans", ["tests/run_plan.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall and projects", ["tests/run_native_workspace.py"]),
+    ("start of programs", ["tests/run_start.py"]),
     ("root of the native wall", ["tests/run_native_root.py"]),
     ("kept roots of the native wall", ["tests/run_native_prepared.py"]),
     ("results", ["tests/run_results.py"]),
