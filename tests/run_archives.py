@@ -133,6 +133,52 @@ class Handed(unittest.TestCase):
             self.assertIn("blobId", self.give(memory(b"x")))
         self.assertIn("more than 8 archives", self.give(memory(b"x")))
 
+    def test_an_export_into_a_file_of_the_client(self):
+        self.client.ask("run", command="head -c 3000000 /dev/urandom > /tmp/large; sha256sum < /tmp/large > /tmp/sum")
+        with tempfile.NamedTemporaryFile() as file:
+            # Only its own part of the process is open: the answer has no number of an archive that waits.
+            report = self.client.ask("persistence.export", file.fileno(), intoFile=True)
+            self.assertNotIn("blobId", report)
+            self.assertEqual(os.fstat(file.fileno()).st_size, report["size"])
+            with tarfile.open(file.name) as tar:
+                index = json.load(tar.extractfile("index.json"))
+                self.assertEqual(index["manifests"][0]["digest"], report["digest"])
+            other = self.client.ask("create")["sandboxId"]
+            blob = self.client.ask("blob.give", memory(file.read()), sandboxId=other)["blobId"]
+            self.client.ask("persistence.import", sandboxId=other, blobId=blob)
+            self.assertEqual(self.client.ask("run", sandboxId=other, command="sha256sum < /tmp/large | cmp - /tmp/sum && echo same")["stdout"], "same\n")
+
+    def test_files_that_no_export_goes_into(self):
+        def refusal(descriptor):
+            try:
+                return self.client.ask("persistence.export", descriptor, intoFile=True)
+            finally:
+                os.close(descriptor)
+        with tempfile.NamedTemporaryFile() as file:
+            for flags in (os.O_RDONLY, os.O_WRONLY | os.O_APPEND):
+                self.assertIn("an empty regular file that is open for writing", refusal(os.open(file.name, flags)))
+            os.pwrite(file.fileno(), b"mine", 0)
+            self.assertIn("an empty regular file", refusal(os.open(file.name, os.O_WRONLY)))
+            self.assertEqual(pathlib.Path(file.name).read_bytes(), b"mine")
+        reader, writer = os.pipe()
+        self.assertIn("an empty regular file", refusal(writer))
+        os.close(reader)
+        self.assertEqual(self.client.ask("persistence.export", intoFile=True), "No descriptor came with the request")
+        self.assertIn("an empty regular file", refusal(os.open("/dev/full", os.O_WRONLY)))
+        # Nothing of them is taken for what comes next.
+        self.assertEqual(self.client.ask("files.unpack", path="/tmp/t", blobId=self.give(memory(tar_of(f=b"hello")))["blobId"])["entries"], 1)
+
+    def test_a_disk_that_is_full(self):
+        script = f"""
+            mount -t tmpfs -o size=2m none /mnt && cd /mnt && export CORDON_SOCKET={self.path}.full
+            {BUILD}/cordon serve --unix $CORDON_SOCKET & while ! [ -S $CORDON_SOCKET ]; do sleep 0.01; done
+            id=$({BUILD}/cordon create); {BUILD}/cordon exec --sandbox $id -- bash -c 'head -c 4000000 /dev/urandom > large'
+            {BUILD}/cordon export $id state.tar; echo "status $?, left: $(ls -A)"; {BUILD}/cordon exec --sandbox $id -- wc -c large
+            kill $!; wait $!"""
+        told = subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "bash", "-c", script], capture_output=True, text=True)
+        self.assertIn("No space left on device", told.stderr)
+        self.assertEqual(told.stdout, "status 125, left: \n4000000 large\n", told.stderr)
+
     def test_descriptors_that_nobody_wants_are_closed(self):
         before = len(os.listdir(f"/proc/{self.daemon.pid}/fd"))
         descriptor = memory(b"x")

@@ -234,6 +234,9 @@ class Sandbox {
 
   // Files and what the session knows, as an OCI image layout in a tar.
   [[nodiscard]] Result<TransferReport> Export(const Sink& sink);
+  // Into an empty regular file that is open for writing, not for appending: the sandbox's keeper
+  // writes there itself. Who gets an error finds a part of it.
+  [[nodiscard]] Result<TransferReport> ExportTo(int file);
   enum class ImportMode { kReplace, kMerge };
   [[nodiscard]] Result<TransferReport> Import(const Source& source,
                                               ImportMode mode = ImportMode::kReplace);

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+
 #include <vector>
 
 #include "archive/oci_image.h"
@@ -31,6 +33,28 @@ class MemorySink final : public ByteSink {
   std::vector<std::byte> bytes_;
 };
 
+// What is in the file goes on to its disk, if it has one, while more comes: an fsync later waits
+// for less.
+class DiskSink final : public ByteSink {
+ public:
+  DiskSink(int fd, FileSink& file) : fd_(fd), file_(file), sent_(file.offset()) {}
+  Status Write(std::span<const std::byte> bytes) override {
+    constexpr uint64_t kAtOnce = uint64_t{2} << 20;
+    CORDON_TRY(file_.Write(bytes));
+    const uint64_t waiting = file_.offset() - sent_;
+    if (waiting < kAtOnce) return {};
+    (void)sync_file_range(fd_, static_cast<off64_t>(sent_), static_cast<off64_t>(waiting),
+                          SYNC_FILE_RANGE_WRITE);
+    sent_ = file_.offset();
+    return {};
+  }
+
+ private:
+  int fd_;
+  FileSink& file_;
+  uint64_t sent_;
+};
+
 // The image up to its layer's first byte. Of every layer it has as many bytes.
 Result<std::vector<std::byte>> WriteHead(const std::string& layout, const LayerName& layer) {
   MemorySink head;
@@ -62,7 +86,8 @@ Result<WrittenImage> WriteImage(int fd, uint64_t most_bytes, const ImageConfig& 
       WriteHead(layout, {"sha256:" + std::string(64, '0'), {}, 0});
   if (!place) return std::unexpected(place.error());
   FileSink file(fd, place->size(), most_bytes);
-  const Result<LayerName> layer = WriteLayerTo(file, fill);
+  DiskSink disk(fd, file);
+  const Result<LayerName> layer = WriteLayerTo(disk, fill);
   if (!layer) return std::unexpected(layer.error());
   const Result<std::vector<std::byte>> head = WriteHead(layout, *layer);
   if (!head) return std::unexpected(head.error());

@@ -60,13 +60,7 @@ void ZstdSink::Work() {
   for (;;) {
     changed_.wait(guard, [&] { return ends_ || !waiting_.empty(); });
     if (ends_) return;
-    Piece& piece = *waiting_.front();
-    waiting_.pop_front();
-    guard.unlock();
-    Compress(piece);
-    guard.lock();
-    piece.is_done = true;
-    changed_.notify_all();
+    CompressOne(guard);
   }
 }
 
@@ -80,47 +74,59 @@ void ZstdSink::StartThread() {
   }
 }
 
-Status ZstdSink::PassOldestOn() {
-  std::unique_ptr<Piece> piece;
-  {
-    std::unique_lock guard(lock_);
+void ZstdSink::CompressOne(std::unique_lock<std::mutex>& guard) {
+  Piece& piece = *waiting_.front();
+  waiting_.pop_front();
+  guard.unlock();
+  Compress(piece);
+  guard.lock();
+  piece.is_done = true;
+  changed_.notify_all();
+}
+
+std::unique_ptr<ZstdSink::Piece> ZstdSink::TakeDone(size_t most_left) {
+  std::unique_lock guard(lock_);
+  for (;;) {
+    if (pieces_.empty()) return nullptr;
+    if (pieces_.front()->is_done) break;
+    if (pieces_.size() <= most_left) return nullptr;
     // Who has nothing else to do compresses, too; and without threads nobody else does.
-    if (!waiting_.empty()) {
-      Piece& own = *waiting_.front();
-      waiting_.pop_front();
-      guard.unlock();
-      Compress(own);
-      guard.lock();
-      own.is_done = true;
+    if (waiting_.empty()) {
+      changed_.wait(guard, [&] { return pieces_.front()->is_done; });
+    } else {
+      CompressOne(guard);
     }
-    changed_.wait(guard, [&] { return pieces_.front()->is_done; });
-    piece = std::move(pieces_.front());
-    pieces_.pop_front();
   }
-  if (piece->error != nullptr) {
-    return Fail(ErrorCode::kInternal, std::string("zstd: ") + piece->error);
+  std::unique_ptr<Piece> piece = std::move(pieces_.front());
+  pieces_.pop_front();
+  return piece;
+}
+
+Status ZstdSink::PassOn(size_t most_left) {
+  while (std::unique_ptr<Piece> piece = TakeDone(most_left)) {
+    if (piece->error != nullptr) {
+      return Fail(ErrorCode::kInternal, std::string("zstd: ") + piece->error);
+    }
+    CORDON_TRY(next_.Write({piece->packed.get(), piece->packed_size}));
+    piece->plain.clear();
+    piece->is_done = false;
+    spare_.push_back(std::move(piece));
   }
-  const Status passed = next_.Write({piece->packed.get(), piece->packed_size});
-  piece->plain.clear();
-  piece->is_done = false;
-  spare_.push_back(std::move(piece));
-  return passed;
+  return {};
 }
 
 Status ZstdSink::HandOver() {
   has_frames_ = true;
   const bool is_full = filling_->plain.size() == kPieceBytes;
   if (is_full && threads_.size() < most_threads_) StartThread();
-  size_t count = 0;
   {
     const std::scoped_lock guard(lock_);
     waiting_.push_back(filling_.get());
     pieces_.push_back(std::move(filling_));
-    count = pieces_.size();
     changed_.notify_all();
   }
-  if (count > most_threads_) return PassOldestOn();
-  return {};
+  // While the next one is filled, each thread has one, and one waits for whoever is done first.
+  return PassOn(threads_.empty() ? 0 : threads_.size() + 1);
 }
 
 Status ZstdSink::Write(std::span<const std::byte> bytes) {
@@ -144,8 +150,7 @@ Status ZstdSink::Write(std::span<const std::byte> bytes) {
 
 Status ZstdSink::Finish() {
   if (filling_ && (!filling_->plain.empty() || !has_frames_)) CORDON_TRY(HandOver());
-  while (!pieces_.empty()) CORDON_TRY(PassOldestOn());
-  return {};
+  return PassOn(0);
 }
 
 }  // namespace cordon::archive

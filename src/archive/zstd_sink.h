@@ -21,7 +21,7 @@ struct ZSTD_CCtx_s;
 
 namespace cordon::archive {
 
-// zstd (RFC 8878), frames one after the other. Memory: 10 MiB for each thread, and as much again.
+// zstd (RFC 8878), frames one after the other. Memory: 10 MiB for each thread, and for two more.
 // Less than one piece takes no thread.
 class ZstdSink final : public ByteSink {
  public:
@@ -52,7 +52,12 @@ class ZstdSink final : public ByteSink {
   void StartThread();
   // The piece that is full, or the last one.
   [[nodiscard]] Status HandOver();
-  [[nodiscard]] Status PassOldestOn();
+  // Of those that wait; not while it holds the lock.
+  void CompressOne(std::unique_lock<std::mutex>& guard);
+  // The oldest piece, if it is done, or once there would be more than `most_left` otherwise.
+  [[nodiscard]] std::unique_ptr<Piece> TakeDone(size_t most_left);
+  // What is done, in order, and what makes more than `most_left`.
+  [[nodiscard]] Status PassOn(size_t most_left);
 
   ByteSink& next_;
   std::unique_ptr<Piece> filling_ = std::make_unique<Piece>();

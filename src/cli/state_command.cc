@@ -11,7 +11,6 @@
 
 #include "base/new_file.h"
 #include "base/owned_fd.h"
-#include "base/write_all.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/sandbox_options.h"
@@ -40,12 +39,7 @@ Status Export(Sandbox& sandbox, const std::string& path) {
   if (!folder.valid()) return SystemError("open(" + path + ")");
   Result<NewFile> file = NewFile::In(folder.get());
   if (!file) return std::unexpected(file.error());
-  const Result<TransferReport> report = sandbox.Export([&](std::string_view bytes) {
-    const Status written = WriteAll(file->fd(), bytes, path);
-    // On its way to the disk while the next ones come; fsync waits for less.
-    (void)sync_file_range(file->fd(), 0, 0, SYNC_FILE_RANGE_WRITE);
-    return written;
-  });
+  const Result<TransferReport> report = sandbox.ExportTo(file->fd());
   if (!report) return std::unexpected(report.error());
   if (fsync(file->fd()) != 0) return SystemError("fsync(" + path + ")");
   CORDON_TRY(file->Replace(path.substr(name)));

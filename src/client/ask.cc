@@ -16,9 +16,10 @@ Result<Json> AskOf(const std::shared_ptr<Connection>& connection, const std::str
 }
 
 Result<Json> AskGiving(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
-                       const char* method, int file) {
+                       const char* method, int file, Json params) {
   if (!connection) return std::unexpected(Destroyed());
-  return connection->AskGiving(method, {{"sandboxId", sandbox}}, file);
+  params["sandboxId"] = sandbox;
+  return connection->AskGiving(method, std::move(params), file);
 }
 
 Result<OwnedFd> AskTaking(const std::shared_ptr<Connection>& connection, const std::string& sandbox,

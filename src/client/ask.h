@@ -18,7 +18,8 @@ namespace cordon::client {
                                  Json params = Json::object(), const OutputHandler& on_output = {});
 // With a descriptor that goes with it, or comes with the answer.
 [[nodiscard]] Result<Json> AskGiving(const std::shared_ptr<Connection>& connection,
-                                     const std::string& sandbox, const char* method, int file);
+                                     const std::string& sandbox, const char* method, int file,
+                                     Json params = Json::object());
 [[nodiscard]] Result<OwnedFd> AskTaking(const std::shared_ptr<Connection>& connection,
                                         const std::string& sandbox, const char* method,
                                         Json params);

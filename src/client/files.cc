@@ -232,6 +232,11 @@ Result<TransferReport> Sandbox::Export(const Sink& sink) {
   return Take(connection_, id_, *report, sink);
 }
 
+Result<TransferReport> Sandbox::ExportTo(int file) {
+  return Then(client::AskGiving(connection_, id_, "persistence.export", file, {{"intoFile", true}}),
+              ReportOf);
+}
+
 Result<TransferReport> Sandbox::Import(const Source& source, ImportMode mode) {
   const Result<Json> blob = Give(connection_, id_, source);
   if (!blob) return std::unexpected(blob.error());

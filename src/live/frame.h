@@ -72,8 +72,9 @@ enum class Kind : uint32_t {
              // until kUnwatch of the same id
   kUnwatch,  // kAnswer: -ECANCELED
   // Archives as sealed files in memory, which go over the other connection.
-  kBlobGive,  // it came there before this. kAnswer: id
-  kBlobTake,  // arg: id, which nobody writes any more. kAnswer, before which it went there
+  kBlobGive,    // it came there before this. kAnswer: id
+  kBlobTake,    // arg: id, which nobody writes any more. kAnswer, before which it went there
+  kExportFile,  // as kExportImage, into a file that came there before this. kAnswer: 0; a report
   // Commands of the sandbox that somebody outside serves.
   kServeHostCalls = 60,  // the id is that of the events about them. kAnswer; never kEnd
   kAddCommand,           // payload: name. kAnswer: 1 if it was there

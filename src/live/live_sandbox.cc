@@ -154,10 +154,9 @@ void ServedSandbox::Handle(Frame frame) {
       return StartRuns();
     }
     case Kind::kBlobGive:
-    case Kind::kBlobTake: {
-      FileAnswer answer = frame.kind == Kind::kBlobGive
-                              ? state_calls_.Give(forks_.get())
-                              : state_calls_.TakeOut(frame.arg[0], forks_.get());
+    case Kind::kBlobTake:
+    case Kind::kExportFile: {
+      FileAnswer answer = state_calls_.AnswerWithFile(frame, forks_.get());
       return Answer(frame.id, answer.result, std::move(answer.payload));
     }
     case Kind::kRestore:

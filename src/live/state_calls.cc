@@ -1,5 +1,6 @@
 #include "live/state_calls.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -117,11 +118,16 @@ FileAnswer StateCalls::Write(const Frame& frame) {
   return {*id, {}};
 }
 
-FileAnswer StateCalls::Give(int files) {
+FileAnswer StateCalls::AnswerWithFile(const Frame& frame, int files) {
+  if (frame.kind == Kind::kBlobTake) return TakeOut(frame.arg[0], files);
   std::byte nothing{};
   Result<FdMessage> message = ReceiveWithFds(files, {&nothing, 1}, MSG_DONTWAIT);
-  if (!message || message->fds.size() != 1) return {-EBADF, "no archive came"};
-  OwnedFd given = std::move(message->fds[0]);
+  if (!message || message->fds.size() != 1) return {-EBADF, "no file came"};
+  OwnedFd file = std::move(message->fds[0]);
+  return frame.kind == Kind::kBlobGive ? Give(std::move(file)) : ExportTo(file, frame.payload);
+}
+
+FileAnswer StateCalls::Give(OwnedFd given) {
   struct stat stat = {};
   if (fstat(given.get(), &stat) != 0) return {-errno, "fstat(archive)"};
   const auto size = static_cast<uint64_t>(std::max<off_t>(stat.st_size, 0));
@@ -141,6 +147,21 @@ FileAnswer StateCalls::TakeOut(int64_t id, int files) {
   Status done = SealMemoryFile(fd);
   if (done) done = SendWithFds(files, {}, {&fd, 1}, MSG_DONTWAIT);
   return done ? FileAnswer{id, {}} : Refused(done.error());
+}
+
+// What a client has opened is no reason to stand still, as a pipe or a device would be.
+FileAnswer StateCalls::ExportTo(const OwnedFd& file, const std::string& config) {
+  struct stat stat = {};
+  if (fstat(file.get(), &stat) != 0) return {-errno, "fstat(file)"};
+  const int flags = fcntl(file.get(), F_GETFL);
+  const bool is_writable = flags >= 0 && (flags & O_ACCMODE) != O_RDONLY && (flags & O_APPEND) == 0;
+  if (!S_ISREG(stat.st_mode) || stat.st_size != 0 || !is_writable) {
+    return {-EINVAL, "an export goes into an empty regular file that is open for writing"};
+  }
+  const Result<TransferReport> report =
+      ExportImage(keeper_, ConfigOf(config), file.get(), MostArchiveBytes(options_));
+  if (!report) return Refused(report.error());
+  return {0, Dump(ReportOf(*report))};
 }
 
 FileAnswer StateCalls::Read(const Frame& frame) {

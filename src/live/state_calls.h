@@ -26,9 +26,8 @@ class StateCalls {
       : keeper_(keeper), options_(options) {}
 
   [[nodiscard]] FileAnswer Answer(const Frame& frame);
-  // kBlobGive and kBlobTake; `files` is the connection that descriptors go over.
-  [[nodiscard]] FileAnswer Give(int files);
-  [[nodiscard]] FileAnswer TakeOut(int64_t id, int files);
+  // kBlobGive, kBlobTake and kExportFile; `files` is the connection that descriptors go over.
+  [[nodiscard]] FileAnswer AnswerWithFile(const Frame& frame, int files);
   // From now on the sandbox can be saved there, and nobody else can.
   [[nodiscard]] Status OpenFolder(const std::string& folder);
   // Archives that wait, and the folder: they are another's.
@@ -46,6 +45,9 @@ class StateCalls {
   // Sealed. Whatever becomes of what is in it, it is gone.
   [[nodiscard]] Result<Blob> Take(int64_t id);
 
+  [[nodiscard]] FileAnswer Give(OwnedFd given);
+  [[nodiscard]] FileAnswer TakeOut(int64_t id, int files);
+  [[nodiscard]] FileAnswer ExportTo(const OwnedFd& file, const std::string& config);
   [[nodiscard]] FileAnswer Write(const Frame& frame);
   [[nodiscard]] FileAnswer Read(const Frame& frame);
   [[nodiscard]] FileAnswer Pack(const Frame& frame);

@@ -146,15 +146,27 @@ void FilesUnpack(const CallPtr& call) {
 }
 
 void PersistenceExport(const CallPtr& call) {
+  const auto file = std::make_shared<OwnedFd>();
+  if (call->Flag("intoFile")) {
+    *file = call->client->TakeFile();
+    if (!file->valid()) {
+      return call->Refuse({kInvalidParams, "No descriptor came with the request", {}});
+    }
+  }
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox) return;
-  CaptureState(
-      sandbox,
-      [call, sandbox](const std::string& config) {
-        Ask(call, sandbox, {Kind::kExportImage, 0, {}, config},
-            [call, sandbox](const Frame& answer) { ReplyWithBlob(call, *sandbox, answer); });
-      },
-      RefusalOf(call));
+  const auto export_it = [call, sandbox, file](const std::string& config) {
+    if (!file->valid()) {
+      return Ask(call, sandbox, {Kind::kExportImage, 0, {}, config},
+                 [call, sandbox](const Frame& answer) { ReplyWithBlob(call, *sandbox, answer); });
+    }
+    if (const Status given = sandbox->link->GiveFile(file->get()); !given) {
+      return call->Refuse({kSandboxError, given.error().ToString(), {}});
+    }
+    Ask(call, sandbox, {Kind::kExportFile, 0, {}, config},
+        [call](const Frame& answer) { call->Reply(ParseReport(answer.payload)); });
+  };
+  CaptureState(sandbox, export_it, RefusalOf(call));
 }
 
 void PersistenceImport(const CallPtr& call) {

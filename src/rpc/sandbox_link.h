@@ -53,8 +53,8 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
 
   // The id of the request.
   uint32_t Ask(live::Frame frame, Handler handler);
-  // Descriptors go beside the frames, in their order: what a kBlobGive is about, before it, and
-  // what came before the answer to a kBlobTake.
+  // Descriptors go beside the frames, in their order: what a kBlobGive or kExportFile is about,
+  // before it, and what came before the answer to a kBlobTake.
   [[nodiscard]] Status GiveFile(int fd);
   [[nodiscard]] Result<OwnedFd> TakeFile();
   // About an earlier request.
