@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The world outside of a gateway, for tests/run_network.py: servers on all addresses of a network namespace.
+"""The world outside of a gateway, for tests/network_world.py: servers on all addresses of a network namespace.
 
 network_servers.py FOLDER: certificate in FOLDER/cert.pem, names in FOLDER/names.json: {"name": ["address", …] or [["address", …], …]},
 the latter an answer for each question after another. Prints `ready`.

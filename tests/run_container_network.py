@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a container reaches of the world that tests/run_network.py makes: run_container_network.py [NAME…]
+"""What a container reaches of the world of tests/network_world.py: run_container_network.py [NAME…]
 
 As root alone, which podman needs to be in a network that somebody else made; who is not root sees that it is refused.
 """
@@ -11,8 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-import run_network  # noqa: E402
-import world_runner  # noqa: E402
+import network_world  # noqa: E402
 from processes import wait_until_gone  # noqa: E402
 from native_world import USER, Skipped, equal  # noqa: E402
 from run_native_network import World  # noqa: E402
@@ -64,7 +63,7 @@ def nothing_of_it_outlives_the_command(world):
     process = subprocess.Popen([world.cordon, "run", "--wall", "podman", "--image", IMAGE, "--", "sh", "-c", "echo up; sleep 60"], cwd=world.project,
                                env=world.env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     equal(process.stdout.readline(), b"up\n")
-    pid, _ = run_network.memory_of_gateway(process.pid)
+    pid, _ = network_world.memory_of_gateway(process.pid)
     process.kill()
     process.communicate()
     equal(wait_until_gone([pid]), [])
@@ -100,14 +99,14 @@ def run_one(test, folder, uid, _):
 
 
 def main(names):
-    if run_network.WORLD:
-        return world_runner.run_here(TESTS, names, (0,), lambda _: "network of a container", run_one)
+    if network_world.WORLD:
+        return network_world.run_here(TESTS, names, (0,), lambda _: "network of a container", run_one)
     try:
         prepare_podman(os.geteuid())
     except Skipped as reason:
         print(f"skip network of a container: {reason}\n1 passed, 0 failed")
         return 0
-    passed, failed = run_network.enter_world("root", names, __file__)
+    passed, failed = network_world.enter_world("root", names, __file__)
     print(f"container network: {passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """`cordon install` in two phases with real package managers and an index of the test's own: run_install.py [NAME…]
 
-The index is in the world of run_network.py; nothing leaves the machine. pip and poetry are the machine's, another poetry is $CORDON_TEST_POETRY;
+The index is in the world of network_world.py; nothing leaves the machine. pip and poetry are the machine's, another poetry is $CORDON_TEST_POETRY;
 what is not there is skipped. poetry before 2.0 builds whatever it brings: it is refused, and that is its test.
 """
 import hashlib
@@ -14,9 +14,8 @@ import sys
 
 import native_world
 import python_index
-import run_network
+import network_world
 from native_world import Skipped, equal
-from world_runner import run_here, users
 
 HOST, PORT = "good.example", "8765"
 INDEX = f"{HOST}:{PORT}"
@@ -230,9 +229,9 @@ def run_one(test, folder, uid, servers):
 
 
 def main(names):
-    if run_network.WORLD:
-        return run_here(TESTS, names, users(), lambda uid: f"{run_network.WORLD}, uid {uid}", run_one)
-    passed, failed = run_network.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
+    if network_world.WORLD:
+        return network_world.run_here(TESTS, names, network_world.users(), lambda uid: f"{network_world.WORLD}, uid {uid}", run_one)
+    passed, failed = network_world.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
     print(f"install: {passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -13,13 +13,11 @@ import subprocess
 import sys
 import tempfile
 
+from native_world import Skipped
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORDON = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build")) / "cordon"
 HERE = ROOT / "tests/mcp"
-
-
-class Skipped(Exception):
-    pass
 
 
 def packages():

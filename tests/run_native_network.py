@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a command behind the native wall reaches of the world that tests/run_network.py makes: run_native_network.py [NAME…]
+"""What a command behind the native wall reaches of the world of tests/network_world.py: run_native_network.py [NAME…]
 
 As root every test runs twice, as root and as an ordinary user; as an ordinary user once, as root of namespaces of his own.
 """
@@ -11,12 +11,11 @@ import sys
 import time
 
 import native_world
-import run_network
-import world_runner
+import network_world
 from native_world import equal
 from processes import wait_until_gone
 
-CONNECT = "import json, socket, time\n" + run_network.CONNECT
+CONNECT = "import json, socket, time\n" + network_world.CONNECT
 
 
 class World(native_world.World):
@@ -179,7 +178,7 @@ except OSError as error: print(type(error).__name__)
 print(connect('20.1.1.1', 7000), connect('good.example', 7000), connect('10.9.9.9', 7000))
 """)
     equal(process.stdout.readline(), b"up\n")
-    pid, _ = run_network.memory_of_gateway(process.pid)
+    pid, _ = network_world.memory_of_gateway(process.pid)
     os.kill(pid, signal.SIGKILL)
     equal(wait_until_gone([pid]), [])  # it closes its flows before its listeners
     out, err = process.communicate(b"\n", timeout=30)
@@ -194,7 +193,7 @@ def the_gateway_ends_with_the_keeper(world):
     world.allow("good.example:7000")
     process = world.start("sh", "-c", "echo up; sleep 30")
     equal(process.stdout.readline(), b"up\n")
-    pid, _ = run_network.memory_of_gateway(process.pid)
+    pid, _ = network_world.memory_of_gateway(process.pid)
     process.kill()
     process.communicate()
     equal(wait_until_gone([pid]), [])
@@ -241,9 +240,9 @@ def run_one(test, folder, uid, _):
 
 
 def main(names):
-    if run_network.WORLD:
-        return world_runner.run_here(TESTS, names, world_runner.users(), lambda uid: f"{run_network.WORLD}, uid {uid}", run_one)
-    passed, failed = run_network.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
+    if network_world.WORLD:
+        return network_world.run_here(TESTS, names, network_world.users(), lambda uid: f"{network_world.WORLD}, uid {uid}", run_one)
+    passed, failed = network_world.enter_world("root" if os.geteuid() == 0 else "user", names, __file__)
     print(f"native network: {passed} passed, {failed} failed")
     return 1 if failed else 0
 

@@ -13,16 +13,10 @@ import subprocess
 import sys
 import tempfile
 
+from native_world import Skipped, equal
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CORDON = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build")) / "cordon"
-
-
-class Skipped(Exception):
-    pass
-
-
-def equal(got, wanted):
-    assert got == wanted, f"{got!r}, expected {wanted!r}"
 
 
 def tree(folder):
