@@ -132,6 +132,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   host_calls_.Restart();
   outgoing_.clear();
   told_use_.reset();
+  sampler_.Forget();
   if (session_.alive) session_.seed_by = Clock::now() + kSeedTime;
 }
 
@@ -186,6 +187,7 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   running_.clear();
   SkipDenials();
   watches_.Doubt();
+  sampler_.Forget();
   mounts_.server().Start();
   host_calls_.Restart();
   TellGone(channels_.Abandon());

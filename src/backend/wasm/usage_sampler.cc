@@ -15,6 +15,8 @@ using std::chrono::nanoseconds;
 using std::chrono::steady_clock;
 
 constexpr milliseconds kMemoryPeriod{100};
+// Who they are is looked up among the processes of all forks.
+constexpr milliseconds kListPeriod{1000};
 // Sampling takes at most a fiftieth of a processor.
 constexpr int kShare = 50;
 constexpr milliseconds kShortestCpuPeriod{10};
@@ -52,32 +54,53 @@ bool UsageSampler::IsOverCpu(TimePoint now) {
   return false;
 }
 
+uint64_t UsageSampler::AllowedBytes() const {
+  return limits_.memory_bytes + limits_.memory_bytes / 8 + kAllowanceBytes +
+         pids_.size() * kProcessAllowanceBytes;
+}
+
 bool UsageSampler::IsOverMemory(TimePoint now) {
-  uint64_t allowed = limits_.memory_bytes + limits_.memory_bytes / 8 + kAllowanceBytes;
-  const std::vector<pid_t> pids = keeper_.ListProcesses();
-  allowed += pids.size() * kProcessAllowanceBytes;
   const uint64_t shared = keeper_.files().UsedBytes();
-  uint64_t used = shared;
-  for (const pid_t pid : pids) used += PrivateBytes(pid);
+  const auto measure = [&](uint64_t (*bytes_of)(pid_t)) {
+    uint64_t sum = shared;
+    for (const pid_t pid : pids_) sum += bytes_of(pid);
+    return sum;
+  };
+  bool is_fresh = false;
+  const auto list = [&] {
+    pids_ = keeper_.ListProcesses();
+    listed_ = now;
+    is_fresh = true;
+  };
+  if (now - listed_ >= kListPeriod) list();
+  uint64_t used = measure(PrivateBytes);
+  // Nobody is ended for a number that somebody else has by now.
+  if (used > AllowedBytes() && !is_fresh) {
+    list();
+    used = measure(PrivateBytes);
+  }
   // Pages that forks still have in common were counted for each of them. The exact number costs
   // a walk over the page tables.
   const bool is_same = used == std::exchange(resident_bytes_, used) && ++same_ < kMostSame;
   const bool is_wanted = limits_.measures_use && !is_same;
-  if (used > allowed || is_wanted) {
-    used = shared;
-    for (const pid_t pid : pids) used += ProportionalPrivateBytes(pid);
-  }
+  const bool may_be_over = used > AllowedBytes();
+  if (may_be_over || is_wanted) used = measure(ProportionalPrivateBytes);
   if (is_wanted) {
-    use_ = Use{used, pids.size()};
+    use_ = Use{used, pids_.size()};
     same_ = 0;
   }
   const auto cost = steady_clock::now() - now;
   next_memory_ = steady_clock::now() + std::max<nanoseconds>(kMemoryPeriod, cost * kShare);
-  return used > allowed;
+  return may_be_over && used > AllowedBytes();
+}
+
+void UsageSampler::Forget() {
+  resident_bytes_ = UINT64_MAX;
+  listed_ = {};
 }
 
 void UsageSampler::MeasureNow() {
-  resident_bytes_ = UINT64_MAX;
+  Forget();
   (void)IsOverMemory(steady_clock::now());
 }
 

@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdint>
 #include <optional>
+#include <vector>
 
 #include "backend/wasm/keeper.h"
 
@@ -36,6 +37,8 @@ class UsageSampler {
   // As of the last sample; nothing before it.
   [[nodiscard]] const std::optional<Use>& use() const { return use_; }
   void MeasureNow();
+  // The keeper's sandbox is another one, or has other processes.
+  void Forget();
   // The last sample was not as the one before.
   [[nodiscard]] bool is_changing() const { return limits_.measures_use && same_ == 0; }
 
@@ -45,12 +48,16 @@ class UsageSampler {
  private:
   [[nodiscard]] bool IsOverCpu(TimePoint now);
   [[nodiscard]] bool IsOverMemory(TimePoint now);
+  // By the processes that were listed.
+  [[nodiscard]] uint64_t AllowedBytes() const;
 
   const Keeper& keeper_;
   Limits limits_;
   std::chrono::nanoseconds cpu_before_;
   TimePoint next_cpu_;
   TimePoint next_memory_;
+  std::vector<pid_t> pids_;
+  TimePoint listed_{};
   std::optional<Use> use_;
   uint64_t resident_bytes_ = 0;  // when use_ was measured
   int same_ = 0;                 // samples since then that did not differ
