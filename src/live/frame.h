@@ -76,11 +76,10 @@ enum class Kind : uint32_t {
   kBlobTake,    // arg: id, which nobody writes any more. kAnswer, before which it went there
   kExportFile,  // as kExportImage, into a file that came there before this. kAnswer: 0; a report
   // Commands of the sandbox that somebody outside serves.
-  kServeHostCalls = 60,  // the id is that of the events about them. kAnswer; never kEnd
-  kAddCommand,           // payload: name. kAnswer: 1 if it was there
-  kHostWant,             // arg: call, bytes of standard input at most; answered by kHostInput
-  kHostOutput,           // arg: call, stream; payload; answered by kHostTaken
-  kHostExit,             // arg: call, status; no answer
+  kAddCommand = 60,  // payload: name. kAnswer: 1 if it was there
+  kHostWant,         // arg: call, bytes of standard input at most; answered by kHostInput
+  kHostOutput,       // arg: call, stream; payload; answered by kHostTaken
+  kHostExit,         // arg: call, status; no answer
   // Files that are not the sandbox's own.
   kMountDirectory = 70,  // arg: 1 writable; payload: path, the host's path. kAnswer
   kMountClient,          // arg: 1 writable, ms that an answer may take, ms that it may be believed;

@@ -88,16 +88,12 @@ void HostCalls::Handle(const Frame& frame) {
 void HostCalls::Take(Going& going, HostFrame frame) {
   if (frame.type != GuestSays::kCall) {
     const int64_t is_end = frame.type == GuestSays::kInputEnd ? 1 : 0;
-    return send_({Kind::kHostInput, id_, {going.number, is_end}, std::move(frame.payload)});
+    return send_({Kind::kHostInput, 0, {going.number, is_end}, std::move(frame.payload)});
   }
   const std::optional<HostCallStart> start = ParseHostCall(frame.payload);
   if (!start || !IsCommandName(start->name)) return CutOff(going);
-  if (id_ == 0) {
-    Say(going, start->name + ": no client serves host functions here");
-    return Exit(going, kHostCallFailed);
-  }
   going.is_told = true;
-  send_({Kind::kHostCalled, id_, {going.number}, std::move(frame.payload)});
+  send_({Kind::kHostCalled, 0, {going.number}, std::move(frame.payload)});
 }
 
 bool HostCalls::Hear(Going& going) {
@@ -132,7 +128,7 @@ bool HostCalls::Move(uint32_t slot) {
   if (moved.state == InputStream::State::kDamaged) return false;
   going.moved += static_cast<uint64_t>(moved.taken);
   while (!going.writes.empty() && going.writes.front().end <= going.moved) {
-    send_({Kind::kHostTaken, id_, {going.number, going.writes.front().stream}, {}});
+    send_({Kind::kHostTaken, 0, {going.number, going.writes.front().stream}, {}});
     going.writes.pop_front();
   }
   return true;
@@ -142,7 +138,7 @@ void HostCalls::Close(uint32_t slot) {
   const auto& going = going_[slot];
   if (going != nullptr && !going->is_gone) {
     going->is_gone = going->has_ended = true;
-    if (going->is_told) send_({Kind::kHostGone, id_, {going->number}, {}});
+    if (going->is_told) send_({Kind::kHostGone, 0, {going->number}, {}});
   }
   FreeIfOver(slot);
 }
@@ -175,7 +171,7 @@ void HostCalls::Restart() {
   for (uint32_t slot = 0; slot < control::kMaxHostCalls; ++slot) {
     const std::unique_ptr<Going> going = std::exchange(going_[slot], nullptr);
     if (going != nullptr && going->is_told && !going->is_gone)
-      send_({Kind::kHostGone, id_, {going->number}, {}});
+      send_({Kind::kHostGone, 0, {going->number}, {}});
     if (page_.host_calls[slot].state.load() != HostCall::kOpen) continue;
     control::Ring* rings = RingsOf(slot);
     going_[slot] = std::make_unique<Going>(page_, rings);

@@ -30,8 +30,6 @@ class HostCalls {
   using Send = std::function<void(const Frame&)>;
   HostCalls(control::Control& page, Send send);
 
-  // Whoever asked with this id hears of calls from now on; 0: nobody does, and they fail.
-  void ServeAs(uint32_t id) { id_ = id; }
   // kHostWant, kHostOutput, kHostExit.
   void Handle(const Frame& frame);
   // Moves what can be moved. False: the control page is damaged.
@@ -78,7 +76,6 @@ class HostCalls {
 
   control::Control& page_;
   Send send_;
-  uint32_t id_ = 0;
   uint32_t last_number_ = 0;
   bool is_busy_ = false;
   std::array<std::unique_ptr<Going>, control::kMaxHostCalls> going_;

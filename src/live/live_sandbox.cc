@@ -134,9 +134,6 @@ void ServedSandbox::Handle(Frame frame) {
       // The last word about it.
       (void)watches_.Remove(frame.id);
       return Answer(frame.id, -ECANCELED, {});
-    case Kind::kServeHostCalls:
-      host_calls_.ServeAs(frame.id);
-      return Answer(frame.id, 0, {});
     case Kind::kHostWant:
     case Kind::kHostOutput:
     case Kind::kHostExit:

@@ -128,7 +128,6 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
     FeedInput(*run);
   }
   mounts_.server().Start();
-  host_calls_.ServeAs(0);
   host_calls_.Restart();
   outgoing_.clear();
   told_use_.reset();

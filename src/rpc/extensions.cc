@@ -37,18 +37,6 @@ Json EnvironmentOf(const std::vector<std::string>& variables) {
 
 }  // namespace
 
-std::shared_ptr<Extensions> Extensions::Serve(std::string sandbox_id,
-                                              const std::shared_ptr<SandboxLink>& link,
-                                              Known known) {
-  std::shared_ptr<Extensions> made(new Extensions(std::move(sandbox_id), link, std::move(known)));
-  const std::weak_ptr<Extensions> weak = made;
-  (void)link->Ask({Kind::kServeHostCalls, 0, {}, {}}, [weak](const Frame& frame) {
-    const std::shared_ptr<Extensions> it = weak.lock();
-    return it == nullptr || it->Hear(frame);
-  });
-  return made;
-}
-
 bool Extensions::IsTaken(const std::string& name, const Client& by) const {
   const auto found = known_.clients.find(name);
   if (found == known_.clients.end()) return false;
@@ -66,30 +54,28 @@ bool Extensions::Remove(const std::string& name) {
   return known_.erase(name) == 1;
 }
 
-bool Extensions::Hear(const Frame& frame) {
+void Extensions::Hear(const Frame& frame) {
   const auto number = static_cast<uint32_t>(frame.arg[0]);
   const auto found = going_.find(number);
   switch (frame.kind) {
     case Kind::kHostCalled:
-      Begin(number, frame.payload);
-      return false;
+      return Begin(number, frame.payload);
     case Kind::kHostInput:
       if (found != going_.end()) TakeInput(found->second, frame);
-      return false;
+      return;
     case Kind::kHostTaken:
       if (found != going_.end()) {
         const auto written = found->second.writing.extract(frame.arg[1]);
         if (!written.empty()) written.mapped()->Reply(Json::object());
       }
-      return false;
+      return;
     case Kind::kHostGone:
-      Gone(number);
-      return false;
+      return Gone(number);
     case Kind::kDead:
       while (!going_.empty()) Gone(going_.begin()->first);
-      return true;
+      return;
     default:
-      return false;
+      return;
   }
 }
 

@@ -18,6 +18,11 @@
 
 namespace cordon::rpc {
 
+// Of the frames that come unasked.
+[[nodiscard]] inline bool IsAboutHostCall(live::Kind kind) {
+  return kind >= live::Kind::kHostCalled && kind <= live::Kind::kHostGone;
+}
+
 class Extensions : public std::enable_shared_from_this<Extensions> {
  public:
   struct Known : std::map<std::string, ExtensionFacts> {
@@ -25,9 +30,8 @@ class Extensions : public std::enable_shared_from_this<Extensions> {
   };
 
   // Of a sandbox that is ready. `known`: what the one has that it is a fork of.
-  [[nodiscard]] static std::shared_ptr<Extensions> Serve(std::string sandbox_id,
-                                                         const std::shared_ptr<SandboxLink>& link,
-                                                         Known known = {});
+  Extensions(std::string sandbox_id, const std::shared_ptr<SandboxLink>& link, Known known = {})
+      : sandbox_id_(std::move(sandbox_id)), link_(link), known_(std::move(known)) {}
 
   [[nodiscard]] const Known& known() const { return known_; }
   // Whether a client serves it that is there and is not this one.
@@ -35,6 +39,8 @@ class Extensions : public std::enable_shared_from_this<Extensions> {
   void Add(ExtensionFacts facts, const std::shared_ptr<Client>& client);
   [[nodiscard]] bool Remove(const std::string& name);
 
+  // What the keeper says of calls, unasked, or kDead.
+  void Hear(const live::Frame& frame);
   // extension.read and extension.write of a call that goes on.
   void Read(const CallPtr& call);
   void Write(const CallPtr& call);
@@ -51,11 +57,6 @@ class Extensions : public std::enable_shared_from_this<Extensions> {
     std::map<int64_t, CallPtr> writing;  // by stream
   };
 
-  Extensions(std::string sandbox_id, const std::shared_ptr<SandboxLink>& link, Known known)
-      : sandbox_id_(std::move(sandbox_id)), link_(link), known_(std::move(known)) {}
-
-  // True: it was the last.
-  bool Hear(const live::Frame& frame);
   void Begin(uint32_t number, const std::string& payload);
   // Of those that were not told yet.
   void TellWhenTaken(const std::shared_ptr<Client>& client);

@@ -68,7 +68,7 @@ NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin,
   const auto when_ready = [told, from = origin->id,
                            served = std::move(served)](const std::shared_ptr<Sandbox>& it) {
     it->is_there = true;
-    it->extensions = Extensions::Serve(it->id, it->link, served);
+    it->extensions = std::make_shared<Extensions>(it->id, it->link, served);
     told(it, {});
     Audit(*it, "sandbox.create", {{"forkOf", from}});
   };

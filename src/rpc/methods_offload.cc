@@ -24,7 +24,8 @@ void EndProcesses(Sandbox& sandbox) {
 // Their commands are among the files that come back.
 void ServeExtensionsAgain(Sandbox& sandbox) {
   if (!sandbox.extensions) return;
-  sandbox.extensions = Extensions::Serve(sandbox.id, sandbox.link, sandbox.extensions->known());
+  sandbox.extensions =
+      std::make_shared<Extensions>(sandbox.id, sandbox.link, sandbox.extensions->known());
 }
 
 void AskToStand(const CallPtr& call, Kind kind) {

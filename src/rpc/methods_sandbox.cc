@@ -203,7 +203,7 @@ void Create(const CallPtr& call) {
           // Before the keeper is asked for anything, which would take a processor.
           Created(call, it, {{"sandboxId", it->id}});
         }
-        it->extensions = Extensions::Serve(it->id, it->link);
+        it->extensions = std::make_shared<Extensions>(it->id, it->link);
       });
   sandbox->link = server.pool().Take(options, hear);
   const bool was_ready = sandbox->link != nullptr;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "rpc/audit.h"
+#include "rpc/extensions.h"
 #include "rpc/package_command.h"
 #include "rpc/packages.h"
 
@@ -35,12 +36,17 @@ SandboxLink::Handler HearSandbox(Server& server, const std::shared_ptr<Sandbox>&
       if (it) LeaveGuest(*it, frame);
       return false;
     }
+    if (IsAboutHostCall(frame.kind)) {
+      if (it && it->extensions) it->extensions->Hear(frame);
+      return false;
+    }
     if (frame.kind == live::Kind::kPolicy) {
       if (it) AuditPolicy(*it, frame);
       return false;
     }
     when_ended(frame.payload);
     if (!it) return true;
+    if (it->extensions) it->extensions->Hear(frame);
     if (it->packages) it->packages->GiveUp([](const Asker&) { return true; });
     // Its state is still its client's.
     if (it->presence == Presence::kReturning) it->presence = Presence::kAway;
