@@ -185,6 +185,25 @@ class States(unittest.TestCase):
         self.assertFalse(other.files.exists("/home/user/.profile"))
         self.assertEqual(other.commands.run("echo $(cat ~/t/hard); stat -c %h ~/t/hard").stdout, "hello\n2\n")
 
+    def test_contents_of_every_size(self):
+        """Around the chunks in which a sandbox keeps contents, and the pieces in which they come."""
+        sizes = (0, 1, 65_535, 65_536, 65_537, 131_072, 250_000, 1_048_576, 1_048_577, 5_000_001)
+        make = "mkdir -p ~/sizes; cd ~/sizes; python3 -c 'import random, sys\nfor size in map(int, sys.argv[1:]): open(str(size), \"wb\").write(random.Random(size).randbytes(size))' "
+        self.sandbox.commands.run(make + " ".join(map(str, sizes)))
+        state = self.sandbox.export_state()
+        free = "stat -f -c '%f %d' /"
+        other = self.other()
+        other.import_state(state)
+        left = other.commands.run(free).stdout
+        self.assertEqual(other.commands.run("cd ~/sizes; sha256sum *").stdout, self.sandbox.commands.run("cd ~/sizes; sha256sum *").stdout)
+        # A file that grows shows nothing that was there before; what is replaced gives its room back.
+        grown = "cd ~/sizes; truncate -s 5242880 250000 1048577; tail -c +250001 250000 | tr -d '\\0' | wc -c; tail -c +1048578 1048577 | tr -d '\\0' | wc -c"
+        self.assertEqual(other.commands.run(grown).stdout, "0\n0\n")
+        for _ in range(3):
+            other.import_state(state)
+        self.assertEqual(other.commands.run(free).stdout, left)
+        self.assertEqual(other.commands.run("cd ~/sizes; sha256sum *").stdout, self.sandbox.commands.run("cd ~/sizes; sha256sum *").stdout)
+
     def test_only_what_is_its_own(self):
         state = self.sandbox.export_state()
         self.assertLess(len(state), 20_000)

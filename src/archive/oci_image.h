@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "archive/entry.h"
+#include "archive/image_blob.h"
 #include "archive/sealed_bytes.h"
 #include "archive/tar.h"
 #include "base/error.h"
@@ -67,24 +68,13 @@ class ImageReader {
                             Skipped* skipped) const;
 
  private:
-  // A part of the file, if it lies there in one piece, or its own.
-  struct Blob {
-    int fd = -1;
-    uint64_t offset = 0;
-    std::span<const std::byte> bytes;
-    OwnedFd own;
-    std::unique_ptr<SealedBytes> mapped;
-    bool is_unverified = false;
-  };
   struct Layer {
     std::string digest;
     std::string diff_id;
     ReadJob::Form form = ReadJob::Form::kPlain;  // kAny: gzip
-    std::optional<Blob> plain = {};              // the tar in it, once it was taken out
+    std::optional<ImageBlob> plain = {};         // the tar in it, once it was taken out
   };
   class Collector;
-  class BlobsBeside;
-  class PlainHash;
   ImageReader(SealedBytes file, const TarReader& tars) : file_(std::move(file)), tars_(&tars) {}
   [[nodiscard]] Result<std::string> BlobText(const std::string& digest, uint64_t size) const;
   [[nodiscard]] Status ReadManifest(const std::string& index);
@@ -97,7 +87,7 @@ class ImageReader {
 
   SealedBytes file_;
   const TarReader* tars_;
-  std::map<std::string, Blob> blobs_;
+  ImageBlobs blobs_;
   mutable std::vector<Layer> layers_;
   ImageConfig config_;
   mutable uint64_t plain_bytes_ = 0;  // of layers that were taken out

@@ -1,17 +1,11 @@
-#include <sys/mman.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
-#include <thread>
 #include <vector>
 
 #include "archive/oci_image.h"
 #include "archive/oci_names.h"
-#include "base/blocked_signals.h"
 #include "base/json_bounds.h"
 #include "base/memory_file.h"
 
@@ -67,40 +61,12 @@ std::optional<Descriptor> ReadDescriptor(const Json& value) {
   return descriptor;
 }
 
-// What somebody still writes, to be read as far as it is there. Private: a shared mapping would
-// keep the file from being sealed.
-class BytesInWork {
- public:
-  static Result<BytesInWork> Map(int fd, uint64_t size) {
-    void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (at == MAP_FAILED) return SystemError("mmap(layer)");
-    return BytesInWork({static_cast<const std::byte*>(at), size});
-  }
-  BytesInWork(BytesInWork&& other) noexcept : bytes_(std::exchange(other.bytes_, {})) {}
-  BytesInWork& operator=(BytesInWork&&) = delete;
-  ~BytesInWork() {
-    if (!bytes_.empty()) (void)munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
-  }
-  [[nodiscard]] std::span<const std::byte> bytes() const { return bytes_; }
-
- private:
-  explicit BytesInWork(std::span<const std::byte> bytes) : bytes_(bytes) {}
-  std::span<const std::byte> bytes_;
-};
-
-// A blob's hash against its name.
-Status HoldBlob(const std::string& name, const std::string& digest) {
-  if (name == digest) return {};
-  return Fail(ErrorCode::kCorrupt, std::string("image: the contents of ") + oci::kBlobFolder +
-                                       name.substr(name.find(':') + 1) + " have another hash");
-}
-
 }  // namespace
 
 // Takes the layout's files out of the outer tar.
 class ImageReader::Collector final : public EntryVisitor {
  public:
-  Collector(int fd, std::span<const std::byte> file, std::map<std::string, Blob>* blobs)
+  Collector(int fd, std::span<const std::byte> file, ImageBlobs* blobs)
       : fd_(fd), file_(file), blobs_(*blobs) {}
 
   Status Begin(const Entry& entry) override {
@@ -113,7 +79,7 @@ class ImageReader::Collector final : public EntryVisitor {
     size_ = entry.size;
     // Descriptions for other tools, as docker's manifest.json, are not read.
     is_kept_ = name_ == oci::kIndexFile || name_ == oci::kLayoutFile || IsBlob();
-    blob_ = Blob();
+    blob_ = ImageBlob();
     blob_.is_unverified = IsBlob() && size_ > kMaxTextBytes;
     return {};
   }
@@ -172,7 +138,7 @@ class ImageReader::Collector final : public EntryVisitor {
       FileSink sink(memory->get(), 0, UINT64_MAX);
       CORDON_TRY(sink.Write(blob_.bytes));
       const bool is_unverified = blob_.is_unverified;
-      blob_ = Blob();
+      blob_ = ImageBlob();
       blob_.is_unverified = is_unverified;
       blob_.own = std::move(*memory);
     }
@@ -182,9 +148,9 @@ class ImageReader::Collector final : public EntryVisitor {
 
   int fd_;
   std::span<const std::byte> file_;
-  std::map<std::string, Blob>& blobs_;
+  ImageBlobs& blobs_;
   std::string name_;
-  Blob blob_;
+  ImageBlob blob_;
   Sha256 hash_;
   uint64_t at_ = 0;
   uint64_t size_ = 0;
@@ -194,7 +160,7 @@ class ImageReader::Collector final : public EntryVisitor {
 Result<std::string> ImageReader::BlobText(const std::string& digest, uint64_t size) const {
   const auto found = blobs_.find(digest);
   if (found == blobs_.end()) return Fail(ErrorCode::kInvalid, "image: " + digest + " is not there");
-  const Blob& blob = found->second;
+  const ImageBlob& blob = found->second;
   if (size != blob.bytes.size() && size != UINT64_MAX) {
     return Fail(ErrorCode::kCorrupt, "image: " + digest + " has another size");
   }
@@ -295,168 +261,6 @@ std::vector<LayerName> ImageReader::layers() const {
     names.push_back({layer.digest, layer.diff_id, blobs_.at(layer.digest).bytes.size()});
   }
   return names;
-}
-
-// Hashes what Open left, by a thread of its own, while somebody else reads what is in it.
-class ImageReader::BlobsBeside {
- public:
-  explicit BlobsBeside(const std::map<std::string, Blob>& blobs) : blobs_(blobs) {
-    const bool has_work =
-        std::ranges::any_of(blobs_, [](const auto& one) { return one.second.is_unverified; });
-    if (has_work) Start();
-  }
-  ~BlobsBeside() { Join(); }
-  BlobsBeside(const BlobsBeside&) = delete;
-  BlobsBeside& operator=(const BlobsBeside&) = delete;
-
-  Status Finish() {
-    if (has_thread_) {
-      Join();
-    } else {
-      Hash();
-    }
-    return result_;
-  }
-
- private:
-  void Hash() {
-    for (const auto& [name, blob] : blobs_) {
-      if (!blob.is_unverified || !result_) continue;
-      Sha256 hash;
-      hash.Update(blob.bytes);
-      result_ = HoldBlob(name, "sha256:" + Sha256::Hex(hash.Finish()));
-    }
-  }
-
-  void Start() {
-    const BlockedSignals blocked;
-    try {
-      thread_ = std::thread([this] { Hash(); });
-      has_thread_ = true;
-    } catch (const std::system_error&) {
-      has_thread_ = false;
-    }
-  }
-
-  void Join() {
-    if (thread_.joinable()) thread_.join();
-  }
-
-  const std::map<std::string, Blob>& blobs_;
-  Status result_;
-  bool has_thread_ = false;
-  std::thread thread_;
-};
-
-// Hashes a tar while it is taken out, as far as it is there.
-class ImageReader::PlainHash final : public RawVisitor {
- public:
-  explicit PlainHash(std::span<const std::byte> room) : room_(room) {}
-  Status Begin(const RawEntry& /*entry*/) override { return Unasked(); }
-  Status Data(uint64_t /*offset*/, std::span<const std::byte> /*bytes*/) override {
-    return Unasked();
-  }
-  Status End() override { return Unasked(); }
-  Status Alive(uint64_t bytes) override {
-    if (bytes < done_ || bytes > room_.size()) return Unasked();
-    hash_.Update(room_.subspan(done_, bytes - done_));
-    done_ = bytes;
-    return {};
-  }
-  [[nodiscard]] uint64_t size() const { return done_; }
-  [[nodiscard]] std::string TakeDigest() { return "sha256:" + Sha256::Hex(hash_.Finish()); }
-
- private:
-  static Status Unasked() {
-    return Fail(ErrorCode::kCorrupt, "archive: its reader says what it was not asked");
-  }
-
-  std::span<const std::byte> room_;
-  Sha256 hash_;
-  uint64_t done_ = 0;
-};
-
-// So that it is expanded once, and parsed as often as somebody wants, without a copy. A layer for
-// which there is no room is left as it is.
-Status ImageReader::TakeOut(const TreeLimits& limits, Layer* layer) const {
-  constexpr uint64_t kHeadroom = uint64_t{64} << 20;  // headers, padding
-  constexpr uint64_t kMostKept = uint64_t{4} << 30;
-  const uint64_t most = std::min(kMostKept, limits.max_bytes) + kHeadroom;
-  const uint64_t room = most - std::min(most, plain_bytes_);
-  if (room == 0) return {};
-  Blob plain;
-  Result<OwnedFd> memory = NewMemoryFile("cordon-layer");
-  if (!memory) return std::unexpected(memory.error());
-  plain.own = std::move(*memory);
-  plain.fd = plain.own.get();
-  if (ftruncate(plain.fd, static_cast<off_t>(room)) != 0) return SystemError("ftruncate()");
-  {
-    const Result<BytesInWork> bytes = BytesInWork::Map(plain.fd, room);
-    if (!bytes) return std::unexpected(bytes.error());
-    PlainHash visitor(bytes->bytes());
-    const Blob& packed = blobs_.at(layer->digest);
-    const Result<std::string> read = tars_->Read({.bytes = packed.bytes,
-                                                  .fd = packed.fd,
-                                                  .offset = packed.offset,
-                                                  .form = layer->form,
-                                                  .wanted = ReadJob::Wanted::kTar,
-                                                  .to = {plain.fd, room}},
-                                                 visitor);
-    if (!read && read.error().code == ErrorCode::kLimit) return {};
-    if (!read) return std::unexpected(read.error());
-    CORDON_TRY(Hold(*layer, visitor.TakeDigest()));
-    plain_bytes_ += visitor.size();
-    plain.bytes = bytes->bytes().first(visitor.size());
-  }
-  CORDON_TRY(SealMemoryFile(plain.fd));
-  Result<SealedBytes> sealed = SealedBytes::Map(plain.fd, plain.bytes.size());
-  if (!sealed) return std::unexpected(sealed.error());
-  plain.bytes = sealed->bytes();
-  plain.mapped = std::make_unique<SealedBytes>(std::move(*sealed));
-  layer->plain = std::move(plain);
-  return {};
-}
-
-Status ImageReader::Hold(const Layer& layer, const std::string& digest) {
-  if (digest == layer.diff_id) return {};
-  return Fail(ErrorCode::kCorrupt, "image: a layer has another hash than its configuration says");
-}
-
-Status ImageReader::Read(ReadJob::Wanted wanted, const TreeLimits& limits, EntryVisitor& visitor,
-                         Skipped* skipped) const {
-  if (is_verified_) return ReadLayers(wanted, limits, visitor, skipped);
-  BlobsBeside beside(blobs_);
-  const Status read = ReadLayers(wanted, limits, visitor, skipped);
-  // First, because what was damaged may say anything.
-  CORDON_TRY(beside.Finish());
-  CORDON_TRY(read);
-  is_verified_ = true;
-  return {};
-}
-
-Status ImageReader::ReadLayers(ReadJob::Wanted wanted, const TreeLimits& limits,
-                               EntryVisitor& visitor, Skipped* skipped) const {
-  constexpr uint64_t kHeaderBytes = 16 * 1024;  // of an entry, with its names
-  for (Layer& layer : layers_) {
-    if (!is_verified_ && layer.form == ReadJob::Form::kZstd) CORDON_TRY(TakeOut(limits, &layer));
-    const Blob& blob = layer.plain ? *layer.plain : blobs_.at(layer.digest);
-    const ReadJob::Form form = layer.plain ? ReadJob::Form::kPlain : layer.form;
-    // Where it is gzip, its compressed bytes had the right hash.
-    const bool hashes = !is_verified_ && !layer.plain && form != ReadJob::Form::kAny;
-    const Result<std::string> diff_id =
-        ReadTree(*tars_,
-                 {.bytes = blob.bytes,
-                  .fd = blob.fd,
-                  .offset = blob.offset,
-                  .form = form,
-                  .wanted = wanted,
-                  .most_plain_bytes = limits.max_bytes + limits.max_entries * kHeaderBytes,
-                  .hashes = hashes},
-                 limits, visitor, skipped);
-    if (!diff_id) return std::unexpected(diff_id.error());
-    if (hashes) CORDON_TRY(Hold(layer, *diff_id));
-  }
-  return {};
 }
 
 }  // namespace cordon::archive

@@ -267,7 +267,16 @@ enum class Request : uint32_t {
   kTreeAttributes,  // arg0 mode, arg1 uid, arg2 gid, arg3/4 mtime in ns; payload: path
   kTreeLink,        // payload: existing path, new path
   kTreeRemove,      // payload: path; recursive
+  // Contents that the keeper itself writes into the file of blocks that belongs to the sandbox now.
+  kTreeHold,  // arg0 how many chunks are to be held for that, at most kMostHeldChunks; those that
+              // are held already and left are given up. result: how many; payload: where each
+              // begins in the file, u64
+  kTreeTakeOver,  // arg0 the first of the held ones, arg1/2 offset, a multiple of kTreeChunkBytes,
+                  // arg3 byte count; payload: path. They become the file's contents there. result:
+                  // count
 };
+inline constexpr uint32_t kTreeChunkBytes = 64 * 1024;
+inline constexpr uint32_t kMostHeldChunks = 64;
 // A live fork (kernel/live_fork.cc): what everybody who is parked does next. The keeper sets it.
 // Its word has a number above it, one more each time: whoever was asleep meanwhile takes no step
 // for an earlier one of the same kind.

@@ -324,6 +324,16 @@ int32_t Answer(control::Mailbox& mailbox) {
       return ParkEverybody(mailbox);
     case control::Request::kReportDeath:
       return BuryDead(mailbox.arg[0].load(), mailbox.arg[1].load());
+    case control::Request::kTreeList:
+    case control::Request::kTreeRead:
+    case control::Request::kTreeMake:
+    case control::Request::kTreeWrite:
+    case control::Request::kTreeAttributes:
+    case control::Request::kTreeLink:
+    case control::Request::kTreeRemove:
+    case control::Request::kTreeHold:
+    case control::Request::kTreeTakeOver:
+      return AnswerAboutTrees(mailbox, payload_bytes);
     default:
       return AnswerAboutFiles(mailbox, payload_bytes);
   }

@@ -20,7 +20,7 @@ std::string_view NextString(const char*& at, const char* end);
 // Removes what is in a directory, from the leaves.
 int32_t EmptyDirectory(const vfs::Node& top);
 
-// Requests about files; others go on to AnswerAboutTrees.
+// Requests about files; -ENOSYS for every other.
 int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes);
 
 // Requests about whole trees; -ENOSYS for every other.

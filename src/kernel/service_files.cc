@@ -384,7 +384,7 @@ int32_t AnswerAboutFiles(control::Mailbox& mailbox, uint32_t payload_bytes) {
     case control::Request::kChangeMode:
       return ChangeMode(paths[0], mailbox.arg[0].load() & 07777);
     default:
-      return AnswerAboutTrees(mailbox, payload_bytes);
+      return -ENOSYS;
   }
 }
 

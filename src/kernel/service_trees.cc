@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "kernel/held_chunks.h"
 #include "kernel/process.h"
 #include "kernel/service.h"
 #include "kernel/service_payload.h"
@@ -294,12 +295,39 @@ int32_t Remove(std::string_view path) {
   return error != 0 ? error : RemoveEntry(parent, name);
 }
 
+vfs::MemoryFs& Files() {
+  return *static_cast<vfs::MemoryFs*>(TheKernel().files);
+}
+
+// Private to the service process.
+HeldChunks& Chunks() {
+  static HeldChunks chunks;
+  return chunks;
+}
+
+int32_t Hold(control::Mailbox& mailbox) {
+  const uint32_t count = Chunks().Hold(Files(), mailbox.arg[0].load());
+  PayloadWriter writer(mailbox);
+  for (uint32_t i = 0; i < count; ++i) writer.Add(Chunks().OffsetOf(Files(), i));
+  return static_cast<int32_t>(count);
+}
+
+int32_t TakeOver(const control::Mailbox& mailbox, std::string_view path) {
+  const uint64_t offset = mailbox.arg[1].load() | uint64_t{mailbox.arg[2].load()} << 32;
+  Held file;
+  const int error = WalkTo(path, &file);
+  if (error != 0) return error;
+  return static_cast<int32_t>(Chunks().TakeOver(Files(), file.get().id, mailbox.arg[0].load(),
+                                                offset, mailbox.arg[3].load()));
+}
+
 }  // namespace
 
 int32_t AnswerAboutTrees(control::Mailbox& mailbox, uint32_t payload_bytes) {
   const auto request = static_cast<control::Request>(mailbox.request.load());
   const char* at = reinterpret_cast<const char*>(mailbox.payload);
   const char* end = at + payload_bytes;
+  if (request == control::Request::kTreeHold) return Hold(mailbox);
   // The answer is written over the payload.
   static char paths[2][vfs::kMaxPath];
   std::string_view path[2];
@@ -328,6 +356,8 @@ int32_t AnswerAboutTrees(control::Mailbox& mailbox, uint32_t payload_bytes) {
       return Link(path[0], path[1]);
     case control::Request::kTreeRemove:
       return Remove(path[0]);
+    case control::Request::kTreeTakeOver:
+      return TakeOver(mailbox, path[0]);
     default:
       return -ENOSYS;
   }

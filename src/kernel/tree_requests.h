@@ -8,7 +8,7 @@ namespace cordon::control {
 // Making a tree is many short requests, one after the other: both sides look for the next one for a
 // moment before they sleep. Who reads one has other work for the processor meanwhile.
 constexpr bool MakesTrees(Request request) {
-  return request >= Request::kTreeMake && request <= Request::kTreeRemove;
+  return request >= Request::kTreeMake && request <= Request::kTreeTakeOver;
 }
 
 }  // namespace cordon::control

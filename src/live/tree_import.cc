@@ -10,6 +10,7 @@
 #include "archive/tar.h"
 #include "archive/unpacker_process.h"
 #include "backend/wasm/tree_calls.h"
+#include "backend/wasm/tree_contents.h"
 #include "live/tree_transfer.h"
 
 namespace cordon::live {
@@ -54,6 +55,7 @@ class Importer final : public archive::EntryVisitor {
   Importer(backend::Keeper& keeper, const std::string& top, Owners owners, Whiteouts whiteouts,
            TransferReport* report)
       : calls_(keeper),
+        contents_(keeper),
         top_(top == "/" ? "" : top),
         owners_(owners),
         whiteouts_(whiteouts),
@@ -86,7 +88,7 @@ class Importer final : public archive::EntryVisitor {
   }
 
   Status Data(uint64_t offset, std::span<const std::byte> bytes) override {
-    return is_made_ ? calls_.Write(place_, offset, bytes) : Status();
+    return is_made_ ? contents_.Write(place_, offset, bytes) : Status();
   }
 
   Status End() override {
@@ -181,6 +183,7 @@ class Importer final : public archive::EntryVisitor {
   }
 
   TreeCalls calls_;
+  backend::TreeContents contents_;
   std::string top_;
   Owners owners_;
   Whiteouts whiteouts_;

@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "arena/platform.h"
 #include "vfs/inode.h"
 
 namespace cordon::vfs {
@@ -60,10 +59,8 @@ std::byte* FileData::NewChunk(uint64_t bytes, uint64_t charge, int* error) {
 }
 
 void FileData::FreeChunk(std::byte* chunk, uint64_t bytes) {
-  if (!fs_.IsWritable(chunk)) return;
-  // Whole chunks go back to the host.
-  if (bytes == kChunkBytes) platform::DiscardShared(reinterpret_cast<uint64_t>(chunk), bytes);
-  fs_.blocks_->Free(chunk, bytes);
+  if (bytes == kChunkBytes) return fs_.FreeLooseChunk(chunk);
+  if (fs_.IsWritable(chunk)) fs_.blocks_->Free(chunk, bytes);
 }
 
 // What a chunk that comes into being holds: the image's bytes, then zeros.
@@ -190,6 +187,30 @@ int64_t FileData::Write(uint64_t offset, const void* from, uint64_t size) {
     if (offset + done > inode_.size) inode_.size = offset + done;
   }
   return done > 0 ? static_cast<int64_t>(done) : error;
+}
+
+int64_t FileData::TakeOver(uint64_t offset, std::byte* chunk, uint64_t bytes, bool* taken) {
+  *taken = false;
+  const uint64_t index = offset / kChunkBytes;
+  if (offset >= kMaxFile) return -EFBIG;
+  // A file of one chunk has no more of it than it needs. What is there already stays where it is.
+  const bool fits = fs_.IsWritable(chunk) && (index > 0 || bytes == kChunkBytes);
+  if (!fits || ChunkAt(index) != nullptr) return Write(offset, chunk, bytes);
+  if (index > 0) {
+    const int error = CompleteFirst();
+    if (error != 0) return error;
+  }
+  std::byte** slot = index > 0 ? SlotFor(index) : &contents_.first;
+  if (slot == nullptr) return -ENOSPC;
+  if (!fs_.ChargeBytes(kChunkBytes)) return -EDQUOT;
+  contents_.allocated += kChunkBytes;
+  Fill(chunk, index, {bytes, kChunkBytes});
+  *slot = chunk;
+  if (index == 0) contents_.first_bytes = kChunkBytes;
+  *taken = true;
+  inode_.modified = true;
+  if (offset + bytes > inode_.size) inode_.size = offset + bytes;
+  return static_cast<int64_t>(bytes);
 }
 
 void FileData::FreeChunksFrom(uint64_t index) {

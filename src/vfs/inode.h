@@ -104,6 +104,8 @@ class FileData {
   FileData(MemoryFs& fs, Inode& inode) : fs_(fs), inode_(inode), contents_(inode.contents) {}
   int64_t Read(uint64_t offset, void* to, uint64_t size) const;
   int64_t Write(uint64_t offset, const void* from, uint64_t size);
+  // MemoryFs::TakeOver.
+  int64_t TakeOver(uint64_t offset, std::byte* chunk, uint64_t bytes, bool* taken);
   int Resize(uint64_t size);
   int Reserve(uint64_t offset, uint64_t size);
   [[nodiscard]] int64_t Seek(uint64_t offset, bool hole) const;

@@ -407,6 +407,34 @@ int64_t MemoryFs::Write(uint64_t id, uint64_t offset, const void* from, uint64_t
   return static_cast<int64_t>(done);
 }
 
+std::byte* MemoryFs::NewLooseChunk() {
+  return static_cast<std::byte*>(blocks_->AllocateBuffer(kChunkBytes));
+}
+
+void MemoryFs::FreeLooseChunk(std::byte* chunk) {
+  if (!IsWritable(chunk)) return;
+  // Whole chunks go back to the host.
+  platform::DiscardShared(reinterpret_cast<uint64_t>(chunk), kChunkBytes);
+  blocks_->Free(chunk, kChunkBytes);
+}
+
+uint64_t MemoryFs::PlaceOf(const std::byte* chunk) const {
+  return static_cast<uint64_t>(chunk - reinterpret_cast<const std::byte*>(blocks_));
+}
+
+int64_t MemoryFs::TakeOver(uint64_t id, uint64_t offset, std::byte* chunk, uint64_t bytes,
+                           bool* taken) {
+  *taken = false;
+  Inode& inode = *InodeOf(id);
+  if (!inode.is(S_IFREG) || offset % kChunkBytes != 0 || bytes == 0 || bytes > kChunkBytes) {
+    return -EINVAL;
+  }
+  const ExclusiveLock lock(inode.lock, LockRank::kInode);
+  const int64_t put = FileData(*this, inode).TakeOver(offset, chunk, bytes, taken);
+  if (put > 0) Touch(&inode);
+  return put;
+}
+
 int MemoryFs::Truncate(uint64_t id, uint64_t size) {
   Inode& inode = *InodeOf(id);
   if (inode.is(S_IFDIR)) return -EISDIR;

@@ -80,6 +80,17 @@ class MemoryFs final : public FileSystem {
   // system meanwhile.
   void BeginGeneration(Arena* blocks) { blocks_ = blocks; }
 
+  // Chunks of contents that no file has yet: somebody who writes to the arena's memory by another
+  // way fills them, and then a file takes them over. Nobody reads them before that.
+  [[nodiscard]] std::byte* NewLooseChunk();  // null: there is no room
+  void FreeLooseChunk(std::byte* chunk);
+  // Where a new one lies in the blocks' memory.
+  [[nodiscard]] uint64_t PlaceOf(const std::byte* chunk) const;
+  // The chunk, of which `bytes` were filled, becomes what a file has at `offset`, a multiple of the
+  // size of chunks. *taken: the file keeps it; otherwise its bytes were copied, and it stays the
+  // caller's, as with errors. As Write: how many bytes, or an error.
+  int64_t TakeOver(uint64_t id, uint64_t offset, std::byte* chunk, uint64_t bytes, bool* taken);
+
   // Makes /dev as it is on every Linux.
   int PopulateDevices();
   [[nodiscard]] uint64_t inodes_in_memory() const { return inodes_.load(); }

@@ -384,6 +384,76 @@ TEST_F(MemoryFsTest, SharedMemoryIsAFileSystemOfItsOwn) {
   EXPECT_EQ(StatOf("dev/shm/d").blocks, 0);
 }
 
+TEST_F(MemoryFsTest, AFileTakesAChunkOverThatWasFilledElsewhere) {
+  Start();
+  constexpr uint64_t kChunk = 65536;
+  FileSystemStat before;
+  ASSERT_EQ(fs_->StatFileSystem(&before), 0);
+  std::byte* chunks[5];
+  for (std::byte*& chunk : chunks) {
+    chunk = fs_->NewLooseChunk();
+    ASSERT_NE(chunk, nullptr);
+    EXPECT_EQ(fs_->PlaceOf(chunk),
+              static_cast<uint64_t>(chunk - reinterpret_cast<std::byte*>(layout::kBlocks)));
+    // What an earlier file left there must not show.
+    memset(chunk, 'o', kChunk);
+  }
+  ASSERT_EQ(MakeFile("f"), 0);
+  bool taken = false;
+  const auto take = [&](uint64_t offset, std::byte* chunk, char fill, uint64_t bytes) {
+    memset(chunk, fill, bytes);
+    return With("f", kRoot,
+                [&](Node node) { return fs_->TakeOver(node.id, offset, chunk, bytes, &taken); });
+  };
+  EXPECT_EQ(take(0, chunks[0], 'a', kChunk), 65536);
+  EXPECT_TRUE(taken);
+  EXPECT_EQ(take(2 * kChunk, chunks[1], 'c', 1000), 1000);
+  EXPECT_TRUE(taken);
+  const std::string hole(kChunk, '\0');
+  EXPECT_EQ(Get("f"), std::string(kChunk, 'a') + hole + std::string(1000, 'c'));
+  ASSERT_EQ(Put("f", 3 * kChunk, "end"), 3);
+  EXPECT_EQ(Get("f", 2 * kChunk), std::string(1000, 'c') + hole.substr(1000) + "end");
+  // What is there stays there, and a small file does not get more than it needs.
+  EXPECT_EQ(take(2 * kChunk, chunks[2], 'C', 500), 500);
+  EXPECT_FALSE(taken);
+  EXPECT_EQ(Get("f", 2 * kChunk, 1000), std::string(500, 'C') + std::string(500, 'c'));
+  EXPECT_EQ(StatOf("f").blocks * 512, static_cast<int64_t>(3 * kChunk));
+  ASSERT_EQ(Resize("f", 0), 0);
+  EXPECT_EQ(take(0, chunks[2], 'd', 10), 10);
+  EXPECT_FALSE(taken);
+  EXPECT_EQ(Get("f"), "dddddddddd");
+  EXPECT_EQ(take(100, chunks[2], 'd', 10), -EINVAL);
+  EXPECT_EQ(take(kChunk, chunks[2], 'd', kChunk), 65536);
+  EXPECT_TRUE(taken);
+  EXPECT_EQ(Get("f"), std::string(10, 'd') + hole.substr(10) + std::string(kChunk, 'd'));
+  fs_->FreeLooseChunk(chunks[3]);
+  fs_->FreeLooseChunk(chunks[4]);
+  ASSERT_EQ(Unlink("f"), 0);
+  FileSystemStat after;
+  ASSERT_EQ(fs_->StatFileSystem(&after), 0);
+  EXPECT_EQ(after.free_bytes, before.free_bytes);
+}
+
+TEST_F(MemoryFsTest, AChunkThatIsTakenOverCounts) {
+  quotas_.max_bytes = 3 * 65536;
+  Start();
+  ASSERT_EQ(MakeFile("f"), 0);
+  std::byte* chunk = nullptr;
+  for (uint64_t i = 0; i < 4; ++i) {
+    chunk = fs_->NewLooseChunk();
+    ASSERT_NE(chunk, nullptr);
+    memset(chunk, 'x', 65536);
+    bool taken = false;
+    EXPECT_EQ(
+        With("f", kRoot,
+             [&](Node node) { return fs_->TakeOver(node.id, i * 65536, chunk, 65536, &taken); }),
+        i < 3 ? 65536 : -EDQUOT);
+    EXPECT_EQ(taken, i < 3);
+  }
+  fs_->FreeLooseChunk(chunk);
+  EXPECT_EQ(StatOf("f").size, 3 * 65536);
+}
+
 // The blocks of a snapshot or fork cannot be written: a write to them would end this test.
 TEST_F(MemoryFsTest, AnEarlierGenerationIsReadAndNeverWritten) {
   Start();
@@ -397,6 +467,9 @@ TEST_F(MemoryFsTest, AnEarlierGenerationIsReadAndNeverWritten) {
   ASSERT_EQ(Put("small", 0, "before"), 6);
   FileSystemStat before;
   ASSERT_EQ(fs_->StatFileSystem(&before), 0);
+  std::byte* loose = fs_->NewLooseChunk();
+  ASSERT_NE(loose, nullptr);
+  memset(loose, 'l', 65536);
 
   ASSERT_EQ(mprotect(reinterpret_cast<void*>(layout::kBlocks), kTestBlocks, PROT_READ), 0);
   blocks_ = Map(kNextBlocks, kTestBlocks);
@@ -423,6 +496,16 @@ TEST_F(MemoryFsTest, AnEarlierGenerationIsReadAndNeverWritten) {
   ASSERT_EQ(fs_->StatFileSystem(&after), 0);
   // Of 300 000 bytes in chunks of 64 KiB: one file less, and one chunk that was cut off.
   EXPECT_EQ(after.free_bytes - before.free_bytes, 6u * 65536);
+
+  // A chunk of it that no file has is read too, and left.
+  ASSERT_EQ(MakeFile("late"), 0);
+  bool taken = true;
+  EXPECT_EQ(With("late", kRoot,
+                 [&](Node node) { return fs_->TakeOver(node.id, 0, loose, 65536, &taken); }),
+            65536);
+  EXPECT_FALSE(taken);
+  EXPECT_EQ(Get("late"), std::string(65536, 'l'));
+  fs_->FreeLooseChunk(loose);
 }
 
 }  // namespace

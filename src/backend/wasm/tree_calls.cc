@@ -128,6 +128,30 @@ Status TreeCalls::Write(const std::string& path, uint64_t offset,
   return {};
 }
 
+Result<std::vector<uint64_t>> TreeCalls::Hold(uint32_t chunks) const {
+  const Result<ServiceAnswer> held = Call(control::Request::kTreeHold, {chunks}, {}, "contents");
+  if (!held) return std::unexpected(held.error());
+  std::vector<uint64_t> places(
+      std::min({static_cast<size_t>(held->result), static_cast<size_t>(chunks),
+                held->payload.size() / sizeof(uint64_t)}));
+  if (!places.empty()) {
+    memcpy(places.data(), held->payload.data(), places.size() * sizeof(uint64_t));
+  }
+  return places;
+}
+
+Status TreeCalls::TakeOver(const std::string& path, uint64_t offset, uint32_t first,
+                           uint32_t bytes) const {
+  const Result<ServiceAnswer> put =
+      Call(control::Request::kTreeTakeOver, {first, Low(offset), High(offset), bytes}, path + '\0',
+           path);
+  if (!put) return std::unexpected(put.error());
+  if (static_cast<uint32_t>(put->result) != bytes) {
+    return SystemError("file in the sandbox: " + path, EDQUOT);
+  }
+  return {};
+}
+
 Status TreeCalls::SetAttributes(const std::string& path, uint32_t mode, Owner owner,
                                 int64_t mtime_ns) const {
   const auto mtime = static_cast<uint64_t>(mtime_ns);

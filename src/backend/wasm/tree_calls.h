@@ -49,6 +49,12 @@ class TreeCalls {
                             const std::string& target = {}) const;
   [[nodiscard]] Status Write(const std::string& path, uint64_t offset,
                              std::span<const std::byte> bytes) const;
+  // Memory that whole chunks of contents can be written to (kernel/control.h kTreeHold), as offsets
+  // that nobody has looked at; the earlier ones are given up. Fewer than were wanted: it is full.
+  [[nodiscard]] Result<std::vector<uint64_t>> Hold(uint32_t chunks) const;
+  // What was written there, from the place `first` on, becomes the file's.
+  [[nodiscard]] Status TakeOver(const std::string& path, uint64_t offset, uint32_t first,
+                                uint32_t bytes) const;
   [[nodiscard]] Status SetAttributes(const std::string& path, uint32_t mode, Owner owner,
                                      int64_t mtime_ns) const;
   [[nodiscard]] Status Link(const std::string& from, const std::string& to) const;
