@@ -18,7 +18,11 @@ namespace {
 // What the keeper answers with is a number or a reason.
 bool RefuseIfFailed(const CallPtr& call, const live::Frame& frame) {
   if (frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0) return false;
-  call->Refuse({kSandboxError, frame.payload, {}});
+  RpcError error = {kSandboxError, frame.payload, {}};
+  if (frame.kind == live::Kind::kAnswer) {
+    error.error_name = ErrorOf(static_cast<int>(-frame.arg[0]), {}).error_name;
+  }
+  call->Refuse(error);
   return true;
 }
 
@@ -48,14 +52,14 @@ struct NewFork {
   SandboxLink::ForkHandlers handlers;
 };
 
-NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin,
+NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, bool detached,
                     const ForkTold& told) {
   Server& server = call->client->server;
   const auto sandbox = std::make_shared<Sandbox>();
   sandbox->id = server.NewSandboxId();
   sandbox->limits = origin->limits;
   sandbox->owner = call->client;
-  sandbox->detached = call->Flag("detached");
+  sandbox->detached = detached;
   sandbox->is_audited = origin->is_audited;
   sandbox->options = origin->options;
   sandbox->options.state_folder.clear();
@@ -113,7 +117,8 @@ void Tell(const std::shared_ptr<ManyForks>& forks, const Json& one) {
   if (--forks->left == 0) forks->call->Reply({{"forks", forks->told}});
 }
 
-void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64_t count) {
+void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64_t count,
+              bool detached) {
   const auto forks = std::make_shared<ManyForks>(ManyForks{call, count});
   const auto told_once = [forks] {
     // Whatever becomes of it later is not about this request any more.
@@ -129,7 +134,7 @@ void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64
       Tell(forks, {{"error", ErrorObject(*refusal)}});
       continue;
     }
-    batch.push_back(PrepareFork(call, origin, told_once()));
+    batch.push_back(PrepareFork(call, origin, detached, told_once()));
     if (batch.size() == live::kMostForksAtOnce) {
       AskForForks(call, origin, std::exchange(batch, {}));
     }
@@ -142,18 +147,20 @@ void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64
 void Fork(const CallPtr& call) {
   const std::shared_ptr<Sandbox> origin = call->TheSandbox();
   if (!origin) return;
+  const auto detached = call->Flag("detached");
+  if (!detached) return;
   if (call->Has("count")) {
     const auto count = call->Number("count", 1, 1, kMostForks);
-    if (count) ForkMany(call, origin, *count);
+    if (count) ForkMany(call, origin, *count, *detached);
     return;
   }
   if (!call->HasRoom()) return;
   std::vector<NewFork> one;
-  one.push_back(
-      PrepareFork(call, origin, [call](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
-        if (it) return call->Reply({{"sandboxId", it->id}});
-        call->Refuse(error);
-      }));
+  one.push_back(PrepareFork(call, origin, *detached,
+                            [call](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
+                              if (it) return call->Reply({{"sandboxId", it->id}});
+                              call->Refuse(error);
+                            }));
   AskForForks(call, origin, std::move(one));
 }
 
