@@ -158,9 +158,10 @@ int32_t EnterDirectory(Process& process, std::string_view path) {
   const char* reason = error == -ENOENT    ? "no such directory"
                        : error == -ENOTDIR ? "not a directory"
                                            : "cannot be entered";
+  char shown[500] = {};
+  memcpy(shown, directory.data(), std::min(directory.size(), sizeof shown - 1));
   char message[600];
-  snprintf(message, sizeof message, "cordon: %.*s: %s\n",
-           static_cast<int>(std::min<size_t>(directory.size(), 500)), directory.data(), reason);
+  snprintf(message, sizeof message, "cordon: %s: %s\n", shown, reason);
   WriteMessage(message);
   ExitCurrent(125 << 8);
 }

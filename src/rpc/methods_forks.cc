@@ -1,5 +1,6 @@
 // Methods about the state of a sandbox: forks and snapshots.
 
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <string>
@@ -164,20 +165,32 @@ void Fork(const CallPtr& call) {
   AskForForks(call, origin, std::move(one));
 }
 
+namespace {
+
+void AskForSnapshot(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
+                    const std::string& name) {
+  sandbox->link->Ask(
+      {live::Kind::kSnapshot, 0, {}, name}, [call, sandbox, name](const live::Frame& frame) {
+        // A number that somebody gave as a name.
+        if (frame.kind == live::Kind::kAnswer && frame.arg[0] == -EEXIST && !call->Has("name")) {
+          AskForSnapshot(call, sandbox, std::to_string(++sandbox->last_snapshot));
+        } else if (!RefuseIfFailed(call, frame)) {
+          call->Reply({{"snapshotId", name}});
+        }
+        return true;
+      });
+}
+
+}  // namespace
+
 void SnapshotCreate(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox || !call->HasMemory()) return;
-  std::optional<std::string> name = std::to_string(sandbox->last_snapshot + 1);
-  if (call->Has("name")) {
-    name = call->Text("name");
-  } else {
-    ++sandbox->last_snapshot;
+  if (!call->Has("name")) {
+    return AskForSnapshot(call, sandbox, std::to_string(++sandbox->last_snapshot));
   }
-  if (!name) return;
-  sandbox->link->Ask({live::Kind::kSnapshot, 0, {}, *name}, [call, name](const live::Frame& frame) {
-    if (!RefuseIfFailed(call, frame)) call->Reply({{"snapshotId", *name}});
-    return true;
-  });
+  const std::optional<std::string> name = call->Text("name");
+  if (name) AskForSnapshot(call, sandbox, *name);
 }
 
 void SnapshotRestore(const CallPtr& call) {
