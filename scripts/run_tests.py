@@ -41,6 +41,8 @@ FAST = [
     ("quota of a daemon", ["tests/run_live_quota.py"]),
     ("files as streams", ["tests/run_live_streams.py"]),
     ("use of commands", ["tests/run_live_usage.py"]),
+    ("wrong requests", ["tests/run_live_requests.py"]),
+    ("strange sessions", ["tests/run_live_sessions.py"]),
     ("packages of others", ["tests/run_pkg_modules.py"]),
     ("packages and lists of tools", ["tests/run_pkg_tools.py"]),
     ("formatting", ["scripts/check_style.py", "format"]),

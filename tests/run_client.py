@@ -171,6 +171,59 @@ class Commands(unittest.TestCase):
         self.cordon("kill", sandbox)
         self.assertEqual(self.run_in(copy, "cat", "/tmp/f"), "one\n")
 
+    def test_snapshots_are_listed_and_deleted(self):
+        sandbox = self.create()
+        for name in ("one", "1"):
+            self.cordon("snapshot", sandbox, name)
+        self.assertEqual(self.cordon("snapshot", sandbox).stdout, "2\n")  # the first number that is free
+        self.cordon("snapshot", sandbox, "--delete", "1")
+        self.assertEqual(self.cordon("snapshot", sandbox, "--list").stdout, "2\none\n")
+        for words in (("--delete", "1"), ("x", "--list"), ("x", "--delete", "one"), ("a\nb",)):
+            self.assertEqual(self.cordon("snapshot", sandbox, *words, status=125).stdout, "")
+        self.assertEqual(self.cordon("snapshot", sandbox, "--list").stdout, "2\none\n")
+
+    def test_what_a_sandbox_is_created_with(self):
+        sandbox = self.create("--tool", "cat", "--tool", "pwd", "--cwd", "/work", "--label", "a\n\x1b[31mred", "--max-output", "1MiB",
+                              "--max-files", "5000", "--nice", "5", "--max-procs", "10", "--package-host", "tools.example")
+        self.assertEqual(self.cordon("ls").stdout, f"{sandbox}\t0 running\ta\\x0a\\x1b[31mred\n")
+        self.assertEqual(self.run_in(sandbox, "pwd"), "/work\n")
+        refused = self.cordon("exec", "--sandbox", sandbox, "--", "sort", status=126).stderr
+        self.assertEqual(refused, "sort: tool not allowed by security policy\n")
+        for words, reason in ((("--nice", "20"), "nice"), (("--max-procs", "1"), "processes"), (("--tool", "a/b"), "toolAllowlist"),
+                              (("--saved", "a/b"), "namespace"), (("--saved", ""), "namespace"), (("--package-host", ""), "allowedHosts"),
+                              (("--cwd", "/etc/passwd"), "/etc/passwd")):
+            self.assertIn(reason, self.cordon("create", *words, status=125).stderr)
+        self.assertEqual(len(self.cordon("ls").stdout.splitlines()), 1)
+
+    def test_what_is_kept_comes_back(self):
+        sandbox = self.create("--saved", "project")
+        self.run_in(sandbox, "sh", "-c", "echo kept >file")
+        self.assertIn("another sandbox has this namespace", self.cordon("create", "--saved", "project", status=125).stderr)
+        self.cordon("kill", sandbox)
+        self.assertEqual(self.run_in(self.create("--saved", "project"), "cat", "file"), "kept\n")
+
+    def test_options_of_plans_are_not_for_sandboxes(self):
+        """--dry-run once ran the command."""
+        sandbox = self.create()
+        for words in (("--dry-run",), ("--shadow",), ("--wall", "native"), ("--strict-security",), ("--mode", "sandbox"), ("--plan", "x")):
+            refused = self.cordon("exec", "--sandbox", sandbox, *words, "--", "touch", "/tmp/made", status=125).stderr
+            self.assertIn(f"--sandbox excludes {words[0]}", refused)
+        # A variable that is empty names no profile.
+        self.assertIn("Unknown sandboxId", self.cordon("exec", "--sandbox", "", "--", "touch", "/tmp/made", status=125).stderr)
+        self.assertEqual(self.run_in(sandbox, "ls", "/tmp"), "")
+        self.assertIn("command is required", self.cordon("exec", "--sandbox", sandbox, status=125).stderr)
+
+    def test_where_and_how_long_a_command_runs(self):
+        sandbox = self.create()
+        self.assertEqual(self.cordon("exec", "--sandbox", sandbox, "--cwd", "/usr", "--", "pwd").stdout, "/usr\n")
+        refused = self.cordon("exec", "--sandbox", sandbox, "--cwd", "/no/such", "--", "pwd", status=125)
+        self.assertEqual((refused.stdout, refused.stderr), ("", "cordon: /no/such: no such directory\n"))
+        self.cordon("exec", "--sandbox", sandbox, "--timeout", "200ms", "--", "sleep", "100", status=124)
+        self.assertIn("--cwd requires --sandbox", self.cordon("exec", "--cwd", "/", "test", "--", "pwd", status=125).stderr)
+        # Of files, an error is said once.
+        self.assertEqual(self.cordon("cp", f"{sandbox}:/no/such", self.folder, status=125).stderr,
+                         "cordon: file in the sandbox: /no/such: No such file or directory\n")
+
     def test_refusals(self):
         missing = subprocess.run([CORDON, "ls"], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
         self.assertEqual((missing.returncode, "--socket" in missing.stderr), (125, True), missing.stderr)

@@ -63,10 +63,26 @@ struct Persistence {
   std::optional<int64_t> autosave_ms;
 };
 
+// What may be installed in a sandbox while it runs; docs/packages.md has each member.
+struct PackagePolicy {
+  std::vector<std::string> allowed_hosts;  // empty: every host with a public address
+  std::optional<int64_t> max_package_bytes;
+  std::optional<int64_t> max_installed_packages;
+  bool require_integrity = false;
+  bool allow_shadowing = false;
+  bool allow_private_hosts = false;
+  std::string index;      // URL; empty: none
+  std::string index_key;  // minisign's public key; empty: any index will do
+};
+
 struct CreateOptions {
-  std::string directory;  // where its shell begins; empty: /home/user
+  std::string directory;  // where its shell begins, made if it is not there; empty: /home/user
   Environment env;
   Limits limits;
+  std::optional<std::vector<std::string>> tools;  // programs that may be started; unset: all
+  std::optional<PackagePolicy> packages;          // unset: none may be installed
+  int nice = 0;                                   // 0 to 19
+  std::string label;                              // for lists
   std::optional<Persistence> persistence;
   bool detached = false;  // it outlives the connection, and whoever knows its id may use it
 };
@@ -279,6 +295,7 @@ struct SandboxInfo {
   std::string id;
   bool detached = false;
   uint64_t running = 0;  // commands
+  std::string label;
 };
 
 // A connection to a daemon. It lives as long as this or a sandbox of it does.

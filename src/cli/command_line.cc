@@ -150,6 +150,10 @@ bool Command::IsGiven(const char* option) const {
   return found != nullptr && found->count() != 0;
 }
 
+void Command::Exclude(const char* option, Option& other) {
+  other.Excludes(Option(app_->get_option_no_throw(option)));
+}
+
 void Command::FailMissing(const char* name) {
   throw CLI::RequiredError(name);
 }

@@ -75,6 +75,8 @@ class Command {
   // If it was given.
   void OnCall(std::function<void()> call);
   [[nodiscard]] bool IsGiven(const char* option) const;
+  // Of an option that was described before.
+  void Exclude(const char* option, Option& other);
   // To be called from OnCall.
   [[noreturn]] static void FailMissing(const char* name);
 

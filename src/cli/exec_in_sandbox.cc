@@ -14,6 +14,7 @@
 #include <thread>
 
 #include "base/owned_fd.h"
+#include "base/units.h"
 #include "base/write_all.h"
 #include "cli/complain.h"
 #include "cli/raw_terminal.h"
@@ -59,6 +60,12 @@ Result<CommandResult> Exec(Client& client, const SandboxExec& exec) {
     if (!parsed) return std::unexpected(parsed.error());
     options.env[parsed->first] = std::move(parsed->second);
   }
+  options.cwd = exec.directory;
+  if (!exec.timeout.empty()) {
+    const auto timeout = ParseDuration(exec.timeout, "--timeout");
+    if (!timeout) return std::unexpected(timeout.error());
+    options.timeout_ms = timeout->count();
+  }
   const bool has_terminal = RawTerminal::IsThere();
   if (has_terminal) options.terminal = SizeOfTerminal().value_or(TerminalSize{});
   options.on_output = [](Stream stream, std::string_view bytes) {
@@ -73,7 +80,7 @@ Result<CommandResult> Exec(Client& client, const SandboxExec& exec) {
   const OwnedFd resized(signalfd(-1, &resizes, SFD_CLOEXEC));
   if (!stop.valid() || !resized.valid()) return SystemError("eventfd() or signalfd()");
 
-  Sandbox sandbox = client.Open(exec.sandbox);
+  Sandbox sandbox = client.Open(exec.sandbox.value_or(""));
   Result<Process> process = sandbox.Spawn(exec.argv, options);
   if (!process) return std::unexpected(process.error());
   std::optional<RawTerminal> raw;

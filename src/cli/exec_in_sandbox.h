@@ -4,6 +4,7 @@
 // `cordon exec --sandbox ID -- COMMAND`: a process in a sandbox of a daemon, with the streams or
 // the terminal of this one.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,7 +12,9 @@ namespace cordon::cli {
 
 struct SandboxExec {
   std::string socket;
-  std::string sandbox;
+  std::optional<std::string> sandbox;    // unset: nothing is asked of a daemon
+  std::string directory;                 // empty: the sandbox's
+  std::string timeout;                   // as 10s; empty: none
   std::vector<std::string> environment;  // NAME=VALUE
   std::vector<std::string> argv;
   bool json = false;

@@ -5,8 +5,10 @@
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <optional>
 #include <utility>
 
+#include "base/plain_text.h"
 #include "base/units.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
@@ -21,6 +23,8 @@ struct Named {
   std::string sandbox;
   std::string name;    // of a snapshot, or of what is saved
   uint64_t count = 0;  // of forks; 0: one, which has to succeed
+  bool list = false;
+  std::optional<std::string> deleted;  // a snapshot's name
 };
 
 // A command about one sandbox: --socket and its id.
@@ -50,10 +54,20 @@ Status Print(const Result<std::string>& text) {
   return {};
 }
 
+Status PrintSnapshots(Sandbox& sandbox) {
+  const Result<std::vector<std::string>> names = sandbox.Snapshots();
+  if (!names) return std::unexpected(names.error());
+  for (const std::string& name : *names) (void)printf("%s\n", PlainText(name).c_str());
+  return {};
+}
+
 struct CreateRequest {
   std::string socket;
-  std::string timeout, memory, disk;
+  std::string timeout, memory, disk, output;
+  std::optional<int64_t> processes, files, nice;
   std::vector<std::string> environment;
+  std::vector<std::string> tools, package_hosts;
+  std::optional<std::string> saved_as;
   CreateOptions options = {.detached = true};
 };
 
@@ -64,13 +78,28 @@ Status ReadCreateOptions(CreateRequest& request) {
     if (!timeout) return std::unexpected(timeout.error());
     limits.timeout_ms = timeout->count();
   }
-  const std::pair<const std::string*, std::optional<int64_t>*> sizes[] = {
-      {&request.memory, &limits.memory_bytes}, {&request.disk, &limits.fs_bytes}};
-  for (const auto& [text, limit] : sizes) {
-    if (text->empty()) continue;
-    const auto bytes = ParseSize(*text, text == &request.memory ? "--memory" : "--disk");
+  const struct {
+    const std::string& text;
+    const char* option;
+    std::optional<int64_t>& limit;
+  } sizes[] = {{request.memory, "--memory", limits.memory_bytes},
+               {request.disk, "--disk", limits.fs_bytes},
+               {request.output, "--max-output", limits.stdout_bytes}};
+  for (const auto& [text, option, limit] : sizes) {
+    if (text.empty()) continue;
+    const auto bytes = ParseSize(text, option);
     if (!bytes) return std::unexpected(bytes.error());
-    *limit = static_cast<int64_t>(*bytes);
+    limit = static_cast<int64_t>(*bytes);
+  }
+  limits.stderr_bytes = limits.stdout_bytes;
+  limits.processes = request.processes;
+  limits.file_count = request.files;
+  CreateOptions& options = request.options;
+  options.nice = static_cast<int>(request.nice.value_or(0));
+  if (!request.tools.empty()) options.tools = request.tools;
+  if (!request.package_hosts.empty()) options.packages = {.allowed_hosts = request.package_hosts};
+  if (request.saved_as) {
+    options.persistence = {.mode = Persistence::Mode::kPersistent, .name = *request.saved_as};
   }
   for (const std::string& variable : request.environment) {
     Result<std::pair<std::string, std::string>> parsed = ParseVariable(variable);
@@ -92,7 +121,8 @@ Result<int> List(Client& client) {
   const Result<std::vector<SandboxInfo>> all = client.List();
   if (!all) return std::unexpected(all.error());
   for (const SandboxInfo& one : *all) {
-    (void)printf("%s\t%" PRIu64 " running\n", one.id.c_str(), one.running);
+    const std::string label = one.label.empty() ? "" : "\t" + PlainText(one.label);
+    (void)printf("%s\t%" PRIu64 " running%s\n", one.id.c_str(), one.running, label.c_str());
   }
   return 0;
 }
@@ -189,7 +219,20 @@ void AddCreateCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("--timeout", request->timeout, "of each command, as 500ms, 10s, 5m (30s)");
   command.AddOption("--memory", request->memory, "of the sandbox, as 256MiB (1GiB)");
   command.AddOption("--disk", request->disk, "bytes of its files (256MiB)");
-  command.AddOption("--env", request->environment, "NAME=VALUE");
+  command.AddOption("--max-procs", request->processes, "number of processes (256)");
+  command.AddOption("--max-files", request->files, "number of files (100000)");
+  command.AddOption("--max-output", request->output, "bytes of each output stream of a command");
+  command.AddOption("--nice", request->nice, "of everything it does, 0 to 19 (0)");
+  command.AddOption("-e,--env", request->environment, "NAME=VALUE");
+  command.AddOption("--cwd", request->options.directory,
+                    "where commands begin, made if it is not there (/home/user)");
+  command.AddOption("--label", request->options.label, "shown by `cordon ls`");
+  command.AddOption("--tool", request->tools,
+                    "a program that may be started; any other one but the shells may not be");
+  command.AddOption("--package-host", request->package_hosts,
+                    "packages may be installed, from this host, as tools.example.com");
+  command.AddOption("--saved", request->saved_as,
+                    "kept under this name: what was saved is loaded, and saved as things happen");
   command.Footer(
       "cordon serve --unix ./cordon.sock &\n"
       "id=$(cordon create --socket ./cordon.sock)\n"
@@ -204,8 +247,16 @@ void AddCreateCommand(Command& app, std::function<int()>* chosen) {
 void AddSnapshotCommand(Command& app, std::function<int()>* chosen) {
   auto [command, named] = AddNamed(
       app, "snapshot", "stores a sandbox's files and shell, for `cordon restore`; prints the name");
-  command.AddOption("name", named->name, "the snapshot's; otherwise a number");
+  const Option name = command.AddOption("name", named->name, "the snapshot's; otherwise a number");
+  Option list =
+      command.AddFlag("--list", named->list, "the names of all, a line each; stores none");
+  list.Excludes(name);
+  command.AddOption("--delete", named->deleted, "deletes that one; stores none")
+      .Excludes(name)
+      .Excludes(list);
   OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& given) {
+    if (given.list) return PrintSnapshots(sandbox);
+    if (given.deleted) return sandbox.DeleteSnapshot(*given.deleted);
     return Print(sandbox.Snapshot(given.name));
   });
 }

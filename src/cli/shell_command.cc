@@ -26,8 +26,13 @@ std::string ShellOf(const PlannedRun& run) {
   return shell == variables.end() ? kShell : shell->value;
 }
 
+// What only a plan can say. In a sandbox it would be without effect.
+constexpr const char* kOfPlans[] = {
+    "--wall",   "--config",  "--policy", "--mode", "--strict-security",
+    "--shadow", "--dry-run", "--image",  "--plan", "--workspace"};
+
 int Exec(PlannedRun& run, SandboxExec& there) {
-  if (there.sandbox.empty()) return RunPlanned(run);
+  if (!there.sandbox) return RunPlanned(run);
   // There is no profile then: what stands in its place is the program.
   there.argv = run.request.argv;
   there.argv.insert(there.argv.begin(), run.request.profile);
@@ -64,10 +69,14 @@ void AddExecCommand(Command& app, std::function<int()>* chosen) {
       "run a command with this profile of the policy, whatever the rules, or in a sandbox of a "
       "daemon");
   command.AddOption("profile", run->request.profile, "the profile");
-  command.AddOption("--sandbox", there->sandbox, "instead of a profile: its id");
+  Option sandbox = command.AddOption("--sandbox", there->sandbox, "instead of a profile: its id");
   command.AddOption("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
       .From("CORDON_SOCKET");
+  command.AddOption("--cwd", there->directory, "with --sandbox: where it begins").Needs(sandbox);
+  command.AddOption("--timeout", there->timeout, "with --sandbox: wall time, as 10s, 500ms, 2m")
+      .Needs(sandbox);
   AddPlanOptions(command, *run, Profile::kNamedOtherwise);
+  for (const char* option : kOfPlans) command.Exclude(option, sandbox);
   command.AddOption("-e,--env", run->environment, "NAME=VALUE for the command");
   command.AddOption("--report", run->report, "file for a report in JSON");
   command.AddFlag("-v,--verbose", run->verbose, "say what stands around the command");
@@ -76,7 +85,7 @@ void AddExecCommand(Command& app, std::function<int()>* chosen) {
       "cordon exec test -- make check\n"
       "cordon exec --socket ./cordon.sock --sandbox 5f0c -- python3 -q");
   command.OnCall([run, there, chosen] {
-    if (run->request.profile.empty()) Command::FailMissing("profile");
+    if (run->request.profile.empty()) Command::FailMissing(there->sandbox ? "command" : "profile");
     *chosen = [run, there] { return Exec(*run, *there); };
   });
 }

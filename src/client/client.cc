@@ -31,6 +31,21 @@ Json PersistenceOf(const Persistence& persistence) {
   return json;
 }
 
+Json PolicyOf(const PackagePolicy& policy) {
+  Json json = {{"enabled", true},
+               {"requireIntegrity", policy.require_integrity},
+               {"allowShadowing", policy.allow_shadowing},
+               {"allowPrivateHosts", policy.allow_private_hosts}};
+  if (!policy.allowed_hosts.empty()) json["allowedHosts"] = policy.allowed_hosts;
+  if (policy.max_package_bytes) json["maxPackageBytes"] = *policy.max_package_bytes;
+  if (policy.max_installed_packages) {
+    json["maxInstalledPackages"] = *policy.max_installed_packages;
+  }
+  if (!policy.index.empty()) json["index"] = policy.index;
+  if (!policy.index_key.empty()) json["indexKey"] = policy.index_key;
+  return json;
+}
+
 }  // namespace
 
 Result<Client> Client::Start(const std::string& program) {
@@ -50,6 +65,10 @@ Result<Sandbox> Client::Create(const CreateOptions& options) {
   if (!options.directory.empty()) params["directory"] = options.directory;
   if (!options.env.empty()) params["env"] = options.env;
   if (options.persistence) params["persistence"] = PersistenceOf(*options.persistence);
+  if (options.tools) params["security"] = {{"toolAllowlist", *options.tools}};
+  if (options.packages) params["packagePolicy"] = PolicyOf(*options.packages);
+  if (options.nice != 0) params["nice"] = options.nice;
+  if (!options.label.empty()) params["label"] = options.label;
   const Result<Json> made = connection_->Ask("create", std::move(params));
   if (!made) return std::unexpected(made.error());
   return Sandbox(connection_, made->value("sandboxId", ""), !options.detached);
@@ -65,7 +84,7 @@ Result<std::vector<SandboxInfo>> Client::List() {
   std::vector<SandboxInfo> all;
   for (const Json& one : answer->value("sandboxes", Json::array())) {
     all.push_back({one.value("sandboxId", ""), one.value("detached", false),
-                   one.value("running", uint64_t{0})});
+                   one.value("running", uint64_t{0}), one.value("label", "")});
   }
   return all;
 }

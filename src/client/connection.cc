@@ -276,7 +276,15 @@ Error RefusalOf(const Json& error) {
   const Json data = error.value("data", Json::object());
   if (!data.is_object()) return refusal;
   refusal.system_errno = ErrnoOf(data.value("errno", ""));
-  if (refusal.system_errno != 0) refusal.code = ErrorCode::kSystem;
+  if (refusal.system_errno == 0) return refusal;
+  refusal.code = ErrorCode::kSystem;
+  // What the number says is said by whoever shows the error.
+  const std::string_view text = refusal.message;
+  const std::string name = std::string(strerrorname_np(refusal.system_errno)) + ": ";
+  const std::string meaning = std::string(": ") + strerror(refusal.system_errno);
+  const size_t begin = text.starts_with(name) ? name.size() : 0;
+  const size_t end = text.ends_with(meaning) ? text.size() - meaning.size() : text.size();
+  if (begin < end) refusal.message = std::string(text.substr(begin, end - begin));
   return refusal;
 }
 

@@ -338,7 +338,8 @@ enum TreeChange : uint32_t {
 };
 
 inline constexpr uint32_t kReadOnlyMount = UINT32_MAX;
-enum SpawnFlags : uint32_t { kSpawnTerminal = 1 };
+// A command is not started where its directory cannot be entered; with kSpawnAnywhere, in the root.
+enum SpawnFlags : uint32_t { kSpawnTerminal = 1, kSpawnAnywhere = 2 };
 enum MountFlags : uint32_t { kMountReadOnly = 1, kMountOfClient = 2 };
 enum class SignalTarget : uint32_t { kProcess = 0, kForegroundGroup = 1 };
 

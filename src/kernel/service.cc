@@ -139,9 +139,37 @@ WindowSize UnpackSize(uint32_t packed) {
   return {static_cast<uint16_t>(packed >> 16), static_cast<uint16_t>(packed), 0, 0};
 }
 
+// As chdir().
+int32_t EnterDirectory(Process& process, std::string_view path) {
+  vfs::Node found;
+  int32_t error = vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, path,
+                            vfs::kFollow, &found);
+  if (error != 0) return error;
+  vfs::Stat stat;
+  error = found.fs->GetStat(found.id, &stat);
+  if (error == 0 && !S_ISDIR(stat.mode)) error = -ENOTDIR;
+  if (error == 0) error = found.fs->Access(process.who, found.id, 1);
+  if (error == 0) std::swap(process.directory, found);
+  found.fs->Release(found.id);
+  return error;
+}
+
+[[noreturn]] void RefuseDirectory(std::string_view directory, int32_t error) {
+  const char* reason = error == -ENOENT    ? "no such directory"
+                       : error == -ENOTDIR ? "not a directory"
+                                           : "cannot be entered";
+  char shown[500] = {};
+  memcpy(shown, directory.data(), std::min(directory.size(), sizeof shown - 1));
+  char message[600];
+  snprintf(message, sizeof message, "cordon: %s: %s\n", shown, reason);
+  WriteMessage(message);
+  ExitCurrent(125 << 8);
+}
+
 // In the new process. Ends it when the program cannot be started.
-[[noreturn]] void StartJob(uint32_t job, const WindowSize* window, std::string_view directory,
-                           uint32_t argc, uint32_t envc, const char* at, const char* end) {
+[[noreturn]] void StartJob(uint32_t job, const WindowSize* window, bool anywhere,
+                           std::string_view directory, uint32_t argc, uint32_t envc, const char* at,
+                           const char* end) {
   Process& process = Current();
   process.job = static_cast<int32_t>(job);
   process.group = process.session = process.pid;
@@ -154,18 +182,14 @@ WindowSize UnpackSize(uint32_t packed) {
   if (!(terminal ? OpenJobTerminal(job, *window) : OpenJobStreams(job))) {
     ExitCurrent(125 << 8);
   }
-  vfs::Node found;
-  if (vfs::Walk(TheKernel().mounts, process.who, process.root, process.directory, directory,
-                vfs::kFollow, &found) == 0) {
-    std::swap(process.directory, found);
-    found.fs->Release(found.id);
-  }
+  const int32_t entered = EnterDirectory(process, directory);
+  if (entered != 0 && !anywhere) RefuseDirectory(directory, entered);
   StartStrings* strings = NextStartStrings();
   strings->argument_count = argc;
   strings->variable_count = envc;
   strings->size = std::min(static_cast<uint32_t>(end - at), StartStrings::kCapacity);
   memcpy(strings->text, at, strings->size);
-  char name_text[512] = {};
+  char name_text[4096] = {};
   memcpy(name_text, strings->text, std::min<size_t>(strlen(strings->text), sizeof name_text - 1));
   const std::string_view name = name_text;
   const int32_t error = ExecuteByName(name, strings);
@@ -173,7 +197,7 @@ WindowSize UnpackSize(uint32_t packed) {
   const char* reason = error == -ENOENT   ? "not found"
                        : error == -ENOMEM ? "not enough memory"
                                           : "cannot be executed";
-  snprintf(message, sizeof message, "cordon: %s: %s\n", name_text, reason);
+  snprintf(message, sizeof message, "cordon: %.500s: %s\n", name_text, reason);
   WriteMessage(message);
   ExitCurrent((error == -ENOENT ? 127u : 126u) << 8);
 }
@@ -186,7 +210,9 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   // The next request may be in the mailbox before the child has read this one: it gets a copy.
   static char payload[control::kMailboxBytes];
   memcpy(payload, mailbox.payload, payload_bytes);
-  const bool has_terminal = (mailbox.arg[1].load() & control::kSpawnTerminal) != 0;
+  const uint32_t flags = mailbox.arg[1].load();
+  const bool has_terminal = (flags & control::kSpawnTerminal) != 0;
+  const bool anywhere = (flags & control::kSpawnAnywhere) != 0;
   const WindowSize window = UnpackSize(mailbox.arg[4].load());
   const char* at = payload;
   const char* end = at + payload_bytes;
@@ -203,7 +229,7 @@ int32_t Spawn(control::Mailbox& mailbox, uint32_t payload_bytes) {
   }
   const int32_t pid = Fork();
   if (pid == 0) {
-    StartJob(job, has_terminal ? &window : nullptr, directory, argc, envc, at, end);
+    StartJob(job, has_terminal ? &window : nullptr, anywhere, directory, argc, envc, at, end);
   }
   service.run = 0;
   service.account = nullptr;

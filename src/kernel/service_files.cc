@@ -102,16 +102,33 @@ struct FoundParent {
   }
 };
 
+bool IsDirectory(std::string_view path) {
+  const Process& process = Current();
+  vfs::Node found;
+  vfs::Stat stat;
+  if (vfs::Walk(TheKernel().mounts, process.who, process.root, process.root, path, vfs::kFollow,
+                &found) != 0) {
+    return false;
+  }
+  const int32_t error = found.fs->GetStat(found.id, &stat);
+  found.fs->Release(found.id);
+  return error == 0 && S_ISDIR(stat.mode);
+}
+
+// As mkdir -p: the mode is the last one's.
 int32_t MakeDirectories(std::string_view path, uint32_t mode) {
+  constexpr uint32_t kOnTheWay = 0755;
   const Process& process = Current();
   for (size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
     const FoundParent parent(path.substr(0, end));
     if (parent.error != 0) return parent.error;
+    const bool is_last = end == std::string_view::npos;
     vfs::Node made;
-    const int failed = parent.name.is_dots()
-                           ? -EEXIST
-                           : parent.node.fs->Create(process.who, parent.node.id, parent.name.view(),
-                                                    S_IFDIR | mode, 0, &made);
+    const int failed =
+        parent.name.is_dots()
+            ? -EEXIST
+            : parent.node.fs->Create(process.who, parent.node.id, parent.name.view(),
+                                     S_IFDIR | (is_last ? mode : kOnTheWay), 0, &made);
     if (failed == 0) {
       vfs::Attributes owner;
       owner.fields = vfs::Attributes::kUid | vfs::Attributes::kGid;
@@ -120,7 +137,7 @@ int32_t MakeDirectories(std::string_view path, uint32_t mode) {
       made.fs->Release(made.id);
     }
     if (failed != 0 && failed != -EEXIST) return failed;
-    if (end == std::string_view::npos) return 0;
+    if (is_last) return failed == 0 || IsDirectory(path) ? 0 : -EEXIST;
   }
 }
 

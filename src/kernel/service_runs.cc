@@ -14,8 +14,9 @@
 namespace cordon::kernel {
 namespace {
 
+// Whatever aliases and functions a session has by these names.
 constexpr char kRunLine[] =
-    ". /dev/cordon/script </dev/cordon/stdin >/dev/cordon/stdout 2>/dev/cordon/stderr\n";
+    "\\builtin . /dev/cordon/script </dev/cordon/stdin >/dev/cordon/stdout 2>/dev/cordon/stderr\n";
 
 // Under table_lock.
 Process* LeaderOf(uint32_t job) {

@@ -1,9 +1,12 @@
 #include "live/file_calls.h"
 
+#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <cinttypes>
+#include <cstdio>
 #include <cstring>
 #include <vector>
 
@@ -37,6 +40,10 @@ void Append(std::string* payload, const T& value) {
 FileAnswer ReadFile(Mailbox& mailbox, const std::string& path, int64_t offset, int64_t most) {
   std::string bytes;
   const auto wanted = static_cast<size_t>(std::clamp<int64_t>(most, 0, kMaxPayload));
+  if (wanted == 0) {
+    const auto there = mailbox.ReadFile(path, 0, 1);
+    if (!there) return FailWith(there.error());
+  }
   while (bytes.size() < wanted) {
     const auto got =
         mailbox.ReadFile(path, static_cast<uint64_t>(offset) + bytes.size(), wanted - bytes.size());
@@ -50,7 +57,10 @@ FileAnswer ReadFile(Mailbox& mailbox, const std::string& path, int64_t offset, i
 Status MakeParents(Mailbox& mailbox, const std::string& path) {
   const size_t slash = path.rfind('/');
   if (slash == std::string::npos || slash == 0) return {};
-  return mailbox.MakeDirectory(path.substr(0, slash), 0755);
+  const std::string parent = path.substr(0, slash);
+  const Status made = mailbox.MakeDirectory(parent, 0755);
+  if (made || made.error().system_errno != EEXIST) return made;
+  return SystemError(parent, ENOTDIR);
 }
 
 // Of any size, in pieces. `offset` is where the first goes.
@@ -66,6 +76,16 @@ Status PutBytes(Mailbox& mailbox, const std::string& path, uint32_t mode, bool a
   return {};
 }
 
+// Of a file that is written beside the one whose place it takes: nobody else's, and no longer than
+// a name may be.
+std::string NewName() {
+  uint64_t number = 0;
+  (void)getrandom(&number, sizeof number, 0);
+  char text[32];
+  snprintf(text, sizeof text, ".cordon-new-%016" PRIx64, number);
+  return text;
+}
+
 // Readers see the old contents or the new ones. A link stays one: what it leads to is written in
 // place.
 FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
@@ -75,7 +95,7 @@ FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
   if (old && !S_ISREG(old->mode)) return AnswerOf(PutBytes(mailbox, path, mode, false, bytes));
   if (old && mode == 0) mode = old->mode & 07777;
   if (mode == 0) mode = 0644;
-  const std::string temporary = path + ".cordon-new";
+  const std::string temporary = path.substr(0, path.rfind('/') + 1) + NewName();
   Status put = PutBytes(mailbox, temporary, mode, false, bytes);
   if (put) put = mailbox.ChangeMode(temporary, mode);
   if (put) put = mailbox.Rename(temporary, path);

@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <string_view>
 #include <thread>
 
 #include "base/write_all.h"
@@ -15,21 +16,24 @@
 #include "live/served_sandbox.h"
 
 namespace cordon::live {
+namespace {
+
+constexpr std::string_view kHome = "/home/user";  // which the userland has
+
+}  // namespace
+
+Status ServedSandbox::Prepare() {
+  if (!options_.state_folder.empty()) CORDON_TRY(state_calls_.OpenFolder(options_.state_folder));
+  if (options_.tools) CORDON_TRY(mailbox_.AllowTools(*options_.tools));
+  if (options_.directory != kHome) CORDON_TRY(mailbox_.MakeDirectory(options_.directory, 0755));
+  return {};
+}
+
 void ServedSandbox::Serve() {
-  if (!options_.state_folder.empty()) {
-    const Status opened = state_calls_.OpenFolder(options_.state_folder);
-    if (!opened) {
-      (void)Die(opened.error().ToString());
-      (void)Flush();
-      return;
-    }
-  }
-  if (options_.tools) {
-    if (const Status allowed = mailbox_.AllowTools(*options_.tools); !allowed) {
-      (void)Die(allowed.error().ToString());
-      (void)Flush();
-      return;
-    }
+  if (const Status prepared = Prepare(); !prepared) {
+    (void)Die(prepared.error().ToString());
+    (void)Flush();
+    return;
   }
   if (StartShell()) ServeClient();
 }
@@ -161,7 +165,7 @@ void ServedSandbox::Handle(Frame frame) {
     case Kind::kListSnapshots:
       return ListSnapshots(frame.id);
     case Kind::kDeleteSnapshot:
-      return Answer(frame.id, snapshots_.erase(frame.payload) == 1 ? 0 : -ENOENT, {});
+      return DeleteSnapshot(frame.id, frame.payload);
     case Kind::kGuestReply:
       return channels_.Answer(frame.arg[0], frame.arg[1], std::move(frame.payload),
                               frame.arg[2] != 0);

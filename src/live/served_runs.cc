@@ -28,6 +28,8 @@ bool ServedSandbox::StartShell() {
   backend::JobStart start;
   start.job = kSessionJob;
   start.directory = options_.directory;
+  // What ran before may have removed it.
+  start.otherwise = backend::JobStart::Otherwise::kRoot;
   start.arguments = ShellArguments();
   start.environment = options_.environment;
   start.run = NextNumber();

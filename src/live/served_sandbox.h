@@ -74,6 +74,8 @@ class ServedSandbox {
   void HandleForRun(Frame& frame);
 
   // --- runs ---
+  // What there must be before anything runs.
+  [[nodiscard]] Status Prepare();
   bool StartShell();
   uint32_t NextNumber();
 
@@ -165,6 +167,7 @@ class ServedSandbox {
   void TakeSnapshot(const Frame& request);
   void Restore(uint32_t id, const std::string& name);
   void ListSnapshots(uint32_t id);
+  void DeleteSnapshot(uint32_t id, const std::string& name);
 
   struct Snapshot {
     backend::SandboxCopy copy;

@@ -27,6 +27,13 @@ constexpr size_t kMostSnapshots = 64;
 // Whoever has many copies made gets them first. Until then only what a shell does by itself, as
 // traps, draws the numbers that its origin draws.
 constexpr std::chrono::milliseconds kSeedTime{100};
+constexpr const char* kNoSnapshot = "no snapshot of that name";
+
+// Lists of them are lines.
+bool IsSnapshotName(const std::string& name) {
+  return !name.empty() && name.size() <= kLongestName &&
+         std::ranges::none_of(name, [](unsigned char c) { return c < ' ' || c == 0x7f; });
+}
 
 }  // namespace
 
@@ -137,8 +144,9 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
 
 void ServedSandbox::TakeSnapshot(const Frame& request) {
   const std::string& name = request.payload;
-  if (name.empty() || name.size() > kLongestName || name.find('\0') != std::string::npos)
-    return Answer(request.id, -EINVAL, "a name of 1 to 100 bytes is needed");
+  if (!IsSnapshotName(name))
+    return Answer(request.id, -EINVAL,
+                  "a name of 1 to 100 bytes is needed, without control characters");
   if (snapshots_.contains(name)) return Answer(request.id, -EEXIST, "there is one of that name");
   if (snapshots_.size() >= kMostSnapshots)
     return Answer(request.id, -ENOSPC, "a sandbox has at most 64 snapshots");
@@ -162,7 +170,7 @@ void ServedSandbox::TakeSnapshot(const Frame& request) {
 
 void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   const auto found = snapshots_.find(name);
-  if (found == snapshots_.end()) return Answer(id, -ENOENT, "no snapshot of that name");
+  if (found == snapshots_.end()) return Answer(id, -ENOENT, kNoSnapshot);
   Snapshot& stored = found->second;
   Result<backend::SandboxCopy> copy = keeper_->Revive(stored.copy);
   if (!copy) return Answer(id, -EIO, copy.error().ToString());
@@ -200,6 +208,11 @@ void ServedSandbox::Restore(uint32_t id, const std::string& name) {
   session_.seed_by = Clock::now() + kSeedTime;
   Answer(id, 0, {});
   StartRuns();
+}
+
+void ServedSandbox::DeleteSnapshot(uint32_t id, const std::string& name) {
+  if (snapshots_.erase(name) == 0) return Answer(id, -ENOENT, kNoSnapshot);
+  Answer(id, 0, {});
 }
 
 void ServedSandbox::ListSnapshots(uint32_t id) {

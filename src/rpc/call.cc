@@ -1,11 +1,13 @@
 #include "rpc/call.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
 #include <string_view>
 
 #include "rpc/autosave.h"
+#include "rpc/parameter_names.h"
 
 namespace cordon::rpc {
 namespace {
@@ -13,13 +15,45 @@ namespace {
 struct MethodRow {
   std::string_view name;
   void (*handler)(const CallPtr& call);
+  std::string_view parameters;
 };
 
 constexpr MethodRow kMethods[] = {
-#define METHOD(name, handler, parameters, result, summary) {name, handler},
+#define METHOD(name, handler, parameters, result, summary) {name, handler, parameters},
 #include "rpc/methods.def"
 #undef METHOD
 };
+
+const MethodRow* FindMethod(std::string_view name) {
+  const auto* const found = std::ranges::find(kMethods, name, &MethodRow::name);
+  return found == std::end(kMethods) ? nullptr : found;
+}
+
+// Whether the table says so, or for a method that is "as" another one, that one's row.
+bool HasParameter(const MethodRow& method, std::string_view name) {
+  constexpr std::string_view kAs = "as ";
+  std::string_view own = method.parameters;
+  if (own.starts_with(kAs)) {
+    const size_t end = std::min(own.find(','), own.size());
+    const MethodRow* other = FindMethod(own.substr(kAs.size(), end - kAs.size()));
+    if (other != nullptr && NamesParameter(other->parameters, name)) return true;
+    own.remove_prefix(end);
+  }
+  return name == "sandboxId" || NamesParameter(own, name);
+}
+
+void Answer(const MethodRow& method, const CallPtr& call) {
+  for (const auto& [name, value] : call->request.params.items()) {
+    if (HasParameter(method, name)) continue;
+    return call->Refuse({kInvalidParams, "Unknown param: " + name, {}});
+  }
+  try {
+    method.handler(call);
+  } catch (const Json::exception& error) {
+    // No request may end the daemon, which others use.
+    call->Refuse({RpcError::kInternal, error.what(), {}});
+  }
+}
 
 // A name that starts with ./ or nothing is below the session's home.
 constexpr const char* kHome = "/home/user/";
@@ -97,32 +131,43 @@ std::optional<std::string> Call::Path(const char* name) {
 
 std::optional<int64_t> Call::Number(const char* name, int64_t otherwise, int64_t least,
                                     int64_t most) {
-  const auto found = request.params.find(name);
-  if (found == request.params.end() || found->is_null()) return otherwise;
-  const bool is_number =
-      found->is_number_integer() ||
-      (found->is_number_float() && found->get<double>() > -1e15 && found->get<double>() < 1e15);
-  const auto number = is_number ? static_cast<int64_t>(found->get<double>()) : least - 1;
-  if (!is_number || number < least || number > most) {
-    Refuse({kInvalidParams,
-            std::string("Param must be a number from ") + std::to_string(least) + " to " +
-                std::to_string(most) + ": " + name,
-            {}});
-    return std::nullopt;
-  }
-  return number;
+  return NumberOf(request.params, name, otherwise, least, most);
 }
 
-std::optional<std::string> Call::Bytes(const std::string& name) {
+std::optional<int64_t> Call::NumberOf(const Json& object, const char* name, int64_t otherwise,
+                                      int64_t least, int64_t most) {
+  const auto found = object.find(name);
+  if (found == object.end() || found->is_null()) return otherwise;
+  // As large ones as a client may say are no int64_t.
+  const double number = found->is_number() ? found->get<double>() : 0;
+  if (found->is_number() && number >= static_cast<double>(least) &&
+      number <= static_cast<double>(most)) {
+    return static_cast<int64_t>(number);
+  }
+  Refuse({kInvalidParams,
+          std::string("Param must be a number from ") + std::to_string(least) + " to " +
+              std::to_string(most) + ": " + name,
+          {}});
+  return std::nullopt;
+}
+
+std::optional<std::string> Call::Bytes(const std::string& name, Need need) {
+  if (need == Need::kNeeded && !Has(name.c_str()) && !Has((name + "Base64").c_str())) {
+    Refuse({kInvalidParams, "Missing required param: " + name, {}});
+    return std::nullopt;
+  }
   Result<std::string> bytes = TakeBytes(request.params, name);
   if (bytes) return std::move(*bytes);
   Refuse({kInvalidParams, "Param " + bytes.error().message, {}});
   return std::nullopt;
 }
 
-bool Call::Flag(const char* name) const {
+std::optional<bool> Call::Flag(const char* name) {
   const auto found = request.params.find(name);
-  return found != request.params.end() && found->is_boolean() && found->get<bool>();
+  if (found == request.params.end() || found->is_null()) return false;
+  if (found->is_boolean()) return found->get<bool>();
+  Refuse({kInvalidParams, std::string("Param must be true or false: ") + name, {}});
+  return std::nullopt;
 }
 
 std::shared_ptr<Sandbox> Call::TheSandbox(Presence also) {
@@ -182,9 +227,7 @@ bool Call::HasMemory() {
 
 void Dispatch(std::shared_ptr<Client> client, Request request) {
   const auto call = std::make_shared<Call>(std::move(client), std::move(request));
-  for (const MethodRow& method : kMethods) {
-    if (method.name == call->request.method) return method.handler(call);
-  }
+  if (const MethodRow* method = FindMethod(call->request.method)) return Answer(*method, call);
   call->Refuse({kMethodNotFound, "Method not found: " + call->request.method, {}});
 }
 

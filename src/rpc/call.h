@@ -36,10 +36,16 @@ class Call {
   [[nodiscard]] std::optional<std::string> Path(const char* name);
   [[nodiscard]] std::optional<int64_t> Number(const char* name, int64_t otherwise, int64_t least,
                                               int64_t most);
-  // "data", text or bytes, or "dataBase64"; empty when there is neither.
-  [[nodiscard]] std::optional<std::string> Bytes(const std::string& name);
+  // The same of a member of a parameter.
+  [[nodiscard]] std::optional<int64_t> NumberOf(const Json& object, const char* name,
+                                                int64_t otherwise, int64_t least, int64_t most);
+  // "data", text or bytes, or "dataBase64"; empty when there is neither, if that may be.
+  enum class Need { kMayBeMissing, kNeeded };
+  [[nodiscard]] std::optional<std::string> Bytes(const std::string& name,
+                                                 Need need = Need::kNeeded);
   [[nodiscard]] bool Has(const char* name) const { return request.params.contains(name); }
-  [[nodiscard]] bool Flag(const char* name) const;
+  // False when it is missing.
+  [[nodiscard]] std::optional<bool> Flag(const char* name);
   // One that is there, or in this other state; refuses the call otherwise.
   [[nodiscard]] std::shared_ptr<Sandbox> TheSandbox(Presence also = Presence::kHere);
   [[nodiscard]] std::shared_ptr<Sandbox> TheSandboxInAnyState();

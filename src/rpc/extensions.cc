@@ -229,7 +229,11 @@ void Extensions::Read(const CallPtr& call) {
 }
 
 void Extensions::Write(const CallPtr& call) {
-  const bool is_error = call->request.params.value("stream", Json("stdout")) == "stderr";
+  const Json name = call->request.params.value("stream", Json("stdout"));
+  if (name != "stdout" && name != "stderr") {
+    return call->Refuse({kInvalidParams, "Param must be \"stdout\" or \"stderr\": stream", {}});
+  }
+  const bool is_error = name == "stderr";
   const std::optional<std::string> bytes = call->Bytes("data");
   if (!bytes) return;
   const auto found = Find(call);

@@ -254,6 +254,9 @@ Result<std::string> TakeBytes(const Json& object, const std::string& name) {
     if (!bytes) return Fail(ErrorCode::kInvalid, "is no base64: " + name + "Base64");
     return std::move(*bytes);
   }
+  if (coded != object.end() && !coded->is_null()) {
+    return Fail(ErrorCode::kInvalid, "must be a string: " + name + "Base64");
+  }
   if (plain == object.end() || plain->is_null()) return std::string();
   if (plain->is_binary()) return TextOf(plain->get_binary());
   if (!plain->is_string()) return Fail(ErrorCode::kInvalid, "must be a string: " + name);

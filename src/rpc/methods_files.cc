@@ -111,7 +111,9 @@ void FilesWrite(const CallPtr& call) {
   if (!mode) return;
   const auto bytes = call->Bytes("data");
   if (!bytes) return;
-  const auto how = call->Flag("append") ? live::WriteMode::kAppend : live::WriteMode::kReplace;
+  const auto appends = call->Flag("append");
+  if (!appends) return;
+  const auto how = *appends ? live::WriteMode::kAppend : live::WriteMode::kReplace;
   AskAndSayDone(call,
                 {Kind::kWriteFile, 0, {static_cast<int64_t>(how), *mode}, Joined(*path) + *bytes});
 }

@@ -1,5 +1,6 @@
 // Methods about the state of a sandbox: forks and snapshots.
 
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <string>
@@ -18,7 +19,11 @@ namespace {
 // What the keeper answers with is a number or a reason.
 bool RefuseIfFailed(const CallPtr& call, const live::Frame& frame) {
   if (frame.kind == live::Kind::kAnswer && frame.arg[0] >= 0) return false;
-  call->Refuse({kSandboxError, frame.payload, {}});
+  RpcError error = {kSandboxError, frame.payload, {}};
+  if (frame.kind == live::Kind::kAnswer) {
+    error.error_name = ErrorOf(static_cast<int>(-frame.arg[0]), {}).error_name;
+  }
+  call->Refuse(error);
   return true;
 }
 
@@ -48,14 +53,14 @@ struct NewFork {
   SandboxLink::ForkHandlers handlers;
 };
 
-NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin,
+NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, bool detached,
                     const ForkTold& told) {
   Server& server = call->client->server;
   const auto sandbox = std::make_shared<Sandbox>();
   sandbox->id = server.NewSandboxId();
   sandbox->limits = origin->limits;
   sandbox->owner = call->client;
-  sandbox->detached = call->Flag("detached");
+  sandbox->detached = detached;
   sandbox->is_audited = origin->is_audited;
   sandbox->options = origin->options;
   sandbox->options.state_folder.clear();
@@ -113,7 +118,8 @@ void Tell(const std::shared_ptr<ManyForks>& forks, const Json& one) {
   if (--forks->left == 0) forks->call->Reply({{"forks", forks->told}});
 }
 
-void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64_t count) {
+void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64_t count,
+              bool detached) {
   const auto forks = std::make_shared<ManyForks>(ManyForks{call, count});
   const auto told_once = [forks] {
     // Whatever becomes of it later is not about this request any more.
@@ -129,7 +135,7 @@ void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64
       Tell(forks, {{"error", ErrorObject(*refusal)}});
       continue;
     }
-    batch.push_back(PrepareFork(call, origin, told_once()));
+    batch.push_back(PrepareFork(call, origin, detached, told_once()));
     if (batch.size() == live::kMostForksAtOnce) {
       AskForForks(call, origin, std::exchange(batch, {}));
     }
@@ -142,35 +148,49 @@ void ForkMany(const CallPtr& call, const std::shared_ptr<Sandbox>& origin, int64
 void Fork(const CallPtr& call) {
   const std::shared_ptr<Sandbox> origin = call->TheSandbox();
   if (!origin) return;
+  const auto detached = call->Flag("detached");
+  if (!detached) return;
   if (call->Has("count")) {
     const auto count = call->Number("count", 1, 1, kMostForks);
-    if (count) ForkMany(call, origin, *count);
+    if (count) ForkMany(call, origin, *count, *detached);
     return;
   }
   if (!call->HasRoom()) return;
   std::vector<NewFork> one;
-  one.push_back(
-      PrepareFork(call, origin, [call](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
-        if (it) return call->Reply({{"sandboxId", it->id}});
-        call->Refuse(error);
-      }));
+  one.push_back(PrepareFork(call, origin, *detached,
+                            [call](const std::shared_ptr<Sandbox>& it, const RpcError& error) {
+                              if (it) return call->Reply({{"sandboxId", it->id}});
+                              call->Refuse(error);
+                            }));
   AskForForks(call, origin, std::move(one));
 }
+
+namespace {
+
+void AskForSnapshot(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
+                    const std::string& name) {
+  sandbox->link->Ask(
+      {live::Kind::kSnapshot, 0, {}, name}, [call, sandbox, name](const live::Frame& frame) {
+        // A number that somebody gave as a name.
+        if (frame.kind == live::Kind::kAnswer && frame.arg[0] == -EEXIST && !call->Has("name")) {
+          AskForSnapshot(call, sandbox, std::to_string(++sandbox->last_snapshot));
+        } else if (!RefuseIfFailed(call, frame)) {
+          call->Reply({{"snapshotId", name}});
+        }
+        return true;
+      });
+}
+
+}  // namespace
 
 void SnapshotCreate(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox || !call->HasMemory()) return;
-  std::optional<std::string> name = std::to_string(sandbox->last_snapshot + 1);
-  if (call->Has("name")) {
-    name = call->Text("name");
-  } else {
-    ++sandbox->last_snapshot;
+  if (!call->Has("name")) {
+    return AskForSnapshot(call, sandbox, std::to_string(++sandbox->last_snapshot));
   }
-  if (!name) return;
-  sandbox->link->Ask({live::Kind::kSnapshot, 0, {}, *name}, [call, name](const live::Frame& frame) {
-    if (!RefuseIfFailed(call, frame)) call->Reply({{"snapshotId", *name}});
-    return true;
-  });
+  const std::optional<std::string> name = call->Text("name");
+  if (name) AskForSnapshot(call, sandbox, *name);
 }
 
 void SnapshotRestore(const CallPtr& call) {

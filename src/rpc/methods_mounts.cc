@@ -55,18 +55,17 @@ class Sequence : public std::enable_shared_from_this<Sequence> {
   bool hands_on_ = false;
 };
 
-void MountHost(const CallPtr& call, Sequence& sequence, const std::string& path) {
+void MountHost(const CallPtr& call, Sequence& sequence, const std::string& path, bool writable) {
   const std::optional<std::string> host = call->Text("hostPath");
   if (!host) return;
   if (!host->starts_with('/'))
     return call->Refuse({kInvalidParams, "Param must be an absolute path: hostPath", {}});
-  sequence.Add(
-      {Kind::kMountDirectory, 0, {call->Flag("writable") ? 1 : 0}, path + '\0' + *host + '\0'});
+  sequence.Add({Kind::kMountDirectory, 0, {writable ? 1 : 0}, path + '\0' + *host + '\0'});
   sequence.Run();
 }
 
 // A file system that the client has (docs/file-protocol.md).
-void MountClient(const CallPtr& call, Sequence& sequence, const std::string& path) {
+void MountClient(const CallPtr& call, Sequence& sequence, const std::string& path, bool writable) {
   const std::optional<std::string> socket = call->Text("socketPath");
   if (!socket) return;
   if (!socket->starts_with('/'))
@@ -82,15 +81,15 @@ void MountClient(const CallPtr& call, Sequence& sequence, const std::string& pat
   if (!cache) return;
   sequence.Add({Kind::kMountClient,
                 0,
-                {call->Flag("writable") ? 1 : 0, *timeout, *cache},
+                {writable ? 1 : 0, *timeout, *cache},
                 path + '\0' + *socket + '\0' + *key + '\0'});
   sequence.Run();
 }
 
-void MountMemory(const CallPtr& call, Sequence& sequence, const std::string& path) {
+void MountMemory(const CallPtr& call, Sequence& sequence, const std::string& path, bool writable) {
   Result<Files> files = ReadFiles(call->request.params, "files");
   if (!files) return call->Refuse({kInvalidParams, files.error().message, {}});
-  if (call->Flag("writable")) {
+  if (writable) {
     sequence.Add({Kind::kMakeDir, 0, {0755}, path + '\0'});
     for (const auto& [name, bytes] : *files) {
       std::string payload = path;
@@ -116,10 +115,12 @@ void MountFiles(const CallPtr& call) {
   const SandboxPtr sandbox = call->TheSandbox();
   const std::optional<std::string> path = sandbox ? call->Path("path") : std::nullopt;
   if (!path) return;
+  const auto writable = call->Flag("writable");
+  if (!writable) return;
   const auto sequence = std::make_shared<Sequence>(call, sandbox);
-  if (call->Has("hostPath")) return MountHost(call, *sequence, *path);
-  if (call->Has("socketPath")) return MountClient(call, *sequence, *path);
-  if (!call->Has("stageId")) return MountMemory(call, *sequence, *path);
+  if (call->Has("hostPath")) return MountHost(call, *sequence, *path, *writable);
+  if (call->Has("socketPath")) return MountClient(call, *sequence, *path, *writable);
+  if (!call->Has("stageId")) return MountMemory(call, *sequence, *path, *writable);
   const auto stage = call->Number("stageId", 0, 1, INT32_MAX);
   if (!stage) return;
   sequence->Add({Kind::kMountStage, 0, {*stage}, *path + '\0'});
@@ -130,7 +131,7 @@ void MountStage(const CallPtr& call) {
   const SandboxPtr sandbox = call->TheSandbox();
   const std::optional<std::string> name = sandbox ? call->Text("name") : std::nullopt;
   if (!name) return;
-  const std::optional<std::string> bytes = call->Bytes("data");
+  const std::optional<std::string> bytes = call->Bytes("data", Call::Need::kMayBeMissing);
   if (!bytes) return;
   const auto stage = call->Number("stageId", 0, 0, INT32_MAX);
   if (!stage) return;

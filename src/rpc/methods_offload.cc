@@ -83,7 +83,9 @@ void OffloadEnd(const CallPtr& call) {
   if (sandbox->presence != Presence::kLeaving) {
     return call->Refuse({kSandboxError, "Sandbox is not being offloaded", {}});
   }
-  if (call->Flag("kept")) {
+  const auto is_kept = call->Flag("kept");
+  if (!is_kept) return;
+  if (*is_kept) {
     EndProcesses(*sandbox);
   } else {
     sandbox->presence = Presence::kHere;

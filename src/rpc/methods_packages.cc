@@ -45,9 +45,11 @@ std::optional<std::string> AnyText(const CallPtr& call, const char* name, bool i
   return std::nullopt;
 }
 
-// Notifications while it goes on, for who wants them.
-Packages::Line ProgressOf(const CallPtr& call) {
-  if (!call->Flag("progress")) return {};
+// Notifications while it goes on, for who wants them. Nothing: the call is refused.
+std::optional<Packages::Line> ProgressOf(const CallPtr& call) {
+  const auto is_wanted = call->Flag("progress");
+  if (!is_wanted) return std::nullopt;
+  if (!*is_wanted) return Packages::Line();
   return [call](const std::string& line) {
     call->client->Send(
         NotificationMessage("package.progress", {{"requestId", call->request.id}, {"text", line}}));
@@ -76,7 +78,9 @@ void PackageInstall(const CallPtr& call) {
     if (!given) return;
     *text = *given;
   }
-  all->Install(AskerOf(call), request, ProgressOf(call),
+  const auto progress = ProgressOf(call);
+  if (!progress) return;
+  all->Install(AskerOf(call), request, *progress,
                [call](const PackageResult<Packages::Done>& done) {
                  if (!done) return RefusePackage(call, done.error());
                  call->Reply(Describe(done->name, done->package));
@@ -88,13 +92,14 @@ void PackageUpdate(const CallPtr& call) {
   if (!all) return;
   const auto name = AnyText(call, "name", true);
   if (!name) return;
-  all->Update(AskerOf(call), *name, ProgressOf(call),
-              [call](const PackageResult<Packages::Done>& done) {
-                if (!done) return RefusePackage(call, done.error());
-                Json result = Describe(done->name, done->package);
-                result["updated"] = done->is_new;
-                call->Reply(result);
-              });
+  const auto progress = ProgressOf(call);
+  if (!progress) return;
+  all->Update(AskerOf(call), *name, *progress, [call](const PackageResult<Packages::Done>& done) {
+    if (!done) return RefusePackage(call, done.error());
+    Json result = Describe(done->name, done->package);
+    result["updated"] = done->is_new;
+    call->Reply(result);
+  });
 }
 
 void PackageRemove(const CallPtr& call) {

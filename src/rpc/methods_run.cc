@@ -22,6 +22,7 @@ constexpr int64_t kMaxMilliseconds = int64_t{1} << 40;
 constexpr int64_t kMaxOutput = int64_t{1} << 40;
 constexpr size_t kInputPiece = 256 * 1024;
 constexpr size_t kMaxArguments = 10'000;
+constexpr int64_t kMostLines = 65'535;
 
 const char* StreamName(int64_t stream) {
   return stream == 1 ? "stdout" : "stderr";
@@ -277,6 +278,28 @@ bool ReadCommand(const CallPtr& call, Frame* frame) {
   return fits;
 }
 
+bool ReadTerminal(const CallPtr& call, Frame* frame) {
+  const Json terminal = call->request.params.value("terminal", Json());
+  if (terminal.is_null()) return true;
+  if (!terminal.is_object()) {
+    call->Refuse({kInvalidParams, "Param must be an object: terminal", {}});
+    return false;
+  }
+  for (const auto& [name, value] : terminal.items()) {
+    if (name == "rows" || name == "columns") continue;
+    call->Refuse({kInvalidParams, "Unknown member of terminal: " + name, {}});
+    return false;
+  }
+  const auto rows = call->NumberOf(terminal, "rows", 24, 1, kMostLines);
+  if (!rows) return false;
+  const auto columns = call->NumberOf(terminal, "columns", 80, 1, kMostLines);
+  if (!columns) return false;
+  frame->arg[3] |= live::kHasTerminal;
+  frame->arg[6] = *rows;
+  frame->arg[7] = *columns;
+  return true;
+}
+
 // Of exec and spawn, for events.
 std::string JoinArguments(const CallPtr& call) {
   std::string text;
@@ -288,14 +311,16 @@ std::string JoinArguments(const CallPtr& call) {
 
 // A buffered command, or one whose output streams.
 void StartCall(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Frame frame) {
-  const auto input = call->Bytes("stdin");
+  const auto input = call->Bytes("stdin", Call::Need::kMayBeMissing);
   if (!input) return;
+  const auto streams = call->Flag("stream");
+  if (!streams) return;
   auto going = std::make_shared<Going>();
   going->call = call;
   going->client = call->client;
   going->sandbox = sandbox;
   going->name = call->request.id;
-  going->streams = call->Flag("stream");
+  going->streams = *streams;
   if (!input->empty()) frame.arg[3] |= live::kHasInput;
   const bool in_session = frame.kind == Kind::kRun;
   AuditStart(going.get(), in_session ? frame.payload : JoinArguments(call));
@@ -371,12 +396,7 @@ void Spawn(const CallPtr& call) {
   frame.arg[0] = *timeout;
   frame.arg[1] = frame.arg[2] = INT64_MAX;  // streams are taken as they come
   frame.arg[3] = live::kHasInput;
-  const Json terminal = call->request.params.value("terminal", Json());
-  if (terminal.is_object()) {
-    frame.arg[3] |= live::kHasTerminal;
-    frame.arg[6] = terminal.value("rows", 24);
-    frame.arg[7] = terminal.value("columns", 80);
-  }
+  if (!ReadTerminal(call, &frame)) return;
   const auto& client = call->client;
   auto going = std::make_shared<Going>();
   going->client = client;
@@ -417,9 +437,9 @@ void ProcessSignal(const CallPtr& call) {
 }
 
 void ProcessResize(const CallPtr& call) {
-  const auto rows = call->Number("rows", 24, 1, 65535);
+  const auto rows = call->Number("rows", 24, 1, kMostLines);
   if (!rows) return;
-  const auto columns = call->Number("columns", 80, 1, 65535);
+  const auto columns = call->Number("columns", 80, 1, kMostLines);
   if (columns) TellProcess(call, Kind::kResize, {*rows, *columns});
 }
 

@@ -186,10 +186,14 @@ void Create(const CallPtr& call) {
   const auto sandbox = std::make_shared<Sandbox>();
   if (!ReadOptions(call, sandbox)) return;
   const live::LiveOptions& options = sandbox->options;
+  const auto detached = call->Flag("detached");
+  if (!detached) return;
+  const auto is_audited = call->Flag("audit");
+  if (!is_audited) return;
   sandbox->id = server.NewSandboxId();
   sandbox->owner = call->client;
-  sandbox->detached = call->Flag("detached");
-  sandbox->is_audited = call->Flag("audit");
+  sandbox->detached = *detached;
+  sandbox->is_audited = *is_audited;
   if (call->Has("label")) {
     const std::optional<std::string> label = call->Text("label");
     if (!label) return;

@@ -63,7 +63,7 @@ void EnvSet(const CallPtr& call) {
   if (!name) return;
   const auto value = call->Text("value");
   if (!value) return;
-  AskShell(call, "export " + *name + "=" + Quoted(*value),
+  AskShell(call, "\\builtin export " + *name + "=" + Quoted(*value),
            [call, name](int64_t status, const std::string&) {
              if (status == 0) return call->Reply(Json::object());
              call->Refuse({kSandboxError, "The shell refused to set " + *name, {}});
@@ -73,10 +73,13 @@ void EnvSet(const CallPtr& call) {
 void EnvGet(const CallPtr& call) {
   const auto name = ReadName(call);
   if (!name) return;
-  AskShell(call, "[[ -v " + *name + " ]] && builtin printf %s \"$" + *name + "\"",
+  // What a trap of the session prints is no part of it.
+  AskShell(call,
+           "{ [[ -v " + *name + " ]] && \\builtin printf '%s\\0' \"$" + *name +
+               "\" >&9; } 9>&1 >/dev/null",
            [call](int64_t status, const std::string& output) {
              Json result = {{"value", nullptr}};
-             if (status == 0) PutBytes(result, "value", output);
+             if (status == 0) PutBytes(result, "value", output.substr(0, output.find('\0')));
              call->Reply(result);
            });
 }

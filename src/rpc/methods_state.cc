@@ -39,7 +39,7 @@ void WithBlob(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
     if (id) then(*id);
     return;
   }
-  const auto bytes = call->Bytes("data");
+  const auto bytes = call->Bytes("data", Call::Need::kMayBeMissing);
   if (!bytes) return;
   if (bytes->empty()) {
     return call->Refuse({kInvalidParams, "Missing required param: blobId or dataBase64", {}});

@@ -63,29 +63,29 @@ void FilesWatch(const CallPtr& call) {
   if (!sandbox) return;
   const auto path = call->Path("path");
   if (!path) return;
+  const auto recursive = call->Flag("recursive");
+  if (!recursive) return;
   const uint32_t id = ++call->client->last_watch;
   const std::weak_ptr<Client> client = call->client;
-  const uint32_t asked =
-      sandbox->link->Ask({Kind::kWatch, 0, {call->Flag("recursive") ? 1 : 0}, *path},
-                         [call, client, id](const Frame& frame) {
-                           if (frame.kind == Kind::kChanged) {
-                             TellEvent(client, id, frame);
-                             return false;
-                           }
-                           if (frame.kind == Kind::kAnswer && frame.arg[0] >= 0) {
-                             call->Reply({{"watchId", id}});
-                             return false;
-                           }
-                           // It cannot be, or the sandbox has ended.
-                           if (const std::shared_ptr<Client> known = client.lock())
-                             known->watches.erase(id);
-                           if (frame.kind != Kind::kAnswer) {
-                             call->Refuse({kSandboxError, frame.payload, {}});
-                           } else {
-                             call->RefuseErrno(static_cast<int>(-frame.arg[0]), frame.payload);
-                           }
-                           return true;
-                         });
+  const uint32_t asked = sandbox->link->Ask(
+      {Kind::kWatch, 0, {*recursive ? 1 : 0}, *path}, [call, client, id](const Frame& frame) {
+        if (frame.kind == Kind::kChanged) {
+          TellEvent(client, id, frame);
+          return false;
+        }
+        if (frame.kind == Kind::kAnswer && frame.arg[0] >= 0) {
+          call->Reply({{"watchId", id}});
+          return false;
+        }
+        // It cannot be, or the sandbox has ended.
+        if (const std::shared_ptr<Client> known = client.lock()) known->watches.erase(id);
+        if (frame.kind != Kind::kAnswer) {
+          call->Refuse({kSandboxError, frame.payload, {}});
+        } else {
+          call->RefuseErrno(static_cast<int>(-frame.arg[0]), frame.payload);
+        }
+        return true;
+      });
   call->client->watches[id] = {sandbox, asked, *path};
 }
 

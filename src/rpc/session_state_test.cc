@@ -14,7 +14,8 @@ std::string Joined(std::initializer_list<std::string> parts) {
 TEST(SessionStateTest, ReadsWhatTheShellSaid) {
   const auto state = ReadCapture(
       Joined({"/tmp/it's", "declare -- x=\"\xff\"\n", "f () \n{ :; }\n", "alias a='b'\n",
-              "umask 0022\n", "", "set +o errexit\n", "B=2", "_=/usr/bin/env", "A=1"}));
+              "umask 0022\n", "", "set +o errexit\n", "B=2", "_=/usr/bin/env", "A=1", ""}) +
+      "of a trap\n");
   ASSERT_TRUE(state);
   EXPECT_EQ(state->directory, "/tmp/it's");
   EXPECT_EQ(state->environment, (std::vector<std::string>{"A=1", "B=2"}));
@@ -29,6 +30,9 @@ TEST(SessionStateTest, RefusesWhatIsNoAnswer) {
   EXPECT_FALSE(ReadCapture(""));
   EXPECT_FALSE(ReadCapture("no zero"));
   EXPECT_FALSE(ReadCapture(Joined({"/tmp", "", ""})));
+  const std::initializer_list<std::string> cut = {"/tmp", "", "", "", "", "", "", "A=1"};
+  EXPECT_FALSE(ReadCapture(Joined(cut)));
+  EXPECT_TRUE(ReadCapture(Joined(cut) + '\0'));
 }
 
 TEST(SessionStateTest, TakesNothingFromWhatIsNoText) {
@@ -45,6 +49,12 @@ TEST(SessionStateTest, LeavesOutOptionsThatAreFixed) {
   EXPECT_EQ(script.find("login_shell"), std::string::npos);
   EXPECT_EQ(script.find("restricted_shell"), std::string::npos);
   EXPECT_NE(script.find("shopt -s extglob\n"), std::string::npos);
+}
+
+TEST(SessionStateTest, WhatHasAShellSayWhatItDoesComesLast) {
+  const std::string script =
+      RestoreScript({{"options", "set -o verbose\nset -o xtrace\nset +o vi\n"}});
+  EXPECT_TRUE(script.ends_with("set +o vi\nbuiltin true; set -o verbose; set -o xtrace\n"));
 }
 
 }  // namespace

@@ -48,8 +48,11 @@ Status Mailbox::Spawn(const JobStart& start) {
   for (const auto* strings : {&start.arguments, &start.environment}) {
     for (const std::string& text : *strings) payload += text + '\0';
   }
+  const bool anywhere = start.otherwise == JobStart::Otherwise::kRoot;
+  const uint32_t flags = (start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0) |
+                         (anywhere ? uint32_t{control::kSpawnAnywhere} : 0);
   const Arguments arguments = {start.job,
-                               start.has_terminal ? uint32_t{control::kSpawnTerminal} : 0,
+                               flags,
                                static_cast<uint32_t>(start.arguments.size()),
                                static_cast<uint32_t>(start.environment.size()),
                                start.rows << 16 | start.columns,

@@ -17,6 +17,8 @@ namespace cordon::backend {
 struct JobStart {
   uint32_t job = 0;
   std::string directory;
+  // Where it starts if that directory cannot be entered.
+  enum class Otherwise { kNowhere, kRoot } otherwise = Otherwise::kNowhere;
   std::vector<std::string> arguments;
   std::vector<std::string> environment;
   bool has_terminal = false;
