@@ -98,6 +98,12 @@ def the_kernel_is_not_asked(world):
         world.attack(name)
     for name in ("setns", "mount", "fsopen", "chroot", "bpf", "perf", "userfaultfd", "syslog"):
         world.attack(name, control=is_root)
+    for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 136), (socket.AF_INET6, socket.SOCK_DGRAM, 136), (socket.AF_NETLINK, socket.SOCK_RAW, 16),
+                 (socket.AF_NETLINK, socket.SOCK_RAW, 12)):
+        world.attack("socket", *map(int, kind))
+    world.attack("socket_pair", int(socket.AF_INET))
+    interfaces = world.inside("python3", "-c", "import socket; print(socket.if_nameindex(), socket.socketpair() and 'pair')")
+    equal(interfaces.stdout, "[(1, 'lo')] pair\n")
     for high in (0, 1):
         world.attack("terminal_input", high, control=is_root)
     for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/overcommit_memory"):

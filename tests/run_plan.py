@@ -456,10 +456,45 @@ def what_is_hidden_has_a_bound(world):
     equal((code, mount(plan, f"{world.project}/many")["kind"]), (0, "mask"))
 
 
+def a_home_by_another_name_is_the_home(world):
+    """Through a link, as homes on other disks are: what is secret in it stays so by its real name."""
+    link = world.home.parent / "link"
+    link.symlink_to(world.home)
+    world.write("~/.ssh/id", "key")
+    world.write("cordon.yaml", f"version: 1\nmounts: [{{source: {world.home}/.ssh, target: /k}}]\ncaches: [{{name: c, source: {world.home}/.ssh, target: /c}}]\n"
+                "profiles: {default: {}}\n")
+    equal(world.run("trust", "--yes", HOME=str(link)).returncode, 0)
+    done = world.run("plan", "--", "make", HOME=str(link))
+    assert done.stderr.count("would show ~/.ssh") == 2, done
+    world.project = world.home
+    done = world.run("plan", "--", "make", HOME=str(link))
+    assert "shows your home directory" in done.stderr and "your own policy and approvals are inside" in done.stderr, done
+
+
+def homes_that_are_the_machines(world):
+    """Services have such: the command's home is an empty directory all the same."""
+    for home in ("/", "/bin", "/usr/sbin", "/dev"):
+        code, plan, errors = world.plan("make", HOME=home, XDG_CONFIG_HOME=str(world.home), XDG_CACHE_HOME=str(world.home))
+        equal((code, errors, variables(plan)["HOME"]), (0, "", "/home/user"))
+        equal(mount(plan, "/home/user")["kind"], "tmpfs")
+        assert all(mount["target"] != home or mount["kind"] != "tmpfs" for mount in plan["mounts"]), (home, plan)
+    world.write("pnpm-lock.yaml", "lockfileVersion: '9.0'\n")
+    code, plan, _ = world.plan("pnpm", "install", HOME="", XDG_CACHE_HOME=str(world.home / "cache"))
+    equal(variables(plan)["npm_config_store_dir"].startswith("/home/user/"), True)
+
+
+def a_directory_that_has_gone(world):
+    gone = world.home.parent / "gone"
+    gone.mkdir()
+    done = subprocess.run(["sh", "-c", 'rmdir "$PWD" && exec "$0" plan -- make', CORDON], cwd=gone, env=world.env, capture_output=True, text=True, timeout=30)
+    equal((done.returncode, done.stderr), (125, "cordon: the working directory is not there any more\n"))
+
+
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
+         init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing,
+         what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home, homes_that_are_the_machines, a_directory_that_has_gone]
 
 
 def main(wanted):

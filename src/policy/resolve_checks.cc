@@ -25,16 +25,6 @@ void CheckEnvironmentSecrets(Resolution& r, bool is_strict) {
   }
 }
 
-// The longest part of `path` that is there, by its real name, with the rest.
-std::string RealPrefix(const std::string& path) {
-  for (size_t end = path.size(); end > 0 && end != std::string::npos;
-       end = path.rfind('/', end - 1)) {
-    const std::string real = RealPath(path.substr(0, end));
-    if (!real.empty()) return real + path.substr(end);
-  }
-  return path;
-}
-
 // What this user's commands find as their root's own files: none of them may write the others'.
 void CheckPreparedRoots(Resolution& r) {
   if (r.around.cache_home.empty()) return;
