@@ -23,8 +23,8 @@ struct SystemCallRule {
     // argument > of_family.
     kDenyProtocol,
     kDenyProtocolAbove,
-    kDenyMode,    // EPERM if the argument is a mode with S_ISUID or S_ISGID
-    kDenyMade,    // the same, where the one before it says O_CREAT or O_TMPFILE
+    kDenyMode,  // EPERM if the argument is a mode with S_ISUID or S_ISGID
+    kDenyMade,  // the same, where the one before it says O_CREAT or O_TMPFILE
   };
   const char* name;
   int call;
