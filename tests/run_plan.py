@@ -471,6 +471,40 @@ def a_home_by_another_name_is_the_home(world):
     assert "shows your home directory" in done.stderr and "your own policy and approvals are inside" in done.stderr, done
 
 
+def another_name_for_the_workspace_shows_no_more(world):
+    """A project may mount what is its own without being approved, but not around what the user, or its own list, excludes."""
+    world.write("~/.config/cordon/policy.yaml", "version: 1\nworkspace: {exclude_paths: [.env, keys/]}\ngrants: {workspace: all}\n")
+    world.write(".env", "secret")
+    world.write("keys/public", "key")
+    world.write("data/file", "x")
+
+    def errors_of(rule):
+        world.write("cordon.yaml", f"version: 1\n{rule}\nprofiles: {{default: {{}}}}\n")
+        equal(world.run("trust", "--yes").returncode, 0)
+        return world.run("plan", "--", "make").stderr
+
+    for source in (".", ".env", "keys", "keys/public"):
+        errors = errors_of(f"mounts: [{{source: {source}, target: /other, read_only: true}}]")
+        assert "which is hidden or protected: '" in errors, (source, errors)
+    errors = errors_of("toolchains: [.]\nworkspace: {mount: /workspace}")
+    assert "which is hidden or protected: '" in errors, errors
+    equal(errors_of("mounts: [{source: data, target: /other}]\ncaches: [{name: c, source: ./data, target: /cache}]"), "")
+    equal(errors_of("secrets: [{name: s, source: keys/public, target: /run/key}]"), "")
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\n")
+    # What a file excludes itself it may show part of.
+    equal(errors_of("workspace: {exclude_paths: [keys/]}\nmounts: [{source: keys/public, target: /other, read_only: true}]"), "")
+    for rule in ("mounts: [{source: ., target: /other}]", "caches: [{name: c, source: ./.git, target: /cache}]"):
+        assert "holds what writable_paths keep from being written" in errors_of(rule), rule
+    world.write("data/clone/.git/config", "[core]\n")
+    assert "holds a repository" in errors_of("mounts: [{source: data, target: /other}]")
+    equal(errors_of("mounts: [{source: data, target: /other, read_only: true}]"), "")
+    settings = str(world.home.parent / "settings")
+    world.write("cordon.yaml", "version: 1\nprofiles: {default: {}}\n")
+    os.makedirs(f"{settings}/cordon")
+    pathlib.Path(f"{settings}/cordon/policy.yaml").write_text(f"version: 1\nmounts: [{{source: {settings}, target: /settings}}]\n")
+    assert "holds your own policy" in world.run("plan", "--", "make", XDG_CONFIG_HOME=settings).stderr
+
+
 def homes_that_are_the_machines(world):
     """Services have such: the command's home is an empty directory all the same."""
     for home in ("/", "/bin", "/usr/sbin", "/dev"):
@@ -494,7 +528,8 @@ TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
          init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing,
-         what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home, homes_that_are_the_machines, a_directory_that_has_gone]
+         what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home,
+         another_name_for_the_workspace_shows_no_more, homes_that_are_the_machines, a_directory_that_has_gone]
 
 
 def main(wanted):
