@@ -199,9 +199,11 @@ void AddToolchains(Resolution& r) {
                                [&](const std::string& folder) { return IsWithin(path, folder); });
   };
   // Both where each is called and where its links end.
-  std::vector<std::string> programs = r.programs;
+  std::vector<std::string> programs;
   for (const std::string& path : r.programs) {
     const std::string real = RealPath(path);
+    // That it is not there has been said.
+    if (real.empty()) continue;
     if (!is_seen(real) && IsOnTheWay(r, path) && !IsWhereProgramsAre(r, real)) {
       r.Refuse("a link of the project, to " + real +
                    ", where no program of your search path is; toolchains of your own policy can "
@@ -209,14 +211,16 @@ void AddToolchains(Resolution& r) {
                path);
       continue;
     }
-    programs.push_back(real);
+    programs.push_back(path);
+    if (real != path) programs.push_back(real);
   }
   for (size_t i = 0; i < programs.size(); ++i) {
     const std::string path = programs[i];
     if (path.empty() || is_seen(path)) continue;
     // A project's script does not say what is shown.
     for (std::string& other : InterpretersOf(path, r.around)) programs.push_back(std::move(other));
-    const std::string folder = ToolchainOf(r, path);
+    std::string folder = ToolchainOf(r, path);
+    if (folder.empty()) folder = "/";
     if (const std::string secret = CredentialsIn(folder, r.around); !secret.empty()) {
       r.Refuse("programs in " + folder + (" cannot be shown: it holds " + secret), path);
       continue;
