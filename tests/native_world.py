@@ -5,6 +5,7 @@ As root every test runs twice, as root and as an ordinary user. Attacks are func
 native_world.py attack NAME ARGUMENTS.
 """
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -157,6 +158,20 @@ def attack_ptrace():
 
 def attack_vsock():
     socket.socket(40, socket.SOCK_STREAM).close()
+
+
+def attack_socket(family, kind, protocol):
+    socket.socket(int(family), int(kind), int(protocol)).close()
+
+
+def attack_socket_pair(family):
+    """The kernel makes both sockets, of any family that it has, before it finds out that they cannot be a pair."""
+    ends = ctypes.create_string_buffer(8)
+    try:
+        call(53, int(family), socket.SOCK_STREAM, 0, ends)
+    except OSError as error:
+        if error.errno != errno.EOPNOTSUPP:
+            raise
 
 
 def attack_syslog():

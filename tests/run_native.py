@@ -98,6 +98,12 @@ def the_kernel_is_not_asked(world):
         world.attack(name)
     for name in ("setns", "mount", "fsopen", "chroot", "bpf", "perf", "userfaultfd", "syslog"):
         world.attack(name, control=is_root)
+    for kind in ((socket.AF_INET, socket.SOCK_DGRAM, 136), (socket.AF_INET6, socket.SOCK_DGRAM, 136), (socket.AF_NETLINK, socket.SOCK_RAW, 16),
+                 (socket.AF_NETLINK, socket.SOCK_RAW, 12)):
+        world.attack("socket", *map(int, kind))
+    world.attack("socket_pair", int(socket.AF_INET))
+    interfaces = world.inside("python3", "-c", "import socket; print(socket.if_nameindex(), socket.socketpair() and 'pair')")
+    equal(interfaces.stdout, "[(1, 'lo')] pair\n")
     for high in (0, 1):
         world.attack("terminal_input", high, control=is_root)
     for path in ("/proc/sys/kernel/core_pattern", "/proc/sys/vm/overcommit_memory"):
@@ -196,6 +202,35 @@ def limits_are_kept(world):
     done = world.inside("sh", "-c", "yes 2>/dev/null; echo $? >&2")
     equal((len(done.stdout), done.stderr), (1 << 20, "141\ncordon: limit output\n"))
     assert time.monotonic() - begin < 10
+
+
+def limits_are_not_got_around(world):
+    """By processes for which nobody waits, which threads start, and by memory that nobody has mapped."""
+    policy(world, "limits: {memory: 100MiB, cpu_time: 1s, wall_time: 60s, processes: 40}\nprofiles: {default: {network: 'off'}}\n")
+    done = world.inside("sh", "-c", "while :; do :; done")
+    equal((done.returncode, done.stderr), (137, "cordon: limit CPU time 1 s\n"))
+    unwaited = ("import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(12):\n"
+                "  if os.fork() == 0:\n    while time.process_time() < 0.4: pass\n    os._exit(0)\n"
+                "  try: os.wait()\n  except OSError: pass\nprint('had it')")
+    done = world.inside("python3", "-c", unwaited)
+    equal((done.returncode, done.stdout, done.stderr), (137, "", "cordon: limit CPU time 1 s\n"))
+    by_thread = ("import os, threading, time\ndef start():\n  for _ in range(6):\n    if os.fork() == 0:\n"
+                 "      x = b'x' * (40 << 20); time.sleep(3); os._exit(0)\n  time.sleep(3)\n"
+                 "thread = threading.Thread(target=start); thread.start(); thread.join(); print('had it')")
+    memory_file = ("import os, time\nfd = os.memfd_create('x')\nfor _ in range(30): os.write(fd, b'x' * (10 << 20))\n"
+                   "time.sleep(9); print('had it')")
+    segments = ("import ctypes, time\nlibc = ctypes.CDLL(None)\nlibc.shmat.restype = ctypes.c_void_p\n"
+                "for _ in range(30):\n  at = libc.shmat(libc.shmget(0, 10 << 20, 0o1600), None, 0)\n"
+                "  ctypes.memset(at, 1, 10 << 20); libc.shmdt(ctypes.c_void_p(at))\ntime.sleep(9); print('had it')")
+    for program in (by_thread, memory_file, segments):
+        done = world.inside("python3", "-c", program)
+        assert done.stderr.endswith("cordon: limit memory 100 MiB\n"), (program, done)
+        # A control group of version 1 ends one process at a time.
+        assert done.stdout == "" or program is by_thread, (program, done)
+    done = world.inside("sh", "-c", "for i in $(seq 60); do sleep 0.5 & done; wait", options=["--json"])
+    result = json.loads(done.stdout)
+    wanted = [] if result["limits_by"] == "no cgroup" else ["processes"]
+    equal((result["limits_met"], "cordon: limit processes 40\n" in done.stderr), (wanted, bool(wanted)))
 
 
 def time_ends_everything(world):
@@ -363,7 +398,7 @@ def hard_links_do_not_lead_out(world):
 TESTS = [exit_codes_are_the_commands, files_of_the_host_are_not_there, the_workspace_is_read_only, what_is_named_can_be_written,
          a_writable_path_through_a_link_is_refused, what_is_excluded_cannot_be_read_or_moved, there_is_no_network, the_kernel_is_not_asked,
          other_entries_are_closed, nothing_is_inherited, a_stream_is_no_way_to_its_file,
-         what_the_kernel_tells_its_users_is_not_told, what_is_enforced_is_the_plan, limits_are_kept, time_ends_everything,
+         what_the_kernel_tells_its_users_is_not_told, what_is_enforced_is_the_plan, limits_are_kept, limits_are_not_got_around, time_ends_everything,
          nothing_outlives_the_command, signals_go_on, a_policy_chooses_the_wall, what_it_cannot_do_is_refused, secrets_are_descriptors_or_files,
          commands_run_before, a_terminal_is_the_sandboxs_own, hard_links_do_not_lead_out,
          nothing_is_made_that_gives_its_rights_away]

@@ -61,6 +61,46 @@ def what_the_host_obeys_later_cannot_be_written(world):
     equal(list((world.home / ".cache/cordon/overlays").iterdir()), [])
 
 
+def repositories_in_what_is_named_keep_their_settings(world):
+    """In a writable path of a workspace that cannot be written, whatever their names are; and those of worktrees that are elsewhere."""
+    policy(world, "workspace: {writable_paths: [packages]}\nprofiles: {default: {network: 'off'}}\n")
+    world.write("packages/new/file", "")
+    for git in ("packages/x/.git", "packages/bare.git"):
+        for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", "[core]\n"), ("hooks/old", ""), ("objects/x", ""), ("refs/x", "")):
+            world.write(f"{git}/{path}", text)
+    world.write("packages/x/.git/worktrees/w/commondir", "../..\n")
+    handed_over = [f"packages/{git}/{path}" for git in ("x/.git", "bare.git") for path in ("hooks/pre-commit", "config", "config.worktree", "commondir")]
+    handed_over += [f"packages/x/.git/worktrees/w/{path}" for path in ("commondir", "config.worktree")]
+    script = ("import pathlib, sys\nfor path in sys.argv[1:]:\n  try: pathlib.Path(path).write_text('x'); print(path)\n  except OSError: pass\n"
+              "pathlib.Path('packages/new/made').touch(); pathlib.Path('packages/x/.git/refs/made').touch(); pathlib.Path('packages/x/made').touch()")
+    before = tree(world.project)
+    done = world.inside("python3", "-c", script, *handed_over)
+    equal((done.stdout, done.stderr, done.returncode), ("", "", 0))
+    after = tree(world.project)
+    for path in ("packages/new/made", "packages/x/.git/refs/made", "packages/x/made"):
+        equal(after.pop(path), b"")
+    equal(after, before)
+    # Their own names are what a policy has to say.
+    policy(world, "workspace: {writable_paths: [packages, packages/x/.git/hooks]}\nprofiles: {default: {network: 'off'}}\n")
+    world.outside(str(world.cordon), "trust", "--yes")
+    done = world.inside("python3", "-c", script, *handed_over)
+    equal(done.stdout, "packages/x/.git/hooks/pre-commit\n")
+
+
+def what_cannot_be_listed_is_hidden(world):
+    """Where something is to be hidden: who owns a directory may open it, and who knows a name in it need not."""
+    policy(world, "workspace: {exclude_paths: ['.env']}\nprofiles: {default: {network: 'off'}}\n")
+    world.write("closed/.env", SECRET)
+    world.write("closed/known", "x")
+    (world.project / "closed").chmod(0o311)
+    try:
+        done = world.inside("cat", "closed/.env", "closed/known")
+        # Root lists it, and hides what there is.
+        equal(done.stdout, "x" if world.uid == 0 else "")
+    finally:
+        (world.project / "closed").chmod(0o755)
+
+
 def a_project_with_a_repository_can_be_worked_on(world):
     if not shutil.which("git") or not shutil.which("gcc"):
         raise AssertionError("git and gcc are needed for this test")
@@ -298,7 +338,8 @@ def clean_removes_what_is_kept(world):
     equal(os.listdir(world.home / ".cache/cordon/caches"), ["0123456789abcdef-npm"])
 
 
-TESTS = [what_the_host_obeys_later_cannot_be_written, a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
+TESTS = [what_the_host_obeys_later_cannot_be_written, repositories_in_what_is_named_keep_their_settings, what_cannot_be_listed_is_hidden,
+         a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
          a_place_for_the_overlay_is_needed, files_that_may_be_made_are_taken_over, an_older_plan_is_refused, a_shadow_takes_what_is_written,
          what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, options_stand_before_the_command_too,
          a_policy_is_named_for_once, commands_run_on_the_host_where_the_user_says_so, shims_stand_before_programs,

@@ -456,10 +456,90 @@ def what_is_hidden_has_a_bound(world):
     equal((code, mount(plan, f"{world.project}/many")["kind"]), (0, "mask"))
 
 
+def a_home_by_another_name_is_the_home(world):
+    """Through a link, as homes on other disks are: what is secret in it stays so by its real name."""
+    link = world.home.parent / "link"
+    link.symlink_to(world.home)
+    world.write("~/.ssh/id", "key")
+    world.write("cordon.yaml", f"version: 1\nmounts: [{{source: {world.home}/.ssh, target: /k}}]\ncaches: [{{name: c, source: {world.home}/.ssh, target: /c}}]\n"
+                "profiles: {default: {}}\n")
+    equal(world.run("trust", "--yes", HOME=str(link)).returncode, 0)
+    done = world.run("plan", "--", "make", HOME=str(link))
+    assert done.stderr.count("would show ~/.ssh") == 2, done
+    world.project = world.home
+    done = world.run("plan", "--", "make", HOME=str(link))
+    assert "shows your home directory" in done.stderr and "your own policy and approvals are inside" in done.stderr, done
+
+
+def another_name_for_the_workspace_shows_no_more(world):
+    """A project may mount what is its own without being approved, but not around what the user, or its own list, excludes."""
+    world.write("~/.config/cordon/policy.yaml", "version: 1\nworkspace: {exclude_paths: [.env, keys/]}\ngrants: {workspace: all}\n")
+    world.write(".env", "secret")
+    world.write("keys/public", "key")
+    world.write("data/file", "x")
+
+    def errors_of(rule):
+        world.write("cordon.yaml", f"version: 1\n{rule}\nprofiles: {{default: {{}}}}\n")
+        equal(world.run("trust", "--yes").returncode, 0)
+        return world.run("plan", "--", "make").stderr
+
+    for source in (".", ".env", "keys", "keys/public"):
+        errors = errors_of(f"mounts: [{{source: {source}, target: /other, read_only: true}}]")
+        assert "which is hidden or protected: '" in errors, (source, errors)
+    errors = errors_of("toolchains: [.]\nworkspace: {mount: /workspace}")
+    assert "which is hidden or protected: '" in errors, errors
+    equal(errors_of("mounts: [{source: data, target: /other}]\ncaches: [{name: c, source: ./data, target: /cache}]"), "")
+    equal(errors_of("secrets: [{name: s, source: keys/public, target: /run/key}]"), "")
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\n")
+    # What a file excludes itself it may show part of.
+    equal(errors_of("workspace: {exclude_paths: [keys/]}\nmounts: [{source: keys/public, target: /other, read_only: true}]"), "")
+    for rule in ("mounts: [{source: ., target: /other}]", "caches: [{name: c, source: ./.git, target: /cache}]"):
+        assert "holds what writable_paths keep from being written" in errors_of(rule), rule
+    world.write("data/clone/.git/config", "[core]\n")
+    assert "holds a repository" in errors_of("mounts: [{source: data, target: /other}]")
+    equal(errors_of("mounts: [{source: data, target: /other, read_only: true}]"), "")
+    settings = str(world.home.parent / "settings")
+    world.write("cordon.yaml", "version: 1\nprofiles: {default: {}}\n")
+    os.makedirs(f"{settings}/cordon")
+    pathlib.Path(f"{settings}/cordon/policy.yaml").write_text(f"version: 1\nmounts: [{{source: {settings}, target: /settings}}]\n")
+    assert "holds your own policy" in world.run("plan", "--", "make", XDG_CONFIG_HOME=settings).stderr
+
+
+def homes_that_are_the_machines(world):
+    """Services have such: the command's home is an empty directory all the same."""
+    for home in ("/", "/bin", "/usr/sbin", "/dev"):
+        code, plan, errors = world.plan("make", HOME=home, XDG_CONFIG_HOME=str(world.home), XDG_CACHE_HOME=str(world.home))
+        equal((code, errors, variables(plan)["HOME"]), (0, "", "/home/user"))
+        equal(mount(plan, "/home/user")["kind"], "tmpfs")
+        assert all(mount["target"] != home or mount["kind"] != "tmpfs" for mount in plan["mounts"]), (home, plan)
+    world.write("pnpm-lock.yaml", "lockfileVersion: '9.0'\n")
+    code, plan, _ = world.plan("pnpm", "install", HOME="", XDG_CACHE_HOME=str(world.home / "cache"))
+    equal(variables(plan)["npm_config_store_dir"].startswith("/home/user/"), True)
+
+
+def a_program_that_is_not_there(world):
+    """One line, wherever it is not."""
+    for program in ("/nowhere-8417", "./nowhere-8417", "nowhere-8417", "/usr/nowhere-8417"):
+        done = world.run("run", "--wall", "native", "--", program)
+        equal((done.returncode, done.stderr), (125, f"cordon: {program}: not found on this machine\n"))
+    done = world.run("run", "--wall", "native", "--", "/etc/passwd")
+    equal((done.returncode, done.stderr), (125, "cordon: /etc/passwd: programs in /etc cannot be shown: it holds /etc/shadow\n"))
+
+
+def a_directory_that_has_gone(world):
+    gone = world.home.parent / "gone"
+    gone.mkdir()
+    done = subprocess.run(["sh", "-c", 'rmdir "$PWD" && exec "$0" plan -- make', CORDON], cwd=gone, env=world.env, capture_output=True, text=True, timeout=30)
+    equal((done.returncode, done.stderr), (125, "cordon: the working directory is not there any more\n"))
+
+
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, sbox_npm, sbox_npm_global_tool,
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
-         init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing, what_is_hidden_has_a_bound]
+         init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing,
+         what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home,
+         another_name_for_the_workspace_shows_no_more, homes_that_are_the_machines, a_program_that_is_not_there,
+         a_directory_that_has_gone]
 
 
 def main(wanted):

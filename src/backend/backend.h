@@ -26,6 +26,8 @@ struct PlanReport {
   std::string reason;  // one line, if there is more to say
   int signal = 0;      // that ended the command, 0 if it exited
   bool output_dropped = false;
+  bool memory_was_short = false;       // somebody inside was ended for it, the command or another
+  bool processes_were_short = false;   // somebody inside was refused one, where that is counted
   std::vector<std::string> not_taken;  // files that were to be taken over and were not, a line each
   std::optional<net::Summary> network;  // what was reached, where the plan has a network
   std::chrono::microseconds wall_time{0};

@@ -60,6 +60,8 @@ Json LimitsMet(const backend::PlanReport& report) {
   if (report.end == End::kWallTime || report.end == End::kCpuTime || report.end == End::kMemory) {
     met.push_back(EndName(report.end));
   }
+  if (report.memory_was_short && report.end != End::kMemory) met.push_back("memory");
+  if (report.processes_were_short) met.push_back("processes");
   if (report.output_dropped) met.push_back("output");
   return met;
 }

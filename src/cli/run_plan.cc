@@ -7,6 +7,7 @@
 #include "backend/native/fit.h"
 #include "backend/supervisor/host_commands.h"
 #include "backend/wasm/run.h"
+#include "base/units.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/network_log.h"
@@ -54,6 +55,12 @@ void PrintReport(const backend::PlanReport& report, const policy::Plan& plan,
   if (run.verbose) Complain("limits by " + report.limits_by);
   if (!report.reason.empty()) Complain(report.reason);
   for (const std::string& line : report.not_taken) Complain(line);
+  if (report.memory_was_short && report.end != backend::End::kMemory) {
+    Complain("limit memory " + FormatSize(*plan.limits.memory_bytes));
+  }
+  if (report.processes_were_short) {
+    Complain("limit processes " + std::to_string(*plan.limits.processes));
+  }
   if (report.output_dropped) Complain("limit output");
   if (report.exit_code != 0 && !run.quiet) {
     for (const std::string& hint : plan.hints) Complain(hint);

@@ -16,7 +16,8 @@ using Texts = std::vector<std::string>;
 Texts Matches(const TestWorld& world, const Texts& patterns) {
   std::vector<Glob> globs;
   for (const std::string& pattern : patterns) globs.emplace_back(pattern);
-  const TreeWalk walk = WalkTree(Beneath::Open(world.project).value(), globs);
+  TreeWalk walk;
+  WalkTree(Beneath::Open(world.project).value(), {}, globs, &walk);
   EXPECT_TRUE(walk.is_complete) << walk.problem;
   Texts texts;
   for (const TreeMatch& match : walk.matches) {

@@ -41,7 +41,8 @@ bool MatchesPath(std::span<const std::string> pattern, std::span<const std::stri
 
 class Walker {
  public:
-  Walker(const std::vector<Glob>& globs, TreeWalk* walk) : globs_(globs), walk_(walk) {}
+  Walker(const std::vector<std::string>& start, const std::vector<Glob>& globs, TreeWalk* walk)
+      : globs_(globs), walk_(walk), path_(start) {}
 
   void Enter(OwnedFd folder) {
     if (path_.size() > kMaxDepth) return Stop("nested deeper than 100 directories");
@@ -61,6 +62,11 @@ class Walker {
   }
 
  private:
+  [[nodiscard]] bool IsWorktree() const {
+    const size_t size = path_.size();
+    return size >= 3 && path_[size - 2] == "worktrees" && path_[size - 3] == ".git";
+  }
+
   void Stop(const char* problem) {
     walk_->is_complete = false;
     for (const std::string& name : path_) walk_->problem += name + "/";
@@ -94,11 +100,15 @@ class Walker {
       walk_->matches.push_back({path_, type, i});
       return;
     }
-    if (path_.back() == ".git") walk_->git_folders.push_back(path_);
-    if (type != Found::kDirectory) return;
+    const bool is_folder = type == Found::kDirectory;
+    if (path_.back() == ".git" || (is_folder && path_.back().ends_with(".git"))) {
+      walk_->git_folders.push_back(path_);
+    }
+    if (!is_folder) return;
+    if (IsWorktree()) walk_->git_worktrees.push_back(path_);
     OwnedFd next(openat(folder, entry.d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-    // What its owner may not read, or what just went away, the command does not read either.
-    if (!next.valid() && (errno == EACCES || errno == ENOENT)) return;
+    if (!next.valid() && errno == ENOENT) return;
+    if (!next.valid() && errno == EACCES) return walk_->closed.push_back(path_);
     if (!next.valid()) return Stop("cannot be read");
     Enter(std::move(next));
   }
@@ -128,16 +138,20 @@ bool Glob::Matches(const std::vector<std::string>& path, Found type) const {
   return MatchesPath(components_, path);
 }
 
-TreeWalk WalkTree(const Beneath& root, const std::vector<Glob>& globs) {
-  TreeWalk walk;
+void WalkTree(const Beneath& root, const std::vector<std::string>& start,
+              const std::vector<Glob>& globs, TreeWalk* walk) {
   OwnedFd folder(openat(root.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!folder.valid()) {
-    walk.is_complete = false;
-    walk.problem = SystemError("openat(.)").error().ToString();
-    return walk;
+  for (const std::string& name : start) {
+    if (!folder.valid()) break;
+    folder.reset(
+        openat(folder.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   }
-  Walker(globs, &walk).Enter(std::move(folder));
-  return walk;
+  if (!folder.valid()) {
+    walk->is_complete = false;
+    walk->problem = SystemError("openat(O_DIRECTORY)").error().ToString();
+    return;
+  }
+  Walker(start, globs, walk).Enter(std::move(folder));
 }
 
 }  // namespace cordon::policy

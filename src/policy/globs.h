@@ -38,13 +38,19 @@ struct TreeMatch {
 
 struct TreeWalk {
   std::vector<TreeMatch> matches;
-  std::vector<std::vector<std::string>> git_folders;  // `.git`, file or directory, in any place
+  // `.git`, file or directory, and directories whose names end so, in any place.
+  std::vector<std::vector<std::string>> git_folders;
+  std::vector<std::vector<std::string>> git_worktrees;  // `.git/worktrees/NAME`
+  // Directories that this user may not list.
+  std::vector<std::vector<std::string>> closed;
   bool is_complete = true;  // false: a bound was reached or something could not be read
   std::string problem;
 };
 
 // What matches is not entered: it is hidden as a whole. Links are not followed.
-[[nodiscard]] TreeWalk WalkTree(const Beneath& root, const std::vector<Glob>& globs);
+// Goes on from `walk`, below `start`, which is a directory.
+void WalkTree(const Beneath& root, const std::vector<std::string>& start,
+              const std::vector<Glob>& globs, TreeWalk* walk);
 
 }  // namespace cordon::policy
 

@@ -60,6 +60,15 @@ std::string RealPath(const std::string& path) {
   return text;
 }
 
+std::string RealPrefix(const std::string& path) {
+  for (size_t end = path.size(); end > 0 && end != std::string::npos;
+       end = path.rfind('/', end - 1)) {
+    const std::string real = RealPath(path.substr(0, end));
+    if (!real.empty()) return real + path.substr(end);
+  }
+  return path;
+}
+
 Result<Beneath> Beneath::Open(const std::string& directory) {
   OwnedFd fd(open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!fd.valid()) return SystemError("open(" + directory + ")");

@@ -27,6 +27,8 @@ struct Looked {
 };
 [[nodiscard]] Looked Look(const std::string& path);           // the same, and how large it is
 [[nodiscard]] std::string RealPath(const std::string& path);  // empty if there is none
+// The longest part of `path` that is there, by its real name, with the rest.
+[[nodiscard]] std::string RealPrefix(const std::string& path);
 
 class Beneath {
  public:

@@ -58,6 +58,9 @@ struct Resolution {
   [[nodiscard]] std::vector<const Layer*> Layers() const;
 
   [[nodiscard]] bool IsStrict() const;
+  // Where the command's home directory is: the caller's path, where that can be an empty directory
+  // of its own.
+  [[nodiscard]] std::string Home() const;
   // True if it must be left out; then it is in `withheld`.
   bool IsWithheld(const Layer& layer, Mark mark);
   void Refuse(std::string message, std::string place = {});

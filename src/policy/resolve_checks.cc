@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/forms.h"
+#include "policy/globs.h"
+#include "policy/protected_paths.h"
 #include "policy/resolution.h"
 
 namespace cordon::policy {
@@ -25,16 +28,6 @@ void CheckEnvironmentSecrets(Resolution& r, bool is_strict) {
   }
 }
 
-// The longest part of `path` that is there, by its real name, with the rest.
-std::string RealPrefix(const std::string& path) {
-  for (size_t end = path.size(); end > 0 && end != std::string::npos;
-       end = path.rfind('/', end - 1)) {
-    const std::string real = RealPath(path.substr(0, end));
-    if (!real.empty()) return real + path.substr(end);
-  }
-  return path;
-}
-
 // What this user's commands find as their root's own files: none of them may write the others'.
 void CheckPreparedRoots(Resolution& r) {
   if (r.around.cache_home.empty()) return;
@@ -50,6 +43,70 @@ void CheckPreparedRoots(Resolution& r) {
     if (!meets) continue;
     r.Refuse(mount.source + " may be written and holds what Cordon keeps for other commands, " +
              named);
+  }
+}
+
+// The user's own policy and approvals, where they are not where everybody's are.
+void CheckOwnPolicy(Resolution& r) {
+  if (r.around.config_home.empty()) return;
+  const std::string real = RealPrefix(r.around.config_home);
+  for (const Mount& mount : r.plan.mounts) {
+    if (mount.kind != MountKind::kBind || mount.read_only) continue;
+    if (!IsWithin(real, mount.source) && !IsWithin(mount.source, real)) continue;
+    r.Refuse(mount.source + " may be written and holds your own policy and approvals");
+  }
+}
+
+// Another name for the workspace, or for what it is a part of.
+bool IsAlias(const Resolution& r, const Mount& mount) {
+  constexpr std::string_view kOwn[] = {"workspace", "writable", "protected"};
+  // A secret is named to be seen.
+  return mount.kind == MountKind::kBind && std::ranges::find(kOwn, mount.name) == std::end(kOwn) &&
+         !mount.name.starts_with("secret ") &&
+         (IsWithin(mount.source, r.root) || IsWithin(r.root, mount.source));
+}
+
+// What is hidden is so by every name, and what the host obeys later too. What a file says of
+// itself, it may say more exactly: a mount of something in what it excludes.
+void CheckAlias(Resolution& r, const Mount& alias) {
+  const WorkspacePlan& workspace = r.plan.workspace;
+  for (const Mount& mount : r.plan.mounts) {
+    const bool is_hidden = mount.kind == MountKind::kMask ||
+                           (mount.kind == MountKind::kPlaceholder && !alias.read_only);
+    if (!is_hidden || !IsWithin(mount.target, workspace.mount)) continue;
+    const std::string real =
+        AbsolutePath("/", r.root + mount.target.substr(workspace.mount.size()));
+    const bool is_named = IsWithin(alias.source, real) && alias.origin <= mount.origin;
+    if (is_named || (!IsWithin(real, alias.source) && !IsWithin(alias.source, real))) continue;
+    return r.Refuse(alias.source + " at " + alias.target + " would show " + real +
+                    ", which is hidden or protected: " + mount.why);
+  }
+  if (alias.read_only || workspace.shadow) return;
+  for (const ProtectedPath& row : ProtectedPaths()) {
+    const std::string real = AbsolutePath(r.root, std::string(row.path));
+    if (real == alias.source || !IsWithin(real, alias.source)) continue;
+    return r.Refuse(alias.source + " at " + alias.target +
+                    " may be written and holds what writable_paths keep from being written, " +
+                    std::string(row.path) + ": " + std::string(row.why));
+  }
+  if (alias.type != NodeType::kDirectory || alias.source == r.root ||
+      !IsWithin(alias.source, r.root)) {
+    return;
+  }
+  TreeWalk walk;
+  const std::vector<std::string> inner = PathComponents(alias.source.substr(r.root.size()));
+  if (r.workspace->Inspect(inner) != Found::kDirectory) return;
+  WalkTree(*r.workspace, inner, {}, &walk);
+  if (!walk.is_complete || !walk.git_folders.empty()) {
+    r.Refuse(alias.source + " at " + alias.target +
+             " may be written and holds a repository, whose hooks and settings git would obey; "
+             "writable_paths keep them from being written");
+  }
+}
+
+void CheckAliases(Resolution& r) {
+  for (const Mount& mount : r.plan.mounts) {
+    if (IsAlias(r, mount)) CheckAlias(r, mount);
   }
 }
 
@@ -143,6 +200,8 @@ void CheckSafety(Resolution& r) {
   const bool is_strict = r.IsStrict();
   CheckEnvironmentSecrets(r, is_strict);
   CheckPreparedRoots(r);
+  CheckOwnPolicy(r);
+  CheckAliases(r);
   if (is_strict && r.plan.image && !r.plan.image->is_pinned) {
     r.Refuse("strict: the image " + r.plan.image->reference + " has no digest");
   }

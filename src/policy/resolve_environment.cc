@@ -59,11 +59,9 @@ void SetBase(Resolution& r) {
   const auto set = [&](const char* name, std::string value) {
     Set(r, {name, std::move(value), false, Origin::kCordon, "every command has it"});
   };
-  const std::string home =
-      r.wall->host_programs && !r.around.home.empty() ? r.around.home : "/home/user";
   const std::string user = r.around.Variable("USER");
   set("PATH", VisiblePath(r));
-  set("HOME", home);
+  set("HOME", r.Home());
   set("USER", user.empty() ? "user" : user);
   set("LOGNAME", user.empty() ? "user" : user);
   set("SHELL", r.profile->shell.given ? r.profile->shell.value : "/bin/sh");
@@ -78,8 +76,7 @@ void SetBase(Resolution& r) {
 // lockfile is a new file under the old name.
 void SetForManager(Resolution& r) {
   if (r.manager == nullptr || r.manager->name != "pnpm" || r.task != ManagerTask::kInstall) return;
-  const std::string home = r.wall->host_programs ? r.around.home : "/home/user";
-  Set(r, {"npm_config_store_dir", home + "/" + std::string(r.manager->cache), false,
+  Set(r, {"npm_config_store_dir", r.Home() + "/" + std::string(r.manager->cache), false,
           Origin::kCordon, "where pnpm's cache is"});
   if (!r.plan.workspace.writable && !IsOpen(r.plan.wall)) {
     r.Hint(

@@ -17,6 +17,8 @@ namespace {
 
 constexpr std::string_view kSystemFolders[] = {"/usr",   "/bin",   "/sbin",  "/lib",
                                                "/lib32", "/lib64", "/libx32"};
+constexpr std::string_view kOtherFolders[] = {"/usr/bin", "/usr/sbin", "/etc",
+                                              "/proc",    "/dev",      "/sys"};
 // What programs need of /etc, and nothing that names the host's users or secrets.
 constexpr std::string_view kSystemFiles[] = {
     "/etc/ld.so.cache",     "/etc/ld.so.conf",     "/etc/ld.so.conf.d",
@@ -122,7 +124,7 @@ void AddSystemFolders(Resolution& r) {
 
 void AddOwnDirectories(Resolution& r) {
   std::vector<std::string> folders = {"/tmp", "/var/tmp", "/run"};
-  folders.push_back(r.wall->host_programs && !r.around.home.empty() ? r.around.home : "/home/user");
+  folders.push_back(r.Home());
   for (const std::string& folder : folders) {
     // Inside another one, or the workspace itself.
     Mount mount;
@@ -197,9 +199,11 @@ void AddToolchains(Resolution& r) {
                                [&](const std::string& folder) { return IsWithin(path, folder); });
   };
   // Both where each is called and where its links end.
-  std::vector<std::string> programs = r.programs;
+  std::vector<std::string> programs;
   for (const std::string& path : r.programs) {
     const std::string real = RealPath(path);
+    // That it is not there has been said.
+    if (real.empty()) continue;
     if (!is_seen(real) && IsOnTheWay(r, path) && !IsWhereProgramsAre(r, real)) {
       r.Refuse("a link of the project, to " + real +
                    ", where no program of your search path is; toolchains of your own policy can "
@@ -207,14 +211,16 @@ void AddToolchains(Resolution& r) {
                path);
       continue;
     }
-    programs.push_back(real);
+    programs.push_back(path);
+    if (real != path) programs.push_back(real);
   }
   for (size_t i = 0; i < programs.size(); ++i) {
     const std::string path = programs[i];
     if (path.empty() || is_seen(path)) continue;
     // A project's script does not say what is shown.
     for (std::string& other : InterpretersOf(path, r.around)) programs.push_back(std::move(other));
-    const std::string folder = ToolchainOf(r, path);
+    std::string folder = ToolchainOf(r, path);
+    if (folder.empty()) folder = "/";
     if (const std::string secret = CredentialsIn(folder, r.around); !secret.empty()) {
       r.Refuse("programs in " + folder + (" cannot be shown: it holds " + secret), path);
       continue;
@@ -297,12 +303,11 @@ void AddCache(Resolution& r, const Layer& layer, const CacheRule& rule, Mark mar
 
 void AddManagerCache(Resolution& r) {
   if (r.task == ManagerTask::kNone || r.around.cache_home.empty()) return;
-  const std::string home = r.wall->host_programs ? r.around.home : "/home/user";
   const std::string name(r.manager->name);
   Mount mount;
   mount.name = "cache " + name;
   mount.source = r.around.cache_home + "/caches/" + HashText(r.root).substr(0, 16) + "-" + name;
-  mount.target = home + "/" + std::string(r.manager->cache);
+  mount.target = r.Home() + "/" + std::string(r.manager->cache);
   mount.type = NodeType::kDirectory;
   mount.read_only = false;
   mount.if_missing = IfMissing::kMakeDirectory;
@@ -332,6 +337,17 @@ void HideFromProc(Resolution& r) {
 }
 
 }  // namespace
+
+// Users of services have `/`, `/bin` or `/dev` for a home, where the machine's programs are.
+std::string Resolution::Home() const {
+  const std::string& home = around.home;
+  const auto is_covered = [&](std::string_view folder) {
+    return IsWithin(std::string(folder), home);
+  };
+  const bool is_system = std::ranges::any_of(kSystemFolders, is_covered) ||
+                         std::ranges::any_of(kOtherFolders, is_covered);
+  return !wall->host_programs || home.empty() || is_system ? "/home/user" : home;
+}
 
 void ResolveSystem(Resolution& r) {
   if (IsOpen(r.plan.wall) || r.plan.wall == Wall::kWasm) return;

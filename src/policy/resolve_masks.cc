@@ -4,6 +4,7 @@
 
 #include "policy/forms.h"
 #include "policy/globs.h"
+#include "policy/managers.h"
 #include "policy/protected_paths.h"
 #include "policy/resolution.h"
 #include "policy/secrets.h"
@@ -14,6 +15,10 @@ namespace {
 constexpr size_t kMaxGitConfig = 1 << 20;
 // Of a worktree or a submodule: says where the rest of it is.
 constexpr ProtectedPath kGitFile = {".git", NodeType::kFile, "git obeys it", ""};
+// Of a worktree that is elsewhere, in its folder here: where the rest is, and its own settings.
+constexpr ProtectedPath kOfWorktree[] = {
+    {"commondir", NodeType::kFile, "git obeys it the next time it runs there", ""},
+    {"config.worktree", NodeType::kFile, "git obeys it the next time it runs there", ""}};
 
 std::string Join(const std::vector<std::string>& components) {
   std::string text;
@@ -127,23 +132,65 @@ void Protect(Resolution& r, const std::string& path, const ProtectedPath& row) {
 
 constexpr size_t kMostRepositories = 1000;
 
+// One without a working tree has any name that ends so.
+bool IsRepository(const Resolution& r, std::vector<std::string> folder) {
+  if (folder.back() == ".git") return true;
+  folder.emplace_back("HEAD");
+  return r.workspace->Inspect(folder) == Found::kFile;
+}
+
+// What package managers fill has no repositories that somebody works in, and is large.
+bool IsFilledByManager(const std::string& name) {
+  return std::ranges::any_of(Managers(), [&](const Manager& manager) {
+    const auto has = [&](std::string_view list) {
+      const std::vector<std::string> paths = SplitList(list);
+      return std::ranges::any_of(paths,
+                                 [&](const std::string& path) { return path == name + "/"; });
+    };
+    return has(manager.install_writable) || has(manager.build_writable);
+  });
+}
+
+TreeWalk WalkWorkspace(const Resolution& r, const std::vector<Glob>& globs) {
+  TreeWalk walk;
+  if (!globs.empty() || r.plan.workspace.writable) {
+    WalkTree(*r.workspace, {}, globs, &walk);
+    return walk;
+  }
+  if (r.workspace->Inspect({".git"}) != Found::kMissing) walk.git_folders.push_back({".git"});
+  for (const Mount& mount : r.plan.mounts) {
+    const bool is_walked = mount.name == "writable" && mount.type == NodeType::kDirectory &&
+                           mount.if_missing != IfMissing::kMakeDirectory;
+    if (!is_walked) continue;
+    const std::vector<std::string> path = PathComponents(mount.source.substr(r.root.size()));
+    if (path == std::vector<std::string>{".git"} || IsFilledByManager(Join(path))) continue;
+    WalkTree(*r.workspace, path, globs, &walk);
+  }
+  return walk;
+}
+
 // In everything that may be written, unless it was named itself.
-void ProtectWithin(Resolution& r, const std::string& area,
-                   const std::vector<std::vector<std::string>>& git_folders) {
+void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk) {
+  const std::string area_source = AbsolutePath("/", r.root + area);
   const auto consider = [&](const std::string& path, const ProtectedPath& row) {
     const std::string full = "/" + path;
     const bool is_named = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
       return mount.name == "writable" && IsWithin(AbsolutePath(r.root, path), mount.source) &&
-             mount.source != AbsolutePath(r.root, area);
+             mount.source != area_source;
     });
     if (IsWithin(full, area) && full != area && !is_named) Protect(r, path, row);
   };
   for (const ProtectedPath& row : ProtectedPaths()) consider(std::string(row.path), row);
-  if (git_folders.size() > kMostRepositories) {
+  if (walk.git_folders.size() + walk.git_worktrees.size() > kMostRepositories) {
     return r.Refuse("more than 1000 repositories are in what may be written", r.root);
   }
-  for (const auto& folder : git_folders) {
-    if (folder.size() == 1) continue;
+  for (const auto& folder : walk.git_worktrees) {
+    for (const ProtectedPath& row : kOfWorktree) {
+      consider(Join(folder) + "/" + std::string(row.path), row);
+    }
+  }
+  for (const auto& folder : walk.git_folders) {
+    if (folder == std::vector<std::string>{".git"} || !IsRepository(r, folder)) continue;
     if (r.workspace->Inspect(folder) == Found::kFile) consider(Join(folder), kGitFile);
     if (r.workspace->Inspect(folder) != Found::kDirectory) continue;
     for (const ProtectedPath& row : ProtectedPaths()) {
@@ -154,6 +201,7 @@ void ProtectWithin(Resolution& r, const std::string& area,
 }
 
 constexpr size_t kMostMasks = 4096;
+constexpr const char* kClosed = "you may not list it, so what is to be hidden in it is not known";
 constexpr const char* kTooMany =
     "more than 4096 files are to be hidden; a pattern that names their directories hides them all";
 
@@ -296,12 +344,7 @@ void ResolveMasks(Resolution& r) {
   std::vector<Glob> globs;
   globs.reserve(rules.size());
   for (const ExcludeRule& rule : rules) globs.emplace_back(rule.word->value);
-  TreeWalk walk;
-  if (!globs.empty() || r.plan.workspace.writable) {
-    walk = WalkTree(*r.workspace, globs);
-  } else if (r.workspace->Inspect({".git"}) != Found::kMissing) {
-    walk.git_folders.push_back({".git"});
-  }
+  const TreeWalk walk = WalkWorkspace(r, globs);
   if (!walk.is_complete)
     r.Refuse("what is to be hidden or protected cannot be found: " + walk.problem, r.root);
   std::vector<std::string> areas;
@@ -312,7 +355,12 @@ void ResolveMasks(Resolution& r) {
   // What is made in a view is judged when it is committed.
   const bool is_shadow = r.plan.workspace.shadow;
   if (!is_shadow) {
-    for (const std::string& area : areas) ProtectWithin(r, area, walk.git_folders);
+    for (const std::string& area : areas) ProtectWithin(r, area, walk);
+  }
+  // Its owner could open it, or knows the names in it: whether something of it was to be hidden
+  // cannot be seen.
+  for (const std::vector<std::string>& path : walk.closed) {
+    if (!globs.empty()) AddMask(r, path, Found::kDirectory, kClosed, Origin::kCordon);
   }
   for (const TreeMatch& match : walk.matches) {
     const ExcludeRule& rule = rules[match.glob];

@@ -91,6 +91,11 @@ void ChooseWall(Resolution& r) {
 void ResolveWorkspace(Resolution& r) {
   const Workspace& workspace = r.document().workspace.fields;
   std::string root = r.around.directory;
+  if (root.empty()) {
+    r.errors.push_back(
+        Fail(ErrorCode::kInvalid, "the working directory is not there any more").error());
+    return;
+  }
   if (!r.request.workspace.empty()) {
     root = AbsolutePath(r.around.directory, r.request.workspace);
   } else if (r.project) {
@@ -106,7 +111,7 @@ void ResolveWorkspace(Resolution& r) {
     return;
   }
   r.workspace = std::move(*opened);
-  if (!r.around.config_home.empty() && IsWithin(r.around.config_home, r.root)) {
+  if (!r.around.config_home.empty() && IsWithin(RealPrefix(r.around.config_home), r.root)) {
     r.Refuse(
         "your own policy and approvals are inside the workspace, where the command may change them",
         r.around.config_home);

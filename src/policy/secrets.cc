@@ -137,11 +137,14 @@ std::string CredentialsIn(const std::string& path, const Surroundings& around) {
     }
   }
   if (path == "/home" || path == "/root" || path == "/Users") return "home directories";
-  if (around.home.empty()) return {};
-  if (IsWithin(around.home, path)) return "your home directory";
-  for (const std::string_view file : kCredentialFiles) {
-    const std::string full = around.home + "/" + std::string(file);
-    if (IsWithin(path, full) || IsWithin(full, path)) return "~/" + std::string(file);
+  for (const std::string& home : {around.home, around.real_home}) {
+    if (home.empty()) continue;
+    if (IsWithin(home, path)) return "your home directory";
+    for (const std::string_view file : kCredentialFiles) {
+      const std::string full = AbsolutePath(home, std::string(file));
+      if (IsWithin(path, full) || IsWithin(full, path)) return "~/" + std::string(file);
+    }
+    if (around.real_home == around.home) break;
   }
   if (IsWithin(path, "/home") || IsWithin("/home", path)) {
     const std::string rest = path.substr(std::min(path.size(), sizeof "/home/" - 1));

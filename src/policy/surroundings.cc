@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "policy/forms.h"
+#include "policy/host_files.h"
 #include "policy/managers.h"
 
 namespace cordon::policy {
@@ -26,9 +27,10 @@ Surroundings Surroundings::OfThisProcess() {
   const auto folder = [&](const char* name, const char* fallback) {
     const std::string path = around.Variable(name);
     if (path.starts_with('/')) return AbsolutePath("/", path);
-    return around.home.empty() ? std::string() : around.home + fallback;
+    return around.home.empty() ? std::string() : AbsolutePath("/", around.home + fallback);
   };
   around.home = folder("HOME", "");
+  around.real_home = RealPrefix(around.home);
   around.config_home = folder("XDG_CONFIG_HOME", "/.config");
   around.cache_home = folder("XDG_CACHE_HOME", "/.cache");
   if (!around.config_home.empty()) around.config_home += "/cordon";

@@ -16,6 +16,7 @@ inline constexpr const char* kPreparedRoots = "/roots";
 struct Surroundings {
   std::string directory;    // where the caller is
   std::string home;         // empty if there is none
+  std::string real_home;    // the same without links, as far as it is there
   std::string config_home;  // the folder of the user's policy and approvals
   std::string cache_home;   // the folder of caches
   std::string policy_file;  // the user's policy, if it is not the one of `config_home`

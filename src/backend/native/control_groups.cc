@@ -18,6 +18,7 @@ namespace {
 
 constexpr const char* kTop = "/sys/fs/cgroup";
 constexpr const char* kPrefix = "cordon-";
+constexpr const char* kProcessorTime = "/cpuacct.usage";
 constexpr int kPeriodUs = 100'000;
 constexpr int kRemovals = 50;
 constexpr useconds_t kRemovalPauseUs = 1000;
@@ -90,7 +91,7 @@ void RemoveLeftGroups(const std::string& parent) {
 
 ControlGroups ControlGroups::Make(const policy::LimitPlan& limits) {
   ControlGroups made;
-  if (!limits.memory_bytes && !limits.processes && !limits.cpus) return made;
+  if (!limits.memory_bytes && !limits.processes && !limits.cpus && !limits.cpu_time) return made;
   const std::string groups = Read("/proc/self/cgroup");
   const size_t unified = groups.rfind("0::/", 0) == 0 ? 0 : groups.find("\n0::/");
   if (unified != std::string::npos) {
@@ -146,6 +147,8 @@ bool ControlGroups::MakeUnified(const policy::LimitPlan& limits, const std::stri
       holds_processors_ = limits.cpus.has_value();
       memory_events_ = folder + "/memory.events";
       memory_peak_ = folder + "/memory.peak";
+      process_events_ = folder + "/pids.events";
+      processor_time_ = folder + "/cpu.stat";
       return true;
     }
     unified_.reset();
@@ -187,11 +190,19 @@ void ControlGroups::MakeSeparate(const policy::LimitPlan& limits, const std::str
   }
   if (limits.processes) {
     holds_processes_ = MakeOne("pids", groups, {{"pids.max", Processes(limits)}});
+    if (holds_processes_) process_events_ = folders_.back() + "/pids.events";
   }
   if (limits.cpus) {
     holds_processors_ = MakeOne("cpu", groups,
                                 {{"cpu.cfs_period_us", std::to_string(kPeriodUs)},
                                  {"cpu.cfs_quota_us", Quota(*limits.cpus)}});
+  }
+  // Where it is one hierarchy with `cpu`, that group counts.
+  if (limits.cpu_time && holds_processors_ &&
+      access((folders_.back() + kProcessorTime).c_str(), R_OK) == 0) {
+    processor_time_ = folders_.back() + kProcessorTime;
+  } else if (limits.cpu_time && MakeOne("cpuacct", groups, {})) {
+    processor_time_ = folders_.back() + kProcessorTime;
   }
 }
 
@@ -206,6 +217,23 @@ bool ControlGroups::RanOutOfMemory() const {
   return holds_memory_ && Number(Read(memory_events_), "oom_kill") > 0;
 }
 
+bool ControlGroups::RanOutOfProcesses() const {
+  return holds_processes_ && Number(Read(process_events_), "max") > 0;
+}
+
+std::optional<std::chrono::milliseconds> ControlGroups::ProcessorTime() const {
+  const std::string text = processor_time_.empty() ? std::string() : Read(processor_time_);
+  if (text.empty()) return std::nullopt;
+  using std::chrono::duration_cast;
+  using std::chrono::milliseconds;
+  if (unified_.valid()) {
+    const std::chrono::microseconds used(Number(text, "usage_usec"));
+    return duration_cast<milliseconds>(used);
+  }
+  const std::chrono::nanoseconds used(strtoll(text.c_str(), nullptr, 10));
+  return duration_cast<milliseconds>(used);
+}
+
 std::optional<uint64_t> ControlGroups::PeakMemory() const {
   const std::string text = holds_memory_ ? Read(memory_peak_) : std::string();
   if (text.empty()) return std::nullopt;
@@ -214,7 +242,7 @@ std::optional<uint64_t> ControlGroups::PeakMemory() const {
 
 std::string ControlGroups::name() const {
   if (unified_.valid()) return "cgroup v2";
-  return tasks_.empty() ? "no cgroup" : "cgroup v1";
+  return holds_memory_ || holds_processes_ || holds_processors_ ? "cgroup v1" : "no cgroup";
 }
 
 ControlGroups::~ControlGroups() {

@@ -4,6 +4,7 @@
 // Limits of all processes together, where the host lets this user make control groups: version 2
 // where the controllers are, or version 1. Otherwise they are somebody else's to enforce.
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -37,6 +38,10 @@ class ControlGroups {
   [[nodiscard]] Status Enter() const;
   // The kernel ended somebody inside for want of memory.
   [[nodiscard]] bool RanOutOfMemory() const;
+  // The kernel refused somebody inside a further process.
+  [[nodiscard]] bool RanOutOfProcesses() const;
+  // Of all processes that were ever inside, where a group counts it.
+  [[nodiscard]] std::optional<std::chrono::milliseconds> ProcessorTime() const;
   // The most that was used at a time, where they hold memory.
   [[nodiscard]] std::optional<uint64_t> PeakMemory() const;
   [[nodiscard]] std::string name() const;
@@ -53,6 +58,8 @@ class ControlGroups {
   OwnedFd unified_;
   std::string memory_events_;
   std::string memory_peak_;
+  std::string process_events_;
+  std::string processor_time_;  // of version 1 if it is a number alone
   bool holds_memory_ = false;
   bool holds_processes_ = false;
   bool holds_processors_ = false;

@@ -5,6 +5,7 @@
 #include <poll.h>
 #include <sys/auxv.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <string>
 #include <vector>
@@ -82,6 +84,8 @@ class Init {
   [[nodiscard]] std::vector<std::string> Environment() const;
   [[nodiscard]] Program Describe(const std::string& path, std::vector<std::string> arguments) const;
   int RunBefore();
+  // As sigwaitinfo(2), and may give nothing.
+  [[nodiscard]] int WaitForSignal(const sigset_t& signals) const;
   // Until the running program has ended.
   [[nodiscard]] int Serve() const;
 
@@ -282,6 +286,20 @@ int Init::Run() {
   return Serve();
 }
 
+// Segments are of the namespace, and nobody outside sees those that nobody has attached.
+int Init::WaitForSignal(const sigset_t& signals) const {
+  if (request_.alone == Alone::kNo || !plan_.limits.memory_bytes) {
+    return sigwaitinfo(&signals, nullptr);
+  }
+  constexpr timespec kSampleTime = {0, 50'000'000};
+  const int number = sigtimedwait(&signals, nullptr, &kSampleTime);
+  shm_info info = {};
+  if (shmctl(0, SHM_INFO, reinterpret_cast<shmid_ds*>(&info)) >= 0) {
+    request_.progress->segments_bytes = info.shm_rss * static_cast<uint64_t>(getpagesize());
+  }
+  return number;
+}
+
 int Init::Serve() const {
   sigset_t signals = ForwardedSignals();
   sigaddset(&signals, SIGCHLD);
@@ -292,7 +310,7 @@ int Init::Serve() const {
       if (ended != running_) continue;
       return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
     }
-    const int number = sigwaitinfo(&signals, nullptr);
+    const int number = WaitForSignal(signals);
     // To the whole group, as a terminal does.
     if (number > 0 && number != SIGCHLD) (void)kill(-running_, number);
   }

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -25,8 +26,9 @@ namespace cordon::backend::native {
 struct Progress {
   std::atomic<bool> started;
   int failed_errno;
-  int failed_code;  // ErrorCode
-  int start_errno;  // of the command's execution; 0 if it runs
+  int failed_code;                       // ErrorCode
+  int start_errno;                       // of the command's execution; 0 if it runs
+  std::atomic<uint64_t> segments_bytes;  // shared memory of System V, where nobody else counts
   std::atomic<bool> ended;
   int ended_code;          // of the command, once it has ended
   char failed_text[1024];  // empty if everything worked

@@ -320,7 +320,8 @@ Result<Report> Keeper::Wait() {
     const int ready = poll(fds.data(), fds.size(), watch_.PollTime());
     if (ready < 0 && errno != EINTR) break;
     // With the first process of its namespace every other one ends.
-    if (!ended_ && watch_.PassesLimit(init_)) (void)kill(init_, SIGKILL);
+    if (!ended_ && watch_.PassesLimit(init_, progress_->segments_bytes.load()))
+      (void)kill(init_, SIGKILL);
     if (ready <= 0) continue;
     if (watched->revents != 0) ForwardSignals();
     watch_.MoveOutput(watched);

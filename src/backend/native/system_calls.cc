@@ -1,7 +1,9 @@
 #include "backend/native/system_calls.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/sched.h>
+#include <netinet/in.h>
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
@@ -36,6 +38,20 @@ constexpr SystemCallRule DenyFlag(const char* name, int call, uint64_t flag, con
 constexpr SystemCallRule DenyFamily(const char* name, int call, uint64_t family,
                                     const char* reason) {
   return {name, call, SystemCallRule::kDenyFamily, 0, 0, family, reason};
+}
+
+constexpr SystemCallRule DenyProtocol(const char* name, int call, uint64_t family, uint64_t number,
+                                      const char* reason) {
+  return {name, call, SystemCallRule::kDenyProtocol, 2, kLow32, family, reason, number};
+}
+constexpr SystemCallRule DenyProtocolAbove(const char* name, int call, uint64_t family,
+                                           uint64_t number, const char* reason) {
+  return {name, call, SystemCallRule::kDenyProtocolAbove, 2, 0, family, reason, number};
+}
+// The type without SOCK_CLOEXEC and SOCK_NONBLOCK.
+constexpr SystemCallRule DenyType(const char* name, int call, uint64_t family, uint64_t type,
+                                  const char* reason) {
+  return {name, call, SystemCallRule::kDenyProtocol, 1, 0xf, family, reason, type};
 }
 
 // Which argument the mode is.
@@ -181,6 +197,22 @@ constexpr SystemCallRule kRules[] = {
     DenyFamily(CALL(socket), AF_NETBEUI,             "other kinds of sockets"),
     DenyFamily(CALL(socket), AF_SECURITY,            "other kinds of sockets"),
     DenyFamily(CALL(socket), AF_KEY,                 "other kinds of sockets"),
+    {CALL(socketpair), SystemCallRule::kDenyOther, 0, 0, AF_UNIX, "other kinds of sockets"},
+
+    // And of their protocols TCP, UDP and ICMP, which is what the gateway carries, and asking for
+    // interfaces, routes and sockets. Others have the kernel load modules that nobody here needs.
+    DenyProtocolAbove(CALL(socket), AF_INET,  IPPROTO_ICMPV6, "other protocols"),
+    DenyProtocol(CALL(socket), AF_INET,  IPPROTO_DCCP, "other protocols"),
+    DenyType(CALL(socket), AF_INET,  SOCK_SEQPACKET, "other protocols"),
+    DenyType(CALL(socket), AF_INET,  SOCK_DCCP,      "other protocols"),
+    DenyProtocolAbove(CALL(socket), AF_INET6, IPPROTO_ICMPV6, "other protocols"),
+    DenyProtocol(CALL(socket), AF_INET6, IPPROTO_DCCP, "other protocols"),
+    DenyType(CALL(socket), AF_INET6, SOCK_SEQPACKET, "other protocols"),
+    DenyType(CALL(socket), AF_INET6, SOCK_DCCP,      "other protocols"),
+    DenyProtocolAbove(CALL(socket), AF_NETLINK, NETLINK_SOCK_DIAG, "other parts of the kernel"),
+    DenyProtocol(CALL(socket), AF_NETLINK, NETLINK_UNUSED,   "other parts of the kernel"),
+    DenyProtocol(CALL(socket), AF_NETLINK, NETLINK_USERSOCK, "other parts of the kernel"),
+    DenyProtocol(CALL(socket), AF_NETLINK, NETLINK_FIREWALL, "other parts of the kernel"),
 };
 // clang-format on
 
@@ -227,6 +259,16 @@ int AddRule(const Filter& filter, const SystemCallRule& rule) {
       return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {{rule.argument, SCMP_CMP_GT, rule.value, 0}});
     case SystemCallRule::kDenyFamily:
       return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {{rule.argument, SCMP_CMP_EQ, rule.value, 0}});
+    case SystemCallRule::kDenyOther:
+      return add_if(SCMP_ACT_ERRNO(EAFNOSUPPORT), {{rule.argument, SCMP_CMP_NE, rule.value, 0}});
+    case SystemCallRule::kDenyProtocol:
+      return add_if(SCMP_ACT_ERRNO(EPROTONOSUPPORT),
+                    {{0, SCMP_CMP_MASKED_EQ, kLow32, rule.value},
+                     {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.of_family}});
+    case SystemCallRule::kDenyProtocolAbove:
+      return add_if(SCMP_ACT_ERRNO(EPROTONOSUPPORT),
+                    {{0, SCMP_CMP_MASKED_EQ, kLow32, rule.value},
+                     {rule.argument, SCMP_CMP_GT, rule.of_family, 0}});
   }
   return -EINVAL;
 }

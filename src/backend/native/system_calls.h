@@ -18,8 +18,13 @@ struct SystemCallRule {
     kDenyEqual,   // EPERM if (argument & mask) == value
     kDenyAbove,   // EAFNOSUPPORT if argument > value, all 64 bits
     kDenyFamily,  // EAFNOSUPPORT if argument == value
-    kDenyMode,    // EPERM if the argument is a mode with S_ISUID or S_ISGID
-    kDenyMade,    // the same, where the one before it says O_CREAT or O_TMPFILE
+    kDenyOther,   // EAFNOSUPPORT if argument != value, all 64 bits
+    // EPROTONOSUPPORT for a socket of the family `value`: if (argument & mask) == of_family, if
+    // argument > of_family.
+    kDenyProtocol,
+    kDenyProtocolAbove,
+    kDenyMode,  // EPERM if the argument is a mode with S_ISUID or S_ISGID
+    kDenyMade,  // the same, where the one before it says O_CREAT or O_TMPFILE
   };
   const char* name;
   int call;
@@ -28,6 +33,7 @@ struct SystemCallRule {
   uint64_t mask;
   uint64_t value;
   const char* reason;
+  uint64_t of_family = 0;
 };
 
 // The table as a program for the kernel, `struct sock_filter` after another. Calls by other numbers

@@ -18,6 +18,7 @@
 #include "backend/backend.h"
 #include "backend/native/control_groups.h"
 #include "backend/native/output.h"
+#include "backend/native/usage.h"
 #include "base/error.h"
 #include "base/owned_fd.h"
 #include "net/gateway.h"
@@ -66,8 +67,8 @@ class CommandWatch {
   // One that came for the command, if there is one more.
   [[nodiscard]] std::optional<signalfd_siginfo> NextSignal() const;
   // Whether a limit has been passed since it was last asked: then the caller ends everything. What
-  // is measured are this process and its descendants.
-  [[nodiscard]] bool PassesLimit(pid_t first);
+  // is measured are this process and its descendants, and segments that somebody inside counted.
+  [[nodiscard]] bool PassesLimit(pid_t first, uint64_t segments_bytes = 0);
   [[nodiscard]] bool is_ended() const { return ended_for_.has_value(); }
 
   // --- afterwards ---
@@ -96,7 +97,9 @@ class CommandWatch {
   Clock::time_point next_sample_;
   bool samples_ = false;
   bool measures_memory_ = false;
+  UsageMeter meter_;
   uint64_t sampled_peak_bytes_ = 0;
+  std::chrono::milliseconds cpu_time_{0};  // when it was looked at last
   std::optional<PlanReport::End> ended_for_;
   net::Gateway* gateway_ = nullptr;
   pid_t first_ = -1;
