@@ -146,8 +146,10 @@ void FilesUnpack(const CallPtr& call) {
 }
 
 void PersistenceExport(const CallPtr& call) {
+  const auto into_file = call->Flag("intoFile");
+  if (!into_file) return;
   const auto file = std::make_shared<OwnedFd>();
-  if (call->Flag("intoFile")) {
+  if (*into_file) {
     *file = call->client->TakeFile();
     if (!file->valid()) {
       return call->Refuse({kInvalidParams, "No descriptor came with the request", {}});
