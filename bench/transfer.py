@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A sandbox's files in and out: transfer.py export | import. Prints two times, ours and `tar | zstd -1` of the same tree on the host, in seconds.
+"""A sandbox's files in and out: transfer.py export | import | import-unpacked. Prints two times in seconds, ours and on the host, of the same tree:
+`tar | zstd -1`, and for import-unpacked `zstd -d | tar x`.
 
 The commands as a user has them, whole processes, in alternation, the median of five each; 100 MB in 400 files, half of which zstd makes small.
 """
@@ -45,13 +46,13 @@ def main(what):
             sandbox = timed(CORDON, "create", env=environment)[1].strip()
             timed(CORDON, "cp", f"{folder}/tree", f"{sandbox}:/home/user", env=environment)
             image, archive = f"{folder}/image.tar", f"{folder}/tree.tar.zst"
-            tools = {"export": f"tar cf - -C {folder} tree | zstd -q -1 -f -o {archive}",
-                     "import": f"rm -rf {folder}/out; mkdir {folder}/out; zstd -q -d -c {archive} | tar xf - -C {folder}/out"}
+            pack = f"tar cf - -C {folder} tree | zstd -q -1 -f -o {archive}"
+            unpack = f"rm -rf {folder}/out; mkdir {folder}/out; zstd -q -d -c {archive} | tar xf - -C {folder}/out"
             ours = {"export": [CORDON, "export", sandbox, image], "import": [CORDON, "import", image, sandbox]}
-            for kind in ("export", "import"):
-                timed(*ours[kind], env=environment)
-                timed("sh", "-c", tools[kind])
-            times = [(timed(*ours[what], env=environment)[0], timed("sh", "-c", tools[what])[0]) for _ in range(ROUNDS)]
+            for command in (ours["export"], ours["import"], ["sh", "-c", pack], ["sh", "-c", unpack]):
+                timed(*command, env=environment)
+            tools = unpack if what == "import-unpacked" else pack
+            times = [(timed(*ours[what.split("-")[0]], env=environment)[0], timed("sh", "-c", tools)[0]) for _ in range(ROUNDS)]
             print(" ".join(f"{statistics.median(column):.3f}" for column in zip(*times)))
         finally:
             daemon.terminate()
