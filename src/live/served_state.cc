@@ -144,9 +144,10 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
 
 void ServedSandbox::TakeSnapshot(const Frame& request) {
   const std::string& name = request.payload;
-  if (!IsSnapshotName(name))
+  if (!IsSnapshotName(name)) {
     return Answer(request.id, -EINVAL,
                   "a name of 1 to 100 bytes is needed, without control characters");
+  }
   if (snapshots_.contains(name)) return Answer(request.id, -EEXIST, "there is one of that name");
   if (snapshots_.size() >= kMostSnapshots)
     return Answer(request.id, -ENOSPC, "a sandbox has at most 64 snapshots");
