@@ -59,7 +59,9 @@ def text(_):
         number, _, shift = re.sub(r"int64_t\{(\d+)\}", r"\1", default.replace("'", "")).partition("<<")
         value = int(number) << int(shift or 0)
         out += f"| `{flag}` | `{variable}` | `{member}` | {value} | {about} |\n"
-    return out + "| `--state-dir` | `CORDON_MCP_STATE_DIR` | `stateDir` | none | where exported states are kept, by name |\n"
+    out += "| `--state-dir` | `CORDON_MCP_STATE_DIR` | `stateDir` | none | where exported states are kept, by name |\n"
+    return out + ("| `--mount` | `CORDON_MCP_MOUNT_0`, `_1`, … | `mounts`, a list | none | `HOST:GUEST`, a directory of the host that every "
+                  "sandbox sees; read only, unless `:rw` follows. `--mount` may be given several times |\n")
 
 
 if __name__ == "__main__":

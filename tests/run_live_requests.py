@@ -146,6 +146,25 @@ class Requests(unittest.TestCase):
         self.assertEqual(self.run_("echo alive"), "alive\n")
 
 
+class First(unittest.TestCase):
+    def test_one_that_could_not_be_made_is_not_the_first(self):
+        """What names no sandbox is for the first one that there is."""
+        daemon = Daemon()
+        self.addCleanup(daemon.close)
+        self.assertIn("/etc/passwd", daemon.error("create", directory="/etc/passwd")["message"])
+        self.assertEqual(daemon.error("run", command="true")["message"], "No sandbox: call create first")
+        daemon.result("create")
+        self.assertEqual(daemon.result("run", command="echo hi")["stdout"], "hi\n")
+
+    def test_standard_descriptors_that_are_closed(self):
+        """Nothing else is taken for them: such a daemon once waited for ever."""
+        for closed in ("<&-", ">&-", "<&- >&- 2>&-"):
+            done = subprocess.run(["bash", "-c", f"{CORDON} serve --stdio {closed}"], stdin=subprocess.DEVNULL, capture_output=True,
+                                  text=True, timeout=60, check=False)
+            self.assertEqual((done.returncode, done.stdout), (125, ""), closed)
+            self.assertTrue("2>" in closed or "standard input and output must be" in done.stderr, done.stderr)
+
+
 class Sandboxes(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -84,7 +84,9 @@ def hostile_lines():
 
 def settings():
     for arguments, words in ((["--timeout-ms", "0"], "--timeout-ms: must be a number"), (["--config", "/nope"], "open(/nope)"),
-                             (["--config", "/etc/passwd"], "no JSON object")):
+                             (["--config", "/etc/passwd"], "no JSON object"), (["--mount", "/etc"], "expected HOST:GUEST"),
+                             (["--mount", "/etc:x"], "must be absolute"), (["--mount", "/no/such:/mnt"], "/no/such"),
+                             (["--mount", "/etc/passwd:/mnt"], "no directory of the host")):
         status, _, error = exchange([], *arguments)
         assert (status, words in error) == (125, True), error
     with tempfile.NamedTemporaryFile("w") as file:

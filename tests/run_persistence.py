@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Sandboxes whose state is kept in a folder of the host: run_persistence.py [--kills N] [NAME...]"""
 import argparse
+import hashlib
 import json
 import os
 import pathlib
@@ -305,6 +306,25 @@ class Damage(Case):
         blob.write_bytes(whole)
         self.assertEqual(self.run_in(self.open(), "cat ~/f"), "1\n")
 
+    def test_what_can_be_saved_can_be_loaded(self):
+        """Layers of large files that are written anew: all of them together must be read into memory at the end. They once came to more
+        than is loaded, and the state was lost. So did what a kill leaves beside them."""
+        size = 60_000_000
+        limits = {"fs_bytes": 64 << 20}
+        sandbox = Sandbox(persistence={"mode": "session", "namespace": "n"}, limits=limits)
+        self.addCleanup(sandbox.destroy)
+        for _ in range(4):
+            self.run_in(sandbox, f"head -c {size} /dev/urandom >~/big")
+            self.assertTrue(sandbox.save_state())
+        told = self.run_in(sandbox, "md5sum ~/big")
+        sandbox.destroy()
+        left = bytes(size)
+        (self.place() / "blobs/sha256" / hashlib.sha256(left).hexdigest()).write_bytes(left)
+        again = Sandbox(persistence={"mode": "session", "namespace": "n"}, limits=limits)
+        self.addCleanup(again.destroy)
+        self.assertTrue(again.load_state())
+        self.assertEqual(self.run_in(again, "md5sum ~/big"), told)
+
     @unittest.skipUnless(os.geteuid() == 0, "needs a file system of its own")
     def test_a_full_disk(self):
         place = pathlib.Path(self.folder) / "states"
@@ -323,6 +343,8 @@ class Damage(Case):
                 self.assertRegex(str(caught[0].message), "could not be saved.*No space left")
                 with self.assertRaisesRegex(RpcError, "last changes could not be saved.*No space left"):
                     sandbox.destroy()
+            # What could not be saved does not fill the disk.
+            self.assertLess(sum(path.stat().st_size for path in place.rglob("*") if path.is_file()), 100_000)
             self.assertEqual(self.run_in(self.open(), "cat ~/f; ls ~/big 2>/dev/null || echo none"), "1\nnone\n")
         finally:
             self.doCleanups()

@@ -57,10 +57,7 @@ Status AddNamed(TarWriter& tar, int folder, const std::string& name, const std::
 }
 
 // Writes a file under another name, has it on the disk, and gives it its own.
-Status Put(int folder, const std::string& name, const std::string& path, ByteSource& bytes) {
-  const OwnedFd file(
-      openat(folder, kNewFile, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));
-  if (!file.valid()) return SystemError("open(" + path + ")");
+Status WriteAndSync(const OwnedFd& file, const std::string& path, ByteSource& bytes) {
   FileSink sink(file.get(), 0, UINT64_MAX);
   std::vector<std::byte> piece(size_t{1} << 20);
   for (;;) {
@@ -70,10 +67,20 @@ Status Put(int folder, const std::string& name, const std::string& path, ByteSou
     CORDON_TRY(sink.Write(std::span(piece).first(*got)));
   }
   if (fsync(file.get()) != 0) return SystemError("fsync(" + path + ")");
-  if (renameat(folder, kNewFile, folder, name.c_str()) != 0) {
-    return SystemError("rename(" + path + ")");
-  }
   return {};
+}
+
+// Nothing is left of what could not be written: a disk may be full of it.
+Status Put(int folder, const std::string& name, const std::string& path, ByteSource& bytes) {
+  const OwnedFd file(
+      openat(folder, kNewFile, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));
+  if (!file.valid()) return SystemError("open(" + path + ")");
+  Status put = WriteAndSync(file, path, bytes);
+  if (put && renameat(folder, kNewFile, folder, name.c_str()) != 0) {
+    put = SystemError("rename(" + path + ")");
+  }
+  if (!put) (void)unlinkat(folder, kNewFile, 0);
+  return put;
 }
 
 }  // namespace
@@ -102,6 +109,10 @@ Result<ImageFolder> ImageFolder::Open(const std::string& path) {
   if (!blobs) return std::unexpected(blobs.error());
   folder.blobs_ = std::move(*blobs);
   if (fsync(outer->get()) != 0) return SystemError("fsync(" + path + "/blobs)");
+  // Of who was killed in the middle.
+  for (const int of : {folder.folder_.get(), folder.blobs_.get()}) {
+    (void)unlinkat(of, kNewFile, 0);
+  }
   return folder;
 }
 
@@ -138,21 +149,29 @@ void ImageFolder::RemoveOthers(const std::vector<std::string>& blobs) const {
   }
 }
 
-Status ImageFolder::Commit(std::vector<LayerName> layers, const Layer* newest,
-                           const ImageConfig& config) {
-  const Result<ImageTexts> texts = DescribeImage(config, layers);
-  if (!texts) return std::unexpected(texts.error());
+Status ImageFolder::PutImage(const ImageTexts& texts, const Layer* newest) const {
   if (newest != nullptr) {
     FileSource bytes(newest->fd.get(), 0, newest->name.size);
     CORDON_TRY(PutBlob(newest->name.digest, bytes));
   }
-  MemorySource config_text(texts->config);
-  MemorySource manifest_text(texts->manifest);
-  CORDON_TRY(PutBlob(texts->config_digest, config_text));
-  CORDON_TRY(PutBlob(texts->manifest_digest, manifest_text));
+  MemorySource config_text(texts.config);
+  MemorySource manifest_text(texts.manifest);
+  CORDON_TRY(PutBlob(texts.config_digest, config_text));
+  CORDON_TRY(PutBlob(texts.manifest_digest, manifest_text));
   if (fsync(blobs_.get()) != 0) return SystemError("fsync(" + path_ + "/blobs/sha256)");
-  if (!HasImage()) CORDON_TRY(PutText(oci::kLayoutFile, texts->layout));
-  CORDON_TRY(PutText(oci::kIndexFile, texts->index));
+  if (!HasImage()) CORDON_TRY(PutText(oci::kLayoutFile, texts.layout));
+  return PutText(oci::kIndexFile, texts.index);
+}
+
+Status ImageFolder::Commit(std::vector<LayerName> layers, const Layer* newest,
+                           const ImageConfig& config) {
+  const Result<ImageTexts> texts = DescribeImage(config, layers);
+  if (!texts) return std::unexpected(texts.error());
+  const std::vector<std::string> before = NamesIn(blobs_.get());
+  if (const Status put = PutImage(*texts, newest); !put) {
+    RemoveOthers(before);
+    return put;
+  }
   if (fsync(folder_.get()) != 0) return SystemError("fsync(" + path_ + ")");
   std::vector<std::string> named = {BlobName(texts->config_digest),
                                     BlobName(texts->manifest_digest)};

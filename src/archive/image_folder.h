@@ -40,6 +40,8 @@ class ImageFolder {
   ImageFolder() = default;
   [[nodiscard]] Status PutBlob(const std::string& digest, ByteSource& bytes) const;
   [[nodiscard]] Status PutText(const std::string& name, const std::string& text) const;
+  // Until the index is the new one, the image is that of before.
+  [[nodiscard]] Status PutImage(const ImageTexts& texts, const Layer* newest) const;
   void RemoveOthers(const std::vector<std::string>& blobs) const;
 
   std::string path_;  // for errors

@@ -1,5 +1,6 @@
 // The command line of Cordon.
 
+#include <fcntl.h>
 #include <unistd.h>
 
 #include <csignal>
@@ -14,7 +15,21 @@
 #include "cli/commands.h"
 #include "cli/leading_options.h"
 
+namespace {
+
+// Those of the three that a caller closed become ones that cannot be used either: no file and no
+// socket that is opened later is taken for them.
+void HoldStandardDescriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (fcntl(fd, F_GETFD) >= 0) continue;
+    (void)!open("/dev/null", O_PATH);
+  }
+}
+
+}  // namespace
+
 int main(int argc, char** argv) try {
+  HoldStandardDescriptors();
   // A caller may have left it ignored, and then nobody's end can be waited for.
   (void)signal(SIGCHLD, SIG_DFL);
   std::function<int()> chosen;

@@ -48,6 +48,9 @@ void AddMcpCommand(Command& app, std::function<int()>* chosen) {
 #include "mcp/settings.def"
 #undef SETTING
   command.AddOption("--state-dir", given->state_folder, "where exported states are kept");
+  command.AddOption(
+      "--mount", given->mounts,
+      "HOST:GUEST, a directory that every sandbox sees; read only, unless :rw follows");
   command.AddOption("--config", given->file, "a file of settings (JSON)");
   command.OnCall([given, chosen] {
     *chosen = [given] {

@@ -37,6 +37,13 @@ class Persistence {
       : folder_(std::move(folder)), keeper_(keeper), options_(options) {}
   // The layers are so many that one that has everything is less to keep and to load.
   [[nodiscard]] bool WantsNewBase() const;
+  struct NewLayer {
+    archive::Layer layer;
+    SeenTree seen;
+    uint64_t entries = 0;
+  };
+  // What is different from `since`.
+  [[nodiscard]] Result<NewLayer> WriteNewLayer(const SeenTree& since) const;
 
   archive::ImageFolder folder_;
   backend::Keeper& keeper_;

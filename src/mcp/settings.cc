@@ -1,6 +1,8 @@
 #include "mcp/settings.h"
 
+#include <algorithm>
 #include <charconv>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -27,6 +29,61 @@ constexpr Row kRows[] = {
 #undef SETTING
 };
 constexpr const char* kFolderName = "stateDir";
+constexpr const char* kMountsName = "mounts";
+constexpr const char* kMountVariable = "CORDON_MCP_MOUNT_";  // and 0, 1, …
+
+// HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw.
+Result<HostMount> ParseMount(std::string text, const std::string& place) {
+  const auto refuse = [&](const char* reason) {
+    return Fail(ErrorCode::kInvalid, std::string(reason) + ": '" + text + "'", place);
+  };
+  HostMount mount;
+  std::string paths = text;
+  mount.is_writable = paths.ends_with(":rw");
+  if (mount.is_writable || paths.ends_with(":ro")) paths.resize(paths.size() - 3);
+  const size_t colon = paths.rfind(':');
+  if (colon == std::string::npos)
+    return refuse("expected HOST:GUEST, HOST:GUEST:ro or HOST:GUEST:rw");
+  mount.guest = paths.substr(colon + 1);
+  if (!mount.guest.starts_with('/')) return refuse("the path in the sandbox must be absolute");
+  std::error_code error;
+  mount.host = std::filesystem::canonical(paths.substr(0, colon), error);
+  if (error) return SystemError(place + ": " + paths.substr(0, colon), error.value());
+  if (!std::filesystem::is_directory(mount.host, error)) return refuse("no directory of the host");
+  return mount;
+}
+
+Status SetMounts(Settings* settings, const std::vector<std::string>& texts,
+                 const std::string& place) {
+  settings->mounts.clear();
+  for (const std::string& text : texts) {
+    Result<HostMount> mount = ParseMount(text, place);
+    if (!mount) return std::unexpected(mount.error());
+    settings->mounts.push_back(std::move(*mount));
+  }
+  return {};
+}
+
+bool IsListOfTexts(const Json& json) {
+  return json.is_array() &&
+         std::ranges::all_of(json, [](const Json& one) { return one.is_string(); });
+}
+
+// All that are given in one place replace those of the places before it.
+Status TakeMounts(Settings* settings, const Json& file, const std::string& path,
+                  const GivenSettings& flags, const char* (*variable)(const char*)) {
+  if (file.contains(kMountsName)) {
+    CORDON_TRY(SetMounts(settings, file[kMountsName].get<std::vector<std::string>>(),
+                         path + ":" + kMountsName));
+  }
+  std::vector<std::string> texts;
+  while (const char* text = variable((kMountVariable + std::to_string(texts.size())).c_str())) {
+    texts.emplace_back(text);
+  }
+  if (!texts.empty()) CORDON_TRY(SetMounts(settings, texts, kMountVariable));
+  if (!flags.mounts.empty()) CORDON_TRY(SetMounts(settings, flags.mounts, "--mount"));
+  return {};
+}
 
 Result<Json> ReadFile(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -35,7 +92,8 @@ Result<Json> ReadFile(const std::string& path) {
   Json json = Json::parse(text, nullptr, /*allow_exceptions=*/false, /*ignore_comments=*/true);
   if (!json.is_object()) return Fail(ErrorCode::kInvalid, "no JSON object", path);
   for (const auto& [name, value] : json.items()) {
-    bool is_known = name == kFolderName && value.is_string();
+    bool is_known =
+        (name == kFolderName && value.is_string()) || (name == kMountsName && IsListOfTexts(value));
     for (const Row& row : kRows) is_known |= name == row.name && value.is_number_integer();
     if (!is_known) return Fail(ErrorCode::kInvalid, "unknown setting, or no number: " + name, path);
   }
@@ -67,9 +125,11 @@ Result<Settings> ReadSettings(const GivenSettings& flags, const char* (*variable
   std::string path = flags.file;
   const char* config = variable("CORDON_MCP_CONFIG");
   if (path.empty() && config != nullptr) path = config;
+  Json from_file = Json::object();
   if (!path.empty()) {
     const Result<Json> file = ReadFile(path);
     if (!file) return std::unexpected(file.error());
+    from_file = *file;
     for (const Row& row : kRows) {
       if (!file->contains(row.name)) continue;
       CORDON_TRY(Set(&settings, row, (*file)[row.name].get<int64_t>(), path + ":" + row.name));
@@ -82,6 +142,7 @@ Result<Settings> ReadSettings(const GivenSettings& flags, const char* (*variable
   }
   if (const char* folder = variable("CORDON_MCP_STATE_DIR")) settings.state_folder = folder;
   if (flags.state_folder) settings.state_folder = *flags.state_folder;
+  CORDON_TRY(TakeMounts(&settings, from_file, path, flags, variable));
   return settings;
 }
 

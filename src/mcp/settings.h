@@ -8,10 +8,18 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/error.h"
 
 namespace cordon::mcp {
+
+// A directory of the host that every sandbox has.
+struct HostMount {
+  std::string host;   // absolute
+  std::string guest;  // absolute
+  bool is_writable = false;
+};
 
 struct Settings {
 #define SETTING(member, flag, variable, name, least, most, otherwise, text) \
@@ -19,6 +27,7 @@ struct Settings {
 #include "mcp/settings.def"
 #undef SETTING
   std::string state_folder;  // empty: states are not kept
+  std::vector<HostMount> mounts;
 };
 
 struct GivenSettings {
@@ -27,7 +36,8 @@ struct GivenSettings {
 #include "mcp/settings.def"
 #undef SETTING
   std::optional<std::string> state_folder;
-  std::string file;  // of settings; empty: $CORDON_MCP_CONFIG, or none
+  std::vector<std::string> mounts;  // "HOST:GUEST", ":ro" or ":rw" behind it
+  std::string file;                 // of settings; empty: $CORDON_MCP_CONFIG, or none
 };
 
 // `variable` is getenv, or a test's.

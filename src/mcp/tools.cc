@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -40,20 +41,53 @@ Json CreateParams(const Session& session, const Json& arguments) {
             {"stderrBytes", settings.output_bytes}}}};
 }
 
+// A sandbox that is being made with the settings' mounts. One that cannot have them is none.
+struct Making {
+  Session& session;
+  std::function<void(const std::string& error, const std::string& id)> then;
+  std::string id = {};
+  size_t mounted = 0;
+};
+using MakingPtr = std::shared_ptr<Making>;
+
+void MountNext(const MakingPtr& making) {
+  Session& session = making->session;
+  if (making->mounted == session.settings().mounts.size()) return making->then({}, making->id);
+  const HostMount& mount = session.settings().mounts[making->mounted++];
+  session.daemon().Ask(
+      "mount",
+      {{"sandboxId", making->id},
+       {"path", mount.guest},
+       {"hostPath", mount.host},
+       {"writable", mount.is_writable}},
+      [making](const DaemonLink::Answer& mounted) {
+        if (mounted.error.empty()) return MountNext(making);
+        making->session.daemon().Ask(
+            "sandbox.destroy", {{"sandboxId", making->id}},
+            [making, error = mounted.error](const auto&) { making->then(error, {}); });
+      });
+}
+
+void Make(const Json& arguments, const MakingPtr& making) {
+  Session& session = making->session;
+  session.daemon().Ask("create", CreateParams(session, arguments),
+                       [making](const DaemonLink::Answer& made) {
+                         if (!made.error.empty()) return making->then(made.error, {});
+                         making->id = made.result.value("sandboxId", "");
+                         MountNext(making);
+                       });
+}
+
 // Makes the sandbox of those who name none; they all get the same.
 void MakeDefault(const ToolCallPtr& call, std::function<void(const std::string& error)> then) {
   Session& session = call->session;
   session.waiting_for_default.push_back(std::move(then));
   if (session.waiting_for_default.size() > 1) return;
-  session.daemon().Ask("create", CreateParams(session, Json::object()),
-                       [&session](const DaemonLink::Answer& answer) {
-                         if (answer.error.empty()) {
-                           session.default_sandbox = answer.result.value("sandboxId", "");
-                         }
-                         for (const auto& one : std::exchange(session.waiting_for_default, {})) {
-                           one(answer.error);
-                         }
-                       });
+  const auto made = [&session](const std::string& error, const std::string& id) {
+    if (error.empty()) session.default_sandbox = id;
+    for (const auto& one : std::exchange(session.waiting_for_default, {})) one(error);
+  };
+  Make(Json::object(), std::make_shared<Making>(session, made));
 }
 
 // The sandbox that is named, the one that was used without a name before, any, or a new one.
@@ -166,8 +200,11 @@ void GiveBlob(const ToolCallPtr& call, const std::string& sandbox,
 #undef TOOL
 
 void CreateSandbox(const ToolCallPtr& call) {
-  Ask(call, "create", CreateParams(call->session, call->arguments),
-      [call](const Json& made) { call->Reply({{"sandbox_id", made["sandboxId"]}}); });
+  const auto made = [call](const std::string& error, const std::string& id) {
+    if (!error.empty()) return call->Fail(CleanText(error));
+    call->Reply({{"sandbox_id", id}});
+  };
+  Make(call->arguments, std::make_shared<Making>(call->session, made));
 }
 
 void DestroySandbox(const ToolCallPtr& call) {

@@ -238,7 +238,6 @@ void ListSandboxes(const CallPtr& call) {
 void Destroy(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = call->TheSandboxInAnyState();
   if (!sandbox) return;
-  if (call->client->first_sandbox == sandbox->id) call->client->first_sandbox.clear();
   call->client->server.Forget(sandbox, [call](const std::string& error) {
     if (error.empty()) return call->Reply(Json::object());
     call->Refuse({kSandboxError, "The last changes could not be saved: " + error, {}});

@@ -153,6 +153,11 @@ void Server::Accept() {
 void Server::Forget(const std::shared_ptr<Sandbox>& sandbox,
                     const std::function<void(const std::string& error)>& then) {
   sandboxes_.erase(sandbox->id);
+  // The next one is the first then.
+  if (const std::shared_ptr<Client> owner = sandbox->owner.lock();
+      owner && owner->first_sandbox == sandbox->id) {
+    owner->first_sandbox.clear();
+  }
   const auto end = [this, sandbox, then](const std::string& error) {
     Json details = Json::object();
     const bool ended_itself = sandbox->presence == Presence::kHere && sandbox->link->closed();

@@ -1,7 +1,7 @@
 // What a client of the protocol sees, with the protocol's own client: client.mjs CORDON FOLDER
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 
@@ -129,4 +129,27 @@ await other.call('import_state', { data: inline.data });
 assert.equal((await other.call('run_command', { command: 'ls ~/lost 2>/dev/null; echo $?' })).stdout, '2\n');
 await assert.rejects(other.call('import_state', { data: 'AAAA' }), /image|archive/);
 await other.client.close();
+
+// Directories of the host: read only unless it is said otherwise, in every sandbox, of the strongest place alone.
+for (const name of ['ro', 'rw', 'other']) mkdirSync(`${folder}/${name}`);
+writeFileSync(`${folder}/ro/file`, 'from outside\n');
+writeFileSync(`${folder}/settings.json`, JSON.stringify({ mounts: [`${folder}/other:/mnt/other`] }));
+const mounted = await connect(['--config', `${folder}/settings.json`, '--mount', `${folder}/ro:/mnt/ro`, '--mount', `${folder}/rw:/mnt/rw:rw`],
+  { CORDON_MCP_MOUNT_0: `${folder}/other:/mnt/env` });
+const { sandbox_id: third } = await mounted.call('create_sandbox');
+for (const sandbox of [{}, { sandbox_id: third }]) {
+  const said = await mounted.call('run_command', { command: 'ls /mnt; cat /mnt/ro/file; touch /mnt/ro/new 2>/dev/null || echo no; touch /mnt/rw/new', ...sandbox });
+  assert.equal(said.stdout, 'ro\nrw\nfrom outside\nno\n');
+}
+assert.deepEqual([readdirSync(`${folder}/ro`), readdirSync(`${folder}/rw`)], [['file'], ['new']]);
+await mounted.client.close();
+for (const [settings, names] of [[{ CORDON_MCP_MOUNT_0: `${folder}/other:/mnt/env` }, 'env\n'], [{}, 'other\n']]) {
+  const one = await connect(['--config', `${folder}/settings.json`], settings);
+  assert.equal((await one.call('run_command', { command: 'ls /mnt' })).stdout, names);
+  await one.client.close();
+}
+const wrong = await connect(['--mount', `${folder}/ro:/etc/passwd`]);
+await assert.rejects(wrong.call('run_command', { command: 'true' }), /passwd/);
+assert.deepEqual((await wrong.call('list_sandboxes')).sandboxes, []);
+await wrong.client.close();
 console.log('all of it');
