@@ -19,7 +19,8 @@ wrong types and contradictory rules are errors with file, line and column, all a
 **Whose word counts.** A project's file only narrows what your own policy grants. What it asks for beyond that is left out of the
 plan, listed as *needs your approval*, and the plan is refused until `cordon trust` has approved it. An approval is of a file's
 bytes: a change withdraws it. Hosts that only a project's lockfile or configuration names are approved as that list of hosts. Lists
-of denied variables and excluded paths of both files add up.
+of denied variables and excluded paths of both files add up. Where there is no wall (`mode: host`, `--wall none`) a project's
+variables, `pre_run` and `shell` wait for approval too.
 
 **Which profile.** `--profile`; otherwise the first rule that matches, of your own policy, then of the project, then of the package
 manager's preset; otherwise `default`; otherwise the first profile of the project. A rule's pattern is compared word by word with

@@ -206,22 +206,23 @@ def limits_are_kept(world):
 
 def limits_are_not_got_around(world):
     """By processes for which nobody waits, which threads start, and by memory that nobody has mapped."""
-    policy(world, "limits: {memory: 100MiB, cpu_time: 1s, wall_time: 60s, processes: 40}\nprofiles: {default: {network: 'off'}}\n")
+    policy(world, "limits: {memory: 100MiB, cpu_time: 200ms, processes: 40}\nprofiles: {default: {network: 'off'}}\n")
     done = world.inside("sh", "-c", "while :; do :; done")
-    equal((done.returncode, done.stderr), (137, "cordon: limit CPU time 1 s\n"))
-    unwaited = ("import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(12):\n"
-                "  if os.fork() == 0:\n    while time.process_time() < 0.4: pass\n    os._exit(0)\n"
+    equal((done.returncode, done.stderr), (137, "cordon: limit CPU time 200 ms\n"))
+    unwaited = ("import os, signal, time\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)\nfor _ in range(20):\n"
+                "  if os.fork() == 0:\n    while time.process_time() < 0.05: pass\n    os._exit(0)\n"
                 "  try: os.wait()\n  except OSError: pass\nprint('had it')")
     done = world.inside("python3", "-c", unwaited)
-    equal((done.returncode, done.stdout, done.stderr), (137, "", "cordon: limit CPU time 1 s\n"))
+    equal((done.returncode, done.stdout, done.stderr), (137, "", "cordon: limit CPU time 200 ms\n"))
+    policy(world, "limits: {memory: 100MiB, processes: 40}\nprofiles: {default: {network: 'off'}}\n")
     by_thread = ("import os, threading, time\ndef start():\n  for _ in range(6):\n    if os.fork() == 0:\n"
-                 "      x = b'x' * (40 << 20); time.sleep(3); os._exit(0)\n  time.sleep(3)\n"
+                 "      x = b'x' * (40 << 20); time.sleep(30); os._exit(0)\n  os.wait()\n"
                  "thread = threading.Thread(target=start); thread.start(); thread.join(); print('had it')")
     memory_file = ("import os, time\nfd = os.memfd_create('x')\nfor _ in range(30): os.write(fd, b'x' * (10 << 20))\n"
-                   "time.sleep(9); print('had it')")
+                   "time.sleep(30); print('had it')")
     segments = ("import ctypes, time\nlibc = ctypes.CDLL(None)\nlibc.shmat.restype = ctypes.c_void_p\n"
                 "for _ in range(30):\n  at = libc.shmat(libc.shmget(0, 10 << 20, 0o1600), None, 0)\n"
-                "  ctypes.memset(at, 1, 10 << 20); libc.shmdt(ctypes.c_void_p(at))\ntime.sleep(9); print('had it')")
+                "  ctypes.memset(at, 1, 10 << 20); libc.shmdt(ctypes.c_void_p(at))\ntime.sleep(30); print('had it')")
     for program in (by_thread, memory_file, segments):
         done = world.inside("python3", "-c", program)
         assert done.stderr.endswith("cordon: limit memory 100 MiB\n"), (program, done)

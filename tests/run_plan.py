@@ -505,6 +505,28 @@ def another_name_for_the_workspace_shows_no_more(world):
     assert "holds your own policy" in world.run("plan", "--", "make", XDG_CONFIG_HOME=settings).stderr
 
 
+def without_a_wall_a_project_says_nothing(world):
+    """Whoever runs something on the host runs that, and nothing that a repository adds to it: by the option, or by his own profile."""
+    world.write("cordon.yaml", "version: 1\nenvironment: {set: {LD_PRELOAD: ./evil.so}}\nprofiles: {default: {pre_run: [touch made], shell: /bin/evil}}\n")
+    world.write("~/.config/cordon/policy.yaml", "version: 1\nprofiles: {default: {}, trusted: {mode: host}}\ndispatch: {own: {match: ['true *'], profile: trusted}}\n")
+    for options, command in ((["--wall", "none"], ["id"]), (["--mode", "host"], ["id"]), ([], ["true", "x"])):
+        done = world.run("run", *options, "--", *command)
+        equal((done.returncode, "need your approval" in done.stderr or "needs your approval" in done.stderr, done.stdout), (125, True, ""))
+        code, plan, _ = world.plan(*command, options=options)
+        equal(("LD_PRELOAD" in variables(plan), plan["pre_run"], variables(plan)["SHELL"]), (False, [], "/bin/sh"))
+    assert not (world.project / "made").exists()
+    # Behind a wall it is harmless.
+    code, plan, errors = world.plan("id")
+    equal((code, errors, variables(plan)["LD_PRELOAD"]), (0, "", "./evil.so"))
+    done = world.run("trust", stdin="")
+    for line in ("line 2: without a wall, the variable LD_PRELOAD=./evil.so", "line 3: without a wall, the command 'touch made' before it",
+                 "line 3: without a wall, the shell /bin/evil"):
+        assert line in done.stdout, done
+    world.run("trust", "--yes")
+    _, plan, errors = world.plan("id", options=["--wall", "none"])
+    equal((errors, variables(plan)["LD_PRELOAD"], [command["argv"] for command in plan["pre_run"]]), ("", "./evil.so", [["touch", "made"]]))
+
+
 def homes_that_are_the_machines(world):
     """Services have such: the command's home is an empty directory all the same."""
     for home in ("/", "/bin", "/usr/sbin", "/dev"):
@@ -537,7 +559,7 @@ TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_
          sbox_missing_lockfile, sbox_presets, sbox_session_with_caches_and_secrets, a_hostile_repository_gains_nothing,
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
          init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing,
-         what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home,
+         what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home, without_a_wall_a_project_says_nothing,
          another_name_for_the_workspace_shows_no_more, homes_that_are_the_machines, a_program_that_is_not_there,
          a_directory_that_has_gone]
 

@@ -44,12 +44,14 @@ Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
   const policy::Planned planned = policy::MakePlan(request, around);
   if (!planned.errors.empty()) return std::unexpected(planned.errors.front());
   std::vector<policy::Approval> needed;
-  if (planned.project && !planned.project->approved && !planned.project->asks.empty()) {
+  if (planned.project && !planned.project->approved) {
     policy::Approval approval = {planned.project->path, "policy", planned.project->sha256, {}};
-    for (const auto& [place, ask] : planned.project->asks) {
-      approval.what.push_back("line " + std::to_string(place.first) + ": " + ask.what);
+    for (const policy::Layer::Asks& asks : {planned.project->asks, planned.project->host_asks}) {
+      for (const auto& [place, ask] : asks) {
+        approval.what.push_back("line " + std::to_string(place.first) + ": " + ask.what);
+      }
     }
-    needed.push_back(std::move(approval));
+    if (!approval.what.empty()) needed.push_back(std::move(approval));
   }
   for (const policy::Approval& approval : planned.needed) {
     if (approval.subject == "hosts") needed.push_back(approval);

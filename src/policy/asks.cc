@@ -248,6 +248,32 @@ class Finder {
 
 }  // namespace
 
+std::vector<Ask> FindHostAsks(const Layer& project, const Document& user) {
+  const Grants& grants = user.grants.fields;
+  std::vector<Ask> asks;
+  const auto add_commands = [&](const TextList& commands) {
+    if (grants.host_commands.value) return;
+    for (const Word& command : commands.value) {
+      asks.push_back(
+          {command.mark, "without a wall, the command '" + command.value + "' before it"});
+    }
+  };
+  for (const auto& profile : project.document.profiles.items) {
+    add_commands(profile.fields.pre_run);
+  }
+  add_commands(project.document.package_manager.fields.pre_run);
+  if (grants.host_mode.value) return asks;
+  // A variable can say what a program loads.
+  for (const auto& [name, value] : project.document.environment.fields.set.value) {
+    asks.push_back({name.mark, "without a wall, the variable " + name.value + "=" + value.value});
+  }
+  for (const auto& profile : project.document.profiles.items) {
+    const Text& shell = profile.fields.shell;
+    if (shell.given) asks.push_back({shell.mark, "without a wall, the shell " + shell.value});
+  }
+  return asks;
+}
+
 std::vector<Ask> FindAsks(const Layer& project, const Document& user, const Surroundings& around) {
   return Finder(project, user, around).Find();
 }

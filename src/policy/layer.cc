@@ -14,10 +14,22 @@ constexpr const char* kProjectFiles[] = {"cordon.yaml", "sbox.yaml"};
 
 }  // namespace
 
-const Ask* Layer::Withheld(Mark mark) const {
-  if (approved || origin != Origin::kProject) return nullptr;
+namespace {
+
+const Ask* FindAsk(const Layer& layer, const Layer::Asks& asks, Mark mark) {
+  if (layer.approved || layer.origin != Origin::kProject) return nullptr;
   const auto found = asks.find({mark.line, mark.column});
   return found == asks.end() ? nullptr : &found->second;
+}
+
+}  // namespace
+
+const Ask* Layer::Withheld(Mark mark) const {
+  return FindAsk(*this, asks, mark);
+}
+
+const Ask* Layer::WithheldOnHost(Mark mark) const {
+  return FindAsk(*this, host_asks, mark);
 }
 
 std::string Layer::Folder() const {

@@ -29,11 +29,14 @@ struct Layer {
   std::string sha256;
   bool approved = false;
   Document document;
-  std::map<std::pair<int, int>, Ask> asks;  // by place; empty for the user's own
+  using Asks = std::map<std::pair<int, int>, Ask>;  // by place; empty for the user's own
+  Asks asks;
+  Asks host_asks;  // only where it is the host that it is done to: no wall, or before one
 
   [[nodiscard]] std::string Place(Mark mark) const { return PlaceText(path, mark); }
   // What must be left out of a plan: it is asked for and not approved.
   [[nodiscard]] const Ask* Withheld(Mark mark) const;
+  [[nodiscard]] const Ask* WithheldOnHost(Mark mark) const;
   // The folder that relative paths of the file are below.
   [[nodiscard]] std::string Folder() const;
 };
@@ -59,6 +62,8 @@ struct Layer {
 // Everything in a project's document that `grants` does not cover.
 [[nodiscard]] std::vector<Ask> FindAsks(const Layer& project, const Document& user,
                                         const Surroundings& around);
+// What a wall would have made harmless.
+[[nodiscard]] std::vector<Ask> FindHostAsks(const Layer& project, const Document& user);
 
 }  // namespace cordon::policy
 

@@ -63,9 +63,14 @@ struct Resolution {
   [[nodiscard]] std::string Home() const;
   // True if it must be left out; then it is in `withheld`.
   bool IsWithheld(const Layer& layer, Mark mark);
+  // The same of what is harmless behind a wall.
+  bool IsWithheldOnHost(const Layer& layer, Mark mark);
   void Refuse(std::string message, std::string place = {});
   void Note(std::string text) { plan.notes.push_back(std::move(text)); }
   void Hint(std::string text) { plan.hints.push_back(std::move(text)); }
+
+ private:
+  bool Withhold(const Layer& layer, Mark mark, const Ask* ask);
 };
 
 // --- the steps ---

@@ -158,7 +158,14 @@ std::vector<const Layer*> Resolution::Layers() const {
 }
 
 bool Resolution::IsWithheld(const Layer& layer, Mark mark) {
-  const Ask* ask = layer.Withheld(mark);
+  return Withhold(layer, mark, layer.Withheld(mark));
+}
+
+bool Resolution::IsWithheldOnHost(const Layer& layer, Mark mark) {
+  return Withhold(layer, mark, layer.WithheldOnHost(mark));
+}
+
+bool Resolution::Withhold(const Layer& layer, Mark mark, const Ask* ask) {
   if (ask == nullptr) return false;
   const std::string place = layer.Place(mark);
   const bool is_known = std::ranges::any_of(plan.withheld, [&](const Withheld& old) {
@@ -213,6 +220,10 @@ void ReadPolicies(Resolution& r) {
       if (!is_new && old->second.what.find(what) == std::string::npos) {
         old->second.what += ", " + what;
       }
+    }
+    for (Ask& ask : FindHostAsks(*r.project, grants)) {
+      const std::pair place(ask.mark.line, ask.mark.column);
+      r.project->host_asks.emplace(place, std::move(ask));
     }
     r.project->approved = r.trust.IsApproved(r.project->path, "policy", r.project->sha256);
     AddFile(r, *r.project, r.project->kind == FileKind::kSbox ? "sbox.yaml" : "cordon.yaml");

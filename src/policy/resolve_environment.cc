@@ -64,7 +64,10 @@ void SetBase(Resolution& r) {
   set("HOME", r.Home());
   set("USER", user.empty() ? "user" : user);
   set("LOGNAME", user.empty() ? "user" : user);
-  set("SHELL", r.profile->shell.given ? r.profile->shell.value : "/bin/sh");
+  const Text& shell = r.profile->shell;
+  const bool is_shell_given =
+      shell.given && !(IsOpen(r.plan.wall) && r.IsWithheldOnHost(*r.profile_layer, shell.mark));
+  set("SHELL", is_shell_given ? shell.value : "/bin/sh");
   set("LANG", "C.UTF-8");
   set("TMPDIR", "/tmp");
   set("PWD", r.plan.directory);
@@ -108,6 +111,7 @@ void ResolveEnvironment(Resolution& r) {
   for (const Layer* layer : r.Layers()) PassThrough(r, *layer);
   for (const Layer* layer : r.Layers()) {
     for (const auto& [name, value] : layer->document.environment.fields.set.value) {
+      if (IsOpen(r.plan.wall) && r.IsWithheldOnHost(*layer, name.mark)) continue;
       Set(r, {name.value, value.value, false, layer->origin, "set by " + layer->Place(name.mark)});
     }
   }

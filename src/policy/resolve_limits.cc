@@ -224,6 +224,8 @@ void ResolvePreRun(Resolution& r) {
   const bool on_host = where.value == "host";
   if (on_host && !commands->value.empty() && r.IsWithheld(*r.profile_layer, where.mark)) return;
   for (const Word& command : commands->value) {
+    const bool reaches_host = on_host || IsOpen(r.plan.wall);
+    if (reaches_host && r.IsWithheldOnHost(*layer, command.mark)) continue;
     const auto words = SplitCommand(command.value);
     if (!words) {
       r.Refuse("pre_run: '" + command.value + "' is more than a simple command",
