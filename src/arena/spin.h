@@ -11,13 +11,24 @@
 
 namespace cordon {
 
+// The processor that this thread runs on, as it was a moment ago: whoever waits for a thread of the
+// same one only keeps it from running. Linux has it in a segment's limit, for all to read.
+inline uint32_t ThisProcessor() {
+  constexpr uint32_t kSegment = 0x7b;
+  constexpr uint32_t kProcessors = 0xfff;  // above them: the node
+  uint32_t limit = 0;
+  asm volatile("lsl %1, %0" : "+r"(limit) : "r"(kSegment) : "cc");
+  return limit & kProcessors;
+}
+
 // Whether it has been worth it lately. Of one thread.
 class SpinHabit {
  public:
-  // A few times in vain, and it is tried seldom until it helps again.
+  // A few times in vain, and it is tried seldom, once in so many times, until it helps again.
+  constexpr explicit SpinHabit(uint32_t seldom = 64) : seldom_(seldom) {}
   [[nodiscard]] bool IsWorthIt() {
     if (misses_ < kMostMisses) return true;
-    return ++skipped_ % kSeldom == 0;
+    return ++skipped_ % seldom_ == 0;
   }
   void Note(bool helped) {
     if (helped) misses_ = 0;
@@ -26,7 +37,7 @@ class SpinHabit {
 
  private:
   static constexpr uint32_t kMostMisses = 4;
-  static constexpr uint32_t kSeldom = 64;
+  uint32_t seldom_;
   uint32_t misses_ = 0;
   uint32_t skipped_ = 0;
 };

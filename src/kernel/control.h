@@ -191,7 +191,8 @@ struct FileCall {
   enum State : uint32_t { kFree = 0, kTaken, kRequested, kServed, kAnswered, kLeft };
   std::atomic<uint32_t> state;  // futex word
   std::atomic<uint32_t> op, mount, path_bytes, count;
-  std::atomic<uint32_t> sleeps;  // who waits for the answer: it has to be woken up
+  // Who waits for the answer has to be woken up: 1 + the processor that it was on, or 0.
+  std::atomic<uint32_t> sleeps;
   std::atomic<uint64_t> offset, argument;
   std::atomic<int64_t> result;  // or -errno
   char path[kMaxFilePath];
@@ -424,9 +425,10 @@ struct Control {
   Channel channels[kMaxChannels];
   Slot slots[kMaxSlots];
   HostCall host_calls[kMaxHostCalls];
-  std::atomic<uint32_t> file_bell;          // futex word: kernel -> file server
-  std::atomic<uint32_t> file_calls_left;    // futex word: a place became free
-  std::atomic<uint32_t> file_server_looks;  // at the bell: it need not be woken up
+  std::atomic<uint32_t> file_bell;        // futex word: kernel -> file server
+  std::atomic<uint32_t> file_calls_left;  // futex word: a place became free
+  // At the bell: it need not be woken up. 1 + the processor that it looks on, or 0.
+  std::atomic<uint32_t> file_server_looks;
   alignas(4096) Mailbox mailbox;
   alignas(4096) Ring rings[kRings];
   alignas(4096) FileCall file_calls[kMaxFileCalls];

@@ -21,8 +21,9 @@ constexpr uint64_t kLookNs = 20'000'000;
 constexpr uint64_t kSpinNs = 20'000;
 constexpr uint64_t kClientSpinNs = 150'000;
 
-// Private to a process.
-SpinHabit spin_habit, client_spin_habit;
+// Private to a process. While who asks a client looks, the kernel wakes up the client where the
+// server runs, and all goes on three times as fast: it is tried sooner again.
+SpinHabit spin_habit, client_spin_habit(16);
 // Of the service process.
 uint64_t latest_end_ns = UINT64_MAX;
 
@@ -42,7 +43,7 @@ void SleepOn(const std::atomic<uint32_t>& word, uint32_t seen) {
 
 bool IsAnsweredSoon(const control::FileCall& place, uint64_t ns) {
   using control::FileCall;
-  (void)SpinUntilChanged(place.state, FileCall::kRequested, kSpinNs);
+  if (!SpinUntilChanged(place.state, FileCall::kRequested, kSpinNs)) return false;
   return place.state.load() != FileCall::kServed ||
          SpinUntilChanged(place.state, FileCall::kServed, ns);
 }
@@ -88,14 +89,15 @@ int64_t FileCall::Ask(control::FileOp op, uint32_t mount, Repeat repeat) {
   place_->sleeps.store(0);
   place_->state.store(control::FileCall::kRequested);
   control.file_bell.fetch_add(1);
-  const bool server_looks = control.file_server_looks.load() != 0;
-  if (!server_looks) platform::WakeWord(&control.file_bell, 1);
+  const uint32_t looks = control.file_server_looks.load();
+  if (looks == 0) platform::WakeWord(&control.file_bell, 1);
   const bool of_client = place_ - control.file_calls >= control::kDirectoryFileCalls;
   SpinHabit& habit = of_client ? client_spin_habit : spin_habit;
-  if (server_looks && habit.IsWorthIt()) {
+  const bool looks_elsewhere = looks != 0 && looks != ThisProcessor() + 1;
+  if (looks_elsewhere && habit.IsWorthIt()) {
     habit.Note(IsAnsweredSoon(*place_, of_client ? kClientSpinNs : kSpinNs));
   }
-  place_->sleeps.store(1);
+  place_->sleeps.store(1 + ThisProcessor());
   const uint64_t end = EndOfPatience();
   int64_t lost = 0;
   for (uint32_t state = place_->state.load(); state != control::FileCall::kAnswered;

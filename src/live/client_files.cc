@@ -82,7 +82,8 @@ void ClientFiles::StartThread() {
 ClientFiles::~ClientFiles() {
   stops_ = true;
   (void)eventfd_write(wake_.get(), 1);
-  ReturnAnswers();
+  stands_back_.store(0);
+  stands_back_.notify_all();
   if (thread_ != nullptr) thread_->join();
   Die();
 }
@@ -258,11 +259,16 @@ void ClientFiles::StandBack() {
 
 bool ClientFiles::TakeAnswers() {
   const std::lock_guard lock(mutex_);
-  stands_back_.store(1);
+  // Out of poll, in which every answer would wake it up for nothing.
+  if (stands_back_.exchange(1) == 0) (void)eventfd_write(wake_.get(), 1);
   return !is_dead_ && Receive() > 0;
 }
 
 void ClientFiles::ReturnAnswers() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (pending_.empty()) return;
+  }
   if (stands_back_.exchange(0) != 0) stands_back_.notify_all();
 }
 

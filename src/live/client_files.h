@@ -54,6 +54,8 @@ class ClientFiles {
   // Takes what has arrived, without waiting; until ReturnAnswers the thread takes nothing. Whether
   // anything had.
   [[nodiscard]] bool TakeAnswers();
+  // To be called when an answer is waited for and is not looked for any more. Where none is, the
+  // thread is not woken up.
   void ReturnAnswers();
   // Who has waited for too long hears so. When somebody else will have; never: nobody waits.
   [[nodiscard]] Clock::time_point Expire();

@@ -222,6 +222,28 @@ TEST_F(ClientFilesTest, ReadOnlyIsNotAsked) {
   }
 }
 
+TEST_F(ClientFilesTest, AnswersAreTakenInTurns) {
+  Connect({});
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_FALSE(Ask(1, FileOp::kRead, "a", 0, 10));
+    EXPECT_FALSE(files_->TakeAnswers());
+    Say(AnswerOf(Next().first.number, 1, "x"));
+    while (!files_->TakeAnswers()) std::this_thread::yield();
+    EXPECT_EQ(Await(1).first.result, 1);
+    files_->ReturnAnswers();  // nobody waits
+    EXPECT_FALSE(Ask(2, FileOp::kRead, "a", 0, 10));
+    EXPECT_FALSE(files_->TakeAnswers());
+    files_->ReturnAnswers();
+    Say(AnswerOf(Next().first.number, 2, "yz"));
+    EXPECT_EQ(Await(2).first.result, 2);
+  }
+  EXPECT_FALSE(Ask(3, FileOp::kRead, "a", 0, 10));
+  EXPECT_FALSE(files_->TakeAnswers());
+  peer_.reset();
+  files_->ReturnAnswers();
+  EXPECT_EQ(Await(3).first.result, -EIO);
+}
+
 TEST_F(ClientFilesTest, WhoDoesNotAnswerInTime) {
   Connect({.timeout = std::chrono::milliseconds(1)});
   EXPECT_FALSE(Ask(1, FileOp::kStat, "a"));

@@ -1,5 +1,7 @@
 #include "live/file_server.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
@@ -22,6 +24,20 @@ namespace {
 constexpr uint64_t kSpinNs = 50'000;
 // A client that is awake has answered within this time.
 constexpr uint64_t kClientSpinNs = 150'000;
+// Who was answered and had to be woken up elsewhere has asked again.
+constexpr uint64_t kAskSpinNs = 100'000;
+// A client that looks, on another processor, has answered within this time.
+constexpr uint64_t kElsewhereNs = 30'000;
+// Who yields to a client gets the processor back sooner. Otherwise it went to somebody who only
+// computes, and who keeps it: so for a while nobody looks.
+constexpr uint64_t kCrowdedNs = 1'000'000;
+constexpr uint64_t kCrowdedForNs = 50'000'000;
+// In so long nobody else has run.
+constexpr uint64_t kNobodyNs = 3'000;
+// Answers in a row with two threads woken up on other processors, before this thread goes to
+// another one; and not sooner than so long after the last time.
+constexpr uint32_t kMostFar = 8;
+constexpr uint64_t kStayNs = 10'000'000;
 
 }  // namespace
 
@@ -139,16 +155,60 @@ void FileServer::Run() {
   ReturnAnswers();
 }
 
-bool FileServer::Look(uint32_t bell) {
-  if (!asked_) return SpinUntilChanged(page_.file_bell, bell, kSpinNs);
-  for (uint64_t end = platform::ClockNs(1) + kClientSpinNs; platform::ClockNs(1) < end;) {
-    if (page_.file_bell.load() != bell) return true;
-    if (TakeAnswers()) end = platform::ClockNs(1) + kSpinNs;
-    // The client may be waiting for this processor: woken up there, it need not be woken up
-    // elsewhere.
-    std::this_thread::yield();
+FileServer::Look FileServer::LookAt(uint32_t bell) {
+  if (!asked_) {
+    return SpinUntilChanged(page_.file_bell, bell, kSpinNs) ? Look::kHelped : Look::kMissed;
   }
-  return false;
+  const uint64_t start = platform::ClockNs(1);
+  bool has_yielded = false;
+  bool has_let_run = false;
+  asleep_ = Asleep::kNobody;
+  for (uint64_t now = start, end = start + kClientSpinNs; now < end; now = platform::ClockNs(1)) {
+    if (page_.file_bell.load() != bell) return Look::kHelped;
+    if (TakeAnswers()) {
+      is_elsewhere_ = !has_yielded;
+      // It runs here when this thread sleeps.
+      if (is_elsewhere_ && asleep_ == Asleep::kHere) return Look::kAnswered;
+      MoveIfFar(!has_let_run && asleep_ != Asleep::kNobody);
+      end = platform::ClockNs(1) + kAskSpinNs;
+    }
+    if (is_elsewhere_ && now - start < kElsewhereNs) {
+      __builtin_ia32_pause();
+      continue;
+    }
+    has_let_run |= Yield() > kNobodyNs;
+    has_yielded = true;
+    if (is_crowded()) return Look::kMissed;
+  }
+  return Look::kMissed;
+}
+
+// Far is an answer that came while nobody else ran here, and for somebody who sleeps: client and
+// guest may both be on another processor, or the client alone. Waking up a thread over there takes
+// longer than all else together, and the kernel leaves all three where they are. From another
+// processor at least one of them is near, or the guest looks.
+void FileServer::MoveIfFar(bool is_far) {
+  far_ = is_far ? far_ + 1 : 0;
+  const uint64_t now = platform::ClockNs(1);
+  if (far_ < kMostFar || now < stay_until_) return;
+  far_ = 0;
+  stay_until_ = now + kStayNs;
+  cpu_set_t all;
+  if (sched_getaffinity(0, sizeof all, &all) != 0) return;
+  cpu_set_t others = all;
+  CPU_CLR(ThisProcessor(), &others);
+  if (CPU_COUNT(&others) == 0 || sched_setaffinity(0, sizeof others, &others) != 0) return;
+  (void)sched_setaffinity(0, sizeof all, &all);
+}
+
+// Who waits for this processor, the client above all, runs here and need not be woken up elsewhere.
+uint64_t FileServer::Yield() {
+  const uint64_t before = platform::ClockNs(1);
+  std::this_thread::yield();
+  const uint64_t after = platform::ClockNs(1);
+  if (after - before > kCrowdedNs) crowded_until_ = after + kCrowdedForNs;
+  page_.file_server_looks.store(1 + ThisProcessor());
+  return after - before;
 }
 
 bool FileServer::TakeAnswers() {
@@ -166,11 +226,11 @@ void FileServer::ReturnAnswers() {
 }
 
 void FileServer::Sleep(uint32_t bell) {
-  if (spins_ && habit_.IsWorthIt()) {
-    page_.file_server_looks.store(1);
-    const bool helped = Look(bell);
-    habit_.Note(helped);
-    if (helped) return;
+  if (spins_ && !is_crowded() && habit_.IsWorthIt()) {
+    page_.file_server_looks.store(1 + ThisProcessor());
+    const Look look = LookAt(bell);
+    habit_.Note(look != Look::kMissed);
+    if (look == Look::kHelped) return;
   }
   page_.file_server_looks.store(0);
   if (asked_) ReturnAnswers();
@@ -217,7 +277,10 @@ void FileServer::Finish(FileCall& call, const FileReply& reply) {
   call.offset.store(reply.offset);
   uint32_t expected = FileCall::kServed;
   if (call.state.compare_exchange_strong(expected, FileCall::kAnswered)) {
-    if (call.sleeps.load() != 0) platform::WakeWord(&call.state, 1);
+    const uint32_t sleeps = call.sleeps.load();
+    if (sleeps == 0) return;
+    asleep_ = sleeps == 1 + ThisProcessor() ? Asleep::kHere : Asleep::kElsewhere;
+    platform::WakeWord(&call.state, 1);
     return;
   }
   // Whoever asked did not wait.

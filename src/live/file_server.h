@@ -58,9 +58,17 @@ class FileServer {
   void Run();
   // Until the bell is another one, or somebody has waited too long.
   void Sleep(uint32_t bell);
-  // Looks for a moment, at the bell and for answers of the client that was asked last. Whether the
-  // bell is another one.
-  [[nodiscard]] bool Look(uint32_t bell);
+  enum class Look {
+    kMissed,
+    kHelped,    // the bell is another one
+    kAnswered,  // nobody waits for the client any more, and who did is to run here
+  };
+  // For a moment, at the bell and for answers of the client that was asked last.
+  [[nodiscard]] Look LookAt(uint32_t bell);
+  void MoveIfFar(bool is_far);
+  // For how long, in ns.
+  uint64_t Yield();
+  [[nodiscard]] bool is_crowded() const { return platform::ClockNs(1) < crowded_until_; }
   [[nodiscard]] bool TakeAnswers();
   void ReturnAnswers();
   void Serve(control::FileCall& call);
@@ -78,6 +86,13 @@ class FileServer {
   // Of the thread.
   SpinHabit habit_;
   std::optional<uint32_t> asked_;  // the mount of the client that was asked last
+  bool is_elsewhere_ = false;      // that client, lately: it answered while this thread ran
+  uint64_t crowded_until_ = 0;
+  uint32_t far_ = 0;  // answers in a row that were far
+  uint64_t stay_until_ = 0;
+  // Where who was answered had slept. Of whoever takes answers.
+  enum class Asleep { kNobody, kHere, kElsewhere };
+  std::atomic<Asleep> asleep_ = Asleep::kNobody;
 };
 
 }  // namespace cordon::live

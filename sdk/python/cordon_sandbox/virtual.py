@@ -24,6 +24,7 @@ import errno
 import inspect
 import itertools
 import os
+import select
 import shutil
 import socket
 import stat as st
@@ -49,7 +50,11 @@ _ERRNO_OF = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, Fil
 _WRITERS = ("write", "write_file")
 _KEEP_SECONDS = 1.0  # a whole file that is read in pieces
 _LONGEST_SOCKET = 90
-_BUFFER = 1 << 18
+_BUFFER = 1 << 18  # more than a request has
+# Whoever reads on in a file asks again sooner than a thread is woken up.
+_LOOK_NS = 60_000
+_MOST_MISSES = 4  # looks in vain, before it is tried seldom
+_SELDOM = 64
 
 
 @dataclasses.dataclass
@@ -386,6 +391,60 @@ _HANDLERS = {1: _Answers.stat, 2: _Answers.readlink, _READ: _Answers.read, 4: _A
              12: _Answers.chmod, 13: _Answers.utime}
 
 
+class _Requests:
+    """What comes over a connection. It is looked for a moment, as long as that helps, and waited for in poll: a thread that waits in recv
+    is also woken up when the other side takes what was sent to it."""
+
+    def __init__(self, connection):
+        self._receive_into = connection.recv_into
+        self._wait = select.poll()
+        self._wait.register(connection, select.POLLIN)
+        self._buffer = memoryview(bytearray(_BUFFER))
+        self._at = self._end = 0
+        self._misses = self._skipped = 0
+
+    def take(self, size):
+        """As many bytes; None: it has ended."""
+        while self._end - self._at < size:
+            if size > _BUFFER or not self._receive():
+                return None
+        at = self._at
+        self._at += size
+        return bytes(self._buffer[at:self._at])
+
+    def _receive(self):
+        if self._at > 0:
+            kept = self._end - self._at
+            self._buffer[:kept] = bytes(self._buffer[self._at:self._end])
+            self._at, self._end = 0, kept
+        got = self._look()
+        while got is None:
+            self._wait.poll()
+            got = self._try()
+        self._end += got
+        return got
+
+    def _try(self):
+        try:
+            return self._receive_into(self._buffer[self._end:], 0, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return None
+
+    def _look(self):
+        if self._misses >= _MOST_MISSES:
+            self._skipped += 1
+            if self._skipped % _SELDOM:
+                return None
+        end = time.monotonic_ns() + _LOOK_NS
+        while time.monotonic_ns() < end:
+            got = self._try()
+            if got is not None:
+                self._misses = 0
+                return got
+        self._misses += 1
+        return None
+
+
 class FileHost:
     """Where the file systems of one daemon's sandboxes are asked: a socket in a folder of this user's. Each sandbox, and each fork,
     has a connection, and each connection a thread. Coroutines run in `loop`, or in one of their own."""
@@ -433,8 +492,7 @@ class FileHost:
 
     def _serve(self, connection):
         try:
-            with connection.makefile("rb", _BUFFER) as requests:
-                self._answer_all(connection, requests)
+            self._answer_all(connection, _Requests(connection))
         except OSError:
             pass  # the sandbox, or this program's side of it, has ended
         finally:
@@ -452,11 +510,13 @@ class FileHost:
                 connection.sendall(_ANSWER.pack(_ANSWER.size - 4 + len(data), number, result) + data)
 
         while True:
-            head = requests.read(_REQUEST.size)
-            if len(head) < _REQUEST.size:
+            head = requests.take(_REQUEST.size)
+            if head is None:
                 return
             size, number, op, path_bytes, offset, argument, count, _ = _REQUEST.unpack(head)
-            rest = requests.read(size + 4 - _REQUEST.size)
+            rest = requests.take(size + 4 - _REQUEST.size)
+            if rest is None:
+                return
             path = os.fsdecode(rest[:path_bytes])
             if op == 0:
                 with self._lock:
