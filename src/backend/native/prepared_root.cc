@@ -145,10 +145,14 @@ size_t RemoveBut(size_t kept, const std::string& cache_folder, Removal removal) 
   }
   std::ranges::sort(roots);
   size_t removed = 0;
+  size_t in_work = 0;  // they come first, and are no roots yet
   for (const auto& [made, name] : roots) {
-    if (removed + kept >= roots.size()) break;
+    if (removed + in_work + kept >= roots.size()) break;
     const OwnedFd held = Hold(folder.get(), name, LOCK_EX);
-    if (!held.valid()) continue;
+    if (!held.valid()) {
+      in_work += name.starts_with('.') ? 1 : 0;
+      continue;
+    }
     ++removed;
     if (removal == Removal::kCount) continue;
     const std::string old = name.starts_with(kOldPrefix) ? name : kOldPrefix + name;
