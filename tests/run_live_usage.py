@@ -7,6 +7,7 @@ import pathlib
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -15,7 +16,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, Sandbox  # noqa: E402
-from processes import answers, eventually  # noqa: E402
+from processes import answers, descendants, eventually  # noqa: E402
 from typescript import needs_node, run_with_package  # noqa: E402
 
 MIB = 1 << 20
@@ -142,6 +143,37 @@ class OfCommands(unittest.TestCase):
         asyncio.run(work())
 
     @needs_node
+    def test_nobody_is_busy_with_a_command_that_is_over_and_whose_client_does_not_read(self):
+        """Neither after its time is over, nor with one that has ended before."""
+        for command, milliseconds in (("exec cat /dev/zero", 300), ("head -c 500000 /dev/zero; exec true", 600)):
+            with subprocess.Popen([CORDON, "serve", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
+                def ask(method, **params):
+                    daemon.stdin.write((json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}) + "\n").encode())
+                    daemon.stdin.flush()
+                ask("create")
+                daemon.stdout.readline()
+                processes = descendants(daemon.pid)
+                # More than a pipe and what the daemon keeps for a client that does not listen.
+                for _ in range(12):
+                    ask("spawn", argv=["sh", "-c", command], timeoutMs=milliseconds)
+                time.sleep(1.5)
+                before = self.ticks(processes)
+                time.sleep(1)
+                self.assertLess(self.ticks(processes) - before, os.sysconf("SC_CLK_TCK") / 3)
+                daemon.kill()
+
+    @staticmethod
+    def ticks(pids):
+        """Of those that are there."""
+        total = 0
+        for pid in pids:
+            try:
+                fields = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            total += int(fields[11]) + int(fields[12])
+        return total
+
     def test_typescript(self):
         run_with_package(self, "usage.mjs")
 

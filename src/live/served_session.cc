@@ -286,7 +286,9 @@ Clock::time_point ServedSandbox::NextWake() {
   if (std::exchange(is_busy_, false)) return Clock::now();
   Clock::time_point next = Clock::time_point::max();
   for (const auto& run : running_) {
-    next = std::min({next, run->deadline, run->next_interrupt});
+    next = std::min(next, run->next_interrupt);
+    // Who is over, or was told so, has no time any more.
+    if (!run->ended && run->end_class == EndClass::kNone) next = std::min(next, run->deadline);
   }
   if (session_.current != nullptr || session_.is_settling) {
     next = std::min(next, session_.next_look);
