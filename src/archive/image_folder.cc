@@ -56,7 +56,7 @@ Status AddNamed(TarWriter& tar, int folder, const std::string& name, const std::
   return AddFile(tar, path, file.get(), static_cast<uint64_t>(stat.st_size));
 }
 
-// Writes a file under another name, has it on the disk, and gives it its own.
+// Until it is on the disk.
 Status WriteAndSync(const OwnedFd& file, const std::string& path, ByteSource& bytes) {
   FileSink sink(file.get(), 0, UINT64_MAX);
   std::vector<std::byte> piece(size_t{1} << 20);
@@ -70,7 +70,8 @@ Status WriteAndSync(const OwnedFd& file, const std::string& path, ByteSource& by
   return {};
 }
 
-// Nothing is left of what could not be written: a disk may be full of it.
+// Writes a file under another name, has it on the disk, and gives it its own. Nothing is left of
+// what could not be written: a disk may be full of it.
 Status Put(int folder, const std::string& name, const std::string& path, ByteSource& bytes) {
   const OwnedFd file(
       openat(folder, kNewFile, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, kFileMode));

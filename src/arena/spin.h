@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "arena/platform.h"
+#include "base/spin_habit.h"
 
 namespace cordon {
 
@@ -20,27 +21,6 @@ inline uint32_t ThisProcessor() {
   asm volatile("lsl %1, %0" : "+r"(limit) : "r"(kSegment) : "cc");
   return limit & kProcessors;
 }
-
-// Whether it has been worth it lately. Of one thread.
-class SpinHabit {
- public:
-  // A few times in vain, and it is tried seldom, once in so many times, until it helps again.
-  constexpr explicit SpinHabit(uint32_t seldom = 64) : seldom_(seldom) {}
-  [[nodiscard]] bool IsWorthIt() {
-    if (misses_ < kMostMisses) return true;
-    return ++skipped_ % seldom_ == 0;
-  }
-  void Note(bool helped) {
-    if (helped) misses_ = 0;
-    if (!helped && misses_ < kMostMisses) ++misses_;
-  }
-
- private:
-  static constexpr uint32_t kMostMisses = 4;
-  uint32_t seldom_;
-  uint32_t misses_ = 0;
-  uint32_t skipped_ = 0;
-};
 
 // Until the word is another one than was seen, and no longer than `ns`. Whether it is.
 inline bool SpinUntilChanged(const std::atomic<uint32_t>& word, uint32_t seen, uint64_t ns) {

@@ -1,5 +1,6 @@
 #include "net/async.h"
 
+#include <sched.h>
 #include <sys/socket.h>
 
 #include <boost/asio/as_tuple.hpp>
@@ -7,11 +8,42 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <utility>
+
+#include "base/spin_habit.h"
 
 namespace cordon::net {
 namespace {
 
 constexpr auto kResult = asio::as_tuple(asio::use_awaitable);
+
+// Longer than a server on this machine takes to answer.
+constexpr auto kLookTime = std::chrono::microseconds(50);
+// Who yields for so long has somebody beside him who computes, and nobody looks for a while.
+constexpr auto kCrowded = std::chrono::milliseconds(1);
+constexpr auto kCrowdedFor = std::chrono::milliseconds(50);
+
+class Looker {
+ public:
+  // Runs what comes soon; false if nothing did.
+  bool Look(asio::io_context& loop) {
+    Clock::time_point now = Clock::now();
+    if (now < crowded_until_ || !habit_.IsWorthIt()) return false;
+    bool helped = loop.poll() > 0;
+    for (const Clock::time_point end = now + kLookTime; !helped && now < end;) {
+      sched_yield();
+      const Clock::time_point before = std::exchange(now, Clock::now());
+      if (now - before > kCrowded) crowded_until_ = now + kCrowdedFor;
+      helped = loop.poll() > 0;
+    }
+    habit_.Note(helped);
+    return helped;
+  }
+
+ private:
+  SpinHabit habit_;
+  Clock::time_point crowded_until_;
+};
 
 }  // namespace
 
@@ -48,6 +80,13 @@ Deadline::Deadline(asio::io_context& loop, AsyncFd& fd, Clock::duration after)
     const auto still_there = target.lock();
     if (!error && still_there) (*still_there)->Cancel();
   });
+}
+
+void RunAwake(asio::io_context& loop) {
+  Looker looker;
+  while (!loop.stopped()) {
+    if (!looker.Look(loop)) (void)loop.run_one();
+  }
 }
 
 awaitable<void> Sleep(Clock::duration time) {

@@ -51,6 +51,9 @@ class Deadline {
   asio::steady_timer timer_;
 };
 
+// Runs the loop until it is stopped. What follows soon is answered sooner than a processor that
+// sleeps is woken up: a moment is spent looking for it, while nobody else needs the processor.
+void RunAwake(asio::io_context& loop);
 awaitable<void> Sleep(Clock::duration time);
 // Lets everybody else go on who can.
 awaitable<void> Yield();

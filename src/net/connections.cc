@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "net/client_check.h"
+#include "net/dial.h"
 #include "net/route.h"
 #include "net/sandbox.h"
 
@@ -100,17 +101,11 @@ awaitable<bool> Connection::Dial() {
     record_.failure = SystemError("socket").error().ToString();
     co_return false;
   }
-  sockaddr_storage storage = {};
-  const socklen_t size = FillSockaddr(to, &storage);
-  int error = connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) == 0 ? 0 : errno;
+  int error = BeginConnect(fd.get(), to);
   upstream_ = std::make_unique<AsyncFd>(sandbox_.loop, std::move(fd));
   if (error == EINPROGRESS) {
     const Deadline deadline(sandbox_.loop, *upstream_, kDialTime);
-    error = ETIMEDOUT;
-    socklen_t error_size = sizeof error;
-    if (co_await upstream_->Writable()) {
-      (void)getsockopt(upstream_->get(), SOL_SOCKET, SO_ERROR, &error, &error_size);
-    }
+    error = co_await upstream_->Writable() ? ConnectResult(upstream_->get()) : ETIMEDOUT;
   }
   if (error != 0) record_.failure = SystemError("connect", error).error().ToString();
   co_return error == 0;
@@ -220,11 +215,10 @@ awaitable<void> Connection::Serve(std::shared_ptr<Connection> self) {
     self->Abort("refused");
     co_return;
   }
-  PrepareRelay(self->client_.get());
-  SetOption(self->client_.get(), SOL_SOCKET, SO_SNDBUF, kClientBuffer);
+  // What the client has said already goes first.
+  asio::co_spawn(self->sandbox_.loop, SendUp(self), asio::detached);
   PrepareRelay(self->upstream_->get());
-  asio::co_spawn(self->sandbox_.loop, SendDown(self), asio::detached);
-  co_await SendUp(std::move(self));
+  co_await SendDown(std::move(self));
 }
 
 // False if there is none now.
@@ -249,6 +243,9 @@ bool Accept(Sandbox& sandbox, int listener) {
 
 awaitable<void> ServeConnections(Sandbox& sandbox, OwnedFd listener) {
   AsyncFd fd(sandbox.loop, std::move(listener));
+  // Whatever it accepts has them too.
+  PrepareRelay(fd.get());
+  SetOption(fd.get(), SOL_SOCKET, SO_SNDBUF, kClientBuffer);
   while (co_await fd.Readable()) {
     for (int i = 0; i < kAcceptAtOnce; ++i) {
       if (Accept(sandbox, fd.get())) continue;

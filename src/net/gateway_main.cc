@@ -77,7 +77,7 @@ Status Run() {
   (void)close(kNamespaceFd);
   Serve(sandbox, std::move(*sockets));
   asio::co_spawn(*loop, WaitForEnd(*loop, &sandbox.askers), asio::detached);
-  loop->run();
+  RunAwake(*loop);
   // With it go all flows; what they come to is in the log then.
   loop.reset();
   sandbox.log.Close();
@@ -102,7 +102,7 @@ Status RelayPorts(std::span<char* const> ports) {
   }
   asio::co_spawn(loop, WaitForEnd(loop, nullptr), asio::detached);
   Say(kReady);
-  loop.run();
+  RunAwake(loop);
   return {};
 }
 

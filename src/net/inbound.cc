@@ -9,7 +9,7 @@
 #include <span>
 #include <vector>
 
-#include "net/address.h"
+#include "net/dial.h"
 
 namespace cordon::net {
 namespace {
@@ -68,17 +68,10 @@ awaitable<bool> Inbound::DialAt(const Endpoint& to) {
   OwnedFd fd(socket(to.address.is_ipv4() ? AF_INET : AF_INET6,
                     SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd.valid()) co_return false;
-  sockaddr_storage storage = {};
-  const socklen_t size = FillSockaddr(to, &storage);
-  const int error = connect(fd.get(), reinterpret_cast<sockaddr*>(&storage), size) == 0 ? 0 : errno;
+  const int error = BeginConnect(fd.get(), to);
   server_ = std::make_unique<AsyncFd>(loop_, std::move(fd));
-  if (error == 0) co_return true;
-  int result = error;
-  socklen_t result_size = sizeof result;
-  if (error == EINPROGRESS && co_await server_->Writable()) {
-    (void)getsockopt(server_->get(), SOL_SOCKET, SO_ERROR, &result, &result_size);
-  }
-  co_return result == 0;
+  if (error != EINPROGRESS) co_return error == 0;
+  co_return co_await server_->Writable() && ConnectResult(server_->get()) == 0;
 }
 
 awaitable<void> Inbound::Pump(AsyncFd& from, AsyncFd& to) {

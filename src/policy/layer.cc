@@ -12,10 +12,6 @@ namespace {
 constexpr size_t kMaxBytes = 1 << 20;
 constexpr const char* kProjectFiles[] = {"cordon.yaml", "sbox.yaml"};
 
-}  // namespace
-
-namespace {
-
 const Ask* FindAsk(const Layer& layer, const Layer::Asks& asks, Mark mark) {
   if (layer.approved || layer.origin != Origin::kProject) return nullptr;
   const auto found = asks.find({mark.line, mark.column});
