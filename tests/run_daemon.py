@@ -73,7 +73,7 @@ class Socket(Case):
         self.assertEqual((pathlib.Path(self.path).read_text(), self.names()), ("mine", ["s"]))
 
     def test_paths(self):
-        for path, text in (("x" * 108, "a path of 1 to 107 bytes"), ("nowhere/s", "No such file")):
+        for path, text in (("x" * 108, "a socket's path has 1 to 107 bytes"), ("nowhere/s", "No such file")):
             daemon = self.start(path)
             self.assertEqual((daemon.wait(), text in daemon.stderr.read()), (125, True), path)
         self.start("relative")

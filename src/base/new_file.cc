@@ -1,16 +1,13 @@
 #include "base/new_file.h"
 
 #include <fcntl.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
-#include <cstdint>
-#include <cstdio>
 #include <utility>
 
+#include "base/random_digits.h"
 #include "base/write_all.h"
 
 namespace cordon {
@@ -18,14 +15,7 @@ namespace {
 
 constexpr mode_t kOwnerOnly = 0600;
 
-// Nobody else writes to a file that has this name.
-Result<std::string> TemporaryName() {
-  uint64_t number = 0;
-  if (getrandom(&number, sizeof number, 0) != sizeof number) return SystemError("getrandom");
-  std::array<char, 24> text = {};
-  (void)snprintf(text.data(), text.size(), ".new-%016llx", static_cast<unsigned long long>(number));
-  return std::string(text.data());
-}
+constexpr size_t kDigits = 16;
 
 }  // namespace
 
@@ -34,12 +24,11 @@ Result<NewFile> NewFile::In(int folder) {
   if (nameless.valid()) return NewFile(folder, std::move(nameless), {});
   // What file systems without them answer.
   if (errno != EOPNOTSUPP && errno != EISDIR) return SystemError("openat(O_TMPFILE)");
-  Result<std::string> name = TemporaryName();
-  if (!name) return std::unexpected(name.error());
-  OwnedFd named(openat(folder, name->c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+  std::string name = ".new-" + RandomDigits(kDigits);
+  OwnedFd named(openat(folder, name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                        kOwnerOnly));
-  if (!named.valid()) return SystemError("openat(" + *name + ", O_CREAT | O_EXCL)");
-  return NewFile(folder, std::move(named), std::move(*name));
+  if (!named.valid()) return SystemError("openat(" + name + ", O_CREAT | O_EXCL)");
+  return NewFile(folder, std::move(named), std::move(name));
 }
 
 NewFile::NewFile(NewFile&& other) noexcept

@@ -8,11 +8,11 @@
 
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <utility>
 
 #include "base/fd_message.h"
 #include "base/spawn.h"
+#include "base/unix_address.h"
 #include "base/write_all.h"
 
 namespace cordon::client {
@@ -76,15 +76,11 @@ Result<std::shared_ptr<Connection>> Connection::Start(const std::string& program
 }
 
 Result<std::shared_ptr<Connection>> Connection::Connect(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return Fail(ErrorCode::kInvalid, "a socket's path has 1 to 107 bytes", path);
-  }
-  memcpy(address.sun_path, path.data(), path.size());
+  const Result<sockaddr_un> address = UnixAddress(path);
+  if (!address) return std::unexpected(address.error());
   OwnedFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return SystemError("socket(AF_UNIX)");
-  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  if (connect(socket.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0) {
     return SystemError("connect(" + path + ")");
   }
   return std::shared_ptr<Connection>(new Connection(std::move(socket), -1));

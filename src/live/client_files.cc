@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "base/blocked_signals.h"
+#include "base/unix_address.h"
 
 namespace cordon::live {
 namespace {
@@ -58,17 +59,14 @@ Result<std::unique_ptr<ClientFiles>> ClientFiles::Connect(Options options, Finis
 }
 
 Status ClientFiles::Open() {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (options_.socket.size() >= sizeof address.sun_path)
-    return SystemError("connect(" + options_.socket + ")", ENAMETOOLONG);
-  memcpy(address.sun_path, options_.socket.data(), options_.socket.size());
+  const Result<sockaddr_un> address = UnixAddress(options_.socket);
+  if (!address) return std::unexpected(address.error());
   wake_.reset(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!wake_.valid()) return SystemError("eventfd");
   // Nobody waits for a client that accepts nobody.
   socket_.reset(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket_.valid()) return SystemError("socket(AF_UNIX)");
-  if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
+  if (connect(socket_.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
     return SystemError("connect(" + options_.socket + ")");
   Write(EncodeClientHello(options_.key));
   return {};

@@ -1,14 +1,13 @@
 #include "live/file_calls.h"
 
-#include <sys/random.h>
 #include <sys/stat.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cinttypes>
-#include <cstdio>
 #include <cstring>
 #include <vector>
+
+#include "base/random_digits.h"
 
 namespace cordon::live {
 
@@ -78,14 +77,6 @@ Status PutBytes(Mailbox& mailbox, const std::string& path, uint32_t mode, bool a
 
 // Of a file that is written beside the one whose place it takes: nobody else's, and no longer than
 // a name may be.
-std::string NewName() {
-  uint64_t number = 0;
-  (void)getrandom(&number, sizeof number, 0);
-  char text[32];
-  snprintf(text, sizeof text, ".cordon-new-%016" PRIx64, number);
-  return text;
-}
-
 // Readers see the old contents or the new ones. A link stays one: what it leads to is written in
 // place.
 FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
@@ -95,7 +86,8 @@ FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
   if (old && !S_ISREG(old->mode)) return AnswerOf(PutBytes(mailbox, path, mode, false, bytes));
   if (old && mode == 0) mode = old->mode & 07777;
   if (mode == 0) mode = 0644;
-  const std::string temporary = path.substr(0, path.rfind('/') + 1) + NewName();
+  const std::string temporary =
+      path.substr(0, path.rfind('/') + 1) + ".cordon-new-" + RandomDigits(16);
   Status put = PutBytes(mailbox, temporary, mode, false, bytes);
   if (put) put = mailbox.ChangeMode(temporary, mode);
   if (put) put = mailbox.Rename(temporary, path);

@@ -57,7 +57,6 @@ NewFork PrepareFork(const CallPtr& call, const std::shared_ptr<Sandbox>& origin,
                     const ForkTold& told) {
   Server& server = call->client->server;
   const auto sandbox = std::make_shared<Sandbox>();
-  sandbox->id = server.NewSandboxId();
   sandbox->limits = origin->limits;
   sandbox->owner = call->client;
   sandbox->detached = detached;

@@ -190,7 +190,6 @@ void Create(const CallPtr& call) {
   if (!detached) return;
   const auto is_audited = call->Flag("audit");
   if (!is_audited) return;
-  sandbox->id = server.NewSandboxId();
   sandbox->owner = call->client;
   sandbox->detached = *detached;
   sandbox->is_audited = *is_audited;

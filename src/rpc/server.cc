@@ -5,11 +5,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <random>
 #include <utility>
 #include <vector>
 
@@ -47,16 +45,6 @@ void Server::AuditTotal(const SandboxLink& link, const char* limit) {
   for (const auto& [id, sandbox] : sandboxes_) {
     if (sandbox->link.get() == &link) Audit(*sandbox, "limit.exceeded", {{"limit", limit}});
   }
-}
-
-std::string Server::NewSandboxId() {
-  // Not to be guessed: it is all that a connection needs to name a detached sandbox.
-  std::random_device source;
-  std::array<char, 33> text = {};
-  for (size_t i = 0; i < 32; i += 8) {
-    (void)snprintf(text.data() + i, 9, "%08x", static_cast<unsigned>(source()));
-  }
-  return text.data();
 }
 
 void Server::WatchSignals() {

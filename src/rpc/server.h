@@ -14,6 +14,7 @@
 #include <string>
 
 #include "base/error.h"
+#include "base/random_digits.h"
 #include "rpc/message.h"
 #include "rpc/package_worker.h"
 #include "rpc/pool.h"
@@ -57,7 +58,9 @@ enum class Presence {
 
 // A sandbox as clients see it.
 struct Sandbox {
-  std::string id;
+  // Not to be guessed: it is all that a connection needs to name a detached sandbox.
+  static constexpr size_t kIdDigits = 32;
+  std::string id = RandomDigits(kIdDigits);
   std::string label;  // its client's name for it; may be empty
   live::LiveOptions options;
   std::shared_ptr<SandboxLink> link;
@@ -105,7 +108,6 @@ class Server {
               const std::function<void(const std::string& error)>& then = {});
   // The connection is gone: its sandboxes end.
   void Leave(Client& client);
-  [[nodiscard]] std::string NewSandboxId();
 
  private:
   void Accept();

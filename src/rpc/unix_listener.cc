@@ -2,19 +2,18 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <chrono>
 #include <cstdint>
-#include <cstdio>
-#include <cstring>
 #include <thread>
+
+#include "base/random_digits.h"
+#include "base/unix_address.h"
 
 namespace cordon::rpc {
 namespace {
@@ -23,29 +22,13 @@ constexpr int kBacklog = 64;
 constexpr size_t kBesideName = 8;
 
 // Of a file in the same folder.
-Result<std::string> NameBeside(const std::string& path) {
-  uint32_t number = 0;
-  if (getrandom(&number, sizeof number, 0) != sizeof number) return SystemError("getrandom");
-  std::array<char, kBesideName + 1> name = {};
-  (void)snprintf(name.data(), name.size(), ".%07x", number & 0xfffffffU);
-  return path.substr(0, path.rfind('/') + 1) + name.data();
-}
-
-Result<sockaddr_un> AddressOf(const std::string& path) {
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  if (path.empty() || path.size() >= sizeof address.sun_path) {
-    return Fail(ErrorCode::kInvalid,
-                "a path of 1 to 107 bytes is needed, of which its name counts for at least 8",
-                "--unix");
-  }
-  memcpy(address.sun_path, path.data(), path.size());
-  return address;
+std::string NameBeside(const std::string& path) {
+  return path.substr(0, path.rfind('/') + 1) + "." + RandomDigits(kBesideName - 1);
 }
 
 // Whether somebody listens there.
 Result<bool> DoesAnswer(const std::string& path) {
-  const Result<sockaddr_un> address = AddressOf(path);
+  const Result<sockaddr_un> address = UnixAddress(path);
   if (!address) return std::unexpected(address.error());
   const OwnedFd probe(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!probe.valid()) return SystemError("socket(AF_UNIX)");
@@ -97,7 +80,7 @@ Status RemoveStale(const std::string& path) {
 }
 
 Result<OwnedFd> Listen(const std::string& path) {
-  const Result<sockaddr_un> address = AddressOf(path);
+  const Result<sockaddr_un> address = UnixAddress(path);
   if (!address) return std::unexpected(address.error());
   OwnedFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!listener.valid()) return SystemError("socket(AF_UNIX)");
@@ -119,17 +102,16 @@ Result<OwnedFd> Listen(const std::string& path) {
 }  // namespace
 
 Result<OwnedFd> ListenAt(const std::string& path) {
-  const Result<sockaddr_un> address = AddressOf(path);
+  const Result<sockaddr_un> address = UnixAddress(path);
   if (!address) return std::unexpected(address.error());
-  const Result<std::string> beside = NameBeside(path);
-  if (!beside) return std::unexpected(beside.error());
+  const std::string beside = NameBeside(path);
   const Result<OwnedFd> locked = LockFolder(path);
   if (!locked) return std::unexpected(locked.error());
   CORDON_TRY(RemoveStale(path));
-  Result<OwnedFd> listener = Listen(*beside);
+  Result<OwnedFd> listener = Listen(beside);
   if (!listener) return listener;
-  if (const Status named = Rename(*beside, path); !named) {
-    (void)unlink(beside->c_str());
+  if (const Status named = Rename(beside, path); !named) {
+    (void)unlink(beside.c_str());
     return std::unexpected(named.error());
   }
   return listener;

@@ -2,16 +2,15 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/random_digits.h"
 #include "base/write_all.h"
 #include "policy/host_files.h"
 #include "policy/trust.h"
@@ -34,18 +33,6 @@ std::string StateHome(const policy::Surroundings& around) {
 bool IsId(std::string_view text) {
   return text.size() == kIdDigits &&
          text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-Result<std::string> MakeId() {
-  std::array<unsigned char, kIdDigits / 2> bytes;
-  if (getrandom(bytes.data(), bytes.size(), 0) != static_cast<ssize_t>(bytes.size()))
-    return SystemError("getrandom");
-  std::string id;
-  for (const unsigned char byte : bytes) {
-    id += "0123456789abcdef"[byte >> 4];
-    id += "0123456789abcdef"[byte & 15];
-  }
-  return id;
 }
 
 // Names of paths are bytes, and JSON is text: a path that is none is written in hexadecimal.
@@ -266,15 +253,14 @@ Result<Shadow> Store::OpenShadow(const std::string& id, Use use) const {
 }
 
 Result<Shadow> Store::Begin(ShadowInfo info) const {
-  const Result<std::string> id = MakeId();
-  if (!id) return std::unexpected(id.error());
-  info.id = *id;
-  if (mkdirat(fd_.get(), id->c_str(), 0700) != 0) return SystemError("mkdirat(" + *id + ")");
-  OwnedFd fd(openat(fd_.get(), id->c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (!fd.valid()) return SystemError("openat(" + *id + ")");
+  const std::string id = RandomDigits(kIdDigits);
+  info.id = id;
+  if (mkdirat(fd_.get(), id.c_str(), 0700) != 0) return SystemError("mkdirat(" + id + ")");
+  OwnedFd fd(openat(fd_.get(), id.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!fd.valid()) return SystemError("openat(" + id + ")");
   Result<OwnedFd> lock = Lock(fd.get(), Use::kAlone);
   if (!lock) return std::unexpected(lock.error());
-  return Shadow(std::move(info), folder_ + "/" + *id, std::move(fd), std::move(*lock));
+  return Shadow(std::move(info), folder_ + "/" + id, std::move(fd), std::move(*lock));
 }
 
 Status Store::Finish(const Shadow& shadow) {

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +9,7 @@
 #include <cerrno>
 #include <map>
 
+#include "base/random_digits.h"
 #include "shadow/copy.h"
 #include "shadow/quote.h"
 #include "shadow/step.h"
@@ -21,12 +21,7 @@ constexpr const char* kJournal = "journal";
 constexpr const char* kNextBase = "base.next";
 constexpr const char* kBase = "base";
 constexpr size_t kFewSteps = 64;
-
-Result<std::string> MakeStagingName(const std::string& id) {
-  uint64_t number = 0;
-  if (getrandom(&number, sizeof number, 0) != sizeof number) return SystemError("getrandom");
-  return ".cordon-commit-" + id + "-" + std::to_string(number);
-}
+constexpr size_t kStagingDigits = 16;
 
 // Without it a name would be nothing for a moment; some file systems cannot.
 Status CheckExchange(int staging) {
@@ -81,9 +76,7 @@ Status Transaction::WriteJournal(Phase phase) {
 }
 
 Status Transaction::Prepare() {
-  const Result<std::string> name = MakeStagingName(shadow_.info().id);
-  if (!name) return std::unexpected(name.error());
-  journal_.staging = *name;
+  journal_.staging = ".cordon-commit-" + shadow_.info().id + "-" + RandomDigits(kStagingDigits);
   Reached("before the journal");
   CORDON_TRY(WriteJournal(Phase::kStaging));
   Reached("after the journal");
