@@ -70,9 +70,6 @@ void Remove(Thread& self) {
   self.waits_for_futex.store(false);
 }
 
-}  // namespace
-
-namespace {
 
 template <typename Word>
 int32_t WaitForWord(uint32_t address, Word expected, uint64_t deadline_ns) {

@@ -384,9 +384,6 @@ uint64_t SendAlarms() {
   return next;
 }
 
-}  // namespace
-
-namespace {
 
 // On a stack by which the kernel knows its threads, as those that are cloned from it.
 [[noreturn]] void Serve() {

@@ -38,9 +38,6 @@ void Ask(const CallPtr& call, live::Kind kind, const char* parameter) {
   });
 }
 
-}  // namespace
-
-namespace {
 
 constexpr int64_t kMostForks = 1000;
 

@@ -110,9 +110,6 @@ Status CheckProgram(const wasm::ObjectView& view, const std::string& path) {
   return {};
 }
 
-}  // namespace
-
-namespace {
 
 Result<wasm::CompileCache> OpenCache(const std::string& compiler) {
   const Result<std::string> parent = wasm::CompileCache::DefaultParent();
