@@ -70,7 +70,6 @@ void Remove(Thread& self) {
   self.waits_for_futex.store(false);
 }
 
-
 template <typename Word>
 int32_t WaitForWord(uint32_t address, Word expected, uint64_t deadline_ns) {
   Thread& self = CurrentThread();

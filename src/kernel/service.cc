@@ -384,7 +384,6 @@ uint64_t SendAlarms() {
   return next;
 }
 
-
 // On a stack by which the kernel knows its threads, as those that are cloned from it.
 [[noreturn]] void Serve() {
   auto& control = *reinterpret_cast<control::Control*>(layout::kControl);

@@ -10,9 +10,9 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <cstring>
 #include <vector>
 
+#include "base/fd_message.h"
 #include "net/address.h"
 #include "net/netlink.h"
 #include "net/transparent_rules.h"
@@ -23,13 +23,13 @@ namespace {
 constexpr int kLoopback = 1;  // always, in a namespace of its own
 constexpr int kBacklog = 4096;
 
-std::vector<uint8_t> BytesOf(const char* text) {
+std::vector<uint8_t> AddressBytes(const char* text) {
   const Address address = *ParseAddress(text);
   return {address.bytes.begin() + (address.is_ipv4() ? 12 : 0), address.bytes.end()};
 }
 
 void AddAddress(NetlinkBatch* batch, uint8_t family, const char* text) {
-  const std::vector<uint8_t> bytes = BytesOf(text);
+  const std::vector<uint8_t> bytes = AddressBytes(text);
   ifaddrmsg header = {};
   header.ifa_family = family;
   header.ifa_prefixlen = static_cast<uint8_t>(bytes.size() * 8);
@@ -51,7 +51,7 @@ void AddRoute(NetlinkBatch* batch, uint8_t family, const char* source) {
   header.rtm_type = RTN_LOCAL;
   batch->Begin(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_ACK, header, "route local default dev lo");
   batch->PutNumber(RTA_OIF, kLoopback);
-  batch->Put(RTA_PREFSRC, BytesOf(source));
+  batch->Put(RTA_PREFSRC, AddressBytes(source));
   batch->End();
 }
 
@@ -157,50 +157,20 @@ Status SendSockets(int channel, const NamespaceSockets& sockets) {
     there[i] = sockets.fds[i].valid() ? 1 : 0;
     if (there[i] != 0) fds.push_back(sockets.fds[i].get());
   }
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * NamespaceSockets::kCount)> control{};
-  iovec text = {there.data(), there.size()};
-  msghdr message = {};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = CMSG_SPACE(sizeof(int) * fds.size());
-  cmsghdr* rights = CMSG_FIRSTHDR(&message);
-  rights->cmsg_level = SOL_SOCKET;
-  rights->cmsg_type = SCM_RIGHTS;
-  rights->cmsg_len = CMSG_LEN(sizeof(int) * fds.size());
-  memcpy(CMSG_DATA(rights), fds.data(), sizeof(int) * fds.size());
-  if (sendmsg(channel, &message, MSG_NOSIGNAL) < 0) return SystemError("sendmsg(SCM_RIGHTS)");
-  return {};
+  return SendWithFds(channel, BytesOf(there), fds);
 }
 
 Result<NamespaceSockets> ReceiveSockets(int channel) {
   std::array<char, NamespaceSockets::kCount> there{};
-  alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int) * NamespaceSockets::kCount)> control{};
-  iovec text = {there.data(), there.size()};
-  msghdr message = {};
-  message.msg_iov = &text;
-  message.msg_iovlen = 1;
-  message.msg_control = control.data();
-  message.msg_controllen = control.size();
-  ssize_t size = 0;
-  while ((size = recvmsg(channel, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR) {
-  }
-  if (size < 0) return SystemError("recvmsg(SCM_RIGHTS)");
-  std::vector<OwnedFd> fds;
-  for (cmsghdr* part = CMSG_FIRSTHDR(&message); part != nullptr;
-       part = CMSG_NXTHDR(&message, part)) {
-    if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) continue;
-    for (size_t at = 0; at + sizeof(int) <= part->cmsg_len - CMSG_LEN(0); at += sizeof(int)) {
-      int fd = -1;
-      memcpy(&fd, CMSG_DATA(part) + at, sizeof fd);
-      fds.emplace_back(fd);
-    }
-  }
-  if (size == 0) return Fail(ErrorCode::kInvalid, "no network was handed over");
+  Result<FdMessage> message = ReceiveWithFds(channel, WritableBytesOf(there), 0);
+  if (!message) return std::unexpected(message.error());
+  if (message->size == 0) return Fail(ErrorCode::kInvalid, "no network was handed over");
   NamespaceSockets sockets;
   size_t next = 0;
   for (size_t i = 0; i < there.size(); ++i) {
-    if (there[i] != 0 && next < fds.size()) sockets.fds[i] = std::move(fds[next++]);
+    if (there[i] != 0 && next < message->fds.size()) {
+      sockets.fds[i] = std::move(message->fds[next++]);
+    }
   }
   const bool has_ipv4 = sockets.fds[NamespaceSockets::kTcp4].valid() &&
                         sockets.fds[NamespaceSockets::kUdp4].valid() &&

@@ -38,7 +38,6 @@ void Ask(const CallPtr& call, live::Kind kind, const char* parameter) {
   });
 }
 
-
 constexpr int64_t kMostForks = 1000;
 
 // What came of one fork: a sandbox, or why there is none.

@@ -7,10 +7,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 
 #include "backend/native/mount_calls.h"
 #include "backend/native/overlay.h"
+#include "base/fd_message.h"
 
 namespace cordon::backend::native {
 namespace {
@@ -59,38 +59,14 @@ Result<HandOver> HandOver::Make() {
 }
 
 Status Send(int socket, Handed what, int fd) {
-  char tag = static_cast<char>(what);
-  iovec data = {&tag, 1};
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof fd)] = {};
-  msghdr message = {};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = space;
-  message.msg_controllen = sizeof space;
-  cmsghdr* header = CMSG_FIRSTHDR(&message);
-  header->cmsg_level = SOL_SOCKET;
-  header->cmsg_type = SCM_RIGHTS;
-  header->cmsg_len = CMSG_LEN(sizeof fd);
-  memcpy(CMSG_DATA(header), &fd, sizeof fd);
-  if (sendmsg(socket, &message, MSG_NOSIGNAL) != 1) return SystemError("sendmsg(SCM_RIGHTS)");
-  return {};
+  return SendWithFds(socket, BytesOf(what), {&fd, 1});
 }
 
 std::optional<Received> Receive(int socket) {
-  char tag = 0;
-  iovec data = {&tag, 1};
-  alignas(cmsghdr) char space[CMSG_SPACE(sizeof(int))] = {};
-  msghdr message = {};
-  message.msg_iov = &data;
-  message.msg_iovlen = 1;
-  message.msg_control = space;
-  message.msg_controllen = sizeof space;
-  if (recvmsg(socket, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != 1) return std::nullopt;
-  const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return std::nullopt;
-  int fd = -1;
-  memcpy(&fd, CMSG_DATA(header), sizeof fd);
-  return Received{static_cast<Handed>(tag), OwnedFd(fd)};
+  Handed what = {};
+  Result<FdMessage> message = ReceiveWithFds(socket, WritableBytesOf(what), MSG_DONTWAIT);
+  if (!message || message->size == 0 || message->fds.size() != 1) return std::nullopt;
+  return Received{what, std::move(message->fds.front())};
 }
 
 Status LetGo(int socket) {

@@ -110,7 +110,6 @@ Status CheckProgram(const wasm::ObjectView& view, const std::string& path) {
   return {};
 }
 
-
 Result<wasm::CompileCache> OpenCache(const std::string& compiler) {
   const Result<std::string> parent = wasm::CompileCache::DefaultParent();
   if (!parent) return std::unexpected(parent.error());
