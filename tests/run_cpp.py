@@ -45,6 +45,16 @@ class Programs(unittest.TestCase):
     def test_sessions(self):
         self.program("sessions")
 
+    def test_mounts(self):
+        with tempfile.TemporaryDirectory() as folder:
+            self.program("mounts", folder)
+
+    def test_file_systems(self):
+        self.program("file_systems")
+
+    def test_extensions(self):
+        self.program("extensions")
+
     def test_packages(self):
         base = f"localhost:{world.serve()}"
         packages = {}

@@ -14,9 +14,12 @@
 // together have what they may), or is gone (kSystem).
 // Any thread may call anything; calls wait for their answer and do not hinder each other.
 
-#include "cordon/client.h"   // IWYU pragma: export
-#include "cordon/options.h"  // IWYU pragma: export
-#include "cordon/results.h"  // IWYU pragma: export
-#include "cordon/sandbox.h"  // IWYU pragma: export
+#include "cordon/client.h"       // IWYU pragma: export
+#include "cordon/extensions.h"   // IWYU pragma: export
+#include "cordon/file_system.h"  // IWYU pragma: export
+#include "cordon/mounts.h"       // IWYU pragma: export
+#include "cordon/options.h"      // IWYU pragma: export
+#include "cordon/results.h"      // IWYU pragma: export
+#include "cordon/sandbox.h"      // IWYU pragma: export
 
 #endif  // CORDON_CORDON_H_

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "base/error.h"
+#include "cordon/extensions.h"
+#include "cordon/mounts.h"
 #include "cordon/results.h"
 
 namespace cordon {
@@ -82,9 +84,11 @@ struct CreateOptions {
   int nice = 0;                                   // 0 to 19
   std::string label;                              // for lists
   std::optional<Persistence> persistence;
-  bool detached = false;        // it outlives the connection, and whoever knows its id may use it
-  AuditHandler on_audit_event;  // its forks', too
-  LineHandler on_save_failed;   // why a persistent sandbox was not saved; that is tried again
+  bool detached = false;      // it outlives the connection, and whoever knows its id may use it
+  std::vector<Mount> mounts;  // from the beginning
+  std::vector<Extension> extensions;  // commands that this program serves
+  AuditHandler on_audit_event;        // its forks', too
+  LineHandler on_save_failed;         // why a persistent sandbox was not saved; that is tried again
 };
 
 // `size` sandboxes wait for who creates one of their kind, and one that was taken is replaced after

@@ -134,6 +134,19 @@ class Sandbox {
   [[nodiscard]] Result<std::vector<FoundPackage>> SearchPackages(const std::string& query = {});
   [[nodiscard]] Status RemovePackage(const std::string& name);
 
+  // What was there before is seen again after Unmount.
+  [[nodiscard]] Status Mount(const std::string& path, const MountSource& source);
+  [[nodiscard]] Status Unmount(const std::string& path);
+
+  // More commands that this program serves, of this sandbox and forks that are made from now on;
+  // their names.
+  [[nodiscard]] Result<std::vector<std::string>> RegisterExtensions(
+      const std::vector<Extension>& extensions);
+  // Calls that go on are not touched.
+  [[nodiscard]] Status RemoveExtension(const std::string& name);
+  // Whoever serves them.
+  [[nodiscard]] Result<std::vector<ExtensionInfo>> ListExtensions();
+
   // A copy in the middle of what it does. It is detached if that is said.
   [[nodiscard]] Result<Sandbox> Fork(bool detached = false);
   // So many, each with its own answer.
@@ -177,6 +190,9 @@ class Sandbox {
   friend class Client;
   Sandbox(std::shared_ptr<client::Connection> connection, std::string id, bool ends_with_this)
       : connection_(std::move(connection)), id_(std::move(id)), ends_with_this_(ends_with_this) {}
+
+  // With what the daemon does not do by itself.
+  [[nodiscard]] Status Equip(const CreateOptions& options);
 
   std::shared_ptr<client::Connection> connection_;  // null: destroyed
   std::string id_;

@@ -94,6 +94,10 @@ Result<Sandbox> Client::Create(const CreateOptions& options) {
   Sandbox sandbox(connection_, made->value("sandboxId", ""), !options.detached);
   sandbox.loaded_ = made->value("loaded", false);
   sandbox.skipped_ = client::ReportOf(*made).skipped;
+  if (const Status ready = sandbox.Equip(options); !ready) {
+    (void)sandbox.Destroy();
+    return std::unexpected(ready.error());
+  }
   return sandbox;
 }
 

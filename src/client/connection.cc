@@ -57,6 +57,7 @@ Connection::Connection(OwnedFd socket, pid_t daemon)
 Connection::~Connection() {
   (void)shutdown(socket_.get(), SHUT_RDWR);
   reader_.join();
+  extensions_.Join();
   socket_.reset();
   while (daemon_ > 0 && waitpid(daemon_, nullptr, 0) < 0 && errno == EINTR) {
   }
@@ -137,6 +138,10 @@ void Connection::Send(const Json& message, int file) {
   if (!sent || !SendAll(socket_.get(), left)) (void)shutdown(socket_.get(), SHUT_RDWR);
 }
 
+void Connection::Answer(const Json& message) {
+  Send(message);
+}
+
 void Connection::Cancel(const Json& sandbox, int64_t request) {
   int64_t id = 0;
   {
@@ -193,14 +198,26 @@ void Connection::Take(const Json& message) {
   if (!message.is_object()) return;
   const auto method = message.find("method");
   if (method == message.end()) return TakeAnswer(message);
-  if (method->is_string()) {
-    TakeNotification(method->get<std::string>(), message.value("params", Json::object()));
+  if (!method->is_string()) return;
+  const auto name = method->get<std::string>();
+  if (message.contains("id")) return TakeRequest(name, message);
+  TakeNotification(name, message.value("params", Json::object()));
+}
+
+void Connection::TakeRequest(const std::string& method, const Json& message) {
+  if (method == "extension.invoke") {
+    return extensions_.Invoke(message.value("id", ""), message.value("params", Json::object()));
   }
+  Answer({{"jsonrpc", "2.0"},
+          {"id", message["id"]},
+          {"error", {{"code", -32601}, {"message", "Method not found: " + method}}}});
 }
 
 void Connection::TakeNotification(const std::string& method, const Json& params) {
   if (method == "output" || method == "exit" || method == "package.progress") {
     TakeCommandNews(method, params);
+  } else if (method == "extension.cancel") {
+    extensions_.Cancel(params.value("callId", ""));
   } else {
     listeners_.Take(method, params);
   }
@@ -264,15 +281,18 @@ void Connection::TakeAnswer(const Json& message) {
 }
 
 void Connection::EndAll() {
-  const std::scoped_lock guard(lock_);
-  ended_ = true;
-  for (const auto& [id, waiting] : std::exchange(waiting_, {})) {
-    waiting->answer = std::unexpected(Gone());
+  {
+    const std::scoped_lock guard(lock_);
+    ended_ = true;
+    for (const auto& [id, waiting] : std::exchange(waiting_, {})) {
+      waiting->answer = std::unexpected(Gone());
+    }
+    for (const auto& [id, running] : std::exchange(running_, {})) {
+      running->end = std::unexpected(Gone());
+    }
+    changed_.notify_all();
   }
-  for (const auto& [id, running] : std::exchange(running_, {})) {
-    running->end = std::unexpected(Gone());
-  }
-  changed_.notify_all();
+  extensions_.Stop();
 }
 
 }  // namespace cordon::client

@@ -18,6 +18,8 @@
 #include <thread>
 
 #include "base/owned_fd.h"
+#include "client/extension_host.h"
+#include "client/file_host.h"
 #include "client/listeners.h"
 #include "cordon/options.h"
 #include "cordon/results.h"
@@ -63,7 +65,12 @@ class Connection {
   [[nodiscard]] Status Spawn(Json params, const std::shared_ptr<Running>& running);
   [[nodiscard]] Result<CommandResult> Wait(Running& running);
 
+  // To a request of the daemon's.
+  void Answer(const Json& message);
+
   [[nodiscard]] Listeners& listeners() { return listeners_; }
+  [[nodiscard]] ExtensionHost& extensions() { return extensions_; }
+  [[nodiscard]] FileHost& file_host() { return file_host_; }
 
  private:
   struct Waiting {
@@ -82,6 +89,7 @@ class Connection {
   void Take(const Json& message);
   void TakeNotification(const std::string& method, const Json& params);
   void TakeCommandNews(const std::string& method, const Json& params);
+  void TakeRequest(const std::string& method, const Json& message);
   void TakeAnswer(const Json& message);
   void EndAll();
 
@@ -90,6 +98,8 @@ class Connection {
   std::deque<OwnedFd> files_;
   pid_t daemon_;  // of our own, or -1
   Listeners listeners_;
+  ExtensionHost extensions_{*this};
+  FileHost file_host_;
   std::mutex send_lock_;
   std::mutex lock_;  // of everything below
   std::condition_variable changed_;

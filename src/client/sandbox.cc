@@ -52,6 +52,12 @@ Sandbox::~Sandbox() {
   if (connection_ && ends_with_this_) (void)Destroy();
 }
 
+Status Sandbox::Equip(const CreateOptions& options) {
+  for (const auto& [path, source] : options.mounts) CORDON_TRY(Mount(path, source));
+  if (!options.extensions.empty()) CORDON_TRY(RegisterExtensions(options.extensions));
+  return {};
+}
+
 Result<CommandResult> Sandbox::Run(std::string_view script, const RunOptions& options) {
   Json params = {{"command", script}};
   AddLimits(options, &params);
@@ -116,9 +122,13 @@ Status Sandbox::ClearHistory() {
 }
 
 Result<Sandbox> Sandbox::Fork(bool detached) {
+  if (!connection_) return std::unexpected(client::Destroyed());
+  client::ExtensionHost::Forking forking(connection_->extensions());
   client::Manner manner;
   manner.known = [&](const Json& answer) {
-    connection_->listeners().Inherit(id_, answer.value("sandboxId", ""));
+    const std::string fork = answer.value("sandboxId", "");
+    forking.Made(id_, fork);
+    connection_->listeners().Inherit(id_, fork);
   };
   return Then(AskOf(connection_, id_, "sandbox.fork", {{"detached", detached}}, manner),
               [&](const Json& answer) {
@@ -127,10 +137,14 @@ Result<Sandbox> Sandbox::Fork(bool detached) {
 }
 
 Result<std::vector<Result<Sandbox>>> Sandbox::ForkMany(int count, bool detached) {
+  if (!connection_) return std::unexpected(client::Destroyed());
+  client::ExtensionHost::Forking forking(connection_->extensions());
   client::Manner manner;
   manner.known = [&](const Json& answer) {
     for (const Json& one : answer.value("forks", Json::array())) {
-      if (one.contains("sandboxId")) connection_->listeners().Inherit(id_, one["sandboxId"]);
+      if (!one.contains("sandboxId")) continue;
+      forking.Made(id_, one["sandboxId"]);
+      connection_->listeners().Inherit(id_, one["sandboxId"]);
     }
   };
   const Result<Json> answer =
@@ -189,7 +203,10 @@ Result<Usage> Sandbox::GetUsage() {
 
 Status Sandbox::Destroy() {
   const Status done = AskDone(connection_, id_, "sandbox.destroy");
-  if (connection_) connection_->listeners().Forget(id_);
+  if (connection_) {
+    connection_->listeners().Forget(id_);
+    connection_->extensions().Forget(id_);
+  }
   connection_.reset();
   return done;
 }
