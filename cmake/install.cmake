@@ -16,8 +16,8 @@ set_target_properties(cordon_client PROPERTIES LINKER_LANGUAGE CXX OUTPUT_NAME c
 target_compile_features(cordon_client PUBLIC cxx_std_23)
 target_include_directories(cordon_client INTERFACE $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
 install(TARGETS cordon_client EXPORT cordon_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
-install(FILES ${CMAKE_SOURCE_DIR}/include/cordon/cordon.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cordon)
-# cordon.h includes it by this name, which is looked for beside cordon.h.
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/include/cordon DESTINATION ${CMAKE_INSTALL_INCLUDEDIR} FILES_MATCHING PATTERN "*.h")
+# The headers include it by this name, which is looked for beside them.
 install(FILES ${CMAKE_SOURCE_DIR}/src/base/error.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cordon/base)
 install(EXPORT cordon_targets FILE cordonConfig.cmake NAMESPACE cordon:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/cordon)
 set_target_properties(cordon_client PROPERTIES EXPORT_NAME client)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The C++ interface as somebody else has it, and the commands about a daemon's sandboxes: run_client.py [NAME...]"""
+"""The commands about a daemon's sandboxes: run_client.py [NAME...]"""
 import os
 import pathlib
 import pty
@@ -12,22 +12,6 @@ from processes import answers, descendants, eventually, wait_until_gone
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = ROOT / "build"
 CORDON = str(BUILD / "cordon")
-
-
-class Interface(unittest.TestCase):
-    def test_example_against_the_installed_package(self):
-        """Built with the compiler of the system and nothing but what was installed; then it runs the installed command."""
-        with tempfile.TemporaryDirectory() as folder:
-            def cmake(*words):
-                done = subprocess.run(["cmake", *map(str, words)], capture_output=True, text=True, check=False)
-                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            cmake("--install", BUILD, "--prefix", f"{folder}/there")
-            cmake("-S", ROOT / "tests/sdk/cpp", "-B", f"{folder}/build", "-G", "Ninja", "-DCMAKE_CXX_COMPILER=clang++-19",
-                  f"-DCMAKE_PREFIX_PATH={folder}/there")
-            cmake("--build", f"{folder}/build")
-            environment = {"PATH": f"{folder}/there/bin:/usr/bin:/bin", "HOME": folder}
-            done = subprocess.run([f"{folder}/build/example"], env=environment, capture_output=True, text=True, timeout=120)
-            self.assertEqual((done.returncode, done.stdout, done.stderr), (0, "all of it\n", ""))
 
 
 class Commands(unittest.TestCase):

@@ -55,9 +55,9 @@ Status Print(const Result<std::string>& text) {
 }
 
 Status PrintSnapshots(Sandbox& sandbox) {
-  const Result<std::vector<std::string>> names = sandbox.Snapshots();
-  if (!names) return std::unexpected(names.error());
-  for (const std::string& name : *names) (void)printf("%s\n", PlainText(name).c_str());
+  const Result<std::vector<SnapshotInfo>> all = sandbox.Snapshots();
+  if (!all) return std::unexpected(all.error());
+  for (const SnapshotInfo& one : *all) (void)printf("%s\n", PlainText(one.id).c_str());
   return {};
 }
 

@@ -9,17 +9,10 @@ Error Destroyed() {
 }
 
 Result<Json> AskOf(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
-                   const char* method, Json params, const OutputHandler& on_output) {
+                   const char* method, Json params, const Manner& manner) {
   if (!connection) return std::unexpected(Destroyed());
   params["sandboxId"] = sandbox;
-  return connection->Ask(method, std::move(params), on_output);
-}
-
-Result<Json> AskGiving(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
-                       const char* method, int file, Json params) {
-  if (!connection) return std::unexpected(Destroyed());
-  params["sandboxId"] = sandbox;
-  return connection->AskGiving(method, std::move(params), file);
+  return connection->Ask(method, std::move(params), manner);
 }
 
 Result<OwnedFd> AskTaking(const std::shared_ptr<Connection>& connection, const std::string& sandbox,
@@ -33,11 +26,6 @@ Status AskDone(const std::shared_ptr<Connection>& connection, const std::string&
                const char* method, Json params) {
   const Result<Json> answer = AskOf(connection, sandbox, method, std::move(params));
   return answer ? Status() : std::unexpected(answer.error());
-}
-
-std::string SnapshotOf(const Json& object) {
-  const Json id = object.value("snapshotId", Json());
-  return id.is_number() ? id.dump() : TextOf(object, "snapshotId");
 }
 
 }  // namespace cordon::client

@@ -7,6 +7,7 @@
 #include <string>
 #include <type_traits>
 
+#include "client/answers.h"
 #include "client/connection.h"
 
 namespace cordon::client {
@@ -15,11 +16,8 @@ namespace cordon::client {
 // `connection` is null when the sandbox was destroyed.
 [[nodiscard]] Result<Json> AskOf(const std::shared_ptr<Connection>& connection,
                                  const std::string& sandbox, const char* method,
-                                 Json params = Json::object(), const OutputHandler& on_output = {});
-// With a descriptor that goes with it, or comes with the answer.
-[[nodiscard]] Result<Json> AskGiving(const std::shared_ptr<Connection>& connection,
-                                     const std::string& sandbox, const char* method, int file,
-                                     Json params = Json::object());
+                                 Json params = Json::object(), const Manner& manner = {});
+// With a descriptor that comes with the answer.
 [[nodiscard]] Result<OwnedFd> AskTaking(const std::shared_ptr<Connection>& connection,
                                         const std::string& sandbox, const char* method,
                                         Json params);
@@ -33,9 +31,6 @@ template <typename Make>
   if (!answer) return std::unexpected(answer.error());
   return make(*answer);
 }
-
-// A snapshot's name, which is text or a number.
-[[nodiscard]] std::string SnapshotOf(const Json& object);
 
 }  // namespace cordon::client
 

@@ -1,7 +1,8 @@
 #include <utility>
 
+#include "client/answers.h"
 #include "client/connection.h"
-#include "cordon/cordon.h"
+#include "cordon/client.h"
 
 namespace cordon {
 namespace {
@@ -15,6 +16,7 @@ Json LimitsOf(const Limits& limits) {
       {"stderrBytes", limits.stderr_bytes}, {"memoryBytes", limits.memory_bytes},
       {"fsBytes", limits.fs_bytes},         {"fileCount", limits.file_count},
       {"processes", limits.processes},      {"commandBytes", limits.command_bytes},
+      {"rpcBytes", limits.rpc_bytes},
   };
   Json json = Json::object();
   for (const auto& [name, value] : all) {
@@ -46,6 +48,27 @@ Json PolicyOf(const PackagePolicy& policy) {
   return json;
 }
 
+std::string JoinPath(const std::vector<std::string>& directories) {
+  std::string path;
+  for (const std::string& one : directories) path += (path.empty() ? "" : ":") + one;
+  return path;
+}
+
+// Of create and pool.fill.
+Json ParamsOf(const CreateOptions& options) {
+  Json params = {{"limits", LimitsOf(options.limits)}, {"detached", options.detached}};
+  if (!options.directory.empty()) params["directory"] = options.directory;
+  if (!options.env.empty()) params["env"] = options.env;
+  if (!options.python_path.empty()) params["env"]["PYTHONPATH"] = JoinPath(options.python_path);
+  if (options.persistence) params["persistence"] = PersistenceOf(*options.persistence);
+  if (options.tools) params["security"] = {{"toolAllowlist", *options.tools}};
+  if (options.packages) params["packagePolicy"] = PolicyOf(*options.packages);
+  if (options.nice != 0) params["nice"] = options.nice;
+  if (!options.label.empty()) params["label"] = options.label;
+  if (options.on_audit_event) params["audit"] = true;
+  return params;
+}
+
 }  // namespace
 
 Result<Client> Client::Start(const std::string& program) {
@@ -61,17 +84,41 @@ Result<Client> Client::Connect(const std::string& path) {
 }
 
 Result<Sandbox> Client::Create(const CreateOptions& options) {
-  Json params = {{"limits", LimitsOf(options.limits)}, {"detached", options.detached}};
-  if (!options.directory.empty()) params["directory"] = options.directory;
-  if (!options.env.empty()) params["env"] = options.env;
-  if (options.persistence) params["persistence"] = PersistenceOf(*options.persistence);
-  if (options.tools) params["security"] = {{"toolAllowlist", *options.tools}};
-  if (options.packages) params["packagePolicy"] = PolicyOf(*options.packages);
-  if (options.nice != 0) params["nice"] = options.nice;
-  if (!options.label.empty()) params["label"] = options.label;
-  const Result<Json> made = connection_->Ask("create", std::move(params));
+  client::Manner manner;
+  manner.known = [&](const Json& made) {
+    connection_->listeners().Add(made.value("sandboxId", ""),
+                                 {options.on_audit_event, options.on_save_failed});
+  };
+  const Result<Json> made = connection_->Ask("create", ParamsOf(options), manner);
   if (!made) return std::unexpected(made.error());
-  return Sandbox(connection_, made->value("sandboxId", ""), !options.detached);
+  Sandbox sandbox(connection_, made->value("sandboxId", ""), !options.detached);
+  sandbox.loaded_ = made->value("loaded", false);
+  sandbox.skipped_ = client::ReportOf(*made).skipped;
+  if (const Status ready = sandbox.Equip(options); !ready) {
+    (void)sandbox.Destroy();
+    return std::unexpected(ready.error());
+  }
+  return sandbox;
+}
+
+Status Client::FillPool(const CreateOptions& kind, const PoolSizes& sizes) {
+  Json params = ParamsOf(kind);
+  params["size"] = sizes.size;
+  if (sizes.most) params["most"] = *sizes.most;
+  if (sizes.interval_ms) params["intervalMs"] = *sizes.interval_ms;
+  const Result<Json> answer = connection_->Ask("pool.fill", std::move(params));
+  return answer ? Status() : std::unexpected(answer.error());
+}
+
+Status Client::Kill() {
+  const Result<Json> answer = connection_->Ask("kill", Json::object());
+  return answer ? Status() : std::unexpected(answer.error());
+}
+
+Result<DaemonVersion> Client::GetVersion() {
+  const Result<Json> answer = connection_->Ask("version", Json::object());
+  if (!answer) return std::unexpected(answer.error());
+  return DaemonVersion{answer->value("version", ""), answer->value("protocol", 0)};
 }
 
 Sandbox Client::Open(std::string id) {

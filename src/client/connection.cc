@@ -14,6 +14,7 @@
 #include "base/spawn.h"
 #include "base/unix_address.h"
 #include "base/write_all.h"
+#include "client/answers.h"
 
 namespace cordon::client {
 namespace {
@@ -24,20 +25,18 @@ Error Gone() {
   return {ErrorCode::kSystem, "the daemon has ended", {}, 0};
 }
 
-// "ENOENT" as a number; 0 if it is none.
-int ErrnoOf(const std::string& name) {
-  constexpr int kMost = 134;
-  for (int number = 1; number < kMost; ++number) {
-    const char* known = strerrorname_np(number);
-    if (known != nullptr && name == known) return number;
-  }
-  return 0;
-}
-
 std::string ProgramOr(const std::string& given) {
   if (!given.empty()) return given;
   const char* named = getenv("CORDON");
   return named != nullptr && named[0] != '\0' ? named : "cordon";
+}
+
+Error InHandler() {
+  return {ErrorCode::kInvalid, "a handler may not wait for its connection", {}, 0};
+}
+
+Json Request(int64_t id, const char* method, Json params) {
+  return {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}};
 }
 
 // `cordon serve --stdio` with this as both streams. It ends when the other end is closed.
@@ -58,6 +57,7 @@ Connection::Connection(OwnedFd socket, pid_t daemon)
 Connection::~Connection() {
   (void)shutdown(socket_.get(), SHUT_RDWR);
   reader_.join();
+  extensions_.Join();
   socket_.reset();
   while (daemon_ > 0 && waitpid(daemon_, nullptr, 0) < 0 && errno == EINTR) {
   }
@@ -86,21 +86,14 @@ Result<std::shared_ptr<Connection>> Connection::Connect(const std::string& path)
   return std::shared_ptr<Connection>(new Connection(std::move(socket), -1));
 }
 
-Result<Json> Connection::Ask(const char* method, Json params, const OutputHandler& on_output) {
-  Waiting waiting;
-  if (on_output) waiting.on_output = &on_output;
-  return AskAs(method, std::move(params), waiting);
-}
-
-Result<Json> Connection::AskGiving(const char* method, Json params, int file) {
-  Waiting waiting;
-  waiting.given = file;
+Result<Json> Connection::Ask(const char* method, Json params, const Manner& manner) {
+  Waiting waiting = {.manner = manner};
   return AskAs(method, std::move(params), waiting);
 }
 
 Result<OwnedFd> Connection::AskTaking(const char* method, Json params) {
-  Waiting waiting;
-  waiting.takes = true;
+  const Manner manner;
+  Waiting waiting = {.manner = manner, .takes = true};
   const Result<Json> answer = AskAs(method, std::move(params), waiting);
   if (!answer) return std::unexpected(answer.error());
   if (!waiting.taken.valid()) {
@@ -110,25 +103,54 @@ Result<OwnedFd> Connection::AskTaking(const char* method, Json params) {
 }
 
 Status Connection::Spawn(Json params, const std::shared_ptr<Running>& running) {
-  Waiting waiting;
-  waiting.running = running;
-  const Result<Json> started = AskAs("spawn", std::move(params), waiting);
+  Manner manner;
+  manner.known = [&](const Json& answer) {
+    const std::scoped_lock guard(lock_);
+    running->id = answer.value("processId", uint32_t{0});
+    running_[running->id] = running;
+  };
+  const Result<Json> started = Ask("spawn", std::move(params), manner);
   return started ? Status() : std::unexpected(started.error());
 }
 
 Result<CommandResult> Connection::Wait(Running& running) {
-  if (std::this_thread::get_id() == reader_.get_id()) {
-    return Fail(ErrorCode::kInvalid, "an output handler may not wait for the connection");
-  }
+  if (std::this_thread::get_id() == reader_.get_id()) return std::unexpected(InHandler());
   std::unique_lock guard(lock_);
   changed_.wait(guard, [&] { return running.end.has_value(); });
   return *running.end;
 }
 
-Result<Json> Connection::AskAs(const char* method, Json params, Waiting& waiting) {
-  if (std::this_thread::get_id() == reader_.get_id()) {
-    return Fail(ErrorCode::kInvalid, "an output handler may not wait for the connection");
+void Connection::Send(const Json& message, int file) {
+  const std::string packed = rpc::Encode(message, rpc::Form::kPacked);
+  std::string_view left = packed;
+  const std::scoped_lock guard(send_lock_);
+  bool sent = true;
+  if (file >= 0) {
+    const auto first = std::as_bytes(std::span(left)).first(1);
+    sent = SendWithFds(socket_.get(), first, {&file, 1}).has_value();
+    left.remove_prefix(1);
   }
+  // Whether it was sent, the reader knows: it sees the end, too.
+  if (!sent || !SendAll(socket_.get(), left)) (void)shutdown(socket_.get(), SHUT_RDWR);
+}
+
+void Connection::Answer(const Json& message) {
+  Send(message);
+}
+
+void Connection::Cancel(const Json& sandbox, int64_t request) {
+  int64_t id = 0;
+  {
+    const std::scoped_lock guard(lock_);
+    id = ++last_id_;
+  }
+  Send(Request(id, "cancel", {{"sandboxId", sandbox}, {"requestId", request}}));
+}
+
+Result<Json> Connection::AskAs(const char* method, Json params, Waiting& waiting) {
+  if (std::this_thread::get_id() == reader_.get_id()) return std::unexpected(InHandler());
+  const std::stop_token& stop = waiting.manner.stop;
+  const Json sandbox = params.value("sandboxId", Json());
   int64_t id = 0;
   {
     const std::scoped_lock guard(lock_);
@@ -136,23 +158,20 @@ Result<Json> Connection::AskAs(const char* method, Json params, Waiting& waiting
     id = ++last_id_;
     waiting_[id] = &waiting;
   }
-  const std::string message = rpc::Encode(
-      {{"jsonrpc", "2.0"}, {"id", id}, {"method", method}, {"params", std::move(params)}},
-      rpc::Form::kPacked);
-  {
-    // Whether it was sent, the reader knows: it sees the end, too.
-    const std::scoped_lock guard(send_lock_);
-    std::string_view left = message;
-    bool sent = true;
-    if (waiting.given >= 0) {
-      const auto first = std::as_bytes(std::span(left)).first(1);
-      sent = SendWithFds(socket_.get(), first, {&waiting.given, 1}).has_value();
-      left.remove_prefix(1);
-    }
-    if (!sent || !SendAll(socket_.get(), left)) (void)shutdown(socket_.get(), SHUT_RDWR);
-  }
+  Send(Request(id, method, std::move(params)), waiting.manner.given);
+  // Whoever stops it may be a handler, which must not wait for the socket: it is told from here.
+  const std::stop_callback wakes(stop, [this] {
+    const std::scoped_lock guard(lock_);
+    changed_.notify_all();
+  });
   std::unique_lock guard(lock_);
-  changed_.wait(guard, [&] { return waiting.answer.has_value(); });
+  changed_.wait(guard, [&] { return waiting.answer.has_value() || stop.stop_requested(); });
+  if (!waiting.answer) {
+    guard.unlock();
+    Cancel(sandbox, id);
+    guard.lock();
+    changed_.wait(guard, [&] { return waiting.answer.has_value(); });
+  }
   return std::move(*waiting.answer);
 }
 
@@ -175,20 +194,44 @@ void Connection::Take(const Json& message) {
   if (!message.is_object()) return;
   const auto method = message.find("method");
   if (method == message.end()) return TakeAnswer(message);
-  if (method->is_string()) {
-    TakeNotification(method->get<std::string>(), message.value("params", Json::object()));
+  if (!method->is_string()) return;
+  const auto name = method->get<std::string>();
+  if (message.contains("id")) return TakeRequest(name, message);
+  TakeNotification(name, message.value("params", Json::object()));
+}
+
+void Connection::TakeRequest(const std::string& method, const Json& message) {
+  if (method == "extension.invoke") {
+    return extensions_.Invoke(message.value("id", ""), message.value("params", Json::object()));
   }
+  Answer({{"jsonrpc", "2.0"},
+          {"id", message["id"]},
+          {"error", {{"code", -32601}, {"message", "Method not found: " + method}}}});
 }
 
 void Connection::TakeNotification(const std::string& method, const Json& params) {
+  if (method == "output" || method == "exit" || method == "package.progress") {
+    TakeCommandNews(method, params);
+  } else if (method == "extension.cancel") {
+    extensions_.Cancel(params.value("callId", ""));
+  } else {
+    listeners_.Take(method, params);
+  }
+}
+
+void Connection::TakeCommandNews(const std::string& method, const Json& params) {
   std::shared_ptr<Running> running;
   const OutputHandler* on_output = nullptr;
+  const LineHandler* on_progress = nullptr;
   {
     const std::scoped_lock guard(lock_);
     const auto process = running_.find(params.value("processId", uint32_t{0}));
     const auto request = waiting_.find(params.value("requestId", int64_t{0}));
     // The thread that waits for this request, and with it the handler, stays until the answer.
-    if (request != waiting_.end()) on_output = request->second->on_output;
+    if (request != waiting_.end()) {
+      on_output = request->second->manner.on_output;
+      on_progress = request->second->manner.on_progress;
+    }
     if (process != running_.end()) {
       running = process->second;
       if (running->on_output) on_output = &running->on_output;
@@ -202,102 +245,50 @@ void Connection::TakeNotification(const std::string& method, const Json& params)
       return;
     }
   }
-  if (method != "output" || on_output == nullptr) return;
-  (*on_output)(params.value("stream", "") == "stderr" ? Stream::kError : Stream::kOut,
-               TextOf(params, "data"));
+  if (method == "output" && on_output != nullptr) {
+    (*on_output)(params.value("stream", "") == "stderr" ? Stream::kError : Stream::kOut,
+                 TextOf(params, "data"));
+  } else if (method == "package.progress" && on_progress != nullptr) {
+    (*on_progress)(TextOf(params, "text"));
+  }
 }
 
 void Connection::TakeAnswer(const Json& message) {
-  const std::scoped_lock guard(lock_);
-  const auto found = waiting_.find(message.value("id", int64_t{0}));
-  if (found == waiting_.end()) return;
-  Waiting& waiting = *found->second;
-  waiting_.erase(found);
+  Waiting* waiting = nullptr;
+  {
+    const std::scoped_lock guard(lock_);
+    auto found = waiting_.extract(message.value("id", int64_t{0}));
+    if (found.empty()) return;
+    waiting = found.mapped();
+  }
+  Result<Json> answer = message.value("result", Json::object());
   if (const auto error = message.find("error"); error != message.end()) {
-    waiting.answer = std::unexpected(RefusalOf(*error));
+    answer = std::unexpected(RefusalOf(*error));
   } else {
-    waiting.answer = message.value("result", Json::object());
-    if (waiting.takes && !files_.empty()) {
-      waiting.taken = std::move(files_.front());
+    if (waiting->manner.known) waiting->manner.known(*answer);
+    if (waiting->takes && !files_.empty()) {
+      waiting->taken = std::move(files_.front());
       files_.pop_front();
     }
-    if (waiting.running) {
-      waiting.running->id = waiting.answer->value().value("processId", uint32_t{0});
-      running_[waiting.running->id] = waiting.running;
-    }
   }
+  const std::scoped_lock guard(lock_);
+  waiting->answer = std::move(answer);
   changed_.notify_all();
 }
 
 void Connection::EndAll() {
-  const std::scoped_lock guard(lock_);
-  ended_ = true;
-  for (const auto& [id, waiting] : std::exchange(waiting_, {})) {
-    waiting->answer = std::unexpected(Gone());
+  {
+    const std::scoped_lock guard(lock_);
+    ended_ = true;
+    for (const auto& [id, waiting] : std::exchange(waiting_, {})) {
+      waiting->answer = std::unexpected(Gone());
+    }
+    for (const auto& [id, running] : std::exchange(running_, {})) {
+      running->end = std::unexpected(Gone());
+    }
+    changed_.notify_all();
   }
-  for (const auto& [id, running] : std::exchange(running_, {})) {
-    running->end = std::unexpected(Gone());
-  }
-  changed_.notify_all();
-}
-
-std::string TextOf(const Json& object, const char* name) {
-  const auto found = object.find(name);
-  if (found == object.end()) return {};
-  if (found->is_binary()) return {found->get_binary().begin(), found->get_binary().end()};
-  return found->is_string() ? found->get<std::string>() : std::string();
-}
-
-Json BytesOf(std::string_view bytes) {
-  return Json::binary({bytes.begin(), bytes.end()});
-}
-
-namespace {
-
-CommandUsage UsageOf(const Json& json) {
-  const auto number = [&](const char* name) { return json.value(name, uint64_t{0}); };
-  return {.cpu_ms = json.value("cpuMs", 0.0),
-          .memory_peak_bytes = number("memoryPeakBytes"),
-          .processes = number("processes"),
-          .stdout_bytes = number("stdoutBytes"),
-          .stderr_bytes = number("stderrBytes"),
-          .file_read_bytes = number("fileReadBytes"),
-          .file_written_bytes = number("fileWrittenBytes")};
-}
-
-}  // namespace
-
-Error RefusalOf(const Json& error) {
-  Error refusal = {ErrorCode::kInvalid, error.value("message", "refused"), {}, 0};
-  const Json data = error.value("data", Json::object());
-  if (!data.is_object()) return refusal;
-  refusal.system_errno = ErrnoOf(data.value("errno", ""));
-  if (refusal.system_errno == 0) return refusal;
-  refusal.code = ErrorCode::kSystem;
-  // What the number says is said by whoever shows the error.
-  const std::string_view text = refusal.message;
-  const std::string name = std::string(strerrorname_np(refusal.system_errno)) + ": ";
-  const std::string meaning = std::string(": ") + strerror(refusal.system_errno);
-  const size_t begin = text.starts_with(name) ? name.size() : 0;
-  const size_t end = text.ends_with(meaning) ? text.size() - meaning.size() : text.size();
-  if (begin < end) refusal.message = std::string(text.substr(begin, end - begin));
-  return refusal;
-}
-
-CommandResult ResultOf(const Json& json) {
-  const Json truncated = json.value("truncated", Json::object());
-  CommandResult result = {
-      .exit_code = json.value("exitCode", -1),
-      .out = TextOf(json, "stdout"),
-      .err = TextOf(json, "stderr"),
-      .execution_time_ms = json.value("executionTimeMs", 0.0),
-      .out_truncated = truncated.value("stdout", false),
-      .err_truncated = truncated.value("stderr", false),
-      .signal = json.value("signal", 0),
-      .error_class = json.value("errorClass", ""),
-      .usage = UsageOf(json.value("usage", Json::object())),
-  };
-  return result;
+  extensions_.Stop();
 }
 
 }  // namespace cordon::client

@@ -8,15 +8,21 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 
 #include "base/owned_fd.h"
-#include "cordon/cordon.h"
+#include "client/extension_host.h"
+#include "client/file_host.h"
+#include "client/listeners.h"
+#include "cordon/options.h"
+#include "cordon/results.h"
 #include "rpc/message.h"
 
 namespace cordon::client {
@@ -33,6 +39,16 @@ struct Running {
   std::optional<Result<CommandResult>> end;  // guarded by the connection's lock
 };
 
+// What a request has beside its parameters. What is pointed to stays until the answer.
+struct Manner {
+  const OutputHandler* on_output = nullptr;  // hears a run's output
+  const LineHandler* on_progress = nullptr;  // hears what goes on
+  std::stop_token stop = {};                 // cancels it; it is answered all the same
+  // Called on the reader's thread with the result, before anything that the daemon said after it.
+  std::function<void(const Json&)> known = {};
+  int given = -1;  // a descriptor that goes with it
+};
+
 class Connection {
  public:
   [[nodiscard]] static Result<std::shared_ptr<Connection>> Start(const std::string& program);
@@ -41,31 +57,39 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection();
 
-  // The result, or why there is none. `on_output` hears a run's output.
-  [[nodiscard]] Result<Json> Ask(const char* method, Json params,
-                                 const OutputHandler& on_output = {});
-  // With a descriptor that goes with it, or comes with the answer.
-  [[nodiscard]] Result<Json> AskGiving(const char* method, Json params, int file);
+  // The result, or why there is none.
+  [[nodiscard]] Result<Json> Ask(const char* method, Json params, const Manner& manner = {});
+  // With a descriptor that comes with the answer.
   [[nodiscard]] Result<OwnedFd> AskTaking(const char* method, Json params);
   // The same for a process, which is known before it says a word.
   [[nodiscard]] Status Spawn(Json params, const std::shared_ptr<Running>& running);
   [[nodiscard]] Result<CommandResult> Wait(Running& running);
 
+  // To a request of the daemon's.
+  void Answer(const Json& message);
+
+  [[nodiscard]] Listeners& listeners() { return listeners_; }
+  [[nodiscard]] ExtensionHost& extensions() { return extensions_; }
+  [[nodiscard]] FileHost& file_host() { return file_host_; }
+
  private:
   struct Waiting {
-    const OutputHandler* on_output = nullptr;
-    std::shared_ptr<Running> running;
-    std::optional<Result<Json>> answer;
-    int given = -1;
+    const Manner& manner;
+    std::optional<Result<Json>> answer = {};
     bool takes = false;
-    OwnedFd taken;
+    OwnedFd taken = {};
   };
 
   Connection(OwnedFd socket, pid_t daemon);
   [[nodiscard]] Result<Json> AskAs(const char* method, Json params, Waiting& waiting);
+  void Send(const Json& message, int file = -1);
+  // Nobody waits for its answer.
+  void Cancel(const Json& sandbox, int64_t request);
   void Read();
   void Take(const Json& message);
   void TakeNotification(const std::string& method, const Json& params);
+  void TakeCommandNews(const std::string& method, const Json& params);
+  void TakeRequest(const std::string& method, const Json& message);
   void TakeAnswer(const Json& message);
   void EndAll();
 
@@ -73,6 +97,9 @@ class Connection {
   // That came: those who take them are answered in their order. The reader's alone.
   std::deque<OwnedFd> files_;
   pid_t daemon_;  // of our own, or -1
+  Listeners listeners_;
+  ExtensionHost extensions_{*this};
+  FileHost file_host_;
   std::mutex send_lock_;
   std::mutex lock_;  // of everything below
   std::condition_variable changed_;
@@ -82,14 +109,6 @@ class Connection {
   bool ended_ = false;
   std::thread reader_;
 };
-
-// What the daemon says of a command.
-// What the member `error` of an answer says.
-[[nodiscard]] Error RefusalOf(const Json& error);
-[[nodiscard]] CommandResult ResultOf(const Json& json);
-// A member that is bytes or text.
-[[nodiscard]] std::string TextOf(const Json& object, const char* name);
-[[nodiscard]] Json BytesOf(std::string_view bytes);
 
 }  // namespace cordon::client
 

@@ -1,20 +1,17 @@
-// Files and archives of one sandbox.
-
-#include <sys/mman.h>
-#include <sys/stat.h>
+// Files of one sandbox.
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
-#include "base/memory_file.h"
-#include "base/write_all.h"
+#include "client/archive.h"
 #include "client/ask.h"
+#include "cordon/sandbox.h"
 
 namespace cordon {
 
 using client::AskDone;
 using client::AskOf;
-using client::Connection;
 using client::Json;
 using client::Then;
 
@@ -35,67 +32,6 @@ FileInfo InfoOf(const Json& json) {
       .target = client::TextOf(json, "target"),
   };
   return info;
-}
-
-TransferReport ReportOf(const Json& json) {
-  TransferReport report = {
-      .entries = json.value("entries", uint64_t{0}),
-      .digest = json.value("digest", ""),
-      .skipped = {},
-      .skipped_count = json.value("skippedCount", uint64_t{0}),
-  };
-  for (const Json& one : json.value("skipped", Json::array())) {
-    report.skipped.push_back(one.is_string() ? one.get<std::string>() : one.dump());
-  }
-  return report;
-}
-
-// The first `size` bytes of a sealed file.
-Status Pour(int file, uint64_t size, const Sink& sink) {
-  struct stat stat = {};
-  if (fstat(file, &stat) != 0) return SystemError("fstat(archive)");
-  if (static_cast<uint64_t>(stat.st_size) < size) {
-    return Fail(ErrorCode::kCorrupt, "the daemon's archive was cut");
-  }
-  if (size == 0) return {};
-  void* at = mmap(nullptr, size, PROT_READ, MAP_SHARED | MAP_POPULATE, file, 0);
-  if (at == MAP_FAILED) return SystemError("mmap(archive)");
-  Status done;
-  std::string_view left(static_cast<const char*>(at), size);
-  while (done && !left.empty()) {
-    done = sink(left.substr(0, client::kPiece));
-    left.remove_prefix(std::min(left.size(), client::kPiece));
-  }
-  (void)munmap(at, size);
-  return done;
-}
-
-// An archive on its way out, which is freed whatever happens.
-Result<TransferReport> Take(const std::shared_ptr<Connection>& connection, const std::string& id,
-                            const Json& report, const Sink& sink) {
-  const Json blob = report.value("blobId", Json());
-  const auto size = report.value("size", uint64_t{0});
-  const Result<OwnedFd> file = client::AskTaking(connection, id, "blob.take", {{"blobId", blob}});
-  const Status done = file ? Pour(file->get(), size, sink) : std::unexpected(file.error());
-  (void)AskDone(connection, id, "blob.free", {{"blobId", blob}});
-  if (!done) return std::unexpected(done.error());
-  return ReportOf(report);
-}
-
-// An archive on its way in: its number.
-Result<Json> Give(const std::shared_ptr<Connection>& connection, const std::string& id,
-                  const Source& source) {
-  const Result<OwnedFd> file = NewMemoryFile("cordon-archive");
-  if (!file) return std::unexpected(file.error());
-  for (;;) {
-    const Result<std::string> bytes = source();
-    if (!bytes) return std::unexpected(bytes.error());
-    if (bytes->empty()) break;
-    CORDON_TRY(WriteAll(file->get(), *bytes, "archive"));
-  }
-  CORDON_TRY(SealMemoryFile(file->get()));
-  const Result<Json> given = client::AskGiving(connection, id, "blob.give", file->get());
-  return client::Then(given, [](const Json& answer) { return answer.value("blobId", Json()); });
 }
 
 }  // namespace
@@ -189,6 +125,14 @@ Result<FileInfo> Sandbox::Stat(const std::string& path) {
   return Then(AskOf(connection_, id_, "files.stat", {{"path", path}}), InfoOf);
 }
 
+Result<bool> Sandbox::Exists(const std::string& path) {
+  const Result<FileInfo> found = Stat(path);
+  if (found) return true;
+  const int reason = found.error().system_errno;
+  if (reason == ENOENT || reason == ENOTDIR) return false;
+  return std::unexpected(found.error());
+}
+
 Status Sandbox::MakeDirectory(const std::string& path, uint32_t mode) {
   return AskDone(connection_, id_, "files.mkdir", {{"path", path}, {"mode", mode}});
 }
@@ -213,46 +157,47 @@ Status Sandbox::Chmod(const std::string& path, uint32_t mode) {
   return AskDone(connection_, id_, "files.chmod", {{"path", path}, {"mode", mode}});
 }
 
+Result<Watch> Sandbox::WatchFiles(const std::string& path, FileHandler handler,
+                                  const WatchOptions& options) {
+  client::Manner manner;
+  manner.known = [&](const Json& answer) {
+    connection_->listeners().AddWatch(answer.value("watchId", uint32_t{0}), std::move(handler));
+  };
+  return Then(
+      AskOf(connection_, id_, "files.watch", {{"path", path}, {"recursive", options.recursive}},
+            manner),
+      [&](const Json& answer) { return Watch(connection_, answer.value("watchId", uint32_t{0})); });
+}
+
+Watch& Watch::operator=(Watch&& other) noexcept {
+  std::swap(connection_, other.connection_);
+  std::swap(id_, other.id_);
+  return *this;
+}
+
+Watch::~Watch() {
+  if (connection_) (void)Stop();
+}
+
+Status Watch::Stop() {
+  if (!connection_) return {};
+  const Result<Json> done = connection_->Ask("files.unwatch", {{"watchId", id_}});
+  connection_->listeners().ForgetWatch(id_);
+  connection_.reset();
+  return done ? Status() : std::unexpected(done.error());
+}
+
 Result<TransferReport> Sandbox::Pack(const std::string& path, const Sink& sink) {
   const Result<Json> report = AskOf(connection_, id_, "files.pack", {{"path", path}});
   if (!report) return std::unexpected(report.error());
-  return Take(connection_, id_, *report, sink);
+  return client::TakeArchive(connection_, id_, *report, sink);
 }
 
 Result<TransferReport> Sandbox::Unpack(const std::string& path, const Source& source) {
-  const Result<Json> blob = Give(connection_, id_, source);
+  const Result<Json> blob = client::GiveArchive(connection_, id_, source);
   if (!blob) return std::unexpected(blob.error());
   return Then(AskOf(connection_, id_, "files.unpack", {{"path", path}, {"blobId", *blob}}),
-              ReportOf);
-}
-
-Result<TransferReport> Sandbox::Export(const Sink& sink) {
-  const Result<Json> report = AskOf(connection_, id_, "persistence.export");
-  if (!report) return std::unexpected(report.error());
-  return Take(connection_, id_, *report, sink);
-}
-
-Result<TransferReport> Sandbox::ExportTo(int file) {
-  return Then(client::AskGiving(connection_, id_, "persistence.export", file, {{"intoFile", true}}),
-              ReportOf);
-}
-
-Result<TransferReport> Sandbox::Import(const Source& source, ImportMode mode) {
-  const Result<Json> blob = Give(connection_, id_, source);
-  if (!blob) return std::unexpected(blob.error());
-  const char* how = mode == ImportMode::kMerge ? "merge" : "replace";
-  return Then(AskOf(connection_, id_, "persistence.import", {{"blobId", *blob}, {"mode", how}}),
-              ReportOf);
-}
-
-Result<bool> Sandbox::Save() {
-  return Then(AskOf(connection_, id_, "persistence.save"),
-              [](const Json& answer) { return answer.value("changed", false); });
-}
-
-Result<bool> Sandbox::Load() {
-  return Then(AskOf(connection_, id_, "persistence.load"),
-              [](const Json& answer) { return answer.value("loaded", false); });
+              client::ReportOf);
 }
 
 }  // namespace cordon

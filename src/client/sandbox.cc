@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "client/ask.h"
+#include "cordon/sandbox.h"
 
 namespace cordon {
 
@@ -21,6 +22,13 @@ void AddLimits(const RunOptions& options, Json* params) {
   if (options.on_output) (*params)["stream"] = true;
 }
 
+client::Manner MannerOf(const RunOptions& options) {
+  client::Manner manner;
+  if (options.on_output) manner.on_output = &options.on_output;
+  manner.stop = options.stop;
+  return manner;
+}
+
 template <typename Options>
 Json CommandOf(const std::vector<std::string>& argv, const Options& options) {
   Json params = {{"argv", argv}};
@@ -35,6 +43,8 @@ Sandbox& Sandbox::operator=(Sandbox&& other) noexcept {
   std::swap(connection_, other.connection_);
   std::swap(id_, other.id_);
   std::swap(ends_with_this_, other.ends_with_this_);
+  std::swap(loaded_, other.loaded_);
+  std::swap(skipped_, other.skipped_);
   return *this;
 }
 
@@ -42,10 +52,16 @@ Sandbox::~Sandbox() {
   if (connection_ && ends_with_this_) (void)Destroy();
 }
 
+Status Sandbox::Equip(const CreateOptions& options) {
+  for (const auto& [path, source] : options.mounts) CORDON_TRY(Mount(path, source));
+  if (!options.extensions.empty()) CORDON_TRY(RegisterExtensions(options.extensions));
+  return {};
+}
+
 Result<CommandResult> Sandbox::Run(std::string_view script, const RunOptions& options) {
   Json params = {{"command", script}};
   AddLimits(options, &params);
-  return Then(AskOf(connection_, id_, "run", std::move(params), options.on_output),
+  return Then(AskOf(connection_, id_, "run", std::move(params), MannerOf(options)),
               client::ResultOf);
 }
 
@@ -53,7 +69,7 @@ Result<CommandResult> Sandbox::Exec(const std::vector<std::string>& argv,
                                     const ExecOptions& options) {
   Json params = CommandOf(argv, options);
   AddLimits(options, &params);
-  return Then(AskOf(connection_, id_, "exec", std::move(params), options.on_output),
+  return Then(AskOf(connection_, id_, "exec", std::move(params), MannerOf(options)),
               client::ResultOf);
 }
 
@@ -90,16 +106,49 @@ Result<std::optional<std::string>> Sandbox::GetEnv(const std::string& name) {
               });
 }
 
+Result<std::vector<HistoryEntry>> Sandbox::History() {
+  return Then(AskOf(connection_, id_, "shell.history.list"), [](const Json& answer) {
+    std::vector<HistoryEntry> entries;
+    for (const Json& one : answer.value("entries", Json::array())) {
+      entries.push_back({one.value("index", uint64_t{0}), client::TextOf(one, "command"),
+                         one.value("timestamp", int64_t{0})});
+    }
+    return entries;
+  });
+}
+
+Status Sandbox::ClearHistory() {
+  return AskDone(connection_, id_, "shell.history.clear");
+}
+
 Result<Sandbox> Sandbox::Fork(bool detached) {
-  return Then(AskOf(connection_, id_, "sandbox.fork", {{"detached", detached}}),
+  if (!connection_) return std::unexpected(client::Destroyed());
+  client::ExtensionHost::Forking forking(connection_->extensions());
+  client::Manner manner;
+  manner.known = [&](const Json& answer) {
+    const std::string fork = answer.value("sandboxId", "");
+    forking.Made(id_, fork);
+    connection_->listeners().Inherit(id_, fork);
+  };
+  return Then(AskOf(connection_, id_, "sandbox.fork", {{"detached", detached}}, manner),
               [&](const Json& answer) {
                 return Sandbox(connection_, answer.value("sandboxId", ""), !detached);
               });
 }
 
 Result<std::vector<Result<Sandbox>>> Sandbox::ForkMany(int count, bool detached) {
+  if (!connection_) return std::unexpected(client::Destroyed());
+  client::ExtensionHost::Forking forking(connection_->extensions());
+  client::Manner manner;
+  manner.known = [&](const Json& answer) {
+    for (const Json& one : answer.value("forks", Json::array())) {
+      if (!one.contains("sandboxId")) continue;
+      forking.Made(id_, one["sandboxId"]);
+      connection_->listeners().Inherit(id_, one["sandboxId"]);
+    }
+  };
   const Result<Json> answer =
-      AskOf(connection_, id_, "sandbox.fork", {{"count", count}, {"detached", detached}});
+      AskOf(connection_, id_, "sandbox.fork", {{"count", count}, {"detached", detached}}, manner);
   if (!answer) return std::unexpected(answer.error());
   std::vector<Result<Sandbox>> forks;
   for (const Json& one : answer->value("forks", Json::array())) {
@@ -112,6 +161,14 @@ Result<std::vector<Result<Sandbox>>> Sandbox::ForkMany(int count, bool detached)
   return forks;
 }
 
+Status Sandbox::Suspend() {
+  return AskDone(connection_, id_, "sandbox.suspend");
+}
+
+Status Sandbox::Resume() {
+  return AskDone(connection_, id_, "sandbox.resume");
+}
+
 Result<std::string> Sandbox::Snapshot(const std::string& name) {
   Json params = Json::object();
   if (!name.empty()) params["name"] = name;
@@ -122,13 +179,13 @@ Status Sandbox::Restore(const std::string& snapshot) {
   return AskDone(connection_, id_, "snapshot.restore", {{"snapshotId", snapshot}});
 }
 
-Result<std::vector<std::string>> Sandbox::Snapshots() {
+Result<std::vector<SnapshotInfo>> Sandbox::Snapshots() {
   return Then(AskOf(connection_, id_, "snapshot.list"), [](const Json& answer) {
-    std::vector<std::string> names;
+    std::vector<SnapshotInfo> all;
     for (const Json& one : answer.value("snapshots", Json::array())) {
-      names.push_back(client::SnapshotOf(one));
+      all.push_back({client::SnapshotOf(one), one.value("timestamp", int64_t{0})});
     }
-    return names;
+    return all;
   });
 }
 
@@ -146,6 +203,10 @@ Result<Usage> Sandbox::GetUsage() {
 
 Status Sandbox::Destroy() {
   const Status done = AskDone(connection_, id_, "sandbox.destroy");
+  if (connection_) {
+    connection_->listeners().Forget(id_);
+    connection_->extensions().Forget(id_);
+  }
   connection_.reset();
   return done;
 }

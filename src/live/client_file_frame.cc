@@ -9,10 +9,6 @@
 namespace cordon::live {
 namespace {
 
-static_assert(sizeof(ClientFileRequestHead) == 40);
-static_assert(sizeof(ClientFileAnswerHead) == 16);
-static_assert(sizeof(ClientFileStat) == 24);
-
 constexpr uint32_t kAnswerHead = sizeof(ClientFileAnswerHead) - sizeof(uint32_t);
 constexpr uint64_t kLargestFile = uint64_t{1} << 53;
 constexpr uint64_t kBlock = 512;

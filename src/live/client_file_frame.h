@@ -14,42 +14,15 @@
 
 #include "base/error.h"
 #include "kernel/control.h"
+#include "live/client_file_words.h"
 #include "live/host_directory.h"
 
 namespace cordon::live {
 
-inline constexpr uint32_t kClientFileVersion = 1;
 // Of one answer: what is behind its head.
 inline constexpr uint32_t kMaxClientRead = 1 << 20;
 inline constexpr uint32_t kMaxClientList = 4 << 20;
 inline constexpr size_t kMaxClientEntries = 65'536;
-
-struct ClientFileRequestHead {
-  uint32_t bytes;  // of what follows this word
-  uint32_t number;
-  uint32_t op;          // control::FileOp; 0: the first words of a connection
-  uint32_t path_bytes;  // of the path that follows the head; then data
-  uint64_t offset, argument;
-  uint32_t count;
-  uint32_t version;
-};
-struct ClientFileAnswerHead {
-  uint32_t bytes;  // of what follows this word
-  uint32_t number;
-  int64_t result;  // or -errno
-};
-// Data of an answer about kStat.
-struct ClientFileStat {
-  uint32_t type;  // of st_mode: a file, a directory or a link
-  uint32_t permissions;
-  uint64_t size;
-  int64_t mtime_ns;
-};
-// Of kList: this and a name, repeated, in any order.
-struct ClientFileEntry {
-  uint32_t type;
-  uint32_t name_bytes;
-};
 
 // The first words: for which of the client's file systems the connection is.
 [[nodiscard]] std::string EncodeClientHello(std::string_view key);

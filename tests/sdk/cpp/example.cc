@@ -3,34 +3,13 @@
 #include <cordon/cordon.h>
 
 #include <cerrno>
-#include <cstdio>
-#include <cstdlib>
 #include <mutex>
 #include <string>
 #include <thread>
 
+#include "check.h"
+
 namespace {
-
-#define CHECK(condition) Check((condition), #condition, __LINE__)
-
-void Check(bool holds, const char* condition, int line) {
-  if (holds) return;
-  (void)fprintf(stderr, "line %d: %s\n", line, condition);
-  exit(1);
-}
-
-// The value, or the end of the program.
-template <typename T>
-T Must(cordon::Result<T> result) {
-  if (!result) (void)fprintf(stderr, "%s\n", result.error().ToString().c_str());
-  if (!result) exit(1);
-  return std::move(*result);
-}
-
-void Must(const cordon::Status& status) {
-  if (!status) (void)fprintf(stderr, "%s\n", status.error().ToString().c_str());
-  if (!status) exit(1);
-}
 
 void Commands(cordon::Sandbox& sandbox) {
   const cordon::CommandResult hello =
@@ -59,7 +38,7 @@ void Commands(cordon::Sandbox& sandbox) {
   };
   CHECK(Must(sandbox.Run("seq 1 100000", streaming)).out.empty());
   CHECK(streamed.size() == 588895 && streamed.ends_with("\n100000\n"));
-  CHECK(asked_from_there.message.find("output handler") != std::string::npos);
+  CHECK(asked_from_there.message.find("handler") != std::string::npos);
 }
 
 void Processes(cordon::Sandbox& sandbox) {
