@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,6 +11,7 @@
 #include "backend/wasm/copy.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
+#include "cli/progress.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -38,13 +40,16 @@ uint32_t FormatOf(FileInfo::Type type) {
 // The files of a daemon's sandbox.
 class SandboxFiles final : public backend::GuestFiles {
  public:
-  explicit SandboxFiles(Sandbox& sandbox) : sandbox_(sandbox) {}
+  SandboxFiles(Sandbox& sandbox, const std::string& what)
+      : sandbox_(sandbox),
+        progress_([this, what] { return what + ": " + MegabytesText(bytes_); }) {}
   Status MakeDirectory(const std::string& path, uint32_t mode) override {
     return sandbox_.MakeDirectory(path, mode);
   }
   Status WriteFile(const std::string& path, uint32_t mode, uint64_t offset,
                    std::span<const char> bytes) override {
     const std::string_view text(bytes.data(), bytes.size());
+    bytes_ += bytes.size();
     return offset == 0 ? sandbox_.WriteFile(path, text, mode) : sandbox_.AppendFile(path, text);
   }
   Status MakeSymlink(const std::string& target, const std::string& path) override {
@@ -53,6 +58,7 @@ class SandboxFiles final : public backend::GuestFiles {
   Result<std::vector<std::byte>> ReadFile(const std::string& path, uint64_t offset) override {
     const Result<std::string> text = sandbox_.ReadFile(path, offset, kPiece);
     if (!text) return std::unexpected(text.error());
+    bytes_ += text->size();
     const auto* bytes = reinterpret_cast<const std::byte*>(text->data());
     return std::vector<std::byte>(bytes, bytes + text->size());
   }
@@ -75,6 +81,8 @@ class SandboxFiles final : public backend::GuestFiles {
  private:
   static constexpr uint64_t kPiece = uint64_t{1} << 20;
   Sandbox& sandbox_;
+  std::atomic<uint64_t> bytes_ = 0;
+  Progress progress_;
 };
 
 // SANDBOX:PATH; a colon behind a slash is part of a file's name.
@@ -102,15 +110,17 @@ Status CopyThither(Sandbox& sandbox, const std::string& from, std::string to) {
   if (to.empty()) to = "/home/user";
   const Result<FileInfo> there = sandbox.Stat(to);
   if (there && there->type == FileInfo::Type::kDirectory) to = Beneath(to, from);
-  SandboxFiles files(sandbox);
+  SandboxFiles files(sandbox, "copy of " + from);
   return backend::CopyIn(files, {{from, to}});
 }
 
 Status CopyHither(Sandbox& sandbox, const std::string& from, std::string to) {
   struct stat there = {};
   if (stat(to.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) to = Beneath(to, from);
-  SandboxFiles files(sandbox);
-  const Result<std::vector<std::string>> skipped = backend::CopyOut(files, {{from, to}});
+  const Result<std::vector<std::string>> skipped = [&] {
+    SandboxFiles files(sandbox, "copy of " + from);
+    return backend::CopyOut(files, {{from, to}});
+  }();
   if (!skipped) return std::unexpected(skipped.error());
   for (const std::string& name : *skipped) Complain("left out: " + name);
   return {};

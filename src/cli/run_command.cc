@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -15,6 +16,7 @@
 #include "cli/complain.h"
 #include "cli/limits_report.h"
 #include "cli/programs.h"
+#include "cli/progress.h"
 #include "cli/raw_terminal.h"
 #include "cli/result.h"
 #include "cli/run_plan.h"
@@ -137,20 +139,18 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
   return variables;
 }
 
-// How far the compilation of a module is: on a terminal, on a line that vanishes.
 Result<backend::Module> LoadShowingProgress(const std::string& path, const std::string& compiler) {
-  constexpr const char* kClearLine = "\r\033[K";
-  bool shown = false;
-  Result<backend::Module> module =
-      backend::LoadModule(path, compiler, [&](size_t done, size_t total) {
-        if (isatty(STDERR_FILENO) == 0) return;
-        shown = true;
-        (void)fprintf(stderr, "%scordon: compiling %s: %zu of %zu", kClearLine, path.c_str(), done,
-                      total);
-        (void)fflush(stderr);
-      });
-  if (shown) (void)fprintf(stderr, "%s", kClearLine);
-  return module;
+  std::atomic<size_t> parts_done = 0;
+  std::atomic<size_t> parts = 0;
+  const Progress progress([&] {
+    std::string what = "compiling " + path;
+    if (parts == 0) return what;
+    return what + ": " + std::to_string(parts_done) + " of " + std::to_string(parts);
+  });
+  return backend::LoadModule(path, compiler, [&](size_t done, size_t total) {
+    parts_done = done;
+    parts = total;
+  });
 }
 
 std::string NameIn(const std::string& path) {

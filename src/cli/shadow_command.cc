@@ -4,15 +4,19 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "backend/wasm/run.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/paint.h"
+#include "cli/progress.h"
 #include "cli/shadow_approval.h"
 #include "policy/host_files.h"
 #include "shadow/commit.h"
@@ -101,7 +105,11 @@ int Create(const Options& options) {
   request.ignore_files = options.ignore_files;
   request.obey_gitignore = options.gitignore;
   request.hashes_all = options.hash;
-  const Result<shadow::Created> created = shadow::Create(world->store, world->around, request);
+  const Result<shadow::Created> created = [&] {
+    PathProgress progress("shadow of " + request.workspace);
+    request.on_path = [&](const char* done) { progress.Count(done); };
+    return shadow::Create(world->store, world->around, request);
+  }();
   if (!created) return Refuse(created.error());
   size_t absent = 0;
   for (const auto& [path, entry] : created->base)
@@ -173,6 +181,25 @@ Result<std::vector<std::string>> InWorkspace(const World& world, const shadow::S
   return inner;
 }
 
+// What changed at these paths, or everywhere.
+Result<shadow::Report> Compare(const shadow::Shadow& opened, const std::vector<std::string>& paths,
+                               shadow::Texts texts) {
+  PathProgress progress("diff of " + opened.info().workspace);
+  const Result<shadow::Sides> sides = shadow::OpenSides(opened);
+  if (!sides) return std::unexpected(sides.error());
+  Result<shadow::ChangeSet> set =
+      shadow::FindChanges(opened.info(), *sides, [&](const char* done) { progress.Count(done); });
+  if (!set) return std::unexpected(set.error());
+  shadow::FindRenames(*sides, &*set);
+  if (!paths.empty()) {
+    std::erase_if(set->changes, [&](const shadow::Change& change) {
+      return std::ranges::none_of(
+          paths, [&](const std::string& path) { return shadow::IsAtOrBelow(change.path, path); });
+    });
+  }
+  return shadow::MakeReport(opened.info(), *sides, std::move(*set), texts);
+}
+
 int Diff(const Options& options) {
   const Result<World> world = Enter();
   if (!world) return Refuse(world.error());
@@ -180,26 +207,15 @@ int Diff(const Options& options) {
   if (!opened) return Refuse(opened.error());
   const auto paths = InWorkspace(*world, opened->info(), options.paths);
   if (!paths) return Refuse(paths.error());
-  const Result<shadow::Sides> sides = shadow::OpenSides(*opened);
-  if (!sides) return Refuse(sides.error());
-  Result<shadow::ChangeSet> set = shadow::FindChanges(opened->info(), *sides);
-  if (!set) return Refuse(set.error());
-  shadow::FindRenames(*sides, &*set);
-  if (!paths->empty()) {
-    std::erase_if(set->changes, [&](const shadow::Change& change) {
-      return std::ranges::none_of(
-          *paths, [&](const std::string& path) { return shadow::IsAtOrBelow(change.path, path); });
-    });
-  }
-  const shadow::Report report =
-      shadow::MakeReport(opened->info(), *sides, std::move(*set),
-                         options.no_text ? shadow::Texts::kNo : shadow::Texts::kYes);
+  const Result<shadow::Report> report =
+      Compare(*opened, *paths, options.no_text ? shadow::Texts::kNo : shadow::Texts::kYes);
+  if (!report) return Refuse(report.error());
   if (options.as_json) {
-    Put(shadow::ReportJson(report));
+    Put(shadow::ReportJson(*report));
   } else if (options.raw) {
-    Put(shadow::ReportText(report, true));
+    Put(shadow::ReportText(*report, true));
   } else {
-    Print(shadow::ReportText(report, false), Paint::kDifference);
+    Print(shadow::ReportText(*report, false), Paint::kDifference);
   }
   return 0;
 }
@@ -220,6 +236,23 @@ int ShowRefusals(const shadow::Report& report) {
   return backend::kOwnFailure;
 }
 
+// Whoever is asked to approve has the terminal for himself.
+Result<shadow::CommitResult> CommitWith(const shadow::Shadow& opened, shadow::CommitRequest request,
+                                        const std::function<Status(const std::string&)>& approve) {
+  const std::string what = "commit to " + opened.info().workspace;
+  std::optional<PathProgress> progress(std::in_place, what);
+  request.on_path = [&](const char* done) { progress->Count(done); };
+  if (approve) {
+    request.approve = [&](const std::string& report) {
+      progress.reset();
+      Status said = approve(report);
+      progress.emplace(what);
+      return said;
+    };
+  }
+  return shadow::Commit(opened, request);
+}
+
 int Commit(const Options& options) {
   const Result<World> world = Enter();
   if (!world) return Refuse(world.error());
@@ -236,8 +269,7 @@ int Commit(const Options& options) {
   request.is_dry = options.dry_run;
   auto approve = MakeApproval(world->around);
   if (!approve) return Refuse(approve.error());
-  request.approve = std::move(*approve);
-  const Result<shadow::CommitResult> result = shadow::Commit(*opened, request);
+  const Result<shadow::CommitResult> result = CommitWith(*opened, std::move(request), *approve);
   if (!result) return Refuse(result.error());
   const bool is_fine = result->is_done || options.dry_run;
   for (const shadow::ReportedChange& reported : result->report.changes) {

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdio>
 #include <memory>
@@ -13,6 +14,7 @@
 #include "base/owned_fd.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
+#include "cli/progress.h"
 #include "cli/sandbox_options.h"
 
 namespace cordon::cli {
@@ -39,7 +41,14 @@ Status Export(Sandbox& sandbox, const std::string& path) {
   if (!folder.valid()) return SystemError("open(" + path + ")");
   Result<NewFile> file = NewFile::In(folder.get());
   if (!file) return std::unexpected(file.error());
-  const Result<TransferReport> report = sandbox.ExportTo(file->fd());
+  const Result<TransferReport> report = [&] {
+    const Progress progress([&] {
+      struct stat stat = {};
+      (void)fstat(file->fd(), &stat);
+      return "export to " + path + ": " + MegabytesText(static_cast<uint64_t>(stat.st_size));
+    });
+    return sandbox.ExportTo(file->fd());
+  }();
   if (!report) return std::unexpected(report.error());
   if (fsync(file->fd()) != 0) return SystemError("fsync(" + path + ")");
   CORDON_TRY(file->Replace(path.substr(name)));
@@ -51,6 +60,7 @@ Status Export(Sandbox& sandbox, const std::string& path) {
 Status ImportInto(Sandbox& sandbox, const Options& options) {
   const OwnedFd fd(open(options.file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return SystemError("open(" + options.file + ")");
+  std::atomic<uint64_t> sent = 0;
   const Source source = [&]() -> Result<std::string> {
     std::string bytes(kPiece, '\0');
     ssize_t got = 0;
@@ -59,10 +69,15 @@ Status ImportInto(Sandbox& sandbox, const Options& options) {
     } while (got < 0 && errno == EINTR);
     if (got < 0) return SystemError("read(" + options.file + ")");
     bytes.resize(static_cast<size_t>(got));
+    sent += bytes.size();
     return bytes;
   };
-  const Result<TransferReport> report = sandbox.Import(
-      source, options.merges ? Sandbox::ImportMode::kMerge : Sandbox::ImportMode::kReplace);
+  const Result<TransferReport> report = [&] {
+    const Progress progress(
+        [&] { return "import of " + options.file + ": " + MegabytesText(sent) + " sent"; });
+    return sandbox.Import(
+        source, options.merges ? Sandbox::ImportMode::kMerge : Sandbox::ImportMode::kReplace);
+  }();
   if (!report) return std::unexpected(report.error());
   ReportSkipped(*report);
   (void)printf("%s\n", sandbox.id().c_str());

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "cli/progress.h"
 #include "shadow/commit.h"
 #include "shadow/create.h"
 #include "shadow/report.h"
@@ -34,6 +35,8 @@ Result<std::string> CreateFor(const policy::Plan& plan, const shadow::Store& sto
     const size_t base = plan.workspace.mount == "/" ? 0 : plan.workspace.mount.size();
     request.ignore.push_back(RuleFor(mount.target.substr(base)));
   }
+  PathProgress progress("shadow of " + request.workspace);
+  request.on_path = [&](const char* done) { progress.Count(done); };
   const Result<shadow::Created> created = shadow::Create(store, around, request);
   if (!created) return std::unexpected(created.error());
   return created->info.id;

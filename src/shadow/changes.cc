@@ -23,11 +23,12 @@ class Comparison {
  public:
   Comparison(const ShadowInfo& info, const Sides& sides) : info_(info), sides_(sides) {}
 
-  Result<ChangeSet> Run() {
+  Result<ChangeSet> Run(const OnPath& on_path) {
     if (const Status looked = Look(); !looked) return std::unexpected(looked.error());
     for (const auto& [path, seen] : seen_) {
       if (const Status compared = Compare(path, seen); !compared)
         return std::unexpected(compared.error());
+      if (on_path) on_path("compared");
     }
     if (info_.mode == Mode::kCopy) {
       FindDeleted("");
@@ -229,8 +230,8 @@ Result<Sides> OpenSides(const Shadow& shadow) {
   return Sides{std::move(*base), std::move(*files), std::move(*workspace)};
 }
 
-Result<ChangeSet> FindChanges(const ShadowInfo& info, const Sides& sides) {
-  return Comparison(info, sides).Run();
+Result<ChangeSet> FindChanges(const ShadowInfo& info, const Sides& sides, const OnPath& on_path) {
+  return Comparison(info, sides).Run(on_path);
 }
 
 std::optional<Sha256::Digest> BaseDigest(const Sides& sides, const std::string& path) {

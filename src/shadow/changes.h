@@ -53,7 +53,8 @@ struct Sides {
 };
 [[nodiscard]] Result<Sides> OpenSides(const Shadow& shadow);
 
-[[nodiscard]] Result<ChangeSet> FindChanges(const ShadowInfo& info, const Sides& sides);
+[[nodiscard]] Result<ChangeSet> FindChanges(const ShadowInfo& info, const Sides& sides,
+                                            const OnPath& on_path = {});
 
 // Marks pairs of an added and a deleted file with the same, or nearly the same, contents.
 void FindRenames(const Sides& sides, ChangeSet* set);

@@ -299,7 +299,7 @@ Status Ask(const CommitRequest& request, const Report& report) {
 Result<CommitResult> Commit(const Shadow& shadow, const CommitRequest& request) {
   const Result<Sides> sides = OpenSides(shadow);
   if (!sides) return std::unexpected(sides.error());
-  Result<ChangeSet> set = FindChanges(shadow.info(), *sides);
+  Result<ChangeSet> set = FindChanges(shadow.info(), *sides, request.on_path);
   if (!set) return std::unexpected(set.error());
   Result<std::vector<Change>> selected = Select(std::move(set->changes), request.paths);
   if (!selected) return std::unexpected(selected.error());
@@ -321,7 +321,8 @@ Result<CommitResult> Commit(const Shadow& shadow, const CommitRequest& request) 
   if (const Status learnt = RememberContents(shadow, *sides, *steps); !learnt)
     return std::unexpected(learnt.error());
   const auto next_base = [&] { return NextBase(shadow, *sides, result.report); };
-  const Status done = Transaction(shadow, *sides, *steps, request.checkpoint).Run(next_base);
+  const Status done =
+      Transaction(shadow, *sides, *steps, request.checkpoint, request.on_path).Run(next_base);
   if (!done) return std::unexpected(done.error());
   result.is_done = true;
   return result;

@@ -23,6 +23,7 @@ struct CommitRequest {
   std::vector<std::string> force;  // paths whose conflicts are overruled, with what is below
   bool skips_refused = false;      // commits the rest instead of nothing
   bool is_dry = false;
+  OnPath on_path;
   // Gets the report, as JSON, of exactly what is going to be committed; an error is a no.
   std::function<Status(const std::string& report)> approve;
   // Called before and after everything that changes a disk. For tests that end the process there.

@@ -79,6 +79,7 @@ class Scanner {
     if (is_there && entry.node.type == NodeType::kDirectory && request_.obey_gitignore)
       AddRulesOf(kGitRules, visited.path);
     base_.insert_or_assign(visited.path, std::move(entry));
+    if (request_.on_path) request_.on_path("looked at");
     return is_there ? Visit::kEnter : Visit::kSkip;
   }
 
@@ -111,13 +112,14 @@ void HashContents(const Tree& files, const CreateRequest& request, Manifest* bas
     const Result<Sha256::Digest> digest = files.Hash(path);
     // Unreadable, or gone: a change of it will be a conflict.
     if (digest) entry.node.sha256 = *digest;
+    if (request.on_path) request.on_path("hashed");
   }
 }
 
 Status Fill(const Tree& workspace, const CreateRequest& request, const Shadow& shadow,
             Manifest* base) {
   if (shadow.info().mode == Mode::kCopy) {
-    CORDON_TRY(CopyTree(workspace, shadow.folder(), base));
+    CORDON_TRY(CopyTree(workspace, shadow.folder(), request.on_path, base));
     const Result<Tree> files = shadow.OpenFiles();
     if (!files) return std::unexpected(files.error());
     HashContents(*files, request, base);

@@ -21,6 +21,7 @@ struct CreateRequest {
   std::vector<std::string> ignore_files;  // of the user's choice
   bool hashes_all = false;      // so that a file which is only touched later is no conflict
   bool obey_gitignore = false;  // the .gitignore of every directory; .cordonignore always is
+  OnPath on_path;
 };
 
 struct Created {
@@ -35,7 +36,8 @@ struct Created {
 [[nodiscard]] Result<Manifest> Scan(const Tree& workspace, const CreateRequest& request);
 
 // Fills `folder`/tree. What could not be read becomes absent in `base`.
-[[nodiscard]] Status CopyTree(const Tree& workspace, const std::string& folder, Manifest* base);
+[[nodiscard]] Status CopyTree(const Tree& workspace, const std::string& folder,
+                              const OnPath& on_path, Manifest* base);
 
 // Fills `folder`/upper so that the command does not see what is absent.
 [[nodiscard]] Status HideAbsent(const Tree& workspace, const std::string& folder,

@@ -61,12 +61,13 @@ class Copier {
   Copier(const Tree& workspace, const Tree& tree, Manifest* base)
       : workspace_(workspace), tree_(tree), base_(*base), pair_(workspace, tree) {}
 
-  Status Copy() {
+  Status Copy(const OnPath& on_path) {
     for (auto& [path, entry] : base_) {
       if (entry.absence != Absence::kNone) continue;
       const std::string parent = ParentOf(path);
       CORDON_TRY(pair_.Enter(parent));
       CORDON_TRY(CopyNode(path.substr(parent.empty() ? 0 : parent.size() + 1), path, entry));
+      if (on_path) on_path("copied");
     }
     CORDON_TRY(FinishDirectories());
     WaitForClock();
@@ -274,11 +275,12 @@ class Hider {
 
 }  // namespace
 
-Status CopyTree(const Tree& workspace, const std::string& folder, Manifest* base) {
+Status CopyTree(const Tree& workspace, const std::string& folder, const OnPath& on_path,
+                Manifest* base) {
   if (mkdir((folder + "/tree").c_str(), 0700) != 0) return SystemError("mkdir(tree)");
   const Result<Tree> tree = Tree::Open(folder + "/tree", Ownership::kOurs);
   if (!tree) return std::unexpected(tree.error());
-  return Copier(workspace, *tree, base).Copy();
+  return Copier(workspace, *tree, base).Copy(on_path);
 }
 
 Status HideAbsent(const Tree& workspace, const std::string& folder, const Manifest& base) {

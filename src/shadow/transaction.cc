@@ -43,11 +43,12 @@ Status SyncOpen(int fd, const char* what) {
 }  // namespace
 
 Transaction::Transaction(const Shadow& shadow, const Sides& sides, std::vector<PlannedStep> steps,
-                         Checkpoint checkpoint)
+                         Checkpoint checkpoint, OnPath on_path)
     : shadow_(shadow),
       sides_(sides),
       steps_(std::move(steps)),
-      checkpoint_(std::move(checkpoint)) {}
+      checkpoint_(std::move(checkpoint)),
+      on_path_(std::move(on_path)) {}
 
 Status Transaction::Run(const std::function<Result<std::string>()>& next_base) {
   Status done = Prepare();
@@ -86,6 +87,7 @@ Status Transaction::Prepare() {
       continue;
     CORDON_TRY(Stage(i));
     Reached("after staging");
+    if (on_path_) on_path_("staged");
   }
   FillNumbers();
   CORDON_TRY(Sync());
@@ -202,6 +204,7 @@ Status Transaction::TakeSteps() {
     Reached("before a step");
     CORDON_TRY(TakeStep(sides_.workspace, staging_.get(), i, planned.step, planned.expected));
     Reached("after a step");
+    if (on_path_) on_path_("committed");
   }
   if (steps_.size() > kFewSteps) return Sync();
   for (const PlannedStep& planned : steps_) {

@@ -29,7 +29,7 @@ using Checkpoint = std::function<void(const char* what)>;
 class Transaction {
  public:
   Transaction(const Shadow& shadow, const Sides& sides, std::vector<PlannedStep> steps,
-              Checkpoint checkpoint);
+              Checkpoint checkpoint, OnPath on_path);
 
   // Either everything is done and `next_base`, called after the steps, is the shadow's base; or
   // nothing is.
@@ -53,6 +53,7 @@ class Transaction {
   const Sides& sides_;
   std::vector<PlannedStep> steps_;
   Checkpoint checkpoint_;
+  OnPath on_path_;
   Journal journal_;
   OwnedFd staging_;
 };

@@ -98,6 +98,10 @@ struct Unseen {
 [[nodiscard]] Status Walk(const Tree& tree, std::vector<Unseen>* unseen,
                           const std::function<Result<Visit>(const Visited&)>& visit);
 
+// Called for each path with what has been done with it ("compared"), for whoever shows how far
+// something is; may be empty.
+using OnPath = std::function<void(const char* done)>;
+
 [[nodiscard]] std::string Join(const std::string& folder, const std::string& name);
 [[nodiscard]] std::string ParentOf(const std::string& path);  // empty for a top one
 [[nodiscard]] bool IsAtOrBelow(const std::string& path, const std::string& folder);
