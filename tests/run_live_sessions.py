@@ -109,6 +109,28 @@ class Sessions(unittest.TestCase):
         self.check(self.define("builtin", "declare", "f") + r"""
 \__cordon_builtin export -f f; \__cordon_builtin declare -ft builtin; \__cordon_builtin readonly -f declare""")
 
+    def test_streams_by_their_names(self):
+        scripts = {
+            "cat /dev/stdin": "given\n", "cat < /dev/stdin": "given\n", "wc -l < /dev/fd/0": "1\n", "cat /proc/self/fd/0 - < /dev/null": "",
+            "echo a | tee /dev/stdout": "a\na\n", "sh -c 'echo b > /dev/stdout'": "b\n", "cat > /dev/stdout": "given\n",
+            "python3 -c \"open('/dev/stdout', 'w').write('c')\"": "c", "(echo d >> /dev/stderr) 2>&1": "d\n", "sh -c 'echo e > /dev/stderr' 2>&1": "e\n",
+            "exec 2>&1; sh -c 'echo f > /dev/stderr'": "f\n", "exec 3>&1; sh -c 'echo g > /dev/fd/3'": "g\n",
+            "set -C; sh -Cc 'echo h > /dev/stdout'; echo i > /dev/stdout": "h\ni\n",
+            "[ /dev/stdin -ef /proc/self/fd/0 ] && sh -c '[ -r /dev/stdin -a -w /dev/stdout ] && echo j'": "j\n"}
+        with Sandbox() as sandbox:
+            for script, output in scripts.items():
+                result = sandbox.commands.run(script, stdin="given\n")
+                self.assertEqual((result.exit_code, result.stdout, result.stderr), (0, output, ""), script)
+                self.assertEqual(sandbox.commands.exec(["bash", "-c", script], stdin="given\n").stdout, output, script)
+            # Not to the wrong end of it, and not to what is over.
+            self.assertNotEqual(sandbox.commands.run("sh -c 'echo x > /dev/stdin'").exit_code, 0)
+            sandbox.commands.run("exec 5>&1")
+            self.assertEqual(sandbox.commands.run("sh -c 'echo late > /dev/fd/5'; echo now").stdout, "now\n")
+
+    def test_the_shells_own_list_of_commands_is_empty(self):
+        with Sandbox() as sandbox:
+            self.assertEqual(sandbox.commands.run("set -o history; fc -l").stdout, "")
+
     def test_traps_that_print(self):
         self.check("trap 'echo trap' ERR; set -E")
         self.check("trap 'echo trap' DEBUG")

@@ -48,7 +48,7 @@ std::vector<std::string> ShellArguments() {
 std::string ShellPreparation() {
   // Scripts are read by `.`, which makes the shell as quiet as one that is not interactive.
   const std::string word = std::string("\\") + kBuiltin;
-  return "export -n PS1; unset HISTFILE MAILCHECK; set +H +o history; PS2=; "
+  return "export -n PS1; unset HISTFILE MAILCHECK; set +H +o history; history -c; PS2=; "
          "history() { case \"${1-list}\" in list) " +
          word +
          " printf '%s\\n' \"$(</run/cordon/history)\" ;; clear) : >/run/cordon/history ;; *) " +

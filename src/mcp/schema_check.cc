@@ -54,7 +54,7 @@ std::string CheckItems(const Json& schema, const Json& value) {
   std::string wrong = CheckCount(schema, value.size(), " items");
   for (size_t i = 0; wrong.empty() && schema.contains("items") && i < value.size(); ++i) {
     wrong = CheckAgainst(schema["items"], value[i]);
-    if (!wrong.empty()) wrong = "item " + std::to_string(i) + " " + wrong;
+    if (!wrong.empty()) wrong.insert(0, "item " + std::to_string(i) + " ");
   }
   return wrong;
 }

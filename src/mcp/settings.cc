@@ -114,14 +114,14 @@ Result<Values> FromFile(const std::string& path) {
   if (!json.is_object()) return Refuse("no JSON object", path);
   Values values;
   for (const auto& [name, value] : json.items()) {
+    const std::string place = std::string(path).append(":").append(name);
     const auto row = std::ranges::find_if(kRows, [&](const Row& one) { return name == one.name; });
     if (row == std::end(kRows)) return Refuse("unknown setting: " + name, path);
     if (!IsOf(*row, value)) {
       const char* const kinds[] = {"a number", "a text", "a list of texts"};
-      return Refuse(std::string("must be ") + kinds[static_cast<int>(row->kind)],
-                    path + ":" + name);
+      return Refuse(std::string("must be ") + kinds[static_cast<int>(row->kind)], place);
     }
-    values[name] = {value, path + ":" + name};
+    values[name] = {value, place};
   }
   return values;
 }
