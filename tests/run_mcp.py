@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 
+import package_world
 from native_world import Skipped
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -41,14 +42,28 @@ def packages():
     return place
 
 
-def client():
+def node(program, *arguments):
+    """Runs a program of tests/mcp, which says so when it has come to its end."""
     modules = packages() / "node_modules"
     with tempfile.TemporaryDirectory() as folder:
         os.symlink(modules, f"{folder}/node_modules")
-        shutil.copy(HERE / "client.mjs", folder)
-        done = subprocess.run(["node", "--preserve-symlinks-main", "client.mjs", CORDON, folder], cwd=folder, capture_output=True, text=True,
+        for source in HERE.glob("*.mjs"):
+            shutil.copy(source, folder)
+        done = subprocess.run(["node", "--preserve-symlinks-main", program, CORDON, folder, *arguments], cwd=folder, capture_output=True, text=True,
                               timeout=180, check=False)
         assert (done.returncode, done.stdout) == (0, "all of it\n"), done.stdout + done.stderr
+
+
+def client():
+    node("client.mjs")
+
+
+def options():
+    """Every option of a sandbox: what the server says holds, a model may have less, and is refused more."""
+    hello = package_world.assemble(package_world.COMMAND % "hi")
+    package_world.Server.files.update({"/hello.wasm": hello, "/other.wasm": hello, "/huge.wasm": hello + b"\0\4\1x" + b"x" * 2})
+    port = package_world.serve()
+    node("options.mjs", f"https://localhost:{port}", os.environ["CORDON_CA_FILE"])
 
 
 def exchange(lines, *arguments):
@@ -82,11 +97,34 @@ def hostile_lines():
         assert process.wait(20) == 0
 
 
+def audit_that_cannot_be_written():
+    """Without its file nothing goes on: here a disk is full after a page."""
+    if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode != 0:
+        raise Skipped("no user namespaces on this machine")
+    with tempfile.TemporaryDirectory() as folder:
+        mounted = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=4k none "$1" && exec "$0" mcp --audit-file "$1/log"']
+        with subprocess.Popen([*mounted, CORDON, folder], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+            for number in range(10):
+                process.stdin.write(request(number, "tools/call", name="run_command", arguments={"command": ": " + "x" * 1000}))
+            process.stdin.flush()
+            # Its end comes before that of its input.
+            error = process.stderr.read()
+            assert process.wait(60) == 125 and b"write(audit file)" in error, (process.returncode, error)
+
+
 def settings():
     for arguments, words in ((["--timeout-ms", "0"], "--timeout-ms: must be a number"), (["--config", "/nope"], "open(/nope)"),
                              (["--config", "/etc/passwd"], "no JSON object"), (["--mount", "/etc"], "expected HOST:GUEST"),
                              (["--mount", "/etc:x"], "must be absolute"), (["--mount", "/no/such:/mnt"], "/no/such"),
-                             (["--mount", "/etc/passwd:/mnt"], "no directory of the host")):
+                             (["--mount", "/etc/passwd:/mnt"], "no directory of the host"),
+                             (["--max-timeout-ms", "5", "--timeout-ms", "6"], "less than timeoutMs"), (["--nice", "20"], "from 0 to 19"),
+                             (["--namespace", "x"], "--persistence-dir"), (["--persistence", "session"], "--persistence-dir"),
+                             (["--persistence-dir", "/tmp", "--persistence", "always"], "persistent or session"),
+                             (["--persistence-dir", "/tmp", "--namespace", "../x"], "persistence.namespace must be"),
+                             (["--package-policy", "{"], "must be an object"), (["--package-policy", '{"enabled": 5}'], "packagePolicy.enabled"),
+                             (["--package-host", "a/b"], "packagePolicy.allowedHosts"),
+                             (["--package-host", "a", "--package-policy", "{}"], "give one of the two"), (["--env", "A"], "expected NAME=VALUE"),
+                             (["--audit-file", "/etc"], "open(/etc)"), (["--audit-file", "/dev/null"], "no regular file")):
         status, _, error = exchange([], *arguments)
         assert (status, words in error) == (125, True), error
     with tempfile.NamedTemporaryFile("w") as file:
@@ -98,7 +136,7 @@ def settings():
 
 def main():
     passed = failed = 0
-    for test in (client, hostile_lines, settings):
+    for test in (client, options, hostile_lines, audit_that_cannot_be_written, settings):
         try:
             test()
             passed += 1

@@ -23,7 +23,7 @@ struct Options {
   uint64_t total_processes = 0;
   size_t pool = 0;
   std::string state_folder;
-  std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";
+  std::string ca_file;
 };
 
 // Where saved states lie if nobody says: empty where there is no home.
@@ -33,14 +33,6 @@ std::string DefaultStateFolder() {
   const char* home = getenv("HOME");
   if (home == nullptr || home[0] != '/') return {};
   return std::string(home) + "/.local/share/cordon/states";
-}
-
-// Three for each sandbox, and what clients have.
-void TakeDescriptors() {
-  rlimit limit = {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
-  limit.rlim_cur = limit.rlim_max;
-  (void)setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 Status Serve(const Options& options) {
@@ -63,12 +55,19 @@ Status Serve(const Options& options) {
       options.state_folder.empty() ? DefaultStateFolder() : options.state_folder;
   server_options.compiler_path = programs->compiler;
   server_options.fetcher_path = programs->fetcher;
-  server_options.ca_file = options.ca_file;
+  if (!options.ca_file.empty()) server_options.ca_file = options.ca_file;
   rpc::Server server(server_options);
   return options.is_stdio ? server.ServeStdio() : server.ServeUnix(options.path);
 }
 
 }  // namespace
+
+void TakeDescriptors() {
+  rlimit limit = {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
 
 void AddServeCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();

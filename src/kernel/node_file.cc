@@ -149,6 +149,17 @@ int32_t OpenDevice(uint64_t rdev, uint32_t flags, OpenFile** out) {
   return -ENXIO;
 }
 
+int StatOpenFile(const OpenFile& file, vfs::Stat* out) {
+  if (file.node.fs != nullptr) return file.node.fs->GetStat(file.node.id, out);
+  *out = {};
+  out->inode = reinterpret_cast<uint64_t>(file.object) >> 4 & 0xffffffff;
+  out->mode = file.operations->mode;
+  out->links = 1;
+  out->uid = Current().who.uid;
+  out->gid = Current().who.gid;
+  return 0;
+}
+
 bool IsMemoryDevice(const OpenFile& file) {
   return std::any_of(std::begin(kDevices), std::end(kDevices),
                      [&file](const DeviceRow& row) { return row.operations == file.operations; });

@@ -79,6 +79,9 @@ void CloseAll(Process& process, bool only_on_exec);
 // -ETIMEDOUT.
 int32_t WaitUntil(WaitQueue& queue, bool (*ready)(void*), void* argument, uint64_t deadline_ns);
 
+// As fstat(2), and as stat(2) through /proc/self/fd: who compares them finds the same file.
+int StatOpenFile(const OpenFile& file, vfs::Stat* out);
+
 // --- kinds ---
 int32_t OpenNode(const vfs::Node& node, uint32_t flags,
                  OpenFile** out);  // takes over the reference

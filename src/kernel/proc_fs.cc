@@ -30,7 +30,7 @@ enum class Kind : uint8_t {
   kProcessLink,  // index of kLinks
   kDescriptors,  // /proc/PID/fd
   kDescriptor,   // link in it; index: the descriptor
-  kObject,       // the pipe or stream that such a link leads to
+  kObject,       // the pipe or stream that such a link leads to; it may have a node
 };
 struct Id {
   Kind kind;
@@ -301,8 +301,13 @@ int ProcFs::GetStat(uint64_t number, vfs::Stat* out) {
     case Kind::kObject: {
       OpenFile* file = TakeDescriptor(id.pid, id.index);
       if (file == nullptr) return -ENOENT;
-      out->mode = file->operations->mode;
+      const int error = StatOpenFile(*file, out);
+      if (file->node.fs == nullptr) {
+        out->uid = owner.uid;
+        out->gid = owner.gid;
+      }
       kernel::Release(file);
+      if (error != 0) return error;
       break;
     }
   }
@@ -380,7 +385,8 @@ int ProcFs::FollowTo(uint64_t number, vfs::Node* out) {
   OpenFile* file = TakeDescriptor(id.pid, id.index);
   if (file == nullptr) return -ENOENT;
   *out = NodeOf({Kind::kObject, id.pid, id.index});
-  if (file->node.fs != nullptr) {
+  // A run's stream has a node that is the shell's alone to open: others get what they have of it.
+  if (file->node.fs != nullptr && file->operations->reopen == nullptr) {
     *out = file->node;
     out->fs->Reference(out->id);
   }

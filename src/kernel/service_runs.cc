@@ -14,9 +14,11 @@
 namespace cordon::kernel {
 namespace {
 
-// Whatever aliases and functions a session has by these names.
+// `.` whatever aliases and functions a session has by this name, or by that of builtin: our port of
+// bash knows the word (guest/ports/bash).
 constexpr char kRunLine[] =
-    "\\builtin . /dev/cordon/script </dev/cordon/stdin >/dev/cordon/stdout 2>/dev/cordon/stderr\n";
+    "\\__cordon_builtin . /dev/cordon/script "
+    "</dev/cordon/stdin >/dev/cordon/stdout 2>/dev/cordon/stderr\n";
 
 // Under table_lock.
 Process* LeaderOf(uint32_t job) {

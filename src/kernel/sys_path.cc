@@ -150,15 +150,7 @@ int64_t OpenAt(uint32_t descriptor, const GuestPath& path, uint32_t flags, uint3
 
 int64_t StatDescriptor(uint32_t descriptor, vfs::Stat* out) {
   const OpenFile* file = FileOf(descriptor);
-  if (file == nullptr) return -EBADF;
-  if (file->node.fs != nullptr) return file->node.fs->GetStat(file->node.id, out);
-  *out = {};
-  out->inode = reinterpret_cast<uint64_t>(file->object) >> 4 & 0xffffffff;
-  out->mode = file->operations->mode;
-  out->links = 1;
-  out->uid = Current().who.uid;
-  out->gid = Current().who.gid;
-  return 0;
+  return file == nullptr ? -EBADF : StatOpenFile(*file, out);
 }
 
 int64_t StatAt(uint32_t descriptor, const GuestPath& path, uint32_t flags, vfs::Stat* out) {

@@ -47,21 +47,24 @@ std::vector<std::string> ShellArguments() {
 
 std::string ShellPreparation() {
   // Scripts are read by `.`, which makes the shell as quiet as one that is not interactive.
-  return "export -n PS1; unset HISTFILE MAILCHECK; set +H +o history; PS2=; "
-         "history() { case \"${1-list}\" in list) printf '%s' \"$(</run/cordon/history)\"; echo ;; "
-         "clear) : >/run/cordon/history ;; "
-         "*) echo \"history: unknown subcommand: $1\" >&2; return 1 ;; esac; }; " +
-         std::string(kPrompt) + "\n";
+  const std::string word = std::string("\\") + kBuiltin;
+  return "export -n PS1; unset HISTFILE MAILCHECK; set +H +o history; history -c; PS2=; "
+         "history() { case \"${1-list}\" in list) " +
+         word +
+         " printf '%s\\n' \"$(</run/cordon/history)\" ;; clear) : >/run/cordon/history ;; *) " +
+         word + " echo \"history: unknown subcommand: $1\" >&2; return 1 ;; esac; }; " + kPrompt +
+         "\n";
 }
 
 std::string PromptRepair() {
-  return "builtin printf '\\035R;%d\\036' $? >&2; " + std::string(kPrompt) + "\n";
+  return std::string("\\") + kBuiltin + " printf '\\035R;%d\\036' $? >&2; " + kPrompt + "\n";
 }
 
 std::string Reseed(uint32_t seed) {
   // Every $? is the one before the line.
-  return "builtin eval \"RANDOM=" + std::to_string(seed) +
-         "; builtin printf '\\035R;%d\\036' $? >&2; " + std::string("[ $? = 0 ] || (exit $?)\"\n");
+  const std::string word = std::string("\\") + kBuiltin;
+  return word + " eval \"RANDOM=" + std::to_string(seed) + "; " + word +
+         " printf '\\035R;%d\\036' $? >&2; [[ $? = 0 ]] || (" + word + " exit $?)\"\n";
 }
 
 void PromptReader::TakePrompt(std::vector<Ended>* ended) {

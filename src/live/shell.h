@@ -13,6 +13,10 @@
 
 namespace cordon::live {
 
+// What is builtin to everybody else, and what no function, alias or `enable -n` of a session takes
+// away: our port of bash has it (guest/ports/bash).
+inline constexpr const char* kBuiltin = "__cordon_builtin";
+
 // argv of the shell.
 [[nodiscard]] std::vector<std::string> ShellArguments();
 // What it reads first.

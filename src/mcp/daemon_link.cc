@@ -102,6 +102,10 @@ void DaemonLink::Take(const std::string& line) {
   if (!message.is_object()) return;
   if (message.contains("method")) {
     const rpc::Json params = message.value("params", rpc::Json::object());
+    if (message["method"] == "audit") {
+      if (on_audit_) on_audit_(params);
+      return;
+    }
     const auto found = waiting_.find(params.value("requestId", int64_t{0}));
     if (found != waiting_.end() && found->second.output) found->second.output(params);
     return;

@@ -40,6 +40,8 @@ class DaemonLink {
               OutputHandler output = {});
   // Called once when the daemon is gone.
   void OnEnd(std::function<void()> then) { on_end_ = std::move(then); }
+  // Events of sandboxes that are created with `audit`.
+  void OnAudit(OutputHandler then) { on_audit_ = std::move(then); }
 
  private:
   struct Waiting {
@@ -60,6 +62,7 @@ class DaemonLink {
   std::map<int64_t, Waiting> waiting_;
   int64_t last_id_ = 0;
   std::function<void()> on_end_;
+  OutputHandler on_audit_;
 };
 
 }  // namespace cordon::mcp

@@ -1,5 +1,6 @@
 #include "mcp/schema_check.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace cordon::mcp {
@@ -37,6 +38,33 @@ std::string CheckProperties(const Json& schema, const Json& value) {
   return {};
 }
 
+std::string CheckCount(const Json& schema, size_t count, const char* unit) {
+  const char* const least = schema["type"] == "array" ? "minItems" : "minLength";
+  const char* const most = schema["type"] == "array" ? "maxItems" : "maxLength";
+  if (count < schema.value(least, size_t{0})) {
+    return "must have at least " + schema[least].dump() + unit;
+  }
+  if (schema.contains(most) && count > schema[most].get<size_t>()) {
+    return "must have at most " + schema[most].dump() + unit;
+  }
+  return {};
+}
+
+std::string CheckItems(const Json& schema, const Json& value) {
+  std::string wrong = CheckCount(schema, value.size(), " items");
+  for (size_t i = 0; wrong.empty() && schema.contains("items") && i < value.size(); ++i) {
+    wrong = CheckAgainst(schema["items"], value[i]);
+    if (!wrong.empty()) wrong.insert(0, "item " + std::to_string(i) + " ");
+  }
+  return wrong;
+}
+
+// As the schema counts: characters, each of which has one byte that continues none.
+size_t LengthOf(const std::string& text) {
+  return static_cast<size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
+}
+
 }  // namespace
 
 std::string CheckAgainst(const Json& schema, const Json& value) {
@@ -53,6 +81,10 @@ std::string CheckAgainst(const Json& schema, const Json& value) {
   if (schema.contains("maximum") && value > schema["maximum"]) {
     return "must be at most " + schema["maximum"].dump();
   }
+  if (value.is_string()) {
+    return CheckCount(schema, LengthOf(value.get_ref<const std::string&>()), " characters");
+  }
+  if (value.is_array()) return CheckItems(schema, value);
   return value.is_object() ? CheckProperties(schema, value) : std::string();
 }
 

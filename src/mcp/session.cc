@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "mcp/sandbox_request.h"
 #include "mcp/schema_check.h"
 
 namespace cordon::mcp {
@@ -22,15 +23,22 @@ constexpr const char* kVersions[] = {"2025-06-18", "2025-03-26", "2024-11-05"};
 constexpr const char* kInstructions =
     "Sandboxes for shell commands. run_command runs bash in a sandbox that keeps its state from "
     "one "
-    "command to the next; files live in the sandbox only. There is no network in it.";
+    "command to the next; files live in the sandbox only. Programs in it have no network.";
 
 Json ParseText(const char* text) {
   return Json::parse(text, nullptr, /*allow_exceptions=*/false);
 }
 
-Json DescribeTools() {
+}  // namespace
+
+bool Session::Has(const Tool& tool) const {
+  return tool.where == Tool::kAlways || !settings_.persistence_folder.empty();
+}
+
+Json Session::DescribeTools() const {
   Json tools = Json::array();
   for (const Tool& tool : Tools()) {
+    if (!Has(tool)) continue;
     Json annotations = ParseText(tool.annotations);
     annotations["title"] = tool.title;
     tools.push_back({{"name", tool.name},
@@ -42,8 +50,6 @@ Json DescribeTools() {
   }
   return tools;
 }
-
-}  // namespace
 
 ToolCall::~ToolCall() {
   if (answered_) return;
@@ -84,10 +90,23 @@ Status Session::Serve(const rpc::ServerOptions& options, OwnedFd input, OwnedFd 
     if (!folder) return std::unexpected(folder.error());
     states_ = std::move(*folder);
   }
+  if (!settings_.audit_file.empty()) {
+    Result<AuditFile> file = AuditFile::Open(settings_.audit_file);
+    if (!file) return std::unexpected(file.error());
+    audit_ = std::move(*file);
+  }
   Result<std::unique_ptr<DaemonLink>> daemon = DaemonLink::Start(loop_, options);
   if (!daemon) return std::unexpected(daemon.error());
   daemon_ = std::move(*daemon);
   daemon_->OnEnd([this] { loop_.stop(); });
+  daemon_->OnAudit([this](const Json& event) {
+    if (!audit_) return;
+    // What is not told is not done: without its log nothing goes on.
+    if (const Status added = audit_->Add(event); !added) {
+      ended_ = added;
+      loop_.stop();
+    }
+  });
   input_.emplace(loop_, input.release());
   output_.emplace(loop_, output.release());
   lines_.emplace(kMostLine);
@@ -99,7 +118,7 @@ Status Session::Serve(const rpc::ServerOptions& options, OwnedFd input, OwnedFd 
   // Nobody waits for an answer any more.
   output_.reset();
   daemon_.reset();
-  return {};
+  return ended_;
 } catch (const boost::system::system_error& error) {
   return ::cordon::Fail(
       ErrorCode::kInvalid,
@@ -164,10 +183,11 @@ void Session::Initialize(const rpc::Request& request) {
   for (const char* known : kVersions) {
     if (wanted == known) version = known;
   }
-  Send(rpc::ResultMessage(request.id, {{"protocolVersion", version},
-                                       {"capabilities", {{"tools", {{"listChanged", false}}}}},
-                                       {"serverInfo", {{"name", "cordon"}, {"version", "0.1"}}},
-                                       {"instructions", kInstructions}}));
+  Send(rpc::ResultMessage(request.id,
+                          {{"protocolVersion", version},
+                           {"capabilities", {{"tools", {{"listChanged", false}}}}},
+                           {"serverInfo", {{"name", "cordon"}, {"version", "0.1"}}},
+                           {"instructions", kInstructions + DescribeBounds(settings_)}}));
 }
 
 void Session::CallTool(const rpc::Request& request) {
@@ -175,8 +195,8 @@ void Session::CallTool(const rpc::Request& request) {
   const auto refuse = [&](const std::string& why) {
     Send(rpc::ErrorMessage(request.id, {rpc::kInvalidParams, why, {}}));
   };
-  const auto tool =
-      std::ranges::find_if(Tools(), [&](const Tool& known) { return name == known.name; });
+  const auto tool = std::ranges::find_if(
+      Tools(), [&](const Tool& known) { return name == known.name && Has(known); });
   if (tool == Tools().end()) {
     return refuse("Unknown tool: " +
                   (name.is_string() ? name.get<std::string>().substr(0, 100) : ""));

@@ -10,10 +10,12 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "mcp/audit_file.h"
 #include "mcp/daemon_link.h"
 #include "mcp/settings.h"
 #include "mcp/state_folder.h"
@@ -22,6 +24,7 @@
 namespace cordon::mcp {
 
 class Session;
+struct Tool;
 
 // A call of a tool on its way to its answer. Answered once; whatever becomes of it.
 class ToolCall {
@@ -40,6 +43,8 @@ class ToolCall {
   // The tool could not do it: the model reads why.
   void Fail(const std::string& why);
   void Progress(const std::string& message);
+  // Answered, or cancelled: nobody waits any more.
+  [[nodiscard]] bool is_over() const { return answered_; }
   [[nodiscard]] bool wants_progress() const { return !progress_token_.is_null(); }
 
   Session& session;
@@ -69,6 +74,8 @@ class Session {
   [[nodiscard]] DaemonLink& daemon() { return *daemon_; }
   [[nodiscard]] const std::optional<StateFolder>& states() const { return states_; }
 
+  // Sandboxes that the client knows of. One whose call was cancelled is none, and is ended.
+  std::set<std::string> sandboxes;
   // The sandbox of calls that name none. While it is made, those calls wait here.
   std::string default_sandbox;
   std::vector<std::function<void(const std::string& error)>> waiting_for_default;
@@ -80,12 +87,16 @@ class Session {
   void Send(rpc::Json message);
   void Take(const std::string& line);
   void Initialize(const rpc::Request& request);
+  [[nodiscard]] bool Has(const Tool& tool) const;
+  [[nodiscard]] rpc::Json DescribeTools() const;
   void CallTool(const rpc::Request& request);
   void Cancel(const rpc::Json& id);
 
   Settings settings_;
   asio::io_context& loop_;
   std::optional<StateFolder> states_;
+  std::optional<AuditFile> audit_;
+  Status ended_;
   std::unique_ptr<DaemonLink> daemon_;
   std::optional<asio::posix::stream_descriptor> input_, output_;
   std::string buffer_;
@@ -96,8 +107,11 @@ class Session {
 
 // One row of tools.def.
 struct Tool {
+  enum Where { kAlways, kWhereSaved };
+
   const char* name;
   void (*handler)(const ToolCallPtr& call);
+  Where where;
   const char* title;
   const char* description;
   const char* annotations;

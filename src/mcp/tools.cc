@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <functional>
+#include <initializer_list>
 #include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "mcp/clean_text.h"
+#include "mcp/sandbox_request.h"
 #include "mcp/session.h"
 #include "rpc/base64.h"
 
@@ -30,52 +32,40 @@ void Ask(const ToolCallPtr& call, const char* method, const Json& params,
   });
 }
 
-Json CreateParams(const Session& session, const Json& arguments) {
-  const Settings& settings = session.settings();
-  return {{"env", arguments.value("env", Json::object())},
-          {"timeoutMs", settings.timeout_ms},
-          {"fsLimitBytes", settings.file_bytes},
-          {"limits",
-           {{"memoryBytes", settings.memory_bytes},
-            {"stdoutBytes", settings.output_bytes},
-            {"stderrBytes", settings.output_bytes}}}};
-}
-
 // A sandbox that is being made with the settings' mounts. One that cannot have them is none.
 struct Making {
   Session& session;
-  std::function<void(const std::string& error, const std::string& id)> then;
-  std::string id = {};
+  SandboxRequest request;
+  std::function<void(const std::string& error, const Json& made)> then;
+  Json made = {};  // what the daemon says of it
   size_t mounted = 0;
+
+  [[nodiscard]] Json about() const { return {{"sandboxId", made.value("sandboxId", "")}}; }
 };
 using MakingPtr = std::shared_ptr<Making>;
 
 void MountNext(const MakingPtr& making) {
-  Session& session = making->session;
-  if (making->mounted == session.settings().mounts.size()) return making->then({}, making->id);
-  const HostMount& mount = session.settings().mounts[making->mounted++];
-  session.daemon().Ask(
-      "mount",
-      {{"sandboxId", making->id},
-       {"path", mount.guest},
-       {"hostPath", mount.host},
-       {"writable", mount.is_writable}},
-      [making](const DaemonLink::Answer& mounted) {
-        if (mounted.error.empty()) return MountNext(making);
-        making->session.daemon().Ask(
-            "sandbox.destroy", {{"sandboxId", making->id}},
-            [making, error = mounted.error](const auto&) { making->then(error, {}); });
-      });
+  if (making->mounted == making->request.mounts.size()) return making->then({}, making->made);
+  const HostMount& mount = making->request.mounts[making->mounted++];
+  Json params = making->about();
+  params["path"] = mount.guest;
+  params["hostPath"] = mount.host;
+  params["writable"] = mount.is_writable;
+  making->session.daemon().Ask("mount", params, [making](const DaemonLink::Answer& mounted) {
+    if (mounted.error.empty()) return MountNext(making);
+    making->session.daemon().Ask(
+        "sandbox.destroy", making->about(),
+        [making, error = mounted.error](const auto&) { making->then(error, {}); });
+  });
 }
 
-void Make(const Json& arguments, const MakingPtr& making) {
-  Session& session = making->session;
-  session.daemon().Ask("create", CreateParams(session, arguments),
-                       [making](const DaemonLink::Answer& made) {
-                         if (!made.error.empty()) return making->then(made.error, {});
-                         making->id = made.result.value("sandboxId", "");
-                         MountNext(making);
-                       });
+void Make(const MakingPtr& making) {
+  making->session.daemon().Ask("create", making->request.create,
+                               [making](const DaemonLink::Answer& made) {
+                                 if (!made.error.empty()) return making->then(made.error, {});
+                                 making->made = made.result;
+                                 MountNext(making);
+                               });
 }
 
 // Makes the sandbox of those who name none; they all get the same.
@@ -83,16 +73,21 @@ void MakeDefault(const ToolCallPtr& call, std::function<void(const std::string& 
   Session& session = call->session;
   session.waiting_for_default.push_back(std::move(then));
   if (session.waiting_for_default.size() > 1) return;
-  const auto made = [&session](const std::string& error, const std::string& id) {
-    if (error.empty()) session.default_sandbox = id;
+  const auto made = [&session](const std::string& error, const Json& told) {
+    if (error.empty()) {
+      session.default_sandbox = told.value("sandboxId", "");
+      session.sandboxes.insert(session.default_sandbox);
+    }
     for (const auto& one : std::exchange(session.waiting_for_default, {})) one(error);
   };
-  Make(Json::object(), std::make_shared<Making>(session, made));
+  Make(std::make_shared<Making>(session, RequestDefaultSandbox(session.settings()), made));
 }
 
 // The sandbox that is named, the one that was used without a name before, any, or a new one.
 void WithSandbox(const ToolCallPtr& call, std::function<void(const std::string&)> then) {
   const auto use = [call, then = std::move(then)](const std::string& id) {
+    // Whoever cancels while a sandbox is made wants nothing to be done in it.
+    if (call->is_over()) return;
     call->sandbox_id = id;
     then(id);
   };
@@ -104,6 +99,7 @@ void WithSandbox(const ToolCallPtr& call, std::function<void(const std::string&)
     std::string any;
     for (const Json& one : list["sandboxes"]) {
       const std::string id = one.value("sandboxId", "");
+      if (!call->session.sandboxes.contains(id)) continue;
       if (any.empty() || id == known) any = id;
     }
     if (!any.empty() && call->session.waiting_for_default.empty()) {
@@ -149,11 +145,18 @@ void ReportOutput(const ToolCallPtr& call, Kept* kept, const Json& params) {
   call->Progress(CleanText(bytes));
 }
 
-Json ResultOfCommand(const Json& result, const std::string& out, const std::string& error) {
+// As text for a model, or exact, as the call asks for.
+std::string Encoded(const ToolCallPtr& call, const std::string& bytes) {
+  const bool is_exact = call->arguments.value("encoding", "utf-8") == "base64";
+  return is_exact ? rpc::EncodeBase64(bytes) : CleanText(bytes);
+}
+
+Json ResultOfCommand(const ToolCallPtr& call, const Json& result, const std::string& out,
+                     const std::string& error) {
   const Json truncated = result.value("truncated", Json::object());
   Json told = {{"exit_code", result.value("exitCode", -1)},
-               {"stdout", CleanText(out)},
-               {"stderr", CleanText(error)},
+               {"stdout", Encoded(call, out)},
+               {"stderr", Encoded(call, error)},
                {"execution_time_ms", result.value("executionTimeMs", 0.0)},
                {"truncated", truncated.value("stdout", false) || truncated.value("stderr", false)}};
   const Json usage = result.value("usage", Json::object());
@@ -194,53 +197,93 @@ void GiveBlob(const ToolCallPtr& call, const std::string& sandbox,
       });
 }
 
-#define TOOL(name, handler, title, description, annotations, input, output) \
+#define TOOL(name, handler, where, title, description, annotations, input, output) \
   void handler(const ToolCallPtr& call);
 #include "mcp/tools.def"
 #undef TOOL
 
+// Whether somebody waits for this new sandbox; otherwise it is ended.
+bool TellOf(const ToolCallPtr& call, const Json& made) {
+  const Json& id = made["sandboxId"];
+  if (call->is_over()) {
+    call->session.daemon().Ask("sandbox.destroy", {{"sandboxId", id}}, [](const auto&) {});
+    return false;
+  }
+  call->session.sandboxes.insert(id.get<std::string>());
+  return true;
+}
+
 void CreateSandbox(const ToolCallPtr& call) {
-  const auto made = [call](const std::string& error, const std::string& id) {
+  auto request = RequestSandbox(call->session.settings(), call->arguments);
+  if (!request) return call->Fail(CleanText(request.error()));
+  const auto made = [call](const std::string& error, const Json& told) {
     if (!error.empty()) return call->Fail(CleanText(error));
-    call->Reply({{"sandbox_id", id}});
+    if (!TellOf(call, told)) return;
+    Json answer = {{"sandbox_id", told["sandboxId"]}};
+    if (told.contains("loaded")) answer["loaded"] = told["loaded"];
+    if (told.contains("skipped")) answer["skipped"] = NamesOf(told["skipped"]);
+    call->Reply(answer);
   };
-  Make(call->arguments, std::make_shared<Making>(call->session, made));
+  Make(std::make_shared<Making>(call->session, std::move(*request), made));
 }
 
 void DestroySandbox(const ToolCallPtr& call) {
   const Json id = call->arguments["sandbox_id"];
-  Ask(call, "sandbox.destroy", {{"sandboxId", id}},
-      [call, id](const Json&) { call->Reply({{"destroyed", id}}); });
+  Ask(call, "sandbox.destroy", {{"sandboxId", id}}, [call, id](const Json&) {
+    call->session.sandboxes.erase(id.get<std::string>());
+    call->Reply({{"destroyed", id}});
+  });
 }
 
 void ListSandboxes(const ToolCallPtr& call) {
   Ask(call, "sandbox.list", Json::object(), [call](const Json& list) {
     Json sandboxes = Json::array();
     for (const Json& one : list["sandboxes"]) {
-      sandboxes.push_back({{"sandbox_id", one["sandboxId"]}, {"running", one["running"]}});
+      if (!call->session.sandboxes.contains(one["sandboxId"].get<std::string>())) continue;
+      Json told = {{"sandbox_id", one["sandboxId"]}, {"running", one["running"]}};
+      if (one.contains("label")) told["label"] = CleanText(one["label"].get<std::string>());
+      sandboxes.push_back(std::move(told));
     }
     call->Reply({{"sandboxes", std::move(sandboxes)}});
   });
 }
 
-void RunCommand(const ToolCallPtr& call) {
-  WithSandbox(call, [call](const std::string& sandbox) {
-    Json params = In(sandbox, {{"command", call->arguments["command"]}});
-    if (call->arguments.contains("stdin")) params["stdin"] = call->arguments["stdin"];
-    if (call->arguments.contains("timeout_ms")) params["timeoutMs"] = call->arguments["timeout_ms"];
-    // Output streams for whoever wants to hear of it.
-    if (call->wants_progress()) params["stream"] = true;
+// `method` is run or exec; `members` are the arguments that it takes as they are.
+void RunFor(const ToolCallPtr& call, const char* method,
+            std::initializer_list<const char*> members) {
+  Json params = Json::object();
+  const Json& arguments = call->arguments;
+  const std::string wrong = TakeCommandLimits(call->session.settings(), arguments, &params);
+  if (!wrong.empty()) return call->Fail(wrong);
+  for (const char* name : members) {
+    if (arguments.contains(name)) params[name] = arguments[name];
+  }
+  if (arguments.contains("stdin")) {
+    const bool is_coded = arguments.value("stdin_encoding", "utf-8") == "base64";
+    params[is_coded ? "stdinBase64" : "stdin"] = arguments["stdin"];
+  }
+  // Output streams for whoever wants to hear of it.
+  if (call->wants_progress()) params["stream"] = true;
+  WithSandbox(call, [call, method, params](const std::string& sandbox) {
     const auto kept = std::make_shared<Kept>();
     const auto finish = [call, kept](const DaemonLink::Answer& answer) {
       call->running = 0;
       if (!answer.error.empty()) return call->Fail(CleanText(answer.error));
-      call->Reply(ResultOfCommand(answer.result, kept->out + BytesOf(answer.result, "stdout"),
+      call->Reply(ResultOfCommand(call, answer.result, kept->out + BytesOf(answer.result, "stdout"),
                                   kept->error + BytesOf(answer.result, "stderr")));
     };
     call->running = call->session.daemon().Ask(
-        "run", params, finish,
+        method, In(sandbox, params), finish,
         [call, kept](const Json& output) { ReportOutput(call, kept.get(), output); });
   });
+}
+
+void RunCommand(const ToolCallPtr& call) {
+  RunFor(call, "run", {"command"});
+}
+
+void ExecProgram(const ToolCallPtr& call) {
+  RunFor(call, "exec", {"argv", "env", "cwd"});
 }
 
 void ReadFile(const ToolCallPtr& call) {
@@ -252,9 +295,8 @@ void ReadFile(const ToolCallPtr& call) {
                      {"length", arguments.value("length", kMostRead)}}),
         [call](const Json& answer) {
           const std::string bytes = BytesOf(answer, "data");
-          const bool is_exact = call->arguments.value("encoding", "utf-8") == "base64";
-          call->Reply({{"content", is_exact ? rpc::EncodeBase64(bytes) : CleanText(bytes)},
-                       {"encoding", is_exact ? "base64" : "utf-8"},
+          call->Reply({{"content", Encoded(call, bytes)},
+                       {"encoding", call->arguments.value("encoding", "utf-8")},
                        {"size", bytes.size()}});
         });
   });
@@ -292,8 +334,9 @@ void ListDirectory(const ToolCallPtr& call) {
 
 void ForkSandbox(const ToolCallPtr& call) {
   WithSandbox(call, [call](const std::string& sandbox) {
-    Ask(call, "sandbox.fork", In(sandbox, Json::object()),
-        [call](const Json& made) { call->Reply({{"sandbox_id", made["sandboxId"]}}); });
+    Ask(call, "sandbox.fork", In(sandbox, Json::object()), [call](const Json& made) {
+      if (TellOf(call, made)) call->Reply({{"sandbox_id", made["sandboxId"]}});
+    });
   });
 }
 
@@ -391,9 +434,46 @@ void ImportState(const ToolCallPtr& call) {
   });
 }
 
+void SaveState(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Ask(call, "persistence.save", In(sandbox, Json::object()),
+        [call](const Json& saved) { call->Reply({{"changed", saved["changed"]}}); });
+  });
+}
+
+void LoadState(const ToolCallPtr& call) {
+  WithSandbox(call, [call](const std::string& sandbox) {
+    Ask(call, "persistence.load", In(sandbox, Json::object()), [call](const Json& report) {
+      call->Reply({{"loaded", report["loaded"]},
+                   {"skipped", NamesOf(report.value("skipped", Json::array()))}});
+    });
+  });
+}
+
+void ListSaved(const ToolCallPtr& call) {
+  Ask(call, "persistence.list", Json::object(), [call](const Json& list) {
+    Json namespaces = Json::array();
+    for (const Json& one : list["namespaces"]) {
+      Json told = {{"namespace", one["namespace"]},
+                   {"size_bytes", one["sizeBytes"]},
+                   {"saved_ms", one["savedMs"]},
+                   {"in_use", one["inUse"]}};
+      if (one.contains("sandboxId")) told["sandbox_id"] = one["sandboxId"];
+      namespaces.push_back(std::move(told));
+    }
+    call->Reply({{"namespaces", std::move(namespaces)}});
+  });
+}
+
+void DeleteSaved(const ToolCallPtr& call) {
+  const Json name = call->arguments["namespace"];
+  Ask(call, "persistence.delete", {{"namespace", name}},
+      [call, name](const Json&) { call->Reply({{"deleted", name}}); });
+}
+
 constexpr Tool kTools[] = {
-#define TOOL(name, handler, title, description, annotations, input, output) \
-  {#name, handler, title, description, annotations, input, output},
+#define TOOL(name, handler, where, title, description, annotations, input, output) \
+  {#name, handler, Tool::where, title, description, annotations, input, output},
 #include "mcp/tools.def"
 #undef TOOL
 };

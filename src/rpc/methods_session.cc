@@ -63,7 +63,7 @@ void EnvSet(const CallPtr& call) {
   if (!name) return;
   const auto value = call->Text("value");
   if (!value) return;
-  AskShell(call, "\\builtin export " + *name + "=" + Quoted(*value),
+  AskShell(call, "\\__cordon_builtin export " + *name + "=" + Quoted(*value),
            [call, name](int64_t status, const std::string&) {
              if (status == 0) return call->Reply(Json::object());
              call->Refuse({kSandboxError, "The shell refused to set " + *name, {}});
@@ -75,7 +75,7 @@ void EnvGet(const CallPtr& call) {
   if (!name) return;
   // What a trap of the session prints is no part of it.
   AskShell(call,
-           "{ [[ -v " + *name + " ]] && \\builtin printf '%s\\0' \"$" + *name +
+           "{ [[ -v " + *name + " ]] && \\__cordon_builtin printf '%s\\0' \"$" + *name +
                "\" >&9; } 9>&1 >/dev/null",
            [call](int64_t status, const std::string& output) {
              Json result = {{"value", nullptr}};

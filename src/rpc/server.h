@@ -38,7 +38,8 @@ struct ServerOptions {
   size_t pool = 0;           // sandboxes that are made before somebody asks
   std::string state_folder;  // has a folder for each namespace; empty: nothing can be saved
   // For packages: cordon-compile, cordon-fetch, and authorities, PEM.
-  std::string compiler_path, fetcher_path, ca_file;
+  std::string compiler_path, fetcher_path;
+  std::string ca_file = "/etc/ssl/certs/ca-certificates.crt";
 };
 
 struct RunLimits {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "live/shell.h"
 #include "rpc/base64.h"
 
 namespace cordon::rpc {
@@ -43,23 +44,52 @@ std::string TextOf(const Json& object, const std::string& name) {
   return plain != object.end() && plain->is_string() ? plain->get<std::string>() : "";
 }
 
+// A script of ours: @ is builtin, whatever functions and aliases a session has.
+std::string Script(std::string_view text) {
+  std::string script;
+  for (const char c : text) {
+    if (c == '@') {
+      script.append("\\").append(live::kBuiltin);
+    } else {
+      script += c;
+    }
+  }
+  return script;
+}
+
 // The options but those that no shell lets itself be told. What has a shell say what it does comes
 // last, with a good end before it.
 std::string OptionsToSet(const std::string& options) {
   std::string kept;
-  std::string last = "builtin true";
+  std::string last = Script("@ true");
   for (size_t at = 0; at < options.size();) {
     const size_t end = std::min(options.find('\n', at), options.size());
     const std::string_view line = std::string_view(options).substr(at, end - at);
     at = end + 1;
-    if (line.ends_with(" login_shell") || line.ends_with(" restricted_shell")) continue;
-    if (line == "set -o verbose" || line == "set -o xtrace") {
-      last.append("; ").append(line);
+    if (line.empty() || line.ends_with(" login_shell") || line.ends_with(" restricted_shell"))
       continue;
-    }
-    kept.append(line).append("\n");
+    const bool is_loud = line == "set -o verbose" || line == "set -o xtrace";
+    (is_loud ? last.append("; ") : kept).append(Script("@ ")).append(line);
+    if (!is_loud) kept += '\n';
   }
   return kept + last + "\n";
+}
+
+// What `trap -p` or `alias -p` printed, for a shell that has functions of these names: every
+// command, which may go on over lines within quotes, is the builtin.
+std::string AsBuiltins(const std::string& commands) {
+  std::string text;
+  bool is_quoted = false;
+  bool is_first = true;
+  for (size_t i = 0; i < commands.size(); ++i) {
+    const char c = commands[i];
+    if (is_first && c != '\n') text += Script("@ ");
+    text += c;
+    if (c == '\'') is_quoted = !is_quoted;
+    if (c == '\\' && !is_quoted && i + 1 < commands.size()) text += commands[++i];
+    is_first = c == '\n' && !is_quoted;
+  }
+  return text;
 }
 
 }  // namespace
@@ -67,28 +97,25 @@ std::string OptionsToSet(const std::string& options) {
 std::string CaptureScript() {
   // In a child of the shell, which has all that it knows and whose changes go with it. What traps
   // of the session print is no part of it: it goes to where nobody reads.
-  return "{ ( { \\builtin set +eux; \\builtin trap '' ERR DEBUG RETURN; } >/dev/null; "
-         "\\builtin printf '%s\\0' \"$PWD\"; "
-         "\\builtin compgen -A variable | while IFS= \\builtin read -r __cordon_name; do "
-         "case $__cordon_name in " +
-         std::string(kOwnVariables) +
-         ") ;; *) \\builtin declare -p -- \"$__cordon_name\";; esac; done; \\builtin printf '\\0'; "
-         "\\builtin declare -f; \\builtin declare -F | while IFS=' ' \\builtin read -r "
-         "__cordon_word "
-         "__cordon_flags __cordon_name; do case $__cordon_flags in *[rtx]*) "
-         "\\builtin printf 'builtin declare %s %s >/dev/null\\n' \"$__cordon_flags\" "
-         "\"$__cordon_name\";; esac; done; \\builtin printf '\\0'; "
-         "\\builtin alias -p; \\builtin printf '\\0'; \\builtin umask -p; \\builtin printf '\\0'; "
-         ") "
-         "2>/dev/null >&9; "
-         "\\builtin trap -p >&9; \\builtin printf '\\0' >&9; \\builtin shopt -p >&9 || \\builtin "
-         "true; "
-         "\\builtin set +o >&9; \\builtin printf '\\0' >&9; "
-         "( { \\builtin set +eux; \\builtin trap '' ERR DEBUG RETURN; } >/dev/null; "
-         "\\builtin compgen -e | while IFS= \\builtin read -r __cordon_name; do "
-         "\\builtin printf '%s=%s\\0' \"$__cordon_name\" \"${!__cordon_name}\"; done; \\builtin "
-         "printf '\\0' ) 2>/dev/null >&9; "
-         "} 9>&1 >/dev/null";
+  return Script(
+             "{ ( { @ set +eux; @ trap '' ERR DEBUG RETURN; } >/dev/null; "
+             "@ printf '%s\\0' \"$PWD\"; "
+             "@ compgen -A variable | while IFS= @ read -r __cordon_name; do "
+             "case $__cordon_name in ") +
+         kOwnVariables +
+         Script(
+             ") ;; *) @ declare -p -- \"$__cordon_name\";; esac; done; @ printf '\\0'; "
+             "@ declare -f; @ declare -F | while IFS=' ' @ read -r __cordon_word "
+             "__cordon_flags __cordon_name; do case $__cordon_flags in *[rtx]*) "
+             "@ printf '%s declare %s %s >/dev/null\\n' '@' \"$__cordon_flags\" "
+             "\"$__cordon_name\";; esac; done; @ printf '\\0'; "
+             "@ alias -p; @ printf '\\0'; @ umask -p; @ printf '\\0'; ) 2>/dev/null >&9; "
+             "@ trap -p >&9; @ printf '\\0' >&9; @ shopt -p >&9 || @ true; "
+             "@ set +o >&9; @ printf '\\0' >&9; "
+             "( { @ set +eux; @ trap '' ERR DEBUG RETURN; } >/dev/null; "
+             "@ compgen -e | while IFS= @ read -r __cordon_name; do "
+             "@ printf '%s=%s\\0' \"$__cordon_name\" \"${!__cordon_name}\"; done; "
+             "@ printf '\\0' ) 2>/dev/null >&9; } 9>&1 >/dev/null");
 }
 
 std::optional<SessionState> ReadCapture(std::string_view output) {
@@ -114,13 +141,19 @@ std::optional<SessionState> ReadCapture(std::string_view output) {
 
 std::string RestoreScript(const Json& session) {
   const auto text = [&](Part part) { return TextOf(session, kNames[part]); };
-  // Words of functions are not to be taken for aliases, and a failure is no end.
-  std::string script = "\\builtin set +euxv; \\builtin shopt -u expand_aliases\n";
-  script += text(kVariables) + "\n" + text(kFunctions) + "\n" + text(kAliases) + "\n";
-  script += text(kUmask) + "\n";
+  // Words of functions are not to be taken for aliases, patterns in them may be extended ones,
+  // their names may be those that POSIX keeps, and a failure is no end. Where the session of a
+  // sandbox stays, its own `declare`, by which variables are told, is put aside for them.
+  std::string script = Script(
+      "@ set +euxv; @ shopt -u expand_aliases; @ shopt -s extglob\n"
+      "__cordon_declare=$(@ declare -f declare); @ unset -f declare\n");
+  script += text(kVariables) + "\n";
+  script += Script("@ set +o posix; @ eval \"$__cordon_declare\"; @ unset __cordon_declare\n");
+  script += text(kFunctions) + "\n" + AsBuiltins(text(kAliases)) + "\n";
+  script += AsBuiltins(text(kUmask)) + "\n";
   const std::string directory = text(kDirectory);
-  if (!directory.empty()) script += "builtin cd -- " + Quoted(directory) + "\n";
-  return script + text(kTraps) + "\n" + OptionsToSet(text(kOptions));
+  if (!directory.empty()) script += Script("@ cd -- ") + Quoted(directory) + "\n";
+  return script + AsBuiltins(text(kTraps)) + "\n" + OptionsToSet(text(kOptions));
 }
 
 }  // namespace cordon::rpc

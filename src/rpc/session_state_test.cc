@@ -21,7 +21,7 @@ TEST(SessionStateTest, ReadsWhatTheShellSaid) {
   EXPECT_EQ(state->environment, (std::vector<std::string>{"A=1", "B=2"}));
   const std::string script = RestoreScript(state->session);
   EXPECT_NE(script.find("declare -- x=\"\xff\"\n"), std::string::npos);
-  EXPECT_NE(script.find("builtin cd -- '/tmp/it'\\''s'\n"), std::string::npos);
+  EXPECT_NE(script.find("__cordon_builtin cd -- '/tmp/it'\\''s'\n"), std::string::npos);
   EXPECT_LT(script.find("f () "), script.find("alias a="));
   EXPECT_LT(script.find("alias a="), script.find("set +o errexit"));
 }
@@ -43,6 +43,15 @@ TEST(SessionStateTest, TakesNothingFromWhatIsNoText) {
   EXPECT_EQ(empty.find("cd"), std::string::npos);
 }
 
+TEST(SessionStateTest, CommandsOfAStateAreBuiltins) {
+  const std::string script = RestoreScript(
+      {{"traps", "trap -- 'a'\\''\ntrap' EXIT\ntrap -- '' INT\n"}, {"aliases", "alias x='\ny'\n"}});
+  EXPECT_NE(script.find("\n\\__cordon_builtin trap -- 'a'\\''\ntrap' EXIT\n"
+                        "\\__cordon_builtin trap -- '' INT\n"),
+            std::string::npos);
+  EXPECT_NE(script.find("\n\\__cordon_builtin alias x='\ny'\n"), std::string::npos);
+}
+
 TEST(SessionStateTest, LeavesOutOptionsThatAreFixed) {
   const std::string script = RestoreScript(
       {{"options", "shopt -u login_shell\nshopt -s extglob\nshopt -u restricted_shell\n"}});
@@ -54,7 +63,9 @@ TEST(SessionStateTest, LeavesOutOptionsThatAreFixed) {
 TEST(SessionStateTest, WhatHasAShellSayWhatItDoesComesLast) {
   const std::string script =
       RestoreScript({{"options", "set -o verbose\nset -o xtrace\nset +o vi\n"}});
-  EXPECT_TRUE(script.ends_with("set +o vi\nbuiltin true; set -o verbose; set -o xtrace\n"));
+  EXPECT_TRUE(
+      script.ends_with("set +o vi\n\\__cordon_builtin true; "
+                       "\\__cordon_builtin set -o verbose; \\__cordon_builtin set -o xtrace\n"));
 }
 
 }  // namespace

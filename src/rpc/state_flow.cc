@@ -119,7 +119,7 @@ void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Json& repor
         [told, then](const Frame&) { then(told); }, refuse);
   };
   const auto run = [=](const Frame&) {
-    AskSession(sandbox, std::string("\\builtin . ") + kRestoreFile + " >/dev/null",
+    AskSession(sandbox, std::string("\\__cordon_builtin . ") + kRestoreFile + " >/dev/null",
                replaces ? live::kInNewShell : 0, finish, refuse);
   };
   AskKeeper(sandbox,

@@ -2,24 +2,9 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, writeFileSync } from 'node:fs';
-import { Client } from '@modelcontextprotocol/sdk/client/index.js';
-import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
+import { connect } from './connect.mjs';
 
-const [cordon, folder] = process.argv.slice(2);
-
-async function connect(args = [], env = {}) {
-  const client = new Client({ name: 'test', version: '1' });
-  await client.connect(new StdioClientTransport({ command: cordon, args: ['mcp', ...args], env: { ...process.env, ...env }, stderr: 'inherit' }));
-  // The client checks structured content against the schemas that it has listed.
-  const { tools } = await client.listTools();
-  const call = async (name, args = {}, options) => {
-    const result = await client.callTool({ name, arguments: args }, undefined, options);
-    if (result.isError) throw new Error(result.content[0].text);
-    assert.deepEqual(JSON.parse(result.content[0].text), result.structuredContent);
-    return result.structuredContent;
-  };
-  return { client, tools, call };
-}
+const folder = process.argv[3];
 
 const { client, tools, call } = await connect(['--state-dir', `${folder}/states`]);
 assert.equal(client.getServerVersion().name, 'cordon');
