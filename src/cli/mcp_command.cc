@@ -52,6 +52,7 @@ void AddMcpCommand(Command& app, std::function<int()>* chosen) {
       "--mount", given->mounts,
       "HOST:GUEST, a directory that every sandbox sees; read only, unless :rw follows");
   command.AddOption("--config", given->file, "a file of settings (JSON)");
+  command.Footer("cordon mcp");
   command.OnCall([given, chosen] {
     *chosen = [given] {
       const Status served = Serve(*given);

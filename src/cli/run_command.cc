@@ -307,6 +307,7 @@ void AddShellCommand(Command& app, std::function<int()>* chosen) {
   options->is_shell = true;
   Command shell = app.AddCommand("sh", "an interactive shell in a sandbox of its own");
   AddSandboxOptions(shell, *options);
+  shell.Footer("cordon sh\ncordon sh --copy-in ./src:/tmp/src --memory 256MiB");
   shell.OnCall([options, chosen] { *chosen = [options] { return Run(*options); }; });
 }
 
