@@ -53,6 +53,7 @@ FAST = [
     ("unit tests", ctest("fast")),
     ("terminal", ["tests/run_terminal.py"]),
     ("plans", ["tests/run_plan.py"]),
+    ("answers for programs", ["tests/run_answers.py"]),
     ("shadow workspaces", ["tests/run_shadow.py"]),
     ("native wall and projects", ["tests/run_native_workspace.py"]),
     ("start of programs", ["tests/run_start.py"]),

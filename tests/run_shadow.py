@@ -16,7 +16,7 @@ import sys
 import tempfile
 import time
 
-from processes import drawn, eventually
+from processes import drawn
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BUILD = pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build"))
@@ -339,14 +339,17 @@ def files_of_others_are_refused(world):
 
 def one_at_a_time(world):
     world.make()
-    holder = subprocess.Popen(world.as_user([world.bin / "cordon-shadow-enter", world.id, "sleep", "20"]), env=world.env)
-    commit = lambda: subprocess.run(self_command(world, "commit"), cwd=world.ws, env=world.env, capture_output=True, text=True)
-    assert eventually(lambda: "is using it" in commit().stderr)
+    # It has the shadow before anybody else wants it.
+    holder = subprocess.Popen(world.as_user([world.bin / "cordon-shadow-enter", world.id, "sh", "-c", "echo there; exec sleep 20"]),
+                              env=world.env, stdout=subprocess.PIPE, text=True)
+    equal(holder.stdout.readline(), "there\n")
+    assert "is using it" in world.cordon("commit", status=125)
     assert "is using it" in world.cordon("discard", status=125)
     equal(world.diff()["status"], "+0 ~0 -0")
     for pid in pathlib.Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split():
         os.kill(int(pid), signal.SIGKILL)
     holder.wait(timeout=20)
+    holder.stdout.close()
     world.cordon("discard")
 
 

@@ -4,8 +4,8 @@
 #include <fcntl.h>
 
 #include <chrono>
-#include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -14,8 +14,8 @@
 #include "backend/native/prepared_root.h"
 #include "backend/wasm/run.h"
 #include "base/owned_fd.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/layer.h"
 #include "policy/surroundings.h"
@@ -33,15 +33,20 @@ struct Options {
   bool images = false;
   bool all = false;
   bool dry_run = false;
+  AnswerOptions answer;
 };
 
 struct Done {
+  Answer& answer;
   size_t count = 0;
   bool has_failed = false;
 };
 
-void Say(const Options& options, const std::string& what) {
-  (void)printf("%s %s\n", options.dry_run ? "would remove" : "removed", what.c_str());
+void Say(const Options& options, const std::string& kind, const std::string& name, Done* done) {
+  ++done->count;
+  done->answer.Add("removed", {{"kind", kind}, {"name", name}});
+  done->answer.Say((options.dry_run ? "would remove " : "removed ") +
+                   (kind == "folder" ? name : kind + " " + name));
 }
 
 // Containers that keep a session; of this workspace, or of all.
@@ -59,13 +64,12 @@ void CleanSessions(const Options& options, const std::string& mark, Done* done) 
         const Result<std::string> removed =
             backend::RunProgram({path, "rm", "--force", name}, kPatience);
         if (!removed) {
-          Complain(removed.error());
+          done->answer.Complain(removed.error());
           done->has_failed = true;
           continue;
         }
       }
-      Say(options, "session " + name);
-      ++done->count;
+      Say(options, "session", name, done);
     }
   }
 }
@@ -86,13 +90,12 @@ void CleanImages(const Options& options, Done* done) {
       if (!options.dry_run) {
         const Result<std::string> removed = backend::RunProgram({path, "rmi", name}, kPatience);
         if (!removed) {
-          Complain(removed.error());
+          done->answer.Complain(removed.error());
           done->has_failed = true;
           continue;
         }
       }
-      Say(options, "image " + name);
-      ++done->count;
+      Say(options, "image", name, done);
     }
   }
 }
@@ -114,14 +117,13 @@ void CleanFolders(const Options& options, const std::string& parent, const std::
     if (!options.dry_run) {
       const Status removed = shadow::RemoveTree(folder.get(), name);
       if (!removed) {
-        Complain(removed.error());
+        done->answer.Complain(removed.error());
         done->has_failed = true;
         continue;
       }
     }
     std::string path = parent;
-    Say(options, path.append("/").append(name));
-    ++done->count;
+    Say(options, "folder", path.append("/").append(name), done);
   }
 }
 
@@ -131,18 +133,24 @@ void CleanRoots(const Options& options, const std::string& cache_home, Done* don
   const size_t count = backend::native::RemovePreparedRoots(
       cache_home, options.dry_run ? Removal::kCount : Removal::kRemove);
   if (count == 0) return;
-  Say(options, std::to_string(count) + (count == 1 ? " root" : " roots") + " of the native wall");
   done->count += count;
+  done->answer.Add("removed",
+                   {{"kind", "roots"}, {"name", "of the native wall"}, {"count", count}});
+  done->answer.Say((options.dry_run ? "would remove " : "removed ") + std::to_string(count) +
+                   (count == 1 ? " root" : " roots") + " of the native wall");
 }
 
-int Clean(Options& options) {
+int Clean(Options& options, Answer& answer) {
+  answer.Set("dry_run", options.dry_run);
+  answer.Set("removed", nlohmann::ordered_json::array());
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const std::string file = policy::FindProjectFile(around.directory);
   std::string root = policy::RealPath(around.directory);
   if (!file.empty()) root = policy::RealPath(file.substr(0, std::max<size_t>(1, file.rfind('/'))));
   const std::string mark = options.all ? "" : policy::HashText(root).substr(0, 16);
   const bool is_default = !options.sessions && !options.caches && !options.images;
-  Done done;
+  Done done = {.answer = answer};
+  answer.Explain(options.all ? "of all workspaces" : "of the workspace " + root);
   if (options.sessions || is_default || options.all) CleanSessions(options, mark, &done);
   if (options.caches || options.all) {
     CleanFolders(options, around.cache_home + "/caches", mark, &done);
@@ -151,7 +159,7 @@ int Clean(Options& options) {
   if (options.images || options.all) CleanImages(options, &done);
   // What a killed run left behind.
   CleanFolders(options, around.cache_home, "container-", &done);
-  if (done.count == 0 && !done.has_failed) (void)puts("nothing to remove");
+  if (done.count == 0 && !done.has_failed) answer.Say("nothing to remove");
   return done.has_failed ? backend::kOwnFailure : 0;
 }
 
@@ -165,8 +173,14 @@ void AddCleanCommand(Command& app, std::function<int()>* chosen) {
   clean.AddFlag("--images", options->images, "images that were built from files of projects");
   clean.AddFlag("--all,--global", options->all, "all of this, of all workspaces");
   clean.AddFlag("--dry-run", options->dry_run, "only say what");
-  clean.Footer("cordon clean\ncordon clean --all --dry-run\n\nShadows: cordon discard");
-  clean.OnCall([options, chosen] { *chosen = [options] { return Clean(*options); }; });
+  AddAnswerOptions(clean, &options->answer);
+  clean.Footer("cordon clean\ncordon clean --all --dry-run --json\n\nShadows: cordon discard");
+  clean.OnCall([options, chosen] {
+    *chosen = [options] {
+      return GiveAnswer("clean", options->answer,
+                        [&](Answer& answer) { return Clean(*options, answer); });
+    };
+  });
 }
 
 }  // namespace cordon::cli

@@ -2,15 +2,15 @@
 
 #include <sys/stat.h>
 
-#include <atomic>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "backend/wasm/copy.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "cli/progress.h"
 #include "cli/sandbox_options.h"
 
@@ -21,6 +21,7 @@ struct Options {
   std::string socket;
   std::string from;
   std::string to;
+  AnswerOptions answer;
 };
 
 uint32_t FormatOf(FileInfo::Type type) {
@@ -40,16 +41,14 @@ uint32_t FormatOf(FileInfo::Type type) {
 // The files of a daemon's sandbox.
 class SandboxFiles final : public backend::GuestFiles {
  public:
-  SandboxFiles(Sandbox& sandbox, const std::string& what)
-      : sandbox_(sandbox),
-        progress_([this, what] { return what + ": " + MegabytesText(bytes_); }) {}
+  SandboxFiles(Sandbox& sandbox, Progress& progress) : sandbox_(sandbox), progress_(progress) {}
   Status MakeDirectory(const std::string& path, uint32_t mode) override {
     return sandbox_.MakeDirectory(path, mode);
   }
   Status WriteFile(const std::string& path, uint32_t mode, uint64_t offset,
                    std::span<const char> bytes) override {
     const std::string_view text(bytes.data(), bytes.size());
-    bytes_ += bytes.size();
+    progress_.Add(bytes.size());
     return offset == 0 ? sandbox_.WriteFile(path, text, mode) : sandbox_.AppendFile(path, text);
   }
   Status MakeSymlink(const std::string& target, const std::string& path) override {
@@ -58,7 +57,7 @@ class SandboxFiles final : public backend::GuestFiles {
   Result<std::vector<std::byte>> ReadFile(const std::string& path, uint64_t offset) override {
     const Result<std::string> text = sandbox_.ReadFile(path, offset, kPiece);
     if (!text) return std::unexpected(text.error());
-    bytes_ += text->size();
+    progress_.Add(text->size());
     const auto* bytes = reinterpret_cast<const std::byte*>(text->data());
     return std::vector<std::byte>(bytes, bytes + text->size());
   }
@@ -81,8 +80,7 @@ class SandboxFiles final : public backend::GuestFiles {
  private:
   static constexpr uint64_t kPiece = uint64_t{1} << 20;
   Sandbox& sandbox_;
-  std::atomic<uint64_t> bytes_ = 0;
-  Progress progress_;
+  Progress& progress_;
 };
 
 // SANDBOX:PATH; a colon behind a slash is part of a file's name.
@@ -106,37 +104,41 @@ std::string Beneath(const std::string& directory, const std::string& from) {
   return directory + (directory.ends_with('/') ? "" : "/") + LastName(from);
 }
 
-Status CopyThither(Sandbox& sandbox, const std::string& from, std::string to) {
+Status CopyThither(Sandbox& sandbox, const std::string& from, std::string to, Answer& answer) {
   if (to.empty()) to = "/home/user";
   const Result<FileInfo> there = sandbox.Stat(to);
   if (there && there->type == FileInfo::Type::kDirectory) to = Beneath(to, from);
-  SandboxFiles files(sandbox, "copy of " + from);
+  Progress progress("copying", answer);
+  SandboxFiles files(sandbox, progress);
   return backend::CopyIn(files, {{from, to}});
 }
 
-Status CopyHither(Sandbox& sandbox, const std::string& from, std::string to) {
+Status CopyHither(Sandbox& sandbox, const std::string& from, std::string to, Answer& answer) {
   struct stat there = {};
   if (stat(to.c_str(), &there) == 0 && S_ISDIR(there.st_mode)) to = Beneath(to, from);
-  const Result<std::vector<std::string>> skipped = [&] {
-    SandboxFiles files(sandbox, "copy of " + from);
-    return backend::CopyOut(files, {{from, to}});
-  }();
+  Progress progress("copying", answer);
+  SandboxFiles files(sandbox, progress);
+  const Result<std::vector<std::string>> skipped = backend::CopyOut(files, {{from, to}});
+  progress.End();
   if (!skipped) return std::unexpected(skipped.error());
-  for (const std::string& name : *skipped) Complain("left out: " + name);
+  for (const std::string& name : *skipped) {
+    answer.Remark("left out: " + name);
+    answer.Add("left_out", name);
+  }
   return {};
 }
 
-int Copy(const Options& options) {
+int Copy(const Options& options, Answer& answer) {
+  answer.Set("left_out", nlohmann::ordered_json::array());
   const auto from = ParseGuestPath(options.from);
   const auto to = ParseGuestPath(options.to);
-  return WithClient(options.socket, [&](Client& client) -> Result<int> {
+  return WithClient(options.socket, answer, [&](Client& client) -> Status {
     if (from.has_value() == to.has_value()) {
       return Fail(ErrorCode::kInvalid, "one of both is SANDBOX:PATH", options.to);
     }
     Sandbox sandbox = client.Open(from ? from->sandbox : to->sandbox);
-    CORDON_TRY(from ? CopyHither(sandbox, from->path, options.to)
-                    : CopyThither(sandbox, options.from, to->path));
-    return 0;
+    return from ? CopyHither(sandbox, from->path, options.to, answer)
+                : CopyThither(sandbox, options.from, to->path, answer);
   });
 }
 
@@ -149,7 +151,13 @@ void AddCopyCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("from", options->from, "PATH or SANDBOX:PATH").Required();
   command.AddOption("to", options->to, "SANDBOX:PATH or PATH").Required();
   command.Footer("cordon cp ./src 5f0c:/home/user/src\ncordon cp 5f0c:/tmp/report.txt .");
-  command.OnCall([options, chosen] { *chosen = [options] { return Copy(*options); }; });
+  AddAnswerOptions(command, &options->answer);
+  command.OnCall([options, chosen] {
+    *chosen = [options] {
+      return GiveAnswer("cp", options->answer,
+                        [&](Answer& answer) { return Copy(*options, answer); });
+    };
+  });
 }
 
 }  // namespace cordon::cli

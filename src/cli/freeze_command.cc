@@ -95,6 +95,7 @@ void AddFreezeCommand(Command& app, std::function<int()>* chosen) {
   freeze.AddOption("program", options->program, "path in the userland").Required();
   freeze.AddOption("-o,--output", options->output, "file for the frozen program").Required();
   freeze.AddOption("--userland", options->userland, "image other than the installed one");
+  freeze.Footer("cordon freeze /usr/bin/python3 -o python3.frozen");
   freeze.OnCall([options, chosen] {
     *chosen = [options] {
       const Status status = Freeze(*options);

@@ -7,13 +7,14 @@
 #include <cerrno>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "base/owned_fd.h"
 #include "base/write_all.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "cli/init_wizard.h"
 #include "policy/host_files.h"
 #include "policy/starter.h"
@@ -30,6 +31,7 @@ struct Options {
   bool for_user = false;
   bool force = false;
   bool asks = false;
+  AnswerOptions answer;
 };
 
 Result<std::string> ChoosePreset(const Options& options, const policy::Surroundings& around) {
@@ -74,39 +76,44 @@ Status Write(const std::string& path, const std::string& text, bool force) {
   return WriteAll(file.get(), text, path);
 }
 
-int Init(const Options& options) {
+int Init(const Options& options, Answer& answer) {
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   std::string path = options.output.empty() ? "cordon.yaml" : options.output;
   // That format wants a container's image and more; what is written here would not be read.
   if (path == "sbox.yaml" || path.ends_with("/sbox.yaml")) {
-    return Refuse(Fail(ErrorCode::kUnsupported,
-                       "an sbox.yaml that is there is read; cordon.yaml is what is written, and "
-                       "needs no image",
-                       "--output")
-                      .error());
+    return answer.Refuse(
+        Fail(ErrorCode::kUnsupported,
+             "an sbox.yaml that is there is read; cordon.yaml is what is written, and "
+             "needs no image",
+             "--output")
+            .error());
   }
   std::string text;
   if (options.for_user) {
     if (around.config_home.empty())
-      return Refuse(Fail(ErrorCode::kInvalid, "there is no home directory").error());
+      return answer.Refuse(Fail(ErrorCode::kInvalid, "there is no home directory").error());
     if (options.output.empty()) {
       path = around.config_home + "/policy.yaml";
       if (const Status made = policy::MakeFolders(around.config_home); !made)
-        return Refuse(made.error());
+        return answer.Refuse(made.error());
     }
     text = policy::UserStarterText();
   } else {
     const Result<policy::ProjectChoices> choices = Choose(options, around);
-    if (!choices) return Refuse(choices.error());
+    if (!choices) return answer.Refuse(choices.error());
     text = policy::ProjectStarterText(*choices);
+    answer.Set("preset", choices->preset);
+    answer.Explain("the preset is " + choices->preset);
   }
+  answer.Set("text", text);
   if (path == "-") {
-    (void)fputs(text.c_str(), stdout);
+    answer.Print(text);
     return 0;
   }
   if (const Status written = Write(path, text, options.force); !written)
-    return Refuse(written.error());
-  (void)printf("wrote %s\n", path.c_str());
+    return answer.Refuse(written.error());
+  answer.Set("file", path);
+  answer.Say("wrote " + path);
   return 0;
 }
 
@@ -125,7 +132,13 @@ void AddInitCommand(Command& app, std::function<int()>* chosen) {
   init.AddOption("--output", options->output, "the file (cordon.yaml); - is standard output");
   init.AddFlag("--force", options->force, "replace what is there");
   init.Footer("cordon init\ncordon init -i\ncordon init --preset pnpm\ncordon init --user");
-  init.OnCall([options, chosen] { *chosen = [options] { return Init(*options); }; });
+  AddAnswerOptions(init, &options->answer);
+  init.OnCall([options, chosen] {
+    *chosen = [options] {
+      return GiveAnswer("init", options->answer,
+                        [&](Answer& answer) { return Init(*options, answer); });
+    };
+  });
 }
 
 }  // namespace cordon::cli

@@ -65,6 +65,7 @@ void AddMcpCommand(Command& app, std::function<int()>* chosen) {
 #undef TEXT
 #undef LIST
   command.AddOption("--config", given->file, "a file of settings (JSON)");
+  command.Footer("cordon mcp");
   command.OnCall([given, chosen] {
     *chosen = [given] {
       const Status served = Serve(*given);

@@ -38,6 +38,7 @@ void AddPkgCommand(Command& app, std::function<int()>* chosen) {
   build.AddOption("folder", request->folder, "has NAME.wasm of each package").Required();
   build.AddOption("--key", request->key_file,
                   "sign it with this Ed25519 key (openssl genpkey -algorithm ed25519)");
+  command.Footer("cordon pkg build-index ./modules --key key.pem");
   build.OnCall([request, chosen] {
     *chosen = [request] {
       const Status built = Build(*request);

@@ -9,6 +9,7 @@
 #include "backend/backend.h"
 #include "backend/host/facilities.h"
 #include "backend/wasm/run.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/paint.h"
@@ -68,12 +69,15 @@ int ShowCommand(const policy::Plan& plan, const backend::Backend* wall) {
   return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals);
 }
 
-int Plan(Options& options) {
+int Plan(Options& options, Answer& answer) {
   if (const Status parsed = ParseVariables(options.environment, &options.request); !parsed)
-    return RefuseAll({parsed.error()});
+    return answer.Finish(answer.Refuse(parsed.error()));
   const policy::Planned planned =
       policy::MakePlan(options.request, policy::Surroundings::OfThisProcess());
-  if (!planned.plan) return RefuseAll(planned.errors);
+  if (!planned.plan) {
+    for (const Error& error : planned.errors) answer.Complain(error);
+    return answer.Finish(backend::kOwnFailure);
+  }
   const policy::Plan& plan = *planned.plan;
   if (options.as_hash) {
     (void)puts(policy::PlanHash(plan).c_str());
@@ -118,7 +122,12 @@ void AddPlanCommand(Command& app, std::function<int()>* chosen) {
   plan.Footer(
       "cordon plan -- npm install\ncordon plan --audit -- npm install\ncordon plan --json --wall "
       "bwrap -- make test");
-  plan.OnCall([options, chosen] { *chosen = [options] { return Plan(*options); }; });
+  plan.OnCall([options, chosen] {
+    *chosen = [options] {
+      Answer answer("plan", {.json = options->as_json});
+      return Plan(*options, answer);
+    };
+  });
 }
 
 }  // namespace cordon::cli

@@ -8,88 +8,102 @@
 #include <cstdlib>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include "base/blocked_signals.h"
 #include "base/plain_text.h"
-#include "base/write_all.h"
+#include "cli/answer.h"
 
 namespace cordon::cli {
 namespace {
 
-constexpr auto kPatience = std::chrono::milliseconds(500);
-constexpr auto kPause = std::chrono::milliseconds(100);
+constexpr std::chrono::milliseconds kPatience{500};
+constexpr std::chrono::milliseconds kBetween{100};
 constexpr std::string_view kClearLine = "\r\033[K";
-constexpr size_t kUsualColumns = 80;
 
 bool CanDraw() {
   const char* terminal = getenv("TERM");
   return isatty(STDERR_FILENO) == 1 && terminal != nullptr && std::string_view(terminal) != "dumb";
 }
 
-// A line that is longer than the terminal is wide could not be taken back.
-std::string Fitting(std::string line) {
+// A line that wraps could not be cleared.
+size_t Columns() {
   winsize size = {};
-  const bool is_known = ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0;
-  const size_t columns = is_known ? size.ws_col : kUsualColumns;
-  if (line.size() < columns) return line;
-  size_t end = columns - 1;
-  // Not within a character of UTF-8.
-  while (end > 0 && (static_cast<unsigned char>(line[end]) & 0xc0) == 0x80) --end;
-  line.resize(end);
-  return line;
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 1 ? size.ws_col - 1 : 79;
 }
 
+// In one piece; a terminal that takes nothing more is no reason to fail.
 void Put(std::string_view text) {
-  (void)WriteAll(STDERR_FILENO, text, "standard error");
+  (void)!write(STDERR_FILENO, text.data(), text.size());
 }
 
 }  // namespace
 
-Progress::Progress(Text text) : text_(std::move(text)) {
+Progress::Progress(std::string text) : text_(PlainText(text)) {
+  Start();
+}
+
+Progress::Progress(std::string text, const Answer& answer) : text_(PlainText(text)) {
+  if (!answer.is_quiet() && !answer.is_json()) Start();
+}
+
+void Progress::Start() {
   if (!CanDraw()) return;
   const BlockedSignals blocked;
   try {
-    thread_ = std::thread([this] { Draw(); });
+    thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error&) {
-    text_ = nullptr;  // It is done unseen.
+    thread_ = {};  // Nothing is shown, and the work is done all the same.
   }
 }
 
-Progress::~Progress() {
+void Progress::Count(const char* done) {
+  if (done_.exchange(done) != done) count_ = 0;
+  ++count_;
+}
+
+void Progress::SetParts(uint64_t done, uint64_t total) {
+  count_ = done;
+  total_ = total;
+}
+
+void Progress::End() {
   if (!thread_.joinable()) return;
   {
-    const std::lock_guard lock(mutex_);
-    is_over_ = true;
+    const std::scoped_lock lock(mutex_);
+    has_ended_ = true;
   }
   changed_.notify_one();
   thread_.join();
 }
 
-void Progress::Draw() {
+void Progress::Run() {
+  const auto begin = std::chrono::steady_clock::now();
   std::unique_lock lock(mutex_);
-  const auto is_over = [this] { return is_over_; };
-  if (changed_.wait_for(lock, kPatience, is_over)) return;
+  if (changed_.wait_for(lock, kPatience, [this] { return has_ended_; })) return;
   do {
-    Put(std::string(kClearLine) + Fitting("cordon: " + PlainText(text_())));
-  } while (!changed_.wait_for(lock, kPause, is_over));
+    const auto time = std::chrono::steady_clock::now() - begin;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(time);
+    Draw(static_cast<uint64_t>(seconds.count()));
+  } while (!changed_.wait_for(lock, kBetween, [this] { return has_ended_; }));
   Put(kClearLine);
 }
 
-PathProgress::PathProgress(const std::string& what)
-    : progress_([this, what] {
-        const char* done = done_.load();
-        return what + (done == nullptr ? "" : ": " + std::to_string(count_.load()) + " " + done);
-      }) {}
-
-void PathProgress::Count(const char* done) {
-  if (done_.exchange(done) != done) count_ = 0;
-  ++count_;
-}
-
-std::string MegabytesText(uint64_t bytes) {
-  char text[32];
-  (void)snprintf(text, sizeof text, "%.1f MB", static_cast<double>(bytes) / 1e6);
-  return text;
+void Progress::Draw(uint64_t seconds) const {
+  std::string line = "cordon: " + text_;
+  const uint64_t bytes = bytes_.load(std::memory_order_relaxed);
+  if (bytes != 0) line += ", " + std::to_string(bytes >> 20) + " MiB";
+  const char* done = done_.load();
+  if (done != nullptr) line += ", " + std::to_string(count_) + " " + done;
+  if (total_ != 0) line += ", " + std::to_string(count_) + " of " + std::to_string(total_);
+  line += ", " + std::to_string(seconds) + " s";
+  if (line.size() > Columns()) {
+    line.resize(Columns());
+    // Not within a character of UTF-8.
+    while ((static_cast<unsigned char>(line.back()) & 0xc0) == 0x80) line.pop_back();
+    if (static_cast<unsigned char>(line.back()) >= 0xc0) line.pop_back();
+  }
+  Put(std::string(kClearLine) + line);
 }
 
 }  // namespace cordon::cli

@@ -1,53 +1,55 @@
 #ifndef CORDON_CLI_PROGRESS_H_
 #define CORDON_CLI_PROGRESS_H_
 
-// How far something is that takes a while: on standard error, where that is a terminal, after half
-// a second, as one line that vanishes in the end. Nothing else writes there meanwhile.
-
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
-#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
 
 namespace cordon::cli {
 
+class Answer;
+
+// That something takes its time, and how far it is: on a terminal at standard error, on a line that
+// vanishes at the end of this. Drawn by a thread of its own, first after half a second, so work
+// that is done sooner shows nothing and none waits. Nothing else may write to the terminal
+// meanwhile, and no wall be put up: that wants one thread.
 class Progress {
  public:
-  // Called on a thread of its own, ten times a second at most: "compiling m.wasm: 3 of 7".
-  using Text = std::function<std::string()>;
-  explicit Progress(Text text);
-  ~Progress();
+  explicit Progress(std::string text);
+  // Nothing is shown with --quiet and --json.
+  Progress(std::string text, const Answer& answer);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
+  ~Progress() { End(); }
 
- private:
-  void Draw();
-
-  Text text_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  bool is_over_ = false;
-  std::thread thread_;
-};
-
-// Of something that is done to one path after the other.
-class PathProgress {
- public:
-  explicit PathProgress(const std::string& what);
-  // On any thread. With what has been done with one more, a literal: another word begins anew.
+  // From any thread. So many more bytes are done.
+  void Add(uint64_t bytes) { bytes_.fetch_add(bytes, std::memory_order_relaxed); }
+  // One more is done with this word ("compared", a literal); another word begins anew.
   void Count(const char* done);
+  // So many of a known number are done.
+  void SetParts(uint64_t done, uint64_t total);
+
+  // Clears the line; nothing is drawn any more.
+  void End();
 
  private:
+  void Start();
+  void Run();
+  void Draw(uint64_t seconds) const;
+
+  const std::string text_;
+  std::atomic<uint64_t> bytes_ = 0;
   std::atomic<const char*> done_ = nullptr;
   std::atomic<uint64_t> count_ = 0;
-  Progress progress_;
+  std::atomic<uint64_t> total_ = 0;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool has_ended_ = false;
+  std::thread thread_;
 };
-
-// "12.5 MB"
-[[nodiscard]] std::string MegabytesText(uint64_t bytes);
 
 }  // namespace cordon::cli
 

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
@@ -140,17 +139,9 @@ Result<std::vector<std::string>> MakeEnvironment(const Options& options) {
 }
 
 Result<backend::Module> LoadShowingProgress(const std::string& path, const std::string& compiler) {
-  std::atomic<size_t> parts_done = 0;
-  std::atomic<size_t> parts = 0;
-  const Progress progress([&] {
-    std::string what = "compiling " + path;
-    if (parts == 0) return what;
-    return what + ": " + std::to_string(parts_done) + " of " + std::to_string(parts);
-  });
-  return backend::LoadModule(path, compiler, [&](size_t done, size_t total) {
-    parts_done = done;
-    parts = total;
-  });
+  Progress progress("compiling " + path);
+  return backend::LoadModule(path, compiler,
+                             [&](size_t done, size_t total) { progress.SetParts(done, total); });
 }
 
 std::string NameIn(const std::string& path) {
@@ -307,6 +298,7 @@ void AddShellCommand(Command& app, std::function<int()>* chosen) {
   options->is_shell = true;
   Command shell = app.AddCommand("sh", "an interactive shell in a sandbox of its own");
   AddSandboxOptions(shell, *options);
+  shell.Footer("cordon sh\ncordon sh --copy-in ./src:/tmp/src --memory 256MiB");
   shell.OnCall([options, chosen] { *chosen = [options] { return Run(*options); }; });
 }
 

@@ -1,17 +1,17 @@
 #include "cli/sandbox_command.h"
 
+#include <algorithm>
 #include <array>
-#include <cinttypes>
-#include <cstdio>
 #include <ctime>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
 
 #include "base/plain_text.h"
 #include "base/units.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "cli/sandbox_options.h"
 #include "cli/variable.h"
 
@@ -25,6 +25,7 @@ struct Named {
   uint64_t count = 0;  // of forks; 0: one, which has to succeed
   bool list = false;
   std::optional<std::string> deleted;  // a snapshot's name
+  AnswerOptions answer;
 };
 
 // A command about one sandbox: --socket and its id.
@@ -34,30 +35,41 @@ std::pair<Command, std::shared_ptr<Named>> AddNamed(Command& app, const char* na
   Command command = app.AddCommand(name, about);
   AddSocketOption(command, &named->socket);
   command.AddOption("sandbox", named->sandbox, "its id").Required();
+  AddAnswerOptions(command, &named->answer);
   return {command, std::move(named)};
 }
 
-void OnSandbox(Command& command, const std::shared_ptr<Named>& named, std::function<int()>* chosen,
-               std::function<Status(Sandbox&, const Named&)> action) {
-  command.OnCall([named, chosen, action = std::move(action)] {
-    *chosen = [named, action] {
-      return WithSandbox(named->socket, named->sandbox,
-                         [&](Sandbox& sandbox) { return action(sandbox, *named); });
+void OnSandbox(Command& command, const char* name, const std::shared_ptr<Named>& named,
+               std::function<int()>* chosen, Status (*action)(Sandbox&, const Named&, Answer&)) {
+  command.OnCall([name, named, chosen, action] {
+    *chosen = [name, named, action] {
+      return GiveAnswer(name, named->answer, [&](Answer& answer) {
+        return WithSandbox(named->socket, named->sandbox, answer,
+                           [&](Sandbox& sandbox) { return action(sandbox, *named, answer); });
+      });
     };
   });
 }
 
-// Prints what came of it, a line.
-Status Print(const Result<std::string>& text) {
-  if (!text) return std::unexpected(text.error());
-  (void)printf("%s\n", text->c_str());
-  return {};
-}
-
-Status PrintSnapshots(Sandbox& sandbox) {
-  const Result<std::vector<SnapshotInfo>> all = sandbox.Snapshots();
-  if (!all) return std::unexpected(all.error());
-  for (const SnapshotInfo& one : *all) (void)printf("%s\n", PlainText(one.id).c_str());
+Status Snapshot(Sandbox& sandbox, const Named& given, Answer& answer) {
+  if (given.list) {
+    const Result<std::vector<SnapshotInfo>> all = sandbox.Snapshots();
+    if (!all) return std::unexpected(all.error());
+    answer.Set("snapshots", nlohmann::ordered_json::array());
+    for (const SnapshotInfo& one : *all) {
+      answer.Add("snapshots", one.id);
+      answer.Print(PlainText(one.id) + "\n");
+    }
+    return {};
+  }
+  if (given.deleted) {
+    answer.Set("snapshot", *given.deleted);
+    return sandbox.DeleteSnapshot(*given.deleted);
+  }
+  const Result<std::string> name = sandbox.Snapshot(given.name);
+  if (!name) return std::unexpected(name.error());
+  answer.Set("snapshot", *name);
+  answer.Print(*name + "\n");
   return {};
 }
 
@@ -69,6 +81,7 @@ struct CreateRequest {
   std::vector<std::string> tools, package_hosts;
   std::optional<std::string> saved_as;
   CreateOptions options = {.detached = true};
+  AnswerOptions answer;
 };
 
 Status ReadCreateOptions(CreateRequest& request) {
@@ -109,22 +122,25 @@ Status ReadCreateOptions(CreateRequest& request) {
   return {};
 }
 
-Result<int> Create(Client& client, CreateRequest request) {
+Status Create(Client& client, CreateRequest request, Answer& answer) {
   CORDON_TRY(ReadCreateOptions(request));
   const Result<Sandbox> made = client.Create(request.options);
   if (!made) return std::unexpected(made.error());
-  (void)printf("%s\n", made->id().c_str());
-  return 0;
+  answer.Set("sandbox", made->id());
+  answer.Print(made->id() + "\n");
+  return {};
 }
 
-Result<int> List(Client& client) {
+Status List(Client& client, Answer& answer) {
+  answer.Set("sandboxes", nlohmann::ordered_json::array());
   const Result<std::vector<SandboxInfo>> all = client.List();
   if (!all) return std::unexpected(all.error());
   for (const SandboxInfo& one : *all) {
     const std::string label = one.label.empty() ? "" : "\t" + PlainText(one.label);
-    (void)printf("%s\t%" PRIu64 " running%s\n", one.id.c_str(), one.running, label.c_str());
+    answer.Add("sandboxes", {{"sandbox", one.id}, {"running", one.running}, {"label", one.label}});
+    answer.Print(one.id + "\t" + std::to_string(one.running) + " running" + label + "\n");
   }
-  return 0;
+  return {};
 }
 
 // A time as ISO 8601 has it.
@@ -139,63 +155,90 @@ std::string TimeOf(int64_t milliseconds) {
   return text.data();
 }
 
-Result<int> ListSaved(Client& client) {
+Status ListSaved(Client& client, Answer& answer) {
+  answer.Set("saved", nlohmann::ordered_json::array());
   const Result<std::vector<SavedState>> all = client.ListSaved();
   if (!all) return std::unexpected(all.error());
   for (const SavedState& one : *all) {
-    (void)printf("%s\t%" PRIu64 " bytes\t%s\t%s\n", one.name.c_str(), one.size_bytes,
-                 TimeOf(one.saved_ms).c_str(), one.in_use ? "in use" : "free");
+    const std::string time = TimeOf(one.saved_ms);
+    answer.Add("saved", {{"name", one.name},
+                         {"size_bytes", one.size_bytes},
+                         {"saved", time},
+                         {"in_use", one.in_use}});
+    answer.Print(one.name + "\t" + std::to_string(one.size_bytes) + " bytes\t" + time + "\t" +
+                 (one.in_use ? "in use" : "free") + "\n");
   }
-  return 0;
+  return {};
 }
 
-Status Fork(Sandbox& sandbox, uint64_t count) {
-  if (count == 0) {
+Status Fork(Sandbox& sandbox, const Named& given, Answer& answer) {
+  answer.Set("sandboxes", nlohmann::ordered_json::array());
+  const auto tell = [&answer](const Sandbox& copy) {
+    answer.Add("sandboxes", copy.id());
+    answer.Print(copy.id() + "\n");
+  };
+  if (given.count == 0) {
     const Result<Sandbox> copy = sandbox.Fork(/*detached=*/true);
     if (!copy) return std::unexpected(copy.error());
-    return Print(copy->id());
+    tell(*copy);
+    return {};
   }
-  const auto copies = sandbox.ForkMany(static_cast<int>(count), /*detached=*/true);
+  const auto copies = sandbox.ForkMany(static_cast<int>(given.count), /*detached=*/true);
   if (!copies) return std::unexpected(copies.error());
   Status done;
   for (const Result<Sandbox>& copy : *copies) {
     if (copy) {
-      (void)printf("%s\n", copy->id().c_str());
+      tell(*copy);
     } else if (done) {
       done = std::unexpected(copy.error());
     } else {
-      Complain(copy.error());
+      answer.Complain(copy.error());
     }
   }
   return done;
 }
 
-Status PrintUsage(Sandbox& sandbox) {
+struct Figure {
+  const char* label;
+  const char* name;
+  std::optional<uint64_t> number;
+};
+
+void Tell(std::initializer_list<Figure> figures, Answer& answer) {
+  nlohmann::ordered_json usage = nlohmann::ordered_json::object();
+  for (const Figure& figure : figures) {
+    if (!figure.number) continue;
+    usage[figure.name] = *figure.number;
+    std::string line = figure.label;
+    line.resize(std::max<size_t>(20, line.size()), ' ');
+    answer.Print(line + std::to_string(*figure.number) + "\n");
+  }
+  answer.Set("usage", usage);
+}
+
+Status TellUsage(Sandbox& sandbox, const Named& /*given*/, Answer& answer) {
   const Result<Usage> usage = sandbox.GetUsage();
   if (!usage) return std::unexpected(usage.error());
-  const std::pair<const char*, uint64_t> lines[] = {
-      {"processes", usage->processes},       {"processes started", usage->processes_started},
-      {"memory bytes", usage->memory_bytes}, {"memory bytes, peak", usage->memory_peak_bytes},
-      {"file bytes", usage->file_bytes},     {"files", usage->file_count},
-  };
-  for (const auto& [name, number] : lines) (void)printf("%-20s%" PRIu64 "\n", name, number);
+  Tell({{"processes", "processes", usage->processes},
+        {"processes started", "processes_started", usage->processes_started},
+        {"memory bytes", "memory_bytes", usage->memory_bytes},
+        {"memory bytes, peak", "memory_peak_bytes", usage->memory_peak_bytes},
+        {"file bytes", "file_bytes", usage->file_bytes},
+        {"files", "files", usage->file_count}},
+       answer);
   return {};
 }
 
-Result<int> PrintTotal(Client& client) {
+Status TellTotal(Client& client, Answer& answer) {
   const Result<TotalUsage> total = client.GetTotalUsage();
   if (!total) return std::unexpected(total.error());
-  const std::pair<const char*, std::optional<uint64_t>> lines[] = {
-      {"sandboxes", total->sandboxes},
-      {"processes", total->processes},
-      {"processes, most", total->most_processes},
-      {"memory bytes", total->memory_bytes},
-      {"memory bytes, most", total->most_memory_bytes},
-  };
-  for (const auto& [name, number] : lines) {
-    if (number) (void)printf("%-20s%" PRIu64 "\n", name, *number);
-  }
-  return 0;
+  Tell({{"sandboxes", "sandboxes", total->sandboxes},
+        {"processes", "processes", total->processes},
+        {"processes, most", "processes_most", total->most_processes},
+        {"memory bytes", "memory_bytes", total->memory_bytes},
+        {"memory bytes, most", "memory_bytes_most", total->most_memory_bytes}},
+       answer);
+  return {};
 }
 
 }  // namespace
@@ -206,8 +249,17 @@ void AddListCommand(Command& app, std::function<int()>* chosen) {
   Command command = app.AddCommand("ls", "the detached sandboxes of a daemon");
   AddSocketOption(command, socket.get());
   command.AddFlag("--saved", *is_saved, "what is saved instead, by name");
-  command.OnCall([socket, is_saved, chosen] {
-    *chosen = [socket, is_saved] { return WithClient(*socket, *is_saved ? ListSaved : List); };
+  auto answers = std::make_shared<AnswerOptions>();
+  AddAnswerOptions(command, answers.get());
+  command.Footer("cordon ls\ncordon ls --json\ncordon ls --saved");
+  command.OnCall([socket, is_saved, answers, chosen] {
+    *chosen = [socket, is_saved, answers] {
+      return GiveAnswer("ls", *answers, [&](Answer& answer) {
+        return WithClient(*socket, answer, [&](Client& client) {
+          return *is_saved ? ListSaved(client, answer) : List(client, answer);
+        });
+      });
+    };
   });
 }
 
@@ -237,9 +289,13 @@ void AddCreateCommand(Command& app, std::function<int()>* chosen) {
       "cordon serve --unix ./cordon.sock &\n"
       "id=$(cordon create --socket ./cordon.sock)\n"
       "cordon exec --socket ./cordon.sock --sandbox $id -- ls -l /");
+  AddAnswerOptions(command, &request->answer);
   command.OnCall([request, chosen] {
     *chosen = [request] {
-      return WithClient(request->socket, [&](Client& client) { return Create(client, *request); });
+      return GiveAnswer("create", request->answer, [&](Answer& answer) {
+        return WithClient(request->socket, answer,
+                          [&](Client& client) { return Create(client, *request, answer); });
+      });
     };
   });
 }
@@ -254,18 +310,19 @@ void AddSnapshotCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("--delete", named->deleted, "deletes that one; stores none")
       .Excludes(name)
       .Excludes(list);
-  OnSandbox(command, named, chosen, [](Sandbox& sandbox, const Named& given) {
-    if (given.list) return PrintSnapshots(sandbox);
-    if (given.deleted) return sandbox.DeleteSnapshot(*given.deleted);
-    return Print(sandbox.Snapshot(given.name));
-  });
+  command.Footer("cordon snapshot 5f0c before\ncordon snapshot 5f0c --list");
+  OnSandbox(command, "snapshot", named, chosen, Snapshot);
 }
 
 void AddRestoreCommand(Command& app, std::function<int()>* chosen) {
   auto [command, named] = AddNamed(app, "restore", "a sandbox's files and shell are as they were");
   command.AddOption("name", named->name, "the snapshot's").Required();
-  OnSandbox(command, named, chosen,
-            [](Sandbox& sandbox, const Named& given) { return sandbox.Restore(given.name); });
+  command.Footer("cordon restore 5f0c before");
+  OnSandbox(command, "restore", named, chosen,
+            [](Sandbox& sandbox, const Named& given, Answer& answer) {
+              answer.Set("snapshot", given.name);
+              return sandbox.Restore(given.name);
+            });
 }
 
 void AddForkCommand(Command& app, std::function<int()>* chosen) {
@@ -273,8 +330,8 @@ void AddForkCommand(Command& app, std::function<int()>* chosen) {
       app, "fork", "a copy of a sandbox in the middle of what it does; prints the copy's id");
   command.AddOption("--count", named->count, "so many copies, an id a line; what fails is told")
       .Within(1, 1000);
-  OnSandbox(command, named, chosen,
-            [](Sandbox& sandbox, const Named& given) { return Fork(sandbox, given.count); });
+  command.Footer("cordon fork 5f0c\ncordon fork 5f0c --count 10");
+  OnSandbox(command, "fork", named, chosen, Fork);
 }
 
 void AddKillCommand(Command& app, std::function<int()>* chosen) {
@@ -285,15 +342,19 @@ void AddKillCommand(Command& app, std::function<int()>* chosen) {
   Command what = command.AddChoice("what");
   what.AddOption("sandbox", named->sandbox, "its id");
   what.AddOption("--saved", named->name, "a name that `cordon ls --saved` shows");
+  AddAnswerOptions(command, &named->answer);
+  command.Footer("cordon kill 5f0c\ncordon kill --saved NAME");
   command.OnCall([named, chosen] {
     *chosen = [named] {
-      if (named->name.empty()) {
-        return WithSandbox(named->socket, named->sandbox,
-                           [](Sandbox& sandbox) { return sandbox.Destroy(); });
-      }
-      return WithClient(named->socket, [&](Client& client) -> Result<int> {
-        CORDON_TRY(client.DeleteSaved(named->name));
-        return 0;
+      return GiveAnswer("kill", named->answer, [&](Answer& answer) {
+        if (named->name.empty()) {
+          answer.Set("sandbox", named->sandbox);
+          return WithSandbox(named->socket, named->sandbox, answer,
+                             [](Sandbox& sandbox) { return sandbox.Destroy(); });
+        }
+        answer.Set("saved", named->name);
+        return WithClient(named->socket, answer,
+                          [&](Client& client) { return client.DeleteSaved(named->name); });
       });
     };
   });
@@ -304,10 +365,18 @@ void AddStatsCommand(Command& app, std::function<int()>* chosen) {
   Command command = app.AddCommand("stats", "what a sandbox uses now, or all of a daemon together");
   AddSocketOption(command, &named->socket);
   command.AddOption("sandbox", named->sandbox, "its id");
+  AddAnswerOptions(command, &named->answer);
+  command.Footer("cordon stats\ncordon stats 5f0c --json");
   command.OnCall([named, chosen] {
     *chosen = [named] {
-      if (named->sandbox.empty()) return WithClient(named->socket, PrintTotal);
-      return WithSandbox(named->socket, named->sandbox, PrintUsage);
+      return GiveAnswer("stats", named->answer, [&](Answer& answer) {
+        if (named->sandbox.empty()) {
+          return WithClient(named->socket, answer,
+                            [&](Client& client) { return TellTotal(client, answer); });
+        }
+        return WithSandbox(named->socket, named->sandbox, answer,
+                           [&](Sandbox& sandbox) { return TellUsage(sandbox, *named, answer); });
+      });
     };
   });
 }

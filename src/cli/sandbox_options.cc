@@ -1,5 +1,6 @@
 #include "cli/sandbox_options.h"
 
+#include "cli/answer.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 
@@ -18,12 +19,19 @@ int WithClient(const std::string& socket, const std::function<Result<int>(Client
   return Refuse(done.error());
 }
 
-int WithSandbox(const std::string& socket, const std::string& id,
+int WithClient(const std::string& socket, Answer& answer,
+               const std::function<Status(Client&)>& action) {
+  Result<Client> client = Client::Connect(socket);
+  if (!client) return answer.Refuse(client.error());
+  const Status done = action(*client);
+  return done ? 0 : answer.Refuse(done.error());
+}
+
+int WithSandbox(const std::string& socket, const std::string& id, Answer& answer,
                 const std::function<Status(Sandbox&)>& action) {
-  return WithClient(socket, [&](Client& client) -> Result<int> {
+  return WithClient(socket, answer, [&](Client& client) {
     Sandbox sandbox = client.Open(id);
-    CORDON_TRY(action(sandbox));
-    return 0;
+    return action(sandbox);
   });
 }
 

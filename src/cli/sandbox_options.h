@@ -10,7 +10,9 @@
 
 namespace cordon::cli {
 
+class Answer;
 class Command;
+struct AnswerOptions;
 
 // --socket, $CORDON_SOCKET
 void AddSocketOption(Command& command, std::string* socket);
@@ -18,7 +20,9 @@ void AddSocketOption(Command& command, std::string* socket);
 // What a detached sandbox of that daemon is asked for; the exit status.
 [[nodiscard]] int WithClient(const std::string& socket,
                              const std::function<Result<int>(Client&)>& action);
-[[nodiscard]] int WithSandbox(const std::string& socket, const std::string& id,
+[[nodiscard]] int WithClient(const std::string& socket, Answer& answer,
+                             const std::function<Status(Client&)>& action);
+[[nodiscard]] int WithSandbox(const std::string& socket, const std::string& id, Answer& answer,
                               const std::function<Status(Sandbox&)>& action);
 
 }  // namespace cordon::cli

@@ -101,6 +101,7 @@ void AddServeCommand(Command& app, std::function<int()>* chosen) {
       .AddOption("--ca-file", options->ca_file,
                  "authorities that hosts of packages are held against, PEM (the system's)")
       .From("CORDON_CA_FILE");
+  command.Footer("cordon serve --stdio\ncordon serve --unix ./cordon.sock");
   command.OnCall([options, chosen] {
     *chosen = [options] {
       const Status served = Serve(*options);

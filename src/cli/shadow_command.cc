@@ -4,15 +4,14 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
-#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "backend/wasm/run.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 #include "cli/paint.h"
@@ -40,7 +39,7 @@ struct Options {
   std::vector<std::string> force;
   bool skip_refused = false;
   bool dry_run = false;
-  bool as_json = false;
+  AnswerOptions answer;
   bool raw = false;
   bool no_text = false;
 };
@@ -94,9 +93,9 @@ Result<shadow::Shadow> OpenRepaired(const World& world, const std::string& id, s
 
 // --- create, list ---
 
-int Create(const Options& options) {
+int Create(const Options& options, Answer& answer) {
   const Result<World> world = Enter();
-  if (!world) return Refuse(world.error());
+  if (!world) return answer.Refuse(world.error());
   shadow::CreateRequest request;
   request.workspace = options.directory;
   if (options.mode == "copy") request.mode = shadow::Mode::kCopy;
@@ -105,20 +104,25 @@ int Create(const Options& options) {
   request.ignore_files = options.ignore_files;
   request.obey_gitignore = options.gitignore;
   request.hashes_all = options.hash;
-  const Result<shadow::Created> created = [&] {
-    PathProgress progress("shadow of " + request.workspace);
-    request.on_path = [&](const char* done) { progress.Count(done); };
-    return shadow::Create(world->store, world->around, request);
-  }();
-  if (!created) return Refuse(created.error());
+  Progress progress("making the shadow", answer);
+  request.on_path = [&](const char* done) { progress.Count(done); };
+  const Result<shadow::Created> created = shadow::Create(world->store, world->around, request);
+  progress.End();
+  if (!created) return answer.Refuse(created.error());
   size_t absent = 0;
   for (const auto& [path, entry] : created->base)
     absent += entry.absence == shadow::Absence::kNone ? 0 : 1;
-  Complain("shadow of " + shadow::QuoteName(created->info.workspace) + ", mode " +
-           shadow::ModeName(created->info.mode) + " (" + created->info.mode_why + "), " +
-           std::to_string(created->base.size() - absent) + " paths, " + std::to_string(absent) +
-           " not imported");
-  Put(created->info.id + "\n");
+  answer.Set("shadow", created->info.id);
+  answer.Set("workspace", created->info.workspace);
+  answer.Set("mode", shadow::ModeName(created->info.mode));
+  answer.Set("mode_why", created->info.mode_why);
+  answer.Set("paths", created->base.size() - absent);
+  answer.Set("not_imported", absent);
+  answer.Remark("shadow of " + shadow::QuoteName(created->info.workspace) + ", mode " +
+                shadow::ModeName(created->info.mode) + " (" + created->info.mode_why + "), " +
+                std::to_string(created->base.size() - absent) + " paths, " +
+                std::to_string(absent) + " not imported");
+  answer.Print(created->info.id + "\n");
   return 0;
 }
 
@@ -131,16 +135,16 @@ std::string TimeText(std::chrono::sys_seconds time) {
   return text;
 }
 
-int List(const Options& options) {
+int List(const Options& options, Answer& answer) {
   const Result<World> world = Enter();
-  if (!world) return Refuse(world.error());
+  if (!world) return answer.Refuse(world.error());
   const Result<std::vector<shadow::ShadowInfo>> all = world->store.List();
-  if (!all) return Refuse(all.error());
+  if (!all) return answer.Refuse(all.error());
   nlohmann::json json = nlohmann::json::array();
   for (const shadow::ShadowInfo& info : *all) {
     bool is_exact = false;
     const std::string folder = world->store.folder() + "/" + info.id;
-    if (options.as_json) {
+    if (options.answer.json) {
       json.push_back({{"shadow", info.id},
                       {"workspace", shadow::JsonText(info.workspace, &is_exact)},
                       {"mode", shadow::ModeName(info.mode)},
@@ -152,7 +156,7 @@ int List(const Options& options) {
           shadow::QuoteName(info.workspace) + "\n");
     }
   }
-  if (options.as_json) Put(json.dump(2) + "\n");
+  if (options.answer.json) Put(json.dump(2) + "\n");
   return 0;
 }
 
@@ -181,134 +185,155 @@ Result<std::vector<std::string>> InWorkspace(const World& world, const shadow::S
   return inner;
 }
 
-// What changed at these paths, or everywhere.
-Result<shadow::Report> Compare(const shadow::Shadow& opened, const std::vector<std::string>& paths,
-                               shadow::Texts texts) {
-  PathProgress progress("diff of " + opened.info().workspace);
-  const Result<shadow::Sides> sides = shadow::OpenSides(opened);
-  if (!sides) return std::unexpected(sides.error());
+int Diff(const Options& options, Answer& answer) {
+  const Result<World> world = Enter();
+  if (!world) return answer.Refuse(world.error());
+  const Result<shadow::Shadow> opened = OpenRepaired(*world, options.shadow, shadow::Use::kShared);
+  if (!opened) return answer.Refuse(opened.error());
+  const auto paths = InWorkspace(*world, opened->info(), options.paths);
+  if (!paths) return answer.Refuse(paths.error());
+  Progress progress("looking for changes", answer);
+  const Result<shadow::Sides> sides = shadow::OpenSides(*opened);
+  if (!sides) return answer.Refuse(sides.error());
   Result<shadow::ChangeSet> set =
-      shadow::FindChanges(opened.info(), *sides, [&](const char* done) { progress.Count(done); });
-  if (!set) return std::unexpected(set.error());
+      shadow::FindChanges(opened->info(), *sides, [&](const char* done) { progress.Count(done); });
+  if (!set) return answer.Refuse(set.error());
   shadow::FindRenames(*sides, &*set);
-  if (!paths.empty()) {
+  if (!paths->empty()) {
     std::erase_if(set->changes, [&](const shadow::Change& change) {
       return std::ranges::none_of(
-          paths, [&](const std::string& path) { return shadow::IsAtOrBelow(change.path, path); });
+          *paths, [&](const std::string& path) { return shadow::IsAtOrBelow(change.path, path); });
     });
   }
-  return shadow::MakeReport(opened.info(), *sides, std::move(*set), texts);
-}
-
-int Diff(const Options& options) {
-  const Result<World> world = Enter();
-  if (!world) return Refuse(world.error());
-  const Result<shadow::Shadow> opened = OpenRepaired(*world, options.shadow, shadow::Use::kShared);
-  if (!opened) return Refuse(opened.error());
-  const auto paths = InWorkspace(*world, opened->info(), options.paths);
-  if (!paths) return Refuse(paths.error());
-  const Result<shadow::Report> report =
-      Compare(*opened, *paths, options.no_text ? shadow::Texts::kNo : shadow::Texts::kYes);
-  if (!report) return Refuse(report.error());
-  if (options.as_json) {
-    Put(shadow::ReportJson(*report));
+  const shadow::Report report =
+      shadow::MakeReport(opened->info(), *sides, std::move(*set),
+                         options.no_text ? shadow::Texts::kNo : shadow::Texts::kYes);
+  progress.End();
+  if (options.answer.json) {
+    Put(shadow::ReportJson(report));
   } else if (options.raw) {
-    Put(shadow::ReportText(*report, true));
+    Put(shadow::ReportText(report, true));
   } else {
-    Print(shadow::ReportText(*report, false), Paint::kDifference);
+    Print(shadow::ReportText(report, false), Paint::kDifference);
   }
   return 0;
 }
 
 // --- commit, discard ---
 
-int ShowRefusals(const shadow::Report& report) {
+int ShowRefusals(const shadow::Report& report, Answer& answer) {
   size_t refused = 0;
   for (const shadow::ReportedChange& reported : report.changes) {
     const std::string& why =
         reported.verdict.refusal.empty() ? reported.conflict : reported.verdict.refusal;
     if (why.empty()) continue;
     ++refused;
-    Complain(shadow::QuoteName(reported.change.path) +
-             (reported.conflict.empty() ? ": " : ": conflict: ") + why);
+    answer.Complain(Error{ErrorCode::kInvalid,
+                          shadow::QuoteName(reported.change.path) +
+                              (reported.conflict.empty() ? ": " : ": conflict: ") + why,
+                          {}});
   }
-  Complain("nothing was committed: " + std::to_string(refused) + " refused");
+  answer.Complain(Error{
+      ErrorCode::kInvalid, "nothing was committed: " + std::to_string(refused) + " refused", {}});
   return backend::kOwnFailure;
 }
 
-// Whoever is asked to approve has the terminal for himself.
-Result<shadow::CommitResult> CommitWith(const shadow::Shadow& opened, shadow::CommitRequest request,
-                                        const std::function<Status(const std::string&)>& approve) {
-  const std::string what = "commit to " + opened.info().workspace;
-  std::optional<PathProgress> progress(std::in_place, what);
-  request.on_path = [&](const char* done) { progress->Count(done); };
-  if (approve) {
-    request.approve = [&](const std::string& report) {
-      progress.reset();
-      Status said = approve(report);
-      progress.emplace(what);
-      return said;
-    };
-  }
-  return shadow::Commit(opened, request);
-}
-
-int Commit(const Options& options) {
+int Commit(const Options& options, Answer& answer) {
   const Result<World> world = Enter();
-  if (!world) return Refuse(world.error());
+  if (!world) return answer.Refuse(world.error());
   const Result<shadow::Shadow> opened = OpenRepaired(*world, options.shadow, shadow::Use::kAlone);
-  if (!opened) return Refuse(opened.error());
+  if (!opened) return answer.Refuse(opened.error());
   shadow::CommitRequest request;
   for (const auto& [from, to] :
        {std::pair{&options.paths, &request.paths}, std::pair{&options.force, &request.force}}) {
     auto inner = InWorkspace(*world, opened->info(), *from);
-    if (!inner) return Refuse(inner.error());
+    if (!inner) return answer.Refuse(inner.error());
     *to = std::move(*inner);
   }
   request.skips_refused = options.skip_refused;
   request.is_dry = options.dry_run;
   auto approve = MakeApproval(world->around);
-  if (!approve) return Refuse(approve.error());
-  const Result<shadow::CommitResult> result = CommitWith(*opened, std::move(request), *approve);
-  if (!result) return Refuse(result.error());
+  if (!approve) return answer.Refuse(approve.error());
+  // Who approves may ask on the terminal.
+  std::optional<Progress> progress(std::in_place, "looking for changes", answer);
+  request.on_path = [&](const char* done) { progress->Count(done); };
+  if (*approve) {
+    request.approve = [&](const std::string& report) {
+      progress.reset();
+      const Status approved = (*approve)(report);
+      progress.emplace("committing", answer);
+      return approved;
+    };
+  }
+  const Result<shadow::CommitResult> result = shadow::Commit(*opened, request);
+  progress.reset();
+  if (!result) return answer.Refuse(result.error());
   const bool is_fine = result->is_done || options.dry_run;
+  answer.Set("shadow", opened->info().id);
+  answer.Set("state", "refused");
+  if (answer.is_json()) {
+    answer.Set("report", nlohmann::ordered_json::parse(shadow::ReportJson(result->report)));
+  }
   for (const shadow::ReportedChange& reported : result->report.changes) {
     if (!reported.verdict.refusal.empty() || !reported.conflict.empty())
-      return ShowRefusals(result->report);
+      return ShowRefusals(result->report, answer);
     for (const std::string& note : reported.verdict.notes) {
-      Complain(shadow::QuoteName(reported.change.path) + ": " + note);
+      answer.Remark(shadow::QuoteName(reported.change.path) + ": " + note);
     }
   }
   if (!is_fine) return backend::kOwnFailure;
-  Put((options.dry_run ? "would commit: " : "committed: ") +
-      shadow::TallyText(shadow::Count(result->report)) + "\n");
+  answer.Set("state", options.dry_run ? "would commit" : "committed");
+  answer.Say((options.dry_run ? "would commit: " : "committed: ") +
+             shadow::TallyText(shadow::Count(result->report)));
   return 0;
 }
 
-int Discard(const Options& options) {
+int Discard(const Options& options, Answer& answer) {
   const Result<World> world = Enter();
-  if (!world) return Refuse(world.error());
+  if (!world) return answer.Refuse(world.error());
   const Result<shadow::ShadowInfo> info = Choose(*world, options.shadow);
-  if (!info) return Refuse(info.error());
+  if (!info) return answer.Refuse(info.error());
   Result<shadow::Shadow> opened = world->store.OpenShadow(info->id, shadow::Use::kAlone);
-  if (!opened) return Refuse(opened.error());
+  if (!opened) return answer.Refuse(opened.error());
   // A commit that was cut off is taken back first, where its workspace still is.
   if (opened->Has("journal") && opened->OpenWorkspace()) {
     const Result<std::vector<std::string>> lines = shadow::Recover(*opened);
-    if (!lines) return Refuse(lines.error());
-    for (const std::string& line : *lines) Complain(line);
+    if (!lines) return answer.Refuse(lines.error());
+    for (const std::string& line : *lines) answer.Complain(Error{ErrorCode::kCorrupt, line, {}});
   }
+  Progress progress("removing the shadow", answer);
   const Status discarded = world->store.Discard(std::move(*opened));
-  if (!discarded) return Refuse(discarded.error());
-  Put("discarded: " + info->id + "\n");
+  progress.End();
+  if (!discarded) return answer.Refuse(discarded.error());
+  answer.Set("shadow", info->id);
+  answer.Say("discarded: " + info->id);
   return 0;
 }
 
 // --- the command line ---
 
-void Bind(Command& command, const std::shared_ptr<Options>& options, std::function<int()>* chosen,
-          int (*run)(const Options&)) {
-  command.OnCall([options, chosen, run] { *chosen = [options, run] { return run(*options); }; });
+using Work = int (*)(const Options&, Answer&);
+
+void Bind(Command& command, const char* name, const std::shared_ptr<Options>& options,
+          std::function<int()>* chosen, Work work) {
+  AddAnswerOptions(command, &options->answer);
+  command.OnCall([name, options, chosen, work] {
+    *chosen = [name, options, work] {
+      return GiveAnswer(name, options->answer,
+                        [&](Answer& answer) { return work(*options, answer); });
+    };
+  });
+}
+
+// With --json these print a document of their own.
+void BindDocument(Command& command, const std::shared_ptr<Options>& options,
+                  std::function<int()>* chosen, Work work) {
+  command.OnCall([options, chosen, work] {
+    *chosen = [options, work] {
+      return GiveErrors(options->answer.json,
+                        [&](Answer& answer) { return work(*options, answer); });
+    };
+  });
 }
 
 void AddCreate(Command& parent, std::function<int()>* chosen) {
@@ -323,14 +348,15 @@ void AddCreate(Command& parent, std::function<int()>* chosen) {
   command.AddFlag("--hash", options->hash,
                   "read every file now: one that is only touched later is no conflict");
   command.Footer("cordon shadow create\ncordon shadow create --ignore '*.pem' --ignore build/ .");
-  Bind(command, options, chosen, Create);
+  Bind(command, "shadow create", options, chosen, Create);
 }
 
 void AddList(Command& parent, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   Command command = parent.AddCommand("list", "those that there are");
-  command.AddFlag("--json", options->as_json, "for programs");
-  Bind(command, options, chosen, List);
+  command.AddFlag("--json", options->answer.json, "for programs");
+  command.Footer("cordon shadow list\ncordon shadow list --json");
+  BindDocument(command, options, chosen, List);
 }
 
 std::shared_ptr<Options> AddForOne(Command& command) {
@@ -342,12 +368,12 @@ std::shared_ptr<Options> AddForOne(Command& command) {
 void AddDiff(Command& parent, std::function<int()>* chosen) {
   Command command = parent.AddCommand("diff", "what changed in a shadow workspace");
   const auto options = AddForOne(command);
-  command.AddFlag("--json", options->as_json, "for programs");
+  command.AddFlag("--json", options->answer.json, "for programs");
   command.AddFlag("--raw", options->raw, "contents unescaped, for patch; not for a terminal");
   command.AddFlag("--no-text,--summary", options->no_text, "names only");
   command.AddOption("path", options->paths, "only there");
   command.Footer("cordon diff\ncordon diff --json src");
-  Bind(command, options, chosen, Diff);
+  BindDocument(command, options, chosen, Diff);
 }
 
 void AddCommit(Command& parent, std::function<int()>* chosen) {
@@ -357,14 +383,17 @@ void AddCommit(Command& parent, std::function<int()>* chosen) {
   command.AddFlag("--skip-refused", options->skip_refused, "commit the rest instead of nothing");
   command.AddFlag("-n,--dry-run", options->dry_run, "check, and write nothing");
   command.AddOption("path", options->paths, "only there (everything)");
-  command.Footer("cordon commit\ncordon commit src/main.c\ncordon commit .git/hooks/pre-commit");
-  Bind(command, options, chosen, Commit);
+  command.Footer(
+      "cordon commit\ncordon commit --dry-run --json\n"
+      "cordon commit src/main.c\ncordon commit .git/hooks/pre-commit");
+  Bind(command, "commit", options, chosen, Commit);
 }
 
 void AddDiscard(Command& parent, std::function<int()>* chosen) {
   Command command = parent.AddCommand("discard", "remove a shadow workspace");
   const auto options = AddForOne(command);
-  Bind(command, options, chosen, Discard);
+  command.Footer("cordon discard\ncordon discard --shadow NAME --json");
+  Bind(command, "discard", options, chosen, Discard);
 }
 
 }  // namespace
@@ -372,6 +401,7 @@ void AddDiscard(Command& parent, std::function<int()>* chosen) {
 void AddShadowCommands(Command& app, std::function<int()>* chosen) {
   Command shadow = app.AddCommand("shadow", "copy-on-write views of a directory");
   shadow.NeedCommand();
+  shadow.Footer("cordon shadow create\ncordon shadow list --json");
   AddCreate(shadow, chosen);
   AddList(shadow, chosen);
   for (Command* parent : {&shadow, &app}) {

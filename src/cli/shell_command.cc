@@ -53,6 +53,7 @@ void AddProjectShellCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("--shell", *shell, "instead of the profile's");
   command.AddOption("-e,--env", run->environment, "NAME=VALUE for the command");
   command.AddFlag("-v,--verbose", run->verbose, "say what stands around the command");
+  command.Footer("cordon shell\ncordon shell --wall native --shadow");
   command.OnCall([run, shell, chosen] {
     *chosen = [run, shell] {
       run->request.argv = {shell->empty() ? ShellOf(*run) : *shell};

@@ -3,8 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -12,8 +12,8 @@
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
 #include "base/new_file.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/managers.h"
 #include "policy/surroundings.h"
@@ -34,6 +34,7 @@ struct Options {
   bool dry_run = false;
   bool verify = false;
   bool remove = false;
+  AnswerOptions answer;
 };
 
 std::string OwnPath() {
@@ -109,11 +110,18 @@ std::vector<std::string> ProblemsOf(const policy::Surroundings& around, const st
   return problems;
 }
 
-int Verify(const Options& options, const policy::Surroundings& around) {
+nlohmann::ordered_json Described(const std::string& file, const std::string& program,
+                                 const char* state) {
+  return {{"file", file},
+          {"program", program.empty() ? nlohmann::ordered_json() : nlohmann::ordered_json(program)},
+          {"state", state}};
+}
+
+int Verify(const Options& options, const policy::Surroundings& around, Answer& answer) {
   size_t there = 0;
   size_t problems = 0;
   const auto problem = [&](const std::string& text) {
-    Complain(text);
+    answer.Complain(Error{ErrorCode::kInvalid, text, {}});
     ++problems;
   };
   for (const std::string& name : NamesOf(options)) {
@@ -123,20 +131,23 @@ int Verify(const Options& options, const policy::Surroundings& around) {
       continue;
     }
     ++there;
+    answer.Add("shims", Described(path, RealProgram(around, options.folder, name), "found"));
     for (const std::string& text : ProblemsOf(around, options.folder, name)) problem(text);
   }
   if (there == 0) problem("no shim in " + options.folder);
-  (void)printf("%zu shims, %zu problems\n", there, problems);
+  answer.Say(std::to_string(there) + " shims, " + std::to_string(problems) + " problems");
   return problems == 0 ? 0 : 1;
 }
 
-int Shim(Options& options) {
+int Shim(Options& options, Answer& answer) {
+  answer.Set("shims", nlohmann::ordered_json::array());
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   if (options.folder.empty()) options.folder = around.home + "/.local/bin";
   options.folder = policy::AbsolutePath(around.directory, around.ExpandHome(options.folder));
-  if (options.verify) return Verify(options, around);
+  if (options.verify) return Verify(options, around, answer);
   if (!options.dry_run && !options.remove) {
-    if (const Status made = policy::MakeFolders(options.folder); !made) return Refuse(made.error());
+    if (const Status made = policy::MakeFolders(options.folder); !made)
+      return answer.Refuse(made.error());
   }
   for (const std::string& name : NamesOf(options)) {
     const std::string path = options.folder + "/" + name;
@@ -144,25 +155,32 @@ int Shim(Options& options) {
     if (options.remove) {
       if (state != State::kOurs) continue;
       if (!options.dry_run && unlink(path.c_str()) != 0) {
-        return Refuse(SystemError("unlink(" + path + ")").error());
+        return answer.Refuse(SystemError("unlink(" + path + ")").error());
       }
-      (void)printf("removed %s\n", path.c_str());
+      answer.Add("shims", Described(path, "", "removed"));
+      answer.Say("removed " + path);
       continue;
     }
     const std::string real = RealProgram(around, options.folder, name);
     if (real.empty()) {
-      if (options.names.empty()) continue;
-      return Refuse(Fail(ErrorCode::kInvalid, name + ": not found").error());
+      if (options.names.empty()) {
+        answer.Explain(name + ": not found, no shim");
+        continue;
+      }
+      return answer.Refuse(Fail(ErrorCode::kInvalid, name + ": not found").error());
     }
     if (state == State::kForeign && !options.force) {
-      Complain(path + " is somebody else's; --force replaces it");
+      answer.Complain(
+          Error{ErrorCode::kInvalid, path + " is somebody else's; --force replaces it", {}});
+      answer.Add("shims", Described(path, real, "foreign"));
       continue;
     }
     if (!options.dry_run) {
       if (const Status made = ReplaceFile(path, ShimText(real, name), 0755); !made)
-        return Refuse(made.error());
+        return answer.Refuse(made.error());
     }
-    (void)printf("%s: %s\n", path.c_str(), real.c_str());
+    answer.Add("shims", Described(path, real, "made"));
+    answer.Say(path + ": " + real);
   }
   return 0;
 }
@@ -180,7 +198,13 @@ void AddShimCommand(Command& app, std::function<int()>* chosen) {
   shim.AddFlag("--remove", options->remove, "remove them");
   shim.AddOption("name", options->names, "of programs (package managers and interpreters)");
   shim.Footer("cordon shim\ncordon shim --dir ~/shims npm node\ncordon shim --verify");
-  shim.OnCall([options, chosen] { *chosen = [options] { return Shim(*options); }; });
+  AddAnswerOptions(shim, &options->answer);
+  shim.OnCall([options, chosen] {
+    *chosen = [options] {
+      return GiveAnswer("shim", options->answer,
+                        [&](Answer& answer) { return Shim(*options, answer); });
+    };
+  });
 }
 
 }  // namespace cordon::cli

@@ -4,16 +4,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cerrno>
-#include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
 #include "base/new_file.h"
 #include "base/owned_fd.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "cli/progress.h"
 #include "cli/sandbox_options.h"
 
@@ -27,40 +26,38 @@ struct Options {
   std::string sandbox;
   std::string file;
   bool merges = false;
+  AnswerOptions answer;
 };
 
-void ReportSkipped(const TransferReport& report) {
-  for (const std::string& text : report.skipped) Complain("left out: " + text);
+void TellSkipped(const TransferReport& report, Answer& answer) {
+  answer.Set("left_out", report.skipped);
+  for (const std::string& text : report.skipped) answer.Remark("left out: " + text);
 }
 
 // Whole, or not there: the file has its name when everything is in it.
-Status Export(Sandbox& sandbox, const std::string& path) {
+Status Export(Sandbox& sandbox, const std::string& path, Answer& answer) {
   const size_t name = path.rfind('/') + 1;
   const std::string parent = name == 0 ? "." : path.substr(0, name);
   const OwnedFd folder(open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!folder.valid()) return SystemError("open(" + path + ")");
   Result<NewFile> file = NewFile::In(folder.get());
   if (!file) return std::unexpected(file.error());
-  const Result<TransferReport> report = [&] {
-    const Progress progress([&] {
-      struct stat stat = {};
-      (void)fstat(file->fd(), &stat);
-      return "export to " + path + ": " + MegabytesText(static_cast<uint64_t>(stat.st_size));
-    });
-    return sandbox.ExportTo(file->fd());
-  }();
+  Progress progress("exporting", answer);
+  const Result<TransferReport> report = sandbox.ExportTo(file->fd());
+  progress.End();
   if (!report) return std::unexpected(report.error());
   if (fsync(file->fd()) != 0) return SystemError("fsync(" + path + ")");
   CORDON_TRY(file->Replace(path.substr(name)));
-  ReportSkipped(*report);
-  (void)printf("%s\n", report->digest.c_str());
+  TellSkipped(*report, answer);
+  answer.Set("digest", report->digest);
+  answer.Print(report->digest + "\n");
   return {};
 }
 
-Status ImportInto(Sandbox& sandbox, const Options& options) {
+Status ImportInto(Sandbox& sandbox, const Options& options, Answer& answer) {
   const OwnedFd fd(open(options.file.c_str(), O_RDONLY | O_CLOEXEC));
   if (!fd.valid()) return SystemError("open(" + options.file + ")");
-  std::atomic<uint64_t> sent = 0;
+  Progress progress("importing", answer);
   const Source source = [&]() -> Result<std::string> {
     std::string bytes(kPiece, '\0');
     ssize_t got = 0;
@@ -69,33 +66,29 @@ Status ImportInto(Sandbox& sandbox, const Options& options) {
     } while (got < 0 && errno == EINTR);
     if (got < 0) return SystemError("read(" + options.file + ")");
     bytes.resize(static_cast<size_t>(got));
-    sent += bytes.size();
+    progress.Add(bytes.size());
     return bytes;
   };
-  const Result<TransferReport> report = [&] {
-    const Progress progress(
-        [&] { return "import of " + options.file + ": " + MegabytesText(sent) + " sent"; });
-    return sandbox.Import(
-        source, options.merges ? Sandbox::ImportMode::kMerge : Sandbox::ImportMode::kReplace);
-  }();
+  const Result<TransferReport> report = sandbox.Import(
+      source, options.merges ? Sandbox::ImportMode::kMerge : Sandbox::ImportMode::kReplace);
+  progress.End();
   if (!report) return std::unexpected(report.error());
-  ReportSkipped(*report);
-  (void)printf("%s\n", sandbox.id().c_str());
+  TellSkipped(*report, answer);
+  answer.Set("sandbox", sandbox.id());
+  answer.Print(sandbox.id() + "\n");
   return {};
 }
 
-Result<int> Import(Client& client, const Options& options) {
+Status Import(Client& client, const Options& options, Answer& answer) {
   if (!options.sandbox.empty()) {
     Sandbox sandbox = client.Open(options.sandbox);
-    CORDON_TRY(ImportInto(sandbox, options));
-    return 0;
+    return ImportInto(sandbox, options, answer);
   }
   Result<Sandbox> made = client.Create({.detached = true});
   if (!made) return std::unexpected(made.error());
-  const Status done = ImportInto(*made, options);
-  if (done) return 0;
-  (void)made->Destroy();
-  return std::unexpected(done.error());
+  Status done = ImportInto(*made, options, answer);
+  if (!done) (void)made->Destroy();
+  return done;
 }
 
 }  // namespace
@@ -107,10 +100,15 @@ void AddExportCommand(Command& app, std::function<int()>* chosen) {
   AddSocketOption(command, &options->socket);
   command.AddOption("sandbox", options->sandbox, "its id").Required();
   command.AddOption("file", options->file, "where it goes").Required();
+  AddAnswerOptions(command, &options->answer);
+  command.Footer("cordon export 5f0c state.tar");
   command.OnCall([options, chosen] {
     *chosen = [options] {
-      return WithSandbox(options->socket, options->sandbox,
-                         [&](Sandbox& sandbox) { return Export(sandbox, options->file); });
+      return GiveAnswer("export", options->answer, [&](Answer& answer) {
+        return WithSandbox(options->socket, options->sandbox, answer, [&](Sandbox& sandbox) {
+          return Export(sandbox, options->file, answer);
+        });
+      });
     };
   });
 }
@@ -122,9 +120,14 @@ void AddImportCommand(Command& app, std::function<int()>* chosen) {
   command.AddFlag("--merge", options->merges, "what the sandbox has of its own stays");
   command.AddOption("file", options->file, "an OCI image in a tar").Required();
   command.AddOption("sandbox", options->sandbox, "its id; otherwise a new one, detached");
+  AddAnswerOptions(command, &options->answer);
+  command.Footer("cordon import state.tar\ncordon import --merge state.tar 5f0c");
   command.OnCall([options, chosen] {
     *chosen = [options] {
-      return WithClient(options->socket, [&](Client& client) { return Import(client, *options); });
+      return GiveAnswer("import", options->answer, [&](Answer& answer) {
+        return WithClient(options->socket, answer,
+                          [&](Client& client) { return Import(client, *options, answer); });
+      });
     };
   });
 }

@@ -4,13 +4,14 @@
 
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
+#include "cli/answer.h"
 #include "cli/command_line.h"
-#include "cli/complain.h"
 #include "policy/host_files.h"
 #include "policy/resolve.h"
 #include "policy/trust.h"
@@ -24,13 +25,24 @@ struct Options {
   std::string revoke;
   bool list = false;
   bool yes = false;
+  AnswerOptions answer;
 };
 
-int List(const policy::TrustStore& store) {
+// One approval for people, and for programs.
+void Show(Answer& answer, const policy::Approval& approval, const std::string& head) {
+  answer.Print(head + "\n");
+  for (const std::string& what : approval.what) answer.Print("  " + PlainText(what) + "\n");
+  answer.Add("approvals", {{"path", approval.path},
+                           {"subject", approval.subject},
+                           {"sha256", approval.sha256},
+                           {"what", approval.what}});
+}
+
+int List(const policy::TrustStore& store, Answer& answer) {
+  answer.Set("state", "listed");
   for (const policy::Approval& approval : store.approvals()) {
-    (void)printf("%s: %s, sha256 %s\n", PlainText(approval.path).c_str(), approval.subject.c_str(),
-                 approval.sha256.c_str());
-    for (const std::string& what : approval.what) (void)printf("  %s\n", PlainText(what).c_str());
+    Show(answer, approval,
+         PlainText(approval.path) + ": " + approval.subject + ", sha256 " + approval.sha256);
   }
   return 0;
 }
@@ -59,50 +71,62 @@ Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
   return needed;
 }
 
-bool IsConfirmed(const Options& options) {
+// With --json standard output is no place for a question.
+bool IsConfirmed(const Options& options, Answer& answer) {
   if (options.yes) return true;
-  if (isatty(STDIN_FILENO) == 0) {
-    Complain("nobody to ask; --yes approves what is shown");
+  if (isatty(STDIN_FILENO) == 0 || answer.is_json()) {
+    answer.Complain(
+        Fail(ErrorCode::kInvalid, "nobody to ask; --yes approves what is shown").error());
     return false;
   }
   (void)printf("Approve? [y/N] ");
   (void)fflush(stdout);
-  char answer[8] = {};
-  return fgets(answer, sizeof answer, stdin) != nullptr && (answer[0] == 'y' || answer[0] == 'Y');
+  char reply[8] = {};
+  return fgets(reply, sizeof reply, stdin) != nullptr && (reply[0] == 'y' || reply[0] == 'Y');
 }
 
-int Approve(const Options& options, policy::TrustStore store, const policy::Surroundings& around) {
+int Approve(const Options& options, policy::TrustStore store, const policy::Surroundings& around,
+            Answer& answer) {
   Result<std::vector<policy::Approval>> needed = FindNeeded(options, around);
-  if (!needed) return Refuse(needed.error());
+  if (!needed) return answer.Refuse(needed.error());
   if (needed->empty()) {
-    (void)puts("nothing needs your approval");
+    answer.Set("state", "nothing needed");
+    answer.Say("nothing needs your approval");
     return 0;
   }
+  answer.Set("state", "needed");
   for (const policy::Approval& approval : *needed) {
-    (void)printf("%s asks for\n", PlainText(approval.path).c_str());
-    for (const std::string& what : approval.what) (void)printf("  %s\n", PlainText(what).c_str());
+    Show(answer, approval, PlainText(approval.path) + " asks for");
+    answer.Explain(PlainText(approval.path) + " has the sha256 " + approval.sha256);
   }
-  if (!IsConfirmed(options)) return backend::kOwnFailure;
+  if (!IsConfirmed(options, answer)) return backend::kOwnFailure;
   // What was shown is what is approved: the hashes are of what was read for it.
   for (policy::Approval& approval : *needed) store.Approve(std::move(approval));
-  if (const Status saved = store.Save(); !saved) return Refuse(saved.error());
-  (void)puts("approved; a change of the file withdraws it");
+  if (const Status saved = store.Save(); !saved) return answer.Refuse(saved.error());
+  answer.Set("state", "approved");
+  answer.Say("approved; a change of the file withdraws it");
   return 0;
 }
 
-int Trust(const Options& options) {
+int Revoke(const Options& options, policy::TrustStore store, const policy::Surroundings& around,
+           Answer& answer) {
+  const std::string real = policy::RealPath(options.revoke);
+  if (!store.Revoke(real.empty() ? policy::AbsolutePath(around.directory, options.revoke) : real)) {
+    return answer.Refuse(Fail(ErrorCode::kInvalid, "was not approved", options.revoke).error());
+  }
+  if (const Status saved = store.Save(); !saved) return answer.Refuse(saved.error());
+  answer.Set("state", "revoked");
+  return 0;
+}
+
+int Trust(const Options& options, Answer& answer) {
+  answer.Set("approvals", nlohmann::ordered_json::array());
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   Result<policy::TrustStore> store = policy::TrustStore::Load(around);
-  if (!store) return Refuse(store.error());
-  if (options.list) return List(*store);
-  if (options.revoke.empty()) return Approve(options, std::move(*store), around);
-  const std::string real = policy::RealPath(options.revoke);
-  if (!store->Revoke(real.empty() ? policy::AbsolutePath(around.directory, options.revoke)
-                                  : real)) {
-    return Refuse(Fail(ErrorCode::kInvalid, "was not approved", options.revoke).error());
-  }
-  const Status saved = store->Save();
-  return saved ? 0 : Refuse(saved.error());
+  if (!store) return answer.Refuse(store.error());
+  if (options.list) return List(*store, answer);
+  if (!options.revoke.empty()) return Revoke(options, std::move(*store), around, answer);
+  return Approve(options, std::move(*store), around, answer);
 }
 
 }  // namespace
@@ -117,8 +141,16 @@ void AddTrustCommand(Command& app, std::function<int()>* chosen) {
   trust.AddFlag("--yes", options->yes, "approve what is shown without being asked");
   trust.AddOption("command", options->command,
                   "a command, after --: its package manager's files too");
-  trust.Footer("cordon trust\ncordon trust -- npm install");
-  trust.OnCall([options, chosen] { *chosen = [options] { return Trust(*options); }; });
+  AddAnswerOptions(trust, &options->answer);
+  trust.Footer(
+      "cordon trust\ncordon trust -- npm install\ncordon trust --yes --json\n"
+      "cordon trust --revoke ./cordon.yaml");
+  trust.OnCall([options, chosen] {
+    *chosen = [options] {
+      return GiveAnswer("trust", options->answer,
+                        [&](Answer& answer) { return Trust(*options, answer); });
+    };
+  });
 }
 
 }  // namespace cordon::cli

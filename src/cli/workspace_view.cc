@@ -35,7 +35,7 @@ Result<std::string> CreateFor(const policy::Plan& plan, const shadow::Store& sto
     const size_t base = plan.workspace.mount == "/" ? 0 : plan.workspace.mount.size();
     request.ignore.push_back(RuleFor(mount.target.substr(base)));
   }
-  PathProgress progress("shadow of " + request.workspace);
+  Progress progress("making the shadow");
   request.on_path = [&](const char* done) { progress.Count(done); };
   const Result<shadow::Created> created = shadow::Create(store, around, request);
   if (!created) return std::unexpected(created.error());
