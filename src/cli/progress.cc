@@ -50,6 +50,7 @@ Progress::Progress(std::string text, const Answer& answer) : text_(std::move(tex
     thread_ = std::thread([this] { Run(); });
   } catch (const std::system_error&) {
     // Without a thread nothing is shown, and the work is done all the same.
+    thread_ = std::thread();
   }
   (void)pthread_sigmask(SIG_SETMASK, &before, nullptr);
 }
