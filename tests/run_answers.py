@@ -140,6 +140,9 @@ class Answers(World):
         self.project = project
         self.write("cordon.yaml", ASKS)
         self.assertEqual(self.answer("trust", status=125)["approvals"][0]["path"], f"{project}/cordon.yaml")
+        said = self.cordon("shim", "--dir", project, "sh").stdout
+        self.assertIn("a\\x1b[2J", said)
+        self.assertNotIn("\x1b", said)
 
     def test_quiet_and_verbose(self):
         self.write("cordon.yaml", ASKS)

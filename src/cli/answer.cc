@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "backend/end.h"
+#include "base/plain_text.h"
 #include "cli/command_line.h"
 #include "cli/complain.h"
 
@@ -45,7 +46,7 @@ void Answer::Print(const std::string& text) const {
 }
 
 void Answer::Say(const std::string& line) const {
-  if (!options_.quiet) Print(line + "\n");
+  if (!options_.quiet) Print(PlainText(line) + "\n");
 }
 
 void Answer::Remark(const std::string& line) const {

@@ -36,7 +36,7 @@ class Answer {
 
   // What was asked for, to standard output as it is: with --quiet, too.
   void Print(const std::string& text) const;
-  // A line about what was done.
+  // A line about what was done; names of others in it draw nothing.
   void Say(const std::string& line) const;
   // A remark on standard error, and one that only -v wants.
   void Remark(const std::string& line) const;

@@ -180,7 +180,8 @@ int Shim(Options& options, Answer& answer) {
         return answer.Refuse(made.error());
     }
     answer.Add("shims", Described(path, real, "made"));
-    answer.Say(path + ": " + real);
+    std::string line = path;
+    answer.Say(line.append(": ").append(real));
   }
   return 0;
 }
