@@ -226,6 +226,12 @@ class Sandboxes(unittest.TestCase):
         with self.assertRaisesRegex(RpcError, "ENAMETOOLONG"):
             self.sandbox.files.write(f"/tmp/{name}n", b"")
 
+    def test_a_size_of_no_terminal(self):
+        process = self.sandbox.commands.spawn(["cat"])
+        with self.assertRaisesRegex(RpcError, "ENOTTY.*the process has no terminal"):
+            process.resize(40, 50)
+        process.kill()
+
     def test_names_beside_a_file(self):
         self.sandbox.files.write("/tmp/d/a.cordon-new", b"mine")
         self.sandbox.files.write("/tmp/d/a", b"other")

@@ -22,6 +22,7 @@ namespace cordon::rpc {
 struct Process {
   std::weak_ptr<Sandbox> sandbox;
   uint32_t run = 0;
+  bool has_terminal = false;
   // Answers of process.write, in order, with the bytes that have to go on before.
   struct Write {
     int64_t left;

@@ -1,6 +1,7 @@
 // Methods that run commands.
 
 #include <algorithm>
+#include <cerrno>
 #include <csignal>
 #include <functional>
 #include <string>
@@ -406,6 +407,7 @@ void Spawn(const CallPtr& call) {
   going->streams = true;
   auto process = std::make_shared<Process>();
   process->sandbox = sandbox;
+  process->has_terminal = (frame.arg[3] & live::kHasTerminal) != 0;
   client->processes[client->last_process] = process;
   AuditStart(going.get(), JoinArguments(call));
   process->run = sandbox->link->Ask(
@@ -440,7 +442,13 @@ void ProcessResize(const CallPtr& call) {
   const auto rows = call->Number("rows", 24, 1, kMostLines);
   if (!rows) return;
   const auto columns = call->Number("columns", 80, 1, kMostLines);
-  if (columns) TellProcess(call, Kind::kResize, {*rows, *columns});
+  if (!columns) return;
+  const auto target = TheProcess(call);
+  if (!target) return;
+  if (!target->process->has_terminal) {
+    return call->RefuseErrno(ENOTTY, "the process has no terminal");
+  }
+  TellProcess(call, Kind::kResize, {*rows, *columns});
 }
 
 void ProcessKill(const CallPtr& call) {
