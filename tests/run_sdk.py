@@ -16,7 +16,7 @@ CORDON = str(pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build")) / "cor
 sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
-from cordon_sandbox import AsyncSandbox, AsyncSandboxPool, RpcError, Sandbox, SandboxError, SandboxPool  # noqa: E402
+from cordon_sandbox import AsyncSandbox, AsyncSandboxPool, Extension, RpcError, Sandbox, SandboxError, SandboxPool  # noqa: E402
 from processes import children, descendants, wait_until_gone  # noqa: E402
 
 
@@ -367,6 +367,41 @@ class Names(unittest.TestCase):
 
 
 @unittest.skipUnless(shutil.which("node"), "no Node on this machine")
+class Requests(unittest.TestCase):
+    """What one request may say, and what there is to ask."""
+
+    def check(self, run, execute):
+        """Both are functions of a command and keywords."""
+        capped = run("printf 0123456789; printf 0123456789 >&2", stdout_limit_bytes=4, stderr_limit_bytes=5)
+        self.assertEqual((capped.stdout, capped.stderr, capped.error_class), ("0123", "01234", "LIMIT_EXCEEDED"))
+        self.assertEqual(run("printf 0123456789").stdout, "0123456789")
+        self.assertEqual(execute(["printf", "0123456789"], stdout_limit_bytes=3).stdout, "012")
+        self.assertEqual(run("printf 0123456789", env={"A": "b"}, stdout_limit_bytes=2).stdout, "01")
+        for options in ({"stdout_limit": 3}, {"stdout_limit_bytes": 3, "background": True}):
+            with self.assertRaises(TypeError):
+                run("true", **options)
+
+    def test_limits_and_lists(self):
+        with Sandbox(extensions=[Extension("up", "makes letters large", str.upper, usage="up", category="text")]) as sandbox:
+            self.check(sandbox.commands.run, sandbox.commands.exec)
+            listed = sandbox.list_extensions()
+            self.assertEqual([(one["name"], one["usage"], one["category"]) for one in listed], [("up", "up", "text")])
+            self.assertGreaterEqual(sandbox.sandboxes.version()["protocol"], 1)
+            self.assertIs(sandbox.sandboxes.list()[0].detached, False)
+
+    def test_asynchronous(self):
+        async def program():
+            async with AsyncSandbox(extensions=[Extension("up", "makes letters large", str.upper)]) as sandbox:
+                loop = asyncio.get_running_loop()
+
+                def waiting(function):
+                    return lambda *words, **options: asyncio.run_coroutine_threadsafe(function(*words, **options), loop).result()
+                await asyncio.to_thread(self.check, waiting(sandbox.commands.run), waiting(sandbox.commands.exec))
+                self.assertEqual([one["name"] for one in await sandbox.list_extensions()], ["up"])
+                self.assertGreaterEqual((await sandbox.sandboxes.version())["protocol"], 1)
+        asyncio.run(program())
+
+
 class TypeScript(unittest.TestCase):
     def run_program(self, name):
         done = subprocess.run(["node", ROOT / "tests/sdk" / name], capture_output=True, text=True, timeout=300)
@@ -378,6 +413,9 @@ class TypeScript(unittest.TestCase):
 
     def test_pool_and_offload(self):
         self.run_program("pool.mjs")
+
+    def test_requests(self):
+        self.run_program("requests.mjs")
 
     def test_native_runners(self):
         self.run_program("native.mjs")

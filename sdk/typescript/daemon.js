@@ -140,15 +140,21 @@ export class Daemon {
     else answer.reject(errorOf(message.error));
   }
 
-  call(method, params, listener) {
+  // `signal` cancels it; it is answered all the same.
+  call(method, params, listener, signal) {
     if (this.#ended !== null) return Promise.reject(new SandboxError(this.#ended));
     const id = ++this.#lastId;
     if (listener) this.#listeners.set(`request ${id}`, listener);
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
       this.#keepAlive();
       this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
     });
+    if (!signal) return answer;
+    const cancel = () => { this.call('cancel', { sandboxId: params.sandboxId, requestId: id }).catch(() => {}); };
+    if (signal.aborted) cancel();
+    signal.addEventListener('abort', cancel);
+    return answer.finally(() => signal.removeEventListener('abort', cancel));
   }
 
   audit(sessionId, callback) {

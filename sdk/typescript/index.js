@@ -25,7 +25,7 @@ export class Sandbox {
     this.#daemon = daemon;
     this.#id = id;
     this.#options = options;
-    const call = (method, params, listener) => this.#call(method, params, listener);
+    const call = (...request) => this.#call(...request);
     this.commands = new Commands(call, daemon);
     this.files = new Files(call, daemon);
     this.packages = new Packages(call);
@@ -34,6 +34,7 @@ export class Sandbox {
       listSaved: async () => (await this.#call('persistence.list', {})).namespaces,
       deleteSaved: async (namespace) => { await this.#call('persistence.delete', { namespace }); },
       usage: () => this.#call('usage.total', {}),
+      version: () => this.#call('version', {}),
       list: async () => (await this.#call('sandbox.list', {})).sandboxes,
       remove: async (sandboxId) => { await daemon.call('sandbox.remove', { sandboxId }); },
     };
@@ -66,14 +67,14 @@ export class Sandbox {
     return Sandbox.on(this.#daemon, options);
   }
 
-  #send(method, params, listener) {
-    return this.#daemon.call(method, { ...params, sandboxId: this.#id }, listener);
+  #send(method, params, ...how) {
+    return this.#daemon.call(method, { ...params, sandboxId: this.#id }, ...how);
   }
 
-  #call(method, params, listener) {
+  #call(...request) {
     if (this.#gone) return Promise.reject(new SandboxError('Sandbox has been destroyed'));
-    if (this.#stateWork) return this.#stateWork.then(() => this.#send(method, params, listener));
-    return this.#send(method, params, listener);
+    if (this.#stateWork) return this.#stateWork.then(() => this.#send(...request));
+    return this.#send(...request);
   }
 
   #workOnState(work) {
@@ -175,6 +176,7 @@ export class Sandbox {
 
   registerExtensions(extensions) { return this.#daemon.extensions.register(this.#id, extensions); }
   removeExtension(name) { return this.#daemon.extensions.remove(this.#id, name); }
+  async listExtensions() { return (await this.#call('extension.list', {})).extensions; }
 
   async snapshot(name) {
     return (await this.#call('snapshot.create', name === undefined ? {} : { name })).snapshotId;

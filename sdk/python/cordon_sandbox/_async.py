@@ -85,7 +85,7 @@ class _Daemon:
 
     def _notify(self, message):
         params = message["params"]
-        if "requestId" in params and message["method"] == "output":
+        if "requestId" in params and message["method"] in ("output", "package.progress"):
             _, take = self._waiting.get(params["requestId"], (None, None))
             if take is not None:
                 take(params)
@@ -170,6 +170,10 @@ class AsyncSandboxes:
     async def usage(self):
         """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
         return await self._sandbox._call("usage.total", {})
+
+    async def version(self):
+        """"version" of the daemon and "protocol"."""
+        return await self._sandbox._call("version", {})
 
     async def remove(self, sandbox_id):
         await self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
@@ -275,6 +279,10 @@ class AsyncSandbox:
 
     async def remove_extension(self, name):
         await self._daemon.extensions.remove(self._id, name)
+
+    async def list_extensions(self):
+        """All that the sandbox has, whoever serves them: dicts of "name", "description", …"""
+        return (await self._call("extension.list", {}))["extensions"]
 
     async def set_env(self, name, value):
         await self._call("env.set", {"name": name, "value": value})

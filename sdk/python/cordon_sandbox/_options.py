@@ -116,6 +116,7 @@ class SandboxInfo:
         self.sandbox_id = entry["sandboxId"]
         self.label = entry.get("label")
         self.running = entry.get("running", 0)
+        self.detached = entry.get("detached", False)
 
     def __repr__(self):
         return "SandboxInfo(sandbox_id=%r, label=%r, running=%r)" % (self.sandbox_id, self.label, self.running)

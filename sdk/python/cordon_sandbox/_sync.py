@@ -311,6 +311,10 @@ class Sandboxes:
         """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
         return self._sandbox._call("usage.total", {})
 
+    def version(self):
+        """"version" of the daemon and "protocol"."""
+        return self._sandbox._call("version", {})
+
     def remove(self, sandbox_id):
         self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
 
@@ -402,6 +406,10 @@ class Sandbox:
 
     def remove_extension(self, name):
         self._daemon.extensions.remove(self._id, name)
+
+    def list_extensions(self):
+        """All that the sandbox has, whoever serves them: dicts of "name", "description", …"""
+        return self._call("extension.list", {})["extensions"]
 
     def _start(self, method, params, listener=None, **files):
         if self._daemon is None:
