@@ -17,7 +17,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import AsyncSandbox, AsyncSandboxPool, Extension, RpcError, Sandbox, SandboxError, SandboxPool  # noqa: E402
-from processes import children, descendants, wait_until_gone  # noqa: E402
+from processes import answers, children, descendants, wait_until_gone  # noqa: E402
 
 
 def eventually(condition, seconds=30):
@@ -31,7 +31,11 @@ def eventually(condition, seconds=30):
 
 def keepers(daemon):
     """One process of the daemon's own for each sandbox."""
-    return children(daemon._process.pid)
+    return keepers_of(daemon._process)
+
+
+def keepers_of(process):
+    return children(process.pid)
 
 
 class Pools(unittest.TestCase):
@@ -400,6 +404,79 @@ class Requests(unittest.TestCase):
                 self.assertEqual([one["name"] for one in await sandbox.list_extensions()], ["up"])
                 self.assertGreaterEqual((await sandbox.sandboxes.version())["protocol"], 1)
         asyncio.run(program())
+
+
+class Socket(unittest.TestCase):
+    """A daemon that is there, and sandboxes that stay when their client has gone."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = f"{folder.name}/s"
+        self.daemon = subprocess.Popen([CORDON, "serve", "--unix", self.path])
+        self.addCleanup(self.end)
+        self.assertTrue(eventually(lambda: answers(self.path)))
+
+    def end(self):
+        below = descendants(self.daemon.pid)
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.assertEqual(wait_until_gone(below), [])
+
+    def test_stays_and_goes(self):
+        with Sandbox(socket=self.path, detached=True) as sandbox:
+            sandbox.commands.run("x=kept")
+            fork = sandbox.fork()
+            fork.commands.run("x=of-fork")
+            ids = [sandbox.sandbox_id, fork.sandbox_id]
+            fork.disconnect()
+        said = []
+        for sandbox_id in ids:
+            with Sandbox.connect(sandbox_id, socket=self.path) as again:
+                said.append(again.commands.run("echo $x").stdout)
+                self.assertIs(again.sandboxes.list()[0].detached, True)
+        self.assertEqual(said, ["kept\n", "of-fork\n"])
+        again = Sandbox.connect(ids[0], socket=self.path)
+        again.destroy()
+        with self.assertRaisesRegex(SandboxError, "Unknown sandboxId"):
+            Sandbox.connect(ids[0], socket=self.path)
+        self.assertEqual(self.run_async(ids[1]), "of-fork\n")
+
+    def run_async(self, sandbox_id):
+        async def program():
+            async with await AsyncSandbox.connect(sandbox_id, socket=self.path) as sandbox:
+                said = (await sandbox.commands.run("echo $x")).stdout
+            other = await AsyncSandbox.create(socket=self.path)
+            self.assertEqual(len(await other.sandboxes.list()), 2)
+            with self.assertRaisesRegex(SandboxError, "not detached"):
+                await other.disconnect()
+            await other.destroy()
+            with self.assertRaisesRegex(SandboxError, "Unknown sandboxId"):
+                await AsyncSandbox.connect("none", socket=self.path)
+            return said
+        return asyncio.run(program())
+
+    def test_what_is_not_detached_ends_with_its_client(self):
+        with Sandbox(socket=self.path, detached=True) as watcher:
+            sandbox = Sandbox(socket=self.path)
+            with self.assertRaisesRegex(SandboxError, "not detached"):
+                sandbox.disconnect()
+            self.assertEqual(len(keepers_of(self.daemon)), 2)
+            sandbox._daemon.close()  # as a program that ends
+            self.assertTrue(eventually(lambda: len(keepers_of(self.daemon)) == 1))
+            self.assertTrue(watcher.is_running())
+
+    def test_typescript(self):
+        done = subprocess.run(["node", ROOT / "tests/sdk/socket.mjs", self.path], capture_output=True, text=True, timeout=120)
+        self.assertEqual((done.returncode, done.stderr, done.stdout), (0, "", "all of it\n"))
+
+    def test_refusals(self):
+        with self.assertRaisesRegex(SandboxError, "detached"):
+            Sandbox(detached=True)
+        with self.assertRaisesRegex(SandboxError, "cannot reach the daemon at /no/such"):
+            Sandbox(socket="/no/such")
+        with self.assertRaises(ValueError):
+            SandboxPool(socket=self.path)
 
 
 class TypeScript(unittest.TestCase):

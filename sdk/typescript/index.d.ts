@@ -8,6 +8,10 @@ export type { Extension, ExtensionCall, ExtensionInput, ExtensionResult, PythonP
 export interface CreateOptions {
   /** The `cordon` to start; otherwise $CORDON, the one in this package, or the one on the PATH. */
   program?: string;
+  /** Of a daemon that is there (`cordon serve --unix PATH`), instead of one that is started. */
+  socket?: string;
+  /** With `socket`: it outlives this program, and whoever knows its id may connect to it. Its forks, too. */
+  detached?: boolean;
   /** Of each command. 0: none. */
   timeoutMs?: number;
   fsLimitBytes?: number;
@@ -321,6 +325,8 @@ export interface ImportReport {
 
 export class Sandbox {
   static create(options?: CreateOptions): Promise<Sandbox>;
+  /** One that is detached. What is said of it when it is made is not said again. */
+  static connect(sandboxId: string, options: { socket: string; storage?: Storage }): Promise<Sandbox>;
   readonly sessionId: string;
   /** The same. */
   readonly sandboxId: string;
@@ -389,6 +395,8 @@ export class Sandbox {
   destroy(): Promise<void>;
   /** Another name of destroy. */
   kill(): Promise<void>;
+  /** Leaves a detached one to itself; so does `await using`. */
+  disconnect(): Promise<void>;
 }
 
 /** Other sandboxes of the same daemon, made as this one was. */

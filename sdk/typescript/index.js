@@ -43,7 +43,21 @@ export class Sandbox {
 
   static async create(options) {
     const read = readOptions(options);
-    return Sandbox.on(new Daemon(read.program), read);
+    return Sandbox.on(new Daemon(read), read);
+  }
+
+  // One that is detached, of the daemon at `options.socket`.
+  static async connect(sandboxId, options) {
+    const read = readOptions({ ...options, detached: true });
+    const daemon = new Daemon(read);
+    try {
+      const { sandboxes } = await daemon.call('sandbox.list', {});
+      if (!sandboxes.some((one) => one.sandboxId === sandboxId)) throw new SandboxError(`Unknown sandboxId: ${sandboxId}`);
+      return new Sandbox(daemon, sandboxId, read);
+    } catch (error) {
+      await daemon.leave();
+      throw error;
+    }
   }
 
   // Not for callers: of a daemon that counts it among its users already.
@@ -163,8 +177,9 @@ export class Sandbox {
   }
 
   async fork({ count } = {}) {
-    if (count === undefined) return this.#forked((await this.#call('sandbox.fork', {})).sandboxId);
-    const { forks } = await this.#call('sandbox.fork', { count });
+    const { detached = false } = this.#options.params;
+    if (count === undefined) return this.#forked((await this.#call('sandbox.fork', { detached })).sandboxId);
+    const { forks } = await this.#call('sandbox.fork', { count, detached });
     return forks.map(({ sandboxId, error }) => (error === undefined ? this.#forked(sandboxId) : errorOf(error)));
   }
 
@@ -193,9 +208,9 @@ export class Sandbox {
     this.#gone = true;
     if (this.#stateWork) await this.#stateWork;
     this.#daemon.extensions.forget(this.#id);
-    const { isSaved, onAuditEvent } = this.#options;
+    const { isSaved, onAuditEvent, socket } = this.#options;
     try {
-      if (isSaved || onAuditEvent || this.#daemon.users > 1) await this.#send('sandbox.destroy', {});
+      if (isSaved || onAuditEvent || socket || this.#daemon.users > 1) await this.#send('sandbox.destroy', {});
     } catch (error) {
       // It had ended already; but what was not saved has to be known.
       if (isSaved || !(error instanceof SandboxError)) throw error;
@@ -205,5 +220,17 @@ export class Sandbox {
     }
   }
   kill() { return this.destroy(); }
-  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() { return this.destroy(); }
+
+  async disconnect() {
+    if (this.#gone) return;
+    if (!this.#options.params.detached) throw new SandboxError('the sandbox is not detached: it would end');
+    this.#gone = true;
+    if (this.#stateWork) await this.#stateWork;
+    this.#daemon.extensions.forget(this.#id);
+    await this.#daemon.leave();
+    this.onEnd?.();
+  }
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.#options.params.detached ? this.disconnect() : this.destroy();
+  }
 }

@@ -13,6 +13,8 @@ def fill_params(options, min_size, max_size, replenish_interval_ms):
         raise ValueError("0 <= min_size <= max_size and 1 <= max_size are needed")
     if options.persistence:
         raise ValueError("persistence: a namespace belongs to one sandbox, and not to a pool")
+    if options.socket is not None:
+        raise ValueError("socket: a pool has a daemon of its own")
     return dict(options.params(), size=min_size, most=max_size, intervalMs=replenish_interval_ms)
 
 
@@ -41,7 +43,7 @@ class SandboxPool:
             if self._daemon is not None:
                 return
             # The pool is a user of it as its sandboxes are.
-            self._daemon = _Daemon(self._options.program, "--max-sandboxes", str(self._max_size + 1))
+            self._daemon = _Daemon(self._options, "--max-sandboxes", str(self._max_size + 1))
         self._daemon.call("pool.fill", self._fill)
 
     def checkout(self, **changes):

@@ -200,6 +200,11 @@ def warn_of_failed_save(params):
     warnings.warn(f"the sandbox could not be saved: {params['error']}", RuntimeWarning, stacklevel=2)
 
 
+def check_listed(sandbox_id, listed):
+    if all(one["sandboxId"] != sandbox_id for one in listed["sandboxes"]):
+        raise SandboxError(f"Unknown sandboxId: {sandbox_id}")
+
+
 _OUTPUT_LIMITS = {"stdout_limit_bytes": "stdoutBytes", "stderr_limit_bytes": "stderrBytes"}
 
 

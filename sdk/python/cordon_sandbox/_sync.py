@@ -23,16 +23,14 @@ __all__ = ["Files", "Process", "Sandbox", "Sandboxes"]
 
 
 class _Daemon:
-    """One `cordon serve --stdio`. Any thread may ask; one reads the answers."""
+    """One `cordon serve`, its own or one at a socket. Any thread may ask; one reads the answers."""
 
-    def __init__(self, program, *arguments):
-        self._socket, theirs = channel.open_pair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen([protocol.find_program(program), "serve", "--stdio", *arguments], stdin=theirs, stdout=theirs)
-        except BaseException:
-            self._socket.close()
-            raise
+    def __init__(self, options, *arguments):
+        self._process = None
+        if options.socket is not None:
+            self._socket = channel.connect(options.socket)
+        else:
+            self._start(options.program, arguments)
         self._incoming = channel.Incoming(self._socket)
         self._takers = set()  # requests whose answer brings a descriptor
         self._ids = itertools.count(1)
@@ -48,6 +46,15 @@ class _Daemon:
         self.virtual = FileHost()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+
+    def _start(self, program, arguments):
+        self._socket, theirs = channel.open_pair()
+        try:
+            with theirs:
+                self._process = subprocess.Popen([protocol.find_program(program), "serve", "--stdio", *arguments], stdin=theirs, stdout=theirs)
+        except BaseException:
+            self._socket.close()
+            raise
 
     def _read(self):
         while True:
@@ -172,8 +179,9 @@ class _Daemon:
 
     def close(self):
         with contextlib.suppress(OSError):  # it has ended
-            self._socket.shutdown(socket.SHUT_WR)
-        self._process.wait()
+            self._socket.shutdown(socket.SHUT_RDWR if self._process is None else socket.SHUT_WR)
+        if self._process is not None:
+            self._process.wait()
         self._reader.join()
         self._socket.close()
         self.virtual.close()
@@ -330,11 +338,25 @@ class Sandbox:
 
     def __init__(self, **options):
         options = Options(**options)
-        self._open(_Daemon(options.program), options)
+        self._open(_Daemon(options), options)
 
     @classmethod
     def create(cls, **options):
         return cls(**options)
+
+    @classmethod
+    def connect(cls, sandbox_id, *, socket, storage=None):
+        """One that is detached, of the daemon at that socket. What is said of it when it is made is not said again."""
+        options = Options(socket=socket, detached=True, storage=storage)
+        daemon = _Daemon(options)
+        try:
+            protocol.check_listed(sandbox_id, daemon.call("sandbox.list", {}))
+        except BaseException:
+            daemon.close()
+            raise
+        sandbox = cls.__new__(cls)
+        sandbox._begin(daemon, sandbox_id, options)
+        return sandbox
 
     @classmethod
     def _on(cls, daemon, options):
@@ -490,8 +512,8 @@ class Sandbox:
         With `count` a list of so many, each with its own answer: what could not be made is an RpcError, and the others are there.
         """
         if count is None:
-            return self._forked(self._call("sandbox.fork", {})["sandboxId"])
-        answers = self._call("sandbox.fork", {"count": count})["forks"]
+            return self._forked(self._call("sandbox.fork", {"detached": self._options.detached})["sandboxId"])
+        answers = self._call("sandbox.fork", {"count": count, "detached": self._options.detached})["forks"]
         return [protocol.error_of(one) if "error" in one else self._forked(one["sandboxId"]) for one in answers]
 
     def _forked(self, sandbox_id):
@@ -556,7 +578,7 @@ class Sandbox:
             return
         daemon.extensions.forget(self._id)
         is_last = daemon.leave()
-        is_heard = self._is_saved or self._options.on_audit_event is not None
+        is_heard = self._is_saved or self._options.on_audit_event is not None or self._options.socket is not None
         try:
             if is_heard or not is_last:
                 daemon.call("sandbox.destroy", {"sandboxId": self._id})
@@ -572,8 +594,24 @@ class Sandbox:
 
     kill = destroy
 
+    def disconnect(self):
+        """Leaves a detached one to itself."""
+        protocol.refuse_in_callback()
+        self._options.refuse_unless_detached()
+        daemon, self._daemon = self._daemon, None
+        if daemon is None:
+            return
+        daemon.extensions.forget(self._id)
+        if daemon.leave():
+            daemon.close()
+        if self._at_end is not None:
+            self._at_end(self)
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.destroy()
+        if self._options.detached:
+            self.disconnect()
+        else:
+            self.destroy()
