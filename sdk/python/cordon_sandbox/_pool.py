@@ -2,9 +2,10 @@
 
 import threading
 
+from ._daemon import Daemon
 from ._options import Options
 from ._protocol import SandboxError
-from ._sync import Sandbox, _Daemon
+from ._sync import Sandbox
 
 
 def fill_params(options, min_size, max_size, replenish_interval_ms):
@@ -43,7 +44,7 @@ class SandboxPool:
             if self._daemon is not None:
                 return
             # The pool is a user of it as its sandboxes are.
-            self._daemon = _Daemon(self._options, "--max-sandboxes", str(self._max_size + 1))
+            self._daemon = Daemon(self._options, "--max-sandboxes", str(self._max_size + 1))
         self._daemon.call("pool.fill", self._fill)
 
     def checkout(self, **changes):
