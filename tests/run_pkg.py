@@ -209,7 +209,10 @@ class Use(PackageTest):
 
         async def use():
             async with AsyncSandbox(package_policy=world.policy(PORT)) as sandbox:
-                await sandbox.packages.install(f"{BASE}/hello.wasm")
+                lines = []
+                await sandbox.packages.install(f"{BASE}/hello.wasm", on_progress=lines.append)
+                self.assertEqual(lines[0], "Downloading hello")
+                self.assertFalse((await sandbox.packages.update("hello", on_progress=lines.append)).updated)
                 names = [one.name for one in await sandbox.packages.list()]
                 await sandbox.packages.remove("hello")
                 return names

@@ -16,8 +16,8 @@ CORDON = str(pathlib.Path(os.environ.get("CORDON_BUILD", ROOT / "build")) / "cor
 sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
-from cordon_sandbox import AsyncSandbox, AsyncSandboxPool, RpcError, Sandbox, SandboxError, SandboxPool  # noqa: E402
-from processes import children, descendants, wait_until_gone  # noqa: E402
+from cordon_sandbox import AsyncSandbox, AsyncSandboxPool, Extension, RpcError, Sandbox, SandboxError, SandboxPool  # noqa: E402
+from processes import answers, children, descendants, wait_until_gone  # noqa: E402
 
 
 def eventually(condition, seconds=30):
@@ -31,7 +31,11 @@ def eventually(condition, seconds=30):
 
 def keepers(daemon):
     """One process of the daemon's own for each sandbox."""
-    return children(daemon._process.pid)
+    return keepers_of(daemon._process)
+
+
+def keepers_of(process):
+    return children(process.pid)
 
 
 class Pools(unittest.TestCase):
@@ -367,6 +371,114 @@ class Names(unittest.TestCase):
 
 
 @unittest.skipUnless(shutil.which("node"), "no Node on this machine")
+class Requests(unittest.TestCase):
+    """What one request may say, and what there is to ask."""
+
+    def check(self, run, execute):
+        """Both are functions of a command and keywords."""
+        capped = run("printf 0123456789; printf 0123456789 >&2", stdout_limit_bytes=4, stderr_limit_bytes=5)
+        self.assertEqual((capped.stdout, capped.stderr, capped.error_class), ("0123", "01234", "LIMIT_EXCEEDED"))
+        self.assertEqual(run("printf 0123456789").stdout, "0123456789")
+        self.assertEqual(execute(["printf", "0123456789"], stdout_limit_bytes=3).stdout, "012")
+        self.assertEqual(run("printf 0123456789", env={"A": "b"}, stdout_limit_bytes=2).stdout, "01")
+        for options in ({"stdout_limit": 3}, {"stdout_limit_bytes": 3, "background": True}):
+            with self.assertRaises(TypeError):
+                run("true", **options)
+
+    def test_limits_and_lists(self):
+        with Sandbox(extensions=[Extension("up", "makes letters large", str.upper, usage="up", category="text")]) as sandbox:
+            self.check(sandbox.commands.run, sandbox.commands.exec)
+            listed = sandbox.list_extensions()
+            self.assertEqual([(one["name"], one["usage"], one["category"]) for one in listed], [("up", "up", "text")])
+            self.assertGreaterEqual(sandbox.sandboxes.version()["protocol"], 1)
+            self.assertIs(sandbox.sandboxes.list()[0].detached, False)
+
+    def test_asynchronous(self):
+        async def program():
+            async with AsyncSandbox(extensions=[Extension("up", "makes letters large", str.upper)]) as sandbox:
+                loop = asyncio.get_running_loop()
+
+                def waiting(function):
+                    return lambda *words, **options: asyncio.run_coroutine_threadsafe(function(*words, **options), loop).result()
+                await asyncio.to_thread(self.check, waiting(sandbox.commands.run), waiting(sandbox.commands.exec))
+                self.assertEqual([one["name"] for one in await sandbox.list_extensions()], ["up"])
+                self.assertGreaterEqual((await sandbox.sandboxes.version())["protocol"], 1)
+        asyncio.run(program())
+
+
+class Socket(unittest.TestCase):
+    """A daemon that is there, and sandboxes that stay when their client has gone."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.path = f"{folder.name}/s"
+        self.daemon = subprocess.Popen([CORDON, "serve", "--unix", self.path])
+        self.addCleanup(self.end)
+        self.assertTrue(eventually(lambda: answers(self.path)))
+
+    def end(self):
+        below = descendants(self.daemon.pid)
+        self.daemon.terminate()
+        self.daemon.wait()
+        self.assertEqual(wait_until_gone(below), [])
+
+    def test_stays_and_goes(self):
+        with Sandbox(socket=self.path, detached=True) as sandbox:
+            sandbox.commands.run("x=kept")
+            fork = sandbox.fork()
+            fork.commands.run("x=of-fork")
+            ids = [sandbox.sandbox_id, fork.sandbox_id]
+            fork.disconnect()
+        said = []
+        for sandbox_id in ids:
+            with Sandbox.connect(sandbox_id, socket=self.path) as again:
+                said.append(again.commands.run("echo $x").stdout)
+                self.assertIs(again.sandboxes.list()[0].detached, True)
+        self.assertEqual(said, ["kept\n", "of-fork\n"])
+        again = Sandbox.connect(ids[0], socket=self.path)
+        again.destroy()
+        with self.assertRaisesRegex(SandboxError, "Unknown sandboxId"):
+            Sandbox.connect(ids[0], socket=self.path)
+        self.assertEqual(self.run_async(ids[1]), "of-fork\n")
+
+    def run_async(self, sandbox_id):
+        async def program():
+            async with await AsyncSandbox.connect(sandbox_id, socket=self.path) as sandbox:
+                said = (await sandbox.commands.run("echo $x")).stdout
+            other = await AsyncSandbox.create(socket=self.path)
+            self.assertEqual(len(await other.sandboxes.list()), 2)
+            with self.assertRaisesRegex(SandboxError, "not detached"):
+                await other.disconnect()
+            await other.destroy()
+            with self.assertRaisesRegex(SandboxError, "Unknown sandboxId"):
+                await AsyncSandbox.connect("none", socket=self.path)
+            return said
+        return asyncio.run(program())
+
+    def test_what_is_not_detached_ends_with_its_client(self):
+        with Sandbox(socket=self.path, detached=True) as watcher:
+            sandbox = Sandbox(socket=self.path)
+            with self.assertRaisesRegex(SandboxError, "not detached"):
+                sandbox.disconnect()
+            self.assertEqual(len(keepers_of(self.daemon)), 2)
+            sandbox._daemon.close()  # as a program that ends
+            self.assertTrue(eventually(lambda: len(keepers_of(self.daemon)) == 1))
+            self.assertTrue(watcher.is_running())
+
+    def test_typescript(self):
+        done = subprocess.run(["node", ROOT / "tests/sdk/socket.mjs", self.path], capture_output=True, text=True, timeout=120)
+        self.assertEqual((done.returncode, done.stderr, done.stdout), (0, "", "all of it\n"))
+
+    def test_refusals(self):
+        with self.assertRaisesRegex(SandboxError, "detached"):
+            Sandbox(detached=True)
+        with self.assertRaisesRegex(SandboxError, "cannot reach the daemon at /no/such"):
+            Sandbox(socket="/no/such")
+        with self.assertRaises(ValueError):
+            SandboxPool(socket=self.path)
+
+
 class TypeScript(unittest.TestCase):
     def run_program(self, name):
         done = subprocess.run(["node", ROOT / "tests/sdk" / name], capture_output=True, text=True, timeout=300)
@@ -378,6 +490,9 @@ class TypeScript(unittest.TestCase):
 
     def test_pool_and_offload(self):
         self.run_program("pool.mjs")
+
+    def test_requests(self):
+        self.run_program("requests.mjs")
 
     def test_native_runners(self):
         self.run_program("native.mjs")

@@ -19,6 +19,11 @@ function resultOf(result, kept) {
   };
 }
 
+function limitsOf({ timeoutMs, stdoutLimitBytes, stderrLimitBytes }) {
+  const limits = { timeoutMs, stdoutBytes: stdoutLimitBytes, stderrBytes: stderrLimitBytes };
+  return Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined));
+}
+
 export class SandboxProcess {
   #daemon;
   #waiting = [];
@@ -85,30 +90,30 @@ export class Commands {
   }
 
   async run(command, options = {}) {
-    const { timeoutMs, stdin, background, cwd, envs, env = envs } = options;
-    if (background) return this.spawn(['bash', '-c', command], { env, cwd, timeoutMs });
+    const { stdin, background, cwd, envs, env = envs } = options;
+    if (background) return this.spawn(['bash', '-c', command], { env, cwd, timeoutMs: options.timeoutMs });
     if (cwd || env) return this.exec(['bash', '-c', command], { ...options, env });
-    const params = { command, ...(timeoutMs !== undefined && { timeoutMs }) };
+    const params = { command, ...limitsOf(options) };
     if (stdin !== undefined) putBytes(params, 'stdin', stdin);
     return this.#result('run', params, options);
   }
 
   async exec(argv, options = {}) {
-    const { env, cwd, timeoutMs, stdin } = options;
-    const params = { argv, ...(env && { env }), ...(cwd && { cwd }), ...(timeoutMs !== undefined && { timeoutMs }) };
+    const { env, cwd, stdin } = options;
+    const params = { argv, ...(env && { env }), ...(cwd && { cwd }), ...limitsOf(options) };
     if (stdin !== undefined) putBytes(params, 'stdin', stdin);
     return this.#result('exec', params, options);
   }
 
-  async #result(method, params, { onStdout, onStderr }) {
-    if (!onStdout && !onStderr) return resultOf(await this.#call(method, params));
+  async #result(method, params, { onStdout, onStderr, signal }) {
+    if (!onStdout && !onStderr) return resultOf(await this.#call(method, params, undefined, signal));
     const kept = { stdout: [], stderr: [] };
     const result = await this.#call(method, { ...params, stream: true }, (message) => {
       if (message === null) return;
       const data = bytesOf(message.params, 'data');
       kept[message.params.stream].push(data);
       (message.params.stream === 'stdout' ? onStdout : onStderr)?.(data);
-    });
+    }, signal);
     return resultOf(result, kept);
   }
 

@@ -1,7 +1,8 @@
-// One `cordon serve --stdio` and the requests to it.
+// One `cordon serve`, its own or one at a socket, and the requests to it.
 
 import { spawn } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { connect } from 'node:net';
 import { fileURLToPath } from 'node:url';
 
 import { ExtensionHost } from './extensions.js';
@@ -51,7 +52,8 @@ export function findProgram(given) {
 }
 
 export class Daemon {
-  #process;
+  #input;
+  #holders; // what keeps this program from ending
   #ended = null;
   #lastId = 0;
   #answers = new Map();
@@ -63,13 +65,20 @@ export class Daemon {
   extensions = new ExtensionHost(this);
   fileHost = new FileHost();
 
-  constructor(program, ...more) {
-    this.#process = spawn(findProgram(program), ['serve', '--stdio', ...more], { stdio: ['pipe', 'pipe', 'inherit'] });
-    this.#process.stdout.on('data', (chunk) => this.#take(chunk));
-    this.#process.stdin.on('error', () => {});
+  // `socket`: the path of a daemon that is there. Otherwise one is started, with `more` words.
+  constructor({ program, socket }, ...more) {
+    const other = socket === undefined
+      ? spawn(findProgram(program), ['serve', '--stdio', ...more], { stdio: ['pipe', 'pipe', 'inherit'] })
+      : connect(socket);
+    this.#input = other.stdin ?? other;
+    const output = other.stdout ?? other;
+    this.#holders = new Set([other, this.#input, output]);
+    output.on('data', (chunk) => this.#take(chunk));
+    this.#input.on('error', () => {});
+    const failed = socket === undefined ? 'cannot start the daemon' : 'cannot reach the daemon';
     this.exited = new Promise((resolve) => {
-      this.#process.on('error', (error) => this.#end(`cannot start the daemon: ${error.message}`, resolve));
-      this.#process.on('close', () => this.#end('the daemon has ended', resolve));
+      other.on('error', (error) => this.#end(`${failed}: ${error.message}`, resolve));
+      other.on('close', () => this.#end('the daemon has ended', resolve));
     });
     this.#keepAlive();
   }
@@ -77,9 +86,9 @@ export class Daemon {
   // This program need not end its sandboxes before it ends: they go with it. It waits for what it asked.
   #keepAlive() {
     const waits = this.#answers.size > 0 || [...this.#listeners.keys()].some((key) => !key.startsWith('request'));
-    for (const one of [this.#process, this.#process.stdin, this.#process.stdout]) {
-      if (waits) one?.ref?.();
-      else one?.unref?.();
+    for (const one of this.#holders) {
+      if (waits) one.ref?.();
+      else one.unref?.();
     }
   }
 
@@ -140,15 +149,21 @@ export class Daemon {
     else answer.reject(errorOf(message.error));
   }
 
-  call(method, params, listener) {
+  // `signal` cancels it; it is answered all the same.
+  call(method, params, listener, signal) {
     if (this.#ended !== null) return Promise.reject(new SandboxError(this.#ended));
     const id = ++this.#lastId;
     if (listener) this.#listeners.set(`request ${id}`, listener);
-    return new Promise((resolve, reject) => {
+    const answer = new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
       this.#keepAlive();
-      this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+      this.#input.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
     });
+    if (!signal) return answer;
+    const cancel = () => { this.call('cancel', { sandboxId: params.sandboxId, requestId: id }).catch(() => {}); };
+    if (signal.aborted) cancel();
+    signal.addEventListener('abort', cancel);
+    return answer.finally(() => signal.removeEventListener('abort', cancel));
   }
 
   audit(sessionId, callback) {
@@ -159,7 +174,7 @@ export class Daemon {
 
   // To a request of the daemon.
   answer(id, body) {
-    if (this.#ended === null) this.#process.stdin.write(`${JSON.stringify({ jsonrpc: '2.0', id, ...body })}\n`);
+    if (this.#ended === null) this.#input.write(`${JSON.stringify({ jsonrpc: '2.0', id, ...body })}\n`);
   }
 
   listen(key, listener) {
@@ -182,9 +197,8 @@ export class Daemon {
 
   close() {
     this.#ended ??= 'Sandbox has been destroyed';
-    this.#process.ref();
-    this.#process.stdout?.ref?.();
-    this.#process.stdin.end();
+    for (const one of this.#holders) one.ref?.();
+    this.#input.end();
     return this.exited.then(() => this.fileHost.close());
   }
 }

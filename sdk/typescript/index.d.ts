@@ -8,6 +8,10 @@ export type { Extension, ExtensionCall, ExtensionInput, ExtensionResult, PythonP
 export interface CreateOptions {
   /** The `cordon` to start; otherwise $CORDON, the one in this package, or the one on the PATH. */
   program?: string;
+  /** Of a daemon that is there (`cordon serve --unix PATH`), instead of one that is started. */
+  socket?: string;
+  /** With `socket`: it outlives this program, and whoever knows its id may connect to it. Its forks, too. */
+  detached?: boolean;
   /** Of each command. 0: none. */
   timeoutMs?: number;
   fsLimitBytes?: number;
@@ -137,9 +141,9 @@ export interface PackageInfo {
 
 export interface Packages {
   /** A WASI command module, from an https URL or by its name in the policy's index. */
-  install(source: string, options?: { name?: string; sha256?: string; onProgress?: (line: string) => void }): Promise<PackageInfo>;
+  install(source: string, options?: { name?: string; sha256?: string; onProgress?: (line: string) => void; signal?: AbortSignal }): Promise<PackageInfo>;
   /** Again, from the index where there is one, otherwise from where it came. */
-  update(name: string, options?: { onProgress?: (line: string) => void }): Promise<PackageInfo & { updated: boolean }>;
+  update(name: string, options?: { onProgress?: (line: string) => void; signal?: AbortSignal }): Promise<PackageInfo & { updated: boolean }>;
   list(): Promise<PackageInfo[]>;
   info(name: string): Promise<PackageInfo>;
   search(query?: string): Promise<(Omit<PackageInfo, 'installedMs'> & { description: string })[]>;
@@ -189,6 +193,11 @@ export interface RunOptions {
   env?: Record<string, string>;
   /** Another name of env. */
   envs?: Record<string, string>;
+  /** Instead of the sandbox's limits stdoutBytes and stderrBytes. */
+  stdoutLimitBytes?: number;
+  stderrLimitBytes?: number;
+  /** Cancels this command alone: its errorClass is CANCELLED. */
+  signal?: AbortSignal;
 }
 
 export interface ExecOptions {
@@ -198,9 +207,12 @@ export interface ExecOptions {
   cwd?: string;
   timeoutMs?: number;
   stdin?: string | Uint8Array;
+  stdoutLimitBytes?: number;
+  stderrLimitBytes?: number;
+  signal?: AbortSignal;
 }
 
-export interface SpawnOptions extends Omit<ExecOptions, 'stdin' | 'onStdout' | 'onStderr'> {
+export interface SpawnOptions extends Omit<ExecOptions, 'stdin' | 'onStdout' | 'onStderr' | 'stdoutLimitBytes' | 'stderrLimitBytes' | 'signal'> {
   terminal?: { rows: number; columns: number };
 }
 
@@ -233,7 +245,7 @@ export class RpcError extends SandboxError {
 
 export type PackageErrorName =
   | 'E_PKG_DISABLED' | 'E_PKG_HOST_DENIED' | 'E_PKG_INVALID_NAME' | 'E_PKG_EXISTS' | 'E_PKG_TOO_LARGE' | 'E_PKG_LIMIT'
-  | 'E_PKG_NOT_FOUND' | 'E_PKG_INTEGRITY' | 'E_PKG_FETCH' | 'E_PKG_INDEX' | 'E_PKG_INVALID_MODULE';
+  | 'E_PKG_NOT_FOUND' | 'E_PKG_INTEGRITY' | 'E_PKG_FETCH' | 'E_PKG_INDEX' | 'E_PKG_INVALID_MODULE' | 'E_PKG_CANCELLED';
 /** A package was refused; nothing is left behind by that. */
 export class PackageError extends RpcError {
   readonly errno: PackageErrorName;
@@ -313,6 +325,8 @@ export interface ImportReport {
 
 export class Sandbox {
   static create(options?: CreateOptions): Promise<Sandbox>;
+  /** One that is detached. What is said of it when it is made is not said again. */
+  static connect(sandboxId: string, options: { socket: string; storage?: Storage }): Promise<Sandbox>;
   readonly sessionId: string;
   /** The same. */
   readonly sandboxId: string;
@@ -362,6 +376,8 @@ export class Sandbox {
   /** More commands that this program serves; their names. Forks that are made from now on have them too. */
   registerExtensions(extensions: Extension[]): Promise<string[]>;
   removeExtension(name: string): Promise<void>;
+  /** All that the sandbox has, whoever serves them. */
+  listExtensions(): Promise<{ name: string; description: string; usage?: string; examples?: string[]; category?: string }[]>;
   /** Stores the files and the session's shell; waits until no command runs in the session. What restore wants. */
   snapshot(name?: string): Promise<string>;
   /** Everything that runs ends; files and shell are as they were. */
@@ -379,6 +395,8 @@ export class Sandbox {
   destroy(): Promise<void>;
   /** Another name of destroy. */
   kill(): Promise<void>;
+  /** Leaves a detached one to itself; so does `await using`. */
+  disconnect(): Promise<void>;
 }
 
 /** Other sandboxes of the same daemon, made as this one was. */
@@ -390,6 +408,8 @@ export interface Sandboxes {
   listSaved(): Promise<{ namespace: string; sizeBytes: number; savedMs: number; inUse: boolean; sandboxId?: string }[]>;
   /** Nothing of it is left. Refused while a sandbox has it. */
   deleteSaved(namespace: string): Promise<void>;
+  /** Of the daemon, and of its protocol. */
+  version(): Promise<{ version: string; protocol: number }>;
   /** Of all of the daemon; but for `sandboxes` only where it has a limit for all together. */
   usage(): Promise<{ sandboxes: number; memoryBytes?: number; processes?: number; most?: { memoryBytes?: number; processes?: number } }>;
 }

@@ -25,7 +25,7 @@ export class Sandbox {
     this.#daemon = daemon;
     this.#id = id;
     this.#options = options;
-    const call = (method, params, listener) => this.#call(method, params, listener);
+    const call = (...request) => this.#call(...request);
     this.commands = new Commands(call, daemon);
     this.files = new Files(call, daemon);
     this.packages = new Packages(call);
@@ -34,6 +34,7 @@ export class Sandbox {
       listSaved: async () => (await this.#call('persistence.list', {})).namespaces,
       deleteSaved: async (namespace) => { await this.#call('persistence.delete', { namespace }); },
       usage: () => this.#call('usage.total', {}),
+      version: () => this.#call('version', {}),
       list: async () => (await this.#call('sandbox.list', {})).sandboxes,
       remove: async (sandboxId) => { await daemon.call('sandbox.remove', { sandboxId }); },
     };
@@ -42,7 +43,21 @@ export class Sandbox {
 
   static async create(options) {
     const read = readOptions(options);
-    return Sandbox.on(new Daemon(read.program), read);
+    return Sandbox.on(new Daemon(read), read);
+  }
+
+  // One that is detached, of the daemon at `options.socket`.
+  static async connect(sandboxId, options) {
+    const read = readOptions({ ...options, detached: true });
+    const daemon = new Daemon(read);
+    try {
+      const { sandboxes } = await daemon.call('sandbox.list', {});
+      if (!sandboxes.some((one) => one.sandboxId === sandboxId)) throw new SandboxError(`Unknown sandboxId: ${sandboxId}`);
+      return new Sandbox(daemon, sandboxId, read);
+    } catch (error) {
+      await daemon.leave();
+      throw error;
+    }
   }
 
   // Not for callers: of a daemon that counts it among its users already.
@@ -66,14 +81,14 @@ export class Sandbox {
     return Sandbox.on(this.#daemon, options);
   }
 
-  #send(method, params, listener) {
-    return this.#daemon.call(method, { ...params, sandboxId: this.#id }, listener);
+  #send(method, params, ...how) {
+    return this.#daemon.call(method, { ...params, sandboxId: this.#id }, ...how);
   }
 
-  #call(method, params, listener) {
+  #call(...request) {
     if (this.#gone) return Promise.reject(new SandboxError('Sandbox has been destroyed'));
-    if (this.#stateWork) return this.#stateWork.then(() => this.#send(method, params, listener));
-    return this.#send(method, params, listener);
+    if (this.#stateWork) return this.#stateWork.then(() => this.#send(...request));
+    return this.#send(...request);
   }
 
   #workOnState(work) {
@@ -162,8 +177,9 @@ export class Sandbox {
   }
 
   async fork({ count } = {}) {
-    if (count === undefined) return this.#forked((await this.#call('sandbox.fork', {})).sandboxId);
-    const { forks } = await this.#call('sandbox.fork', { count });
+    const { detached = false } = this.#options.params;
+    if (count === undefined) return this.#forked((await this.#call('sandbox.fork', { detached })).sandboxId);
+    const { forks } = await this.#call('sandbox.fork', { count, detached });
     return forks.map(({ sandboxId, error }) => (error === undefined ? this.#forked(sandboxId) : errorOf(error)));
   }
 
@@ -175,6 +191,7 @@ export class Sandbox {
 
   registerExtensions(extensions) { return this.#daemon.extensions.register(this.#id, extensions); }
   removeExtension(name) { return this.#daemon.extensions.remove(this.#id, name); }
+  async listExtensions() { return (await this.#call('extension.list', {})).extensions; }
 
   async snapshot(name) {
     return (await this.#call('snapshot.create', name === undefined ? {} : { name })).snapshotId;
@@ -191,9 +208,9 @@ export class Sandbox {
     this.#gone = true;
     if (this.#stateWork) await this.#stateWork;
     this.#daemon.extensions.forget(this.#id);
-    const { isSaved, onAuditEvent } = this.#options;
+    const { isSaved, onAuditEvent, socket } = this.#options;
     try {
-      if (isSaved || onAuditEvent || this.#daemon.users > 1) await this.#send('sandbox.destroy', {});
+      if (isSaved || onAuditEvent || socket || this.#daemon.users > 1) await this.#send('sandbox.destroy', {});
     } catch (error) {
       // It had ended already; but what was not saved has to be known.
       if (isSaved || !(error instanceof SandboxError)) throw error;
@@ -203,5 +220,17 @@ export class Sandbox {
     }
   }
   kill() { return this.destroy(); }
-  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() { return this.destroy(); }
+
+  async disconnect() {
+    if (this.#gone) return;
+    if (!this.#options.params.detached) throw new SandboxError('the sandbox is not detached: it would end');
+    this.#gone = true;
+    if (this.#stateWork) await this.#stateWork;
+    this.#daemon.extensions.forget(this.#id);
+    await this.#daemon.leave();
+    this.onEnd?.();
+  }
+  [Symbol.asyncDispose ?? Symbol.for('Symbol.asyncDispose')]() {
+    return this.#options.params.detached ? this.disconnect() : this.destroy();
+  }
 }

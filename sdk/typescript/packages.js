@@ -7,17 +7,17 @@ export class Packages {
     this.#call = call;
   }
 
-  #bring(method, params, onProgress) {
-    if (!onProgress) return this.#call(method, params);
+  #bring(method, params, { onProgress, signal }) {
+    if (!onProgress) return this.#call(method, params, undefined, signal);
     return this.#call(method, { ...params, progress: true }, (message) => {
       if (message !== null) onProgress(message.params.text);
-    });
+    }, signal);
   }
 
-  install(source, { name, sha256, onProgress } = {}) {
-    return this.#bring('package.install', { source, ...(name !== undefined && { name }), ...(sha256 !== undefined && { sha256 }) }, onProgress);
+  install(source, { name, sha256, ...how } = {}) {
+    return this.#bring('package.install', { source, ...(name !== undefined && { name }), ...(sha256 !== undefined && { sha256 }) }, how);
   }
-  update(name, { onProgress } = {}) { return this.#bring('package.update', { name }, onProgress); }
+  update(name, how = {}) { return this.#bring('package.update', { name }, how); }
   async list() { return (await this.#call('package.list', {})).packages; }
   info(name) { return this.#call('package.info', { name }); }
   async search(query = '') { return (await this.#call('package.search', { query })).packages; }

@@ -18,6 +18,7 @@ export class SandboxPool {
     const areSizes = [minSize, maxSize].every(Number.isInteger) && minSize >= 0 && maxSize >= Math.max(minSize, 1);
     if (!areSizes) throw new RangeError('0 <= minSize <= maxSize and 1 <= maxSize are needed');
     if (options.persistence) throw new SandboxError('persistence: a namespace belongs to one sandbox, and not to a pool');
+    if (options.socket !== undefined) throw new SandboxError('socket: a pool has a daemon of its own');
     this.#options = readOptions(options);
     this.#sizes = { minSize, maxSize, replenishIntervalMs };
   }
@@ -28,7 +29,7 @@ export class SandboxPool {
     const { minSize, maxSize, replenishIntervalMs } = this.#sizes;
     if (this.#filled === null) {
       // The pool is a user of it as its sandboxes are.
-      this.#daemon = new Daemon(this.#options.program, '--max-sandboxes', String(maxSize + 1));
+      this.#daemon = new Daemon(this.#options, '--max-sandboxes', String(maxSize + 1));
       this.#filled = this.#daemon.call('pool.fill', {
         ...this.#options.params, size: minSize, most: maxSize, intervalMs: replenishIntervalMs,
       });

@@ -1,6 +1,5 @@
 #include "client/extension_host.h"
 
-#include <algorithm>
 #include <exception>
 #include <utility>
 
@@ -129,25 +128,23 @@ std::shared_ptr<const ExtensionHandler> ExtensionHost::Find(const Going& going) 
 }
 
 void ExtensionHost::Cancel(const std::string& id) {
-  std::stop_source stop(std::nostopstate);
-  {
-    const std::scoped_lock guard(lock_);
-    const auto found = std::ranges::find_if(going_, [&](const auto& one) { return one->id == id; });
-    if (found != going_.end()) stop = (*found)->stop;
-  }
-  // Callbacks of the handler's may run here, and take locks.
-  (void)stop.request_stop();
-  const std::scoped_lock guard(lock_);
-  changed_.notify_all();
+  StopThose([&](const Going& one) { return one.id == id; });
 }
 
 void ExtensionHost::Stop() {
-  std::vector<std::stop_source> all;
+  StopThose([](const Going&) { return true; });
+}
+
+void ExtensionHost::StopThose(const std::function<bool(const Going&)>& are_meant) {
+  std::vector<std::stop_source> meant;
   {
     const std::scoped_lock guard(lock_);
-    for (const auto& one : going_) all.push_back(one->stop);
+    for (const auto& one : going_) {
+      if (are_meant(*one)) meant.push_back(one->stop);
+    }
   }
-  for (std::stop_source& one : all) (void)one.request_stop();
+  // Callbacks of the handlers' may run here, and take locks.
+  for (std::stop_source& one : meant) (void)one.request_stop();
   const std::scoped_lock guard(lock_);
   changed_.notify_all();
 }

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <list>
 #include <map>
 #include <memory>
@@ -68,6 +69,7 @@ class ExtensionHost {
 
   void Run(Going& going);
   [[nodiscard]] Result<int> StatusOf(Going& going);
+  void StopThose(const std::function<bool(const Going&)>& are_meant);
   [[nodiscard]] std::shared_ptr<const ExtensionHandler> Find(const Going& going);
 
   Connection& connection_;

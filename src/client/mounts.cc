@@ -49,10 +49,11 @@ class Mounter {
   Status MountOwn(const MemoryFiles& memory) const {
     CORDON_TRY(AskDone(connection_, sandbox_, "mount",
                        {{"path", path_}, {"files", Json::object()}, {"writable", true}}));
-    for (const auto& [name, bytes] : memory.files) {
-      CORDON_TRY(InPieces(bytes, [&](size_t offset, Json data) {
+    for (const auto& file : memory.files) {
+      const std::string path = path_ + "/" + file.first;
+      CORDON_TRY(InPieces(file.second, [&](size_t offset, const Json& data) {
         return AskDone(connection_, sandbox_, "files.write",
-                       {{"path", path_ + "/" + name}, {"append", offset > 0}, {"data", data}});
+                       {{"path", path}, {"append", offset > 0}, {"data", data}});
       }));
     }
     return {};
@@ -63,10 +64,10 @@ class Mounter {
     const Result<Json> stage = AskOf(connection_, sandbox_, "mount.stage", {{"name", ""}});
     if (!stage) return std::unexpected(stage.error());
     const Json id = stage->value("stageId", Json());
-    for (const auto& [name, bytes] : memory.files) {
-      CORDON_TRY(InPieces(bytes, [&](size_t offset, Json data) {
+    for (const auto& file : memory.files) {
+      CORDON_TRY(InPieces(file.second, [&](size_t offset, const Json& data) {
         return AskDone(connection_, sandbox_, "mount.stage",
-                       {{"stageId", id}, {"name", name}, {"offset", offset}, {"data", data}});
+                       {{"stageId", id}, {"name", file.first}, {"offset", offset}, {"data", data}});
       }));
     }
     return AskDone(connection_, sandbox_, "mount", {{"path", path_}, {"stageId", id}});

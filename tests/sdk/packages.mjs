@@ -34,6 +34,8 @@ await assert.rejects(sandbox.packages.search(), (error) => error.errno === 'E_PK
 await assert.rejects(sandbox.packages.install('https://evil.example/x.wasm'), (error) =>
   error instanceof PackageError && error instanceof RpcError && error.errno === 'E_PKG_HOST_DENIED'
   && error.message === "Host 'evil.example' is not in the allowed hosts list");
+await assert.rejects(sandbox.packages.install(`${base}/other.wasm`, { name: 'late', signal: AbortSignal.abort() }), (error) =>
+  error.errno === 'E_PKG_CANCELLED');
 await sandbox.packages.remove('tool');
 await sandbox.destroy();
 

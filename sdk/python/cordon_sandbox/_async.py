@@ -22,7 +22,7 @@ _GIVEN_UP = ("run", "exec", "package.install", "package.update", "package.search
 
 
 class _Daemon:
-    """One `cordon serve --stdio`."""
+    """One `cordon serve`, its own or one at a socket."""
 
     def __init__(self):
         self._ids = itertools.count(1)
@@ -37,7 +37,12 @@ class _Daemon:
         self.extensions = AsyncHost(self._send, self.call)
         self.virtual = FileHost(asyncio.get_running_loop())
 
-    async def open(self, program, *arguments):
+    async def open(self, options, *arguments):
+        ours = channel.connect(options.socket) if options.socket is not None else await self._start(options.program, arguments)
+        self._channel = AsyncChannel(ours, self._take, self._end)
+        self._ended = self._channel.ended
+
+    async def _start(self, program, arguments):
         ours, theirs = channel.open_pair()
         try:
             with theirs:
@@ -46,8 +51,7 @@ class _Daemon:
         except BaseException:
             ours.close()
             raise
-        self._channel = AsyncChannel(ours, self._take, self._end)
-        self._ended = self._channel.ended
+        return ours
 
     def _end(self):
         for answer, _ in self._waiting.values():
@@ -85,7 +89,7 @@ class _Daemon:
 
     def _notify(self, message):
         params = message["params"]
-        if "requestId" in params and message["method"] == "output":
+        if "requestId" in params and message["method"] in ("output", "package.progress"):
             _, take = self._waiting.get(params["requestId"], (None, None))
             if take is not None:
                 take(params)
@@ -132,7 +136,8 @@ class _Daemon:
 
     async def close(self):
         self._channel.finish()
-        await self._process.wait()
+        if self._process is not None:
+            await self._process.wait()
         await self._ended
         self.virtual.close()
 
@@ -171,6 +176,10 @@ class AsyncSandboxes:
         """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
         return await self._sandbox._call("usage.total", {})
 
+    async def version(self):
+        """"version" of the daemon and "protocol"."""
+        return await self._sandbox._call("version", {})
+
     async def remove(self, sandbox_id):
         await self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
 
@@ -200,6 +209,20 @@ class AsyncSandbox:
         return sandbox
 
     @classmethod
+    async def connect(cls, sandbox_id, *, socket, storage=None):
+        """One that is detached, of the daemon at that socket. What is said of it when it is made is not said again."""
+        sandbox = cls(socket=socket, detached=True, storage=storage)
+        daemon = _Daemon()
+        await daemon.open(sandbox._options)
+        try:
+            protocol.check_listed(sandbox_id, await daemon.call("sandbox.list", {}))
+        except BaseException:
+            await daemon.close()
+            raise
+        sandbox._join(daemon, sandbox_id)
+        return sandbox
+
+    @classmethod
     async def _on(cls, daemon, options):
         """Of a daemon that counts it among its users already."""
         sandbox = cls()
@@ -210,7 +233,7 @@ class AsyncSandbox:
 
     async def _open(self):
         daemon = _Daemon()
-        await daemon.open(self._options.program)
+        await daemon.open(self._options)
         await self._begin(daemon)
 
     async def _begin(self, daemon):
@@ -276,6 +299,10 @@ class AsyncSandbox:
     async def remove_extension(self, name):
         await self._daemon.extensions.remove(self._id, name)
 
+    async def list_extensions(self):
+        """All that the sandbox has, whoever serves them: dicts of "name", "description", …"""
+        return (await self._call("extension.list", {}))["extensions"]
+
     async def set_env(self, name, value):
         await self._call("env.set", {"name": name, "value": value})
 
@@ -307,8 +334,8 @@ class AsyncSandbox:
         With `count` a list of so many, each with its own answer: what could not be made is an RpcError, and the others are there.
         """
         if count is None:
-            return self._forked((await self._call("sandbox.fork", {}))["sandboxId"])
-        answers = (await self._call("sandbox.fork", {"count": count}))["forks"]
+            return self._forked((await self._call("sandbox.fork", {"detached": self._options.detached}))["sandboxId"])
+        answers = (await self._call("sandbox.fork", {"count": count, "detached": self._options.detached}))["forks"]
         return [protocol.error_of(one) if "error" in one else self._forked(one["sandboxId"]) for one in answers]
 
     def _forked(self, sandbox_id):
@@ -410,7 +437,7 @@ class AsyncSandbox:
         if daemon is None:
             return
         daemon.extensions.forget(self._id)
-        is_heard = self._is_saved or self._options.on_audit_event is not None
+        is_heard = self._is_saved or self._options.on_audit_event is not None or self._options.socket is not None
         try:
             if is_heard or daemon.users > 1:
                 await daemon.call("sandbox.destroy", {"sandboxId": self._id})
@@ -425,9 +452,24 @@ class AsyncSandbox:
 
     kill = destroy
 
+    async def disconnect(self):
+        """Leaves a detached one to itself."""
+        self._options.refuse_unless_detached()
+        daemon, self._daemon = self._daemon, None
+        if daemon is None:
+            return
+        daemon.extensions.forget(self._id)
+        await daemon.leave()
+        if self._at_end is not None:
+            self._at_end(self)
+
     async def __aenter__(self):
-        await self._open()
+        if self._daemon is None:  # it is not one of connect
+            await self._open()
         return self
 
     async def __aexit__(self, *_):
-        await self.destroy()
+        if self._options.detached:
+            await self.disconnect()
+        else:
+            await self.destroy()

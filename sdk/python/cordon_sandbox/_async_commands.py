@@ -69,20 +69,20 @@ class AsyncCommands:
         self._processes = {}
 
     async def run(self, command, *, timeout_ms=None, stdin=None, stream=False, on_stdout=None, on_stderr=None,
-                  background=False, cwd=None, env=None, envs=None):
+                  background=False, cwd=None, env=None, envs=None, **limits):
         env = env or envs
         if background:
-            return await self.spawn(["bash", "-c", command], env=env, cwd=cwd, timeout_ms=timeout_ms or 0)
+            return await self.spawn(["bash", "-c", command], env=env, cwd=cwd, timeout_ms=timeout_ms or 0, **limits)
         if cwd or env:
             return await self.exec(["bash", "-c", command], env=env, cwd=cwd, timeout_ms=timeout_ms, stdin=stdin,
-                                   on_stdout=on_stdout, on_stderr=on_stderr)
+                                   on_stdout=on_stdout, on_stderr=on_stderr, **limits)
         streams = bool(stream or on_stdout or on_stderr)
-        params = protocol.run_params(command, timeout_ms, stdin, streams)
+        params = protocol.run_params(command, timeout_ms, stdin, streams, limits)
         return await self._result("run", params, streams, {"stdout": on_stdout, "stderr": on_stderr})
 
-    async def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None, on_stdout=None, on_stderr=None):
+    async def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None, on_stdout=None, on_stderr=None, **limits):
         streams = bool(on_stdout or on_stderr)
-        params = protocol.exec_params(argv, env, cwd, timeout_ms, stdin, streams)
+        params = protocol.exec_params(argv, env, cwd, timeout_ms, stdin, streams, limits)
         return await self._result("exec", params, streams, {"stdout": on_stdout, "stderr": on_stderr})
 
     async def _result(self, method, params, streams, callbacks):

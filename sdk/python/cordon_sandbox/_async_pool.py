@@ -32,7 +32,7 @@ class AsyncSandboxPool:
 
     async def _start(self):
         daemon = _Daemon()
-        await daemon.open(self._options.program, "--max-sandboxes", str(self._max_size + 1))
+        await daemon.open(self._options, "--max-sandboxes", str(self._max_size + 1))
         # The pool is a user of it as its sandboxes are.
         self._daemon = daemon
         await daemon.call("pool.fill", self._fill)

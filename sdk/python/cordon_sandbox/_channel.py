@@ -7,6 +7,8 @@ import io
 import os
 import socket
 
+from ._protocol import SandboxError
+
 _BUFFER = 256 << 10
 _MOST_FILES = 8
 _FILES_SPACE = socket.CMSG_SPACE(_MOST_FILES * array.array("i").itemsize)
@@ -20,6 +22,17 @@ HAS_DESCRIPTORS = hasattr(os, "memfd_create") and all(hasattr(fcntl, name) for n
 def open_pair():
     """The client's end, and the one for the daemon's input and output."""
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+
+
+def connect(path):
+    """To a daemon that is there."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(os.fspath(path))
+    except OSError as error:
+        sock.close()
+        raise SandboxError(f"cannot reach the daemon at {path}: {error.strerror or error}") from error
+    return sock
 
 
 def send_some(sock, data, file=None):

@@ -65,19 +65,20 @@ class Commands:
         self._processes = {}
 
     def run(self, command, *, timeout_ms=None, stdin=None, stream=False, on_stdout=None, on_stderr=None,
-            background=False, cwd=None, env=None, envs=None):
+            background=False, cwd=None, env=None, envs=None, **limits):
         """In the session's shell. With a callback, output comes as it is written, as bytes.
 
-        With `cwd` or `env`: in a shell of its own. `background`: a Process of such a shell, at once.
+        With `cwd` or `env`: in a shell of its own. `background`: a Process of such a shell, at once. `stdout_limit_bytes` and
+        `stderr_limit_bytes`: of this command, instead of the sandbox's.
         """
         env = env or envs
         if background:
-            return self.spawn(["bash", "-c", command], env=env, cwd=cwd, timeout_ms=timeout_ms or 0)
+            return self.spawn(["bash", "-c", command], env=env, cwd=cwd, timeout_ms=timeout_ms or 0, **limits)
         if cwd or env:
             return self.exec(["bash", "-c", command], env=env, cwd=cwd, timeout_ms=timeout_ms, stdin=stdin,
-                             on_stdout=on_stdout, on_stderr=on_stderr)
+                             on_stdout=on_stdout, on_stderr=on_stderr, **limits)
         streams = bool(stream or on_stdout or on_stderr)
-        params = protocol.run_params(command, timeout_ms, stdin, streams)
+        params = protocol.run_params(command, timeout_ms, stdin, streams, limits)
         if not streams:
             return protocol.CommandResult(self._sandbox._call("run", params))
         return self._stream("run", params, {"stdout": on_stdout, "stderr": on_stderr})
@@ -103,10 +104,10 @@ class Commands:
         result.stderr_bytes = bytes(kept["stderr"]) + result.stderr_bytes
         return result
 
-    def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None, on_stdout=None, on_stderr=None):
+    def exec(self, argv, *, env=None, cwd=None, timeout_ms=None, stdin=None, on_stdout=None, on_stderr=None, **limits):
         """A process beside the session."""
         streams = bool(on_stdout or on_stderr)
-        params = protocol.exec_params(argv, env, cwd, timeout_ms, stdin, streams)
+        params = protocol.exec_params(argv, env, cwd, timeout_ms, stdin, streams, limits)
         if streams:
             return self._stream("exec", params, {"stdout": on_stdout, "stderr": on_stderr})
         return protocol.CommandResult(self._sandbox._call("exec", params))

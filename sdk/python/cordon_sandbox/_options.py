@@ -44,6 +44,9 @@ class Options:
     extensions      [Extension(...)]: commands that this program serves
     mounts          [{"path", "files" | "host_path", "writable", "timeout_ms", "cache_ms"}], or {path: files}: see Sandbox.mount
     program         the `cordon` to start
+    socket          path of a daemon that is there (`cordon serve --unix PATH`), instead of one that is started
+    detached        with `socket`: it outlives this program, and whoever knows its id may connect to it; its forks, too. At the end of a
+                    `with` it is left to itself
     engine          taken for programs that were written for another package, and not needed
     """
 
@@ -63,9 +66,13 @@ class Options:
     extensions: Sequence[Any] = ()
     mounts: Any = ()
     program: Optional[str] = None
+    socket: Optional[str] = None
+    detached: bool = False
     engine: str = "auto"
 
     def __post_init__(self):
+        if self.detached and self.socket is None:
+            raise SandboxError("detached: needs a daemon that stays, at a socket")
         security = camel(self.security or {})
         # Where others have it.
         callback = security.pop("onAuditEvent", None)
@@ -92,6 +99,7 @@ class Options:
             "packagePolicy": camel(self.package_policy),
             "nice": self.nice or None,
             "label": self.label,
+            "detached": self.detached or None,
             "audit": self.on_audit_event is not None or None,
         }
         return {name: value for name, value in given.items() if value is not None}
@@ -100,6 +108,10 @@ class Options:
         """For another sandbox of this kind: a namespace belongs to one."""
         kept = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return Options(**{**kept, "persistence": None, "label": None, **changes})
+
+    def refuse_unless_detached(self):
+        if not self.detached:
+            raise SandboxError("the sandbox is not detached: it would end")
 
     def storage_function(self, name):
         storage = self.storage
@@ -116,6 +128,7 @@ class SandboxInfo:
         self.sandbox_id = entry["sandboxId"]
         self.label = entry.get("label")
         self.running = entry.get("running", 0)
+        self.detached = entry.get("detached", False)
 
     def __repr__(self):
         return "SandboxInfo(sandbox_id=%r, label=%r, running=%r)" % (self.sandbox_id, self.label, self.running)

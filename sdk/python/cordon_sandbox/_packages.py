@@ -58,11 +58,16 @@ class AsyncPackages:
     def __init__(self, sandbox):
         self._sandbox = sandbox
 
-    async def install(self, source, *, name=None, sha256=None):
-        return protocol.PackageInfo(await self._sandbox._call("package.install", protocol.install_params(source, name, sha256)))
+    async def install(self, source, *, name=None, sha256=None, on_progress=None):
+        return await self._bring("package.install", protocol.install_params(source, name, sha256), on_progress)
 
-    async def update(self, name):
-        return protocol.PackageInfo(await self._sandbox._call("package.update", {"name": name}))
+    async def update(self, name, *, on_progress=None):
+        return await self._bring("package.update", {"name": name}, on_progress)
+
+    async def _bring(self, method, params, on_progress):
+        if on_progress is None:
+            return protocol.PackageInfo(await self._sandbox._call(method, params))
+        return protocol.PackageInfo(await self._sandbox._call(method, dict(params, progress=True), lambda told: on_progress(told["text"])))
 
     async def list(self):
         return [protocol.PackageInfo(one) for one in (await self._sandbox._call("package.list", {}))["packages"]]

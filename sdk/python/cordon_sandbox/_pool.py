@@ -2,9 +2,10 @@
 
 import threading
 
+from ._daemon import Daemon
 from ._options import Options
 from ._protocol import SandboxError
-from ._sync import Sandbox, _Daemon
+from ._sync import Sandbox
 
 
 def fill_params(options, min_size, max_size, replenish_interval_ms):
@@ -13,6 +14,8 @@ def fill_params(options, min_size, max_size, replenish_interval_ms):
         raise ValueError("0 <= min_size <= max_size and 1 <= max_size are needed")
     if options.persistence:
         raise ValueError("persistence: a namespace belongs to one sandbox, and not to a pool")
+    if options.socket is not None:
+        raise ValueError("socket: a pool has a daemon of its own")
     return dict(options.params(), size=min_size, most=max_size, intervalMs=replenish_interval_ms)
 
 
@@ -41,7 +44,7 @@ class SandboxPool:
             if self._daemon is not None:
                 return
             # The pool is a user of it as its sandboxes are.
-            self._daemon = _Daemon(self._options.program, "--max-sandboxes", str(self._max_size + 1))
+            self._daemon = Daemon(self._options, "--max-sandboxes", str(self._max_size + 1))
         self._daemon.call("pool.fill", self._fill)
 
     def checkout(self, **changes):

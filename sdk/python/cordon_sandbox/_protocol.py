@@ -200,10 +200,24 @@ def warn_of_failed_save(params):
     warnings.warn(f"the sandbox could not be saved: {params['error']}", RuntimeWarning, stacklevel=2)
 
 
-def run_params(command, timeout_ms, stdin, stream):
+def check_listed(sandbox_id, listed):
+    if all(one["sandboxId"] != sandbox_id for one in listed["sandboxes"]):
+        raise SandboxError(f"Unknown sandboxId: {sandbox_id}")
+
+
+_OUTPUT_LIMITS = {"stdout_limit_bytes": "stdoutBytes", "stderr_limit_bytes": "stderrBytes"}
+
+
+def run_params(command, timeout_ms, stdin, stream, limits=None):
+    """`limits`: {"stdout_limit_bytes", "stderr_limit_bytes"}, of this command alone."""
     params = {"command": command}
     if timeout_ms is not None:
         params["timeoutMs"] = timeout_ms
+    for name, limit in (limits or {}).items():
+        if name not in _OUTPUT_LIMITS:
+            raise TypeError(f"unexpected keyword argument {name!r}")
+        if limit is not None:
+            params[_OUTPUT_LIMITS[name]] = limit
     if stdin is not None:
         put_bytes(params, "stdin", stdin)
     if stream:
@@ -211,8 +225,8 @@ def run_params(command, timeout_ms, stdin, stream):
     return params
 
 
-def exec_params(argv, env, cwd, timeout_ms, stdin, stream):
-    params = run_params("", timeout_ms, stdin, stream)
+def exec_params(argv, env, cwd, timeout_ms, stdin, stream, limits=None):
+    params = run_params("", timeout_ms, stdin, stream, limits)
     del params["command"]
     params["argv"] = list(argv)
     if env:

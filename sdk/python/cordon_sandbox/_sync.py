@@ -1,182 +1,18 @@
 """Sandboxes for programs that wait."""
 
 import contextlib
-import itertools
-import json
 import os
-import queue
-import socket
-import subprocess
-import threading
 
 from . import _channel as channel
 from . import _protocol as protocol
 from . import mounts as _mounts
 from ._commands import Commands, Process
+from ._daemon import Daemon
 from ._options import Options, SandboxInfo
 from ._packages import Packages
 from ._watch import Watch
-from .extensions import SyncHost
-from .virtual import FileHost
 
 __all__ = ["Files", "Process", "Sandbox", "Sandboxes"]
-
-
-class _Daemon:
-    """One `cordon serve --stdio`. Any thread may ask; one reads the answers."""
-
-    def __init__(self, program, *arguments):
-        self._socket, theirs = channel.open_pair()
-        try:
-            with theirs:
-                self._process = subprocess.Popen([protocol.find_program(program), "serve", "--stdio", *arguments], stdin=theirs, stdout=theirs)
-        except BaseException:
-            self._socket.close()
-            raise
-        self._incoming = channel.Incoming(self._socket)
-        self._takers = set()  # requests whose answer brings a descriptor
-        self._ids = itertools.count(1)
-        self._lock = threading.Lock()
-        self._answers = {}
-        self._listeners = {}
-        self._early = {}
-        self._auditors = {}  # of each sandbox
-        self._audit_lock = threading.Lock()  # while one is told
-        self._dead = False
-        self._users = 1  # a sandbox and its forks
-        self.extensions = SyncHost(self._send, self.call)
-        self.virtual = FileHost()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self):
-        while True:
-            lines = self._incoming.receive()
-            if lines is None:
-                break
-            for line in lines:
-                self._take(json.loads(line))
-        self._incoming.close()
-        with self._lock:
-            self._dead = True
-            waiting = list(self._answers.values()) + list(self._listeners.values())
-            self._answers.clear()
-        for one in waiting:
-            one.put(None)
-
-    def _take(self, message):
-        if "method" in message:
-            self._notify(message)
-            return
-        request_id = message.get("id")
-        with self._lock:
-            waiting = self._answers.pop(request_id, None)
-            is_taker = request_id in self._takers
-            self._takers.discard(request_id)
-        if is_taker and "result" in message:
-            message["file"] = self._incoming.take_file()
-        if waiting is not None:
-            waiting.put(message)
-
-    def _notify(self, message):
-        params = message["params"]
-        if message["method"].startswith("extension."):
-            self.extensions.take(message)
-            return
-        if message["method"] == "persistence.failed":
-            protocol.warn_of_failed_save(params)
-            return
-        if message["method"] == "audit":
-            self._tell_auditor(params)
-            return
-        key = protocol.listener_key(params)
-        with self._lock:
-            listener = self._listeners.get(key)
-            if listener is None:
-                # A process may speak before its number was told, and a directory change.
-                if key[0] in ("process", "watch"):
-                    self._early.setdefault(key, []).append(message)
-                return
-        listener.put(message)
-
-    def _tell_auditor(self, event):
-        with self._audit_lock:
-            with self._lock:
-                callback = self._auditors.get(event["sessionId"])
-                if callback is None:
-                    # It is told of before whoever made it knows its number.
-                    self._early.setdefault(("audit", event["sessionId"]), []).append(event)
-            if callback is not None:
-                protocol.tell(callback, event)
-
-    def audit(self, sandbox_id, callback):
-        with self._audit_lock:
-            with self._lock:
-                self._auditors[sandbox_id] = callback
-                early = self._early.pop(("audit", sandbox_id), ())
-            for event in early:
-                protocol.tell(callback, event)
-
-    def listen(self, key, listener):
-        with self._lock:
-            self._listeners[key] = listener
-            for message in self._early.pop(key, ()):
-                listener.put(message)
-
-    def forget(self, key):
-        with self._lock:
-            self._listeners.pop(key, None)
-
-    def start(self, method, params, listener=None, gives=None, takes=False):
-        """Sends a request, with a descriptor if it gives one; its answer comes through the queue that is returned."""
-        protocol.refuse_in_callback()
-        answer = listener if listener is not None else queue.Queue()
-        with self._lock:
-            if self._dead:
-                raise protocol.SandboxError("the daemon has ended")
-            request_id = next(self._ids)
-            self._answers[request_id] = answer
-            if listener is not None:
-                self._listeners[("request", request_id)] = listener
-            if takes:
-                self._takers.add(request_id)
-            try:
-                line = memoryview(protocol.encode(request_id, method, params))
-                self._socket.sendall(line if gives is None else line[channel.send_some(self._socket, line, gives):])
-            except OSError as error:  # it has ended, or is closed
-                raise protocol.SandboxError("the daemon has ended") from error
-        return request_id, answer
-
-    def _send(self, line):
-        with self._lock:
-            if self._dead:
-                return
-            try:
-                self._socket.sendall(line)
-            except OSError:
-                pass  # it has ended, or is closed
-
-    def call(self, method, params):
-        _, answer = self.start(method, params)
-        return protocol.result_of(answer.get())
-
-    def join(self):
-        with self._lock:
-            self._users += 1
-
-    def leave(self):
-        """True: that was the last one."""
-        with self._lock:
-            self._users -= 1
-            return self._users == 0
-
-    def close(self):
-        with contextlib.suppress(OSError):  # it has ended
-            self._socket.shutdown(socket.SHUT_WR)
-        self._process.wait()
-        self._reader.join()
-        self._socket.close()
-        self.virtual.close()
 
 
 class Files:
@@ -311,6 +147,10 @@ class Sandboxes:
         """Of all of the daemon; but for "sandboxes" only where it has a limit for all together."""
         return self._sandbox._call("usage.total", {})
 
+    def version(self):
+        """"version" of the daemon and "protocol"."""
+        return self._sandbox._call("version", {})
+
     def remove(self, sandbox_id):
         self._sandbox._daemon.call("sandbox.remove", {"sandboxId": sandbox_id})
 
@@ -326,11 +166,25 @@ class Sandbox:
 
     def __init__(self, **options):
         options = Options(**options)
-        self._open(_Daemon(options.program), options)
+        self._open(Daemon(options), options)
 
     @classmethod
     def create(cls, **options):
         return cls(**options)
+
+    @classmethod
+    def connect(cls, sandbox_id, *, socket, storage=None):
+        """One that is detached, of the daemon at that socket. What is said of it when it is made is not said again."""
+        options = Options(socket=socket, detached=True, storage=storage)
+        daemon = Daemon(options)
+        try:
+            protocol.check_listed(sandbox_id, daemon.call("sandbox.list", {}))
+        except BaseException:
+            daemon.close()
+            raise
+        sandbox = cls.__new__(cls)
+        sandbox._begin(daemon, sandbox_id, options)
+        return sandbox
 
     @classmethod
     def _on(cls, daemon, options):
@@ -402,6 +256,10 @@ class Sandbox:
 
     def remove_extension(self, name):
         self._daemon.extensions.remove(self._id, name)
+
+    def list_extensions(self):
+        """All that the sandbox has, whoever serves them: dicts of "name", "description", …"""
+        return self._call("extension.list", {})["extensions"]
 
     def _start(self, method, params, listener=None, **files):
         if self._daemon is None:
@@ -482,8 +340,8 @@ class Sandbox:
         With `count` a list of so many, each with its own answer: what could not be made is an RpcError, and the others are there.
         """
         if count is None:
-            return self._forked(self._call("sandbox.fork", {})["sandboxId"])
-        answers = self._call("sandbox.fork", {"count": count})["forks"]
+            return self._forked(self._call("sandbox.fork", {"detached": self._options.detached})["sandboxId"])
+        answers = self._call("sandbox.fork", {"count": count, "detached": self._options.detached})["forks"]
         return [protocol.error_of(one) if "error" in one else self._forked(one["sandboxId"]) for one in answers]
 
     def _forked(self, sandbox_id):
@@ -548,7 +406,7 @@ class Sandbox:
             return
         daemon.extensions.forget(self._id)
         is_last = daemon.leave()
-        is_heard = self._is_saved or self._options.on_audit_event is not None
+        is_heard = self._is_saved or self._options.on_audit_event is not None or self._options.socket is not None
         try:
             if is_heard or not is_last:
                 daemon.call("sandbox.destroy", {"sandboxId": self._id})
@@ -564,8 +422,24 @@ class Sandbox:
 
     kill = destroy
 
+    def disconnect(self):
+        """Leaves a detached one to itself."""
+        protocol.refuse_in_callback()
+        self._options.refuse_unless_detached()
+        daemon, self._daemon = self._daemon, None
+        if daemon is None:
+            return
+        daemon.extensions.forget(self._id)
+        if daemon.leave():
+            daemon.close()
+        if self._at_end is not None:
+            self._at_end(self)
+
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.destroy()
+        if self._options.detached:
+            self.disconnect()
+        else:
+            self.destroy()
