@@ -8,7 +8,6 @@
 #include <memory>
 #include <span>
 #include <string>
-#include <thread>
 
 #include "archive/sealed_bytes.h"
 #include "base/error.h"
@@ -32,28 +31,8 @@ using ImageBlobs = std::map<std::string, ImageBlob>;
 // A blob's hash, "sha256:…", against its name.
 [[nodiscard]] Status HoldBlob(const std::string& name, const std::string& digest);
 
-// Hashes what is unverified, by a thread of its own, while somebody else reads what is in it.
-class BlobHashes {
- public:
-  // The blobs stay where they are.
-  explicit BlobHashes(const ImageBlobs& blobs);
-  ~BlobHashes();
-  BlobHashes(const BlobHashes&) = delete;
-  BlobHashes& operator=(const BlobHashes&) = delete;
-
-  // Waits; the first that has another hash than its name.
-  [[nodiscard]] Status Finish();
-
- private:
-  void Hash();
-  void Start();
-  void Join();
-
-  const ImageBlobs& blobs_;
-  Status result_;
-  bool has_thread_ = false;
-  std::thread thread_;
-};
+// Hashes what nobody has looked at yet: the first that has another hash than its name.
+[[nodiscard]] Status HoldUnverified(ImageBlobs& blobs);
 
 }  // namespace cordon::archive
 

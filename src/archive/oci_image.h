@@ -87,7 +87,7 @@ class ImageReader {
 
   SealedBytes file_;
   const TarReader* tars_;
-  ImageBlobs blobs_;
+  mutable ImageBlobs blobs_;
   mutable std::vector<Layer> layers_;
   ImageConfig config_;
   mutable uint64_t plain_bytes_ = 0;  // of layers that were taken out

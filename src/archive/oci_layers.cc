@@ -34,10 +34,11 @@ class BytesInWork {
   std::span<const std::byte> bytes_;
 };
 
-// Hashes a tar while it is taken out, as far as it is there.
-class PlainHash final : public RawVisitor {
+// Hashes a tar while it is taken out, as far as it is there, and beside it what it is taken from.
+class LayerHashes final : public RawVisitor {
  public:
-  explicit PlainHash(std::span<const std::byte> room) : room_(room) {}
+  LayerHashes(std::span<const std::byte> room, std::span<const std::byte> packed)
+      : room_(room), packed_(packed) {}
   Status Begin(const RawEntry& /*entry*/) override { return Unasked(); }
   Status Data(uint64_t /*offset*/, std::span<const std::byte> /*bytes*/) override {
     return Unasked();
@@ -45,12 +46,18 @@ class PlainHash final : public RawVisitor {
   Status End() override { return Unasked(); }
   Status Alive(uint64_t bytes) override {
     if (bytes < done_ || bytes > room_.size()) return Unasked();
-    hash_.Update(room_.subspan(done_, bytes - done_));
+    const auto packed = packed_.first(std::min<size_t>(packed_.size(), bytes - done_));
+    Sha256::UpdateBoth(hash_, room_.subspan(done_, bytes - done_), packed_hash_, packed);
+    packed_ = packed_.subspan(packed.size());
     done_ = bytes;
     return {};
   }
   [[nodiscard]] uint64_t size() const { return done_; }
   [[nodiscard]] std::string TakeDigest() { return "sha256:" + Sha256::Hex(hash_.Finish()); }
+  [[nodiscard]] std::string TakePackedDigest() {
+    packed_hash_.Update(packed_);
+    return "sha256:" + Sha256::Hex(packed_hash_.Finish());
+  }
 
  private:
   static Status Unasked() {
@@ -58,7 +65,9 @@ class PlainHash final : public RawVisitor {
   }
 
   std::span<const std::byte> room_;
+  std::span<const std::byte> packed_;  // what is left of it
   Sha256 hash_;
+  Sha256 packed_hash_;
   uint64_t done_ = 0;
 };
 
@@ -81,20 +90,22 @@ Status ImageReader::TakeOut(const TreeLimits& limits, Layer* layer) const {
   {
     const Result<BytesInWork> bytes = BytesInWork::Map(plain.fd, room);
     if (!bytes) return std::unexpected(bytes.error());
-    PlainHash visitor(bytes->bytes());
-    const ImageBlob& packed = blobs_.at(layer->digest);
+    ImageBlob& packed = blobs_.at(layer->digest);
+    LayerHashes hashes(bytes->bytes(), packed.bytes);
     const Result<std::string> read = tars_->Read({.bytes = packed.bytes,
                                                   .fd = packed.fd,
                                                   .offset = packed.offset,
                                                   .form = layer->form,
                                                   .wanted = ReadJob::Wanted::kTar,
                                                   .to = {plain.fd, room}},
-                                                 visitor);
+                                                 hashes);
     if (!read && read.error().code == ErrorCode::kLimit) return {};
     if (!read) return std::unexpected(read.error());
-    CORDON_TRY(Hold(*layer, visitor.TakeDigest()));
-    plain_bytes_ += visitor.size();
-    plain.bytes = bytes->bytes().first(visitor.size());
+    CORDON_TRY(HoldBlob(layer->digest, hashes.TakePackedDigest()));
+    packed.is_unverified = false;
+    CORDON_TRY(Hold(*layer, hashes.TakeDigest()));
+    plain_bytes_ += hashes.size();
+    plain.bytes = bytes->bytes().first(hashes.size());
   }
   CORDON_TRY(SealMemoryFile(plain.fd));
   Result<SealedBytes> sealed = SealedBytes::Map(plain.fd, plain.bytes.size());
@@ -113,10 +124,9 @@ Status ImageReader::Hold(const Layer& layer, const std::string& digest) {
 Status ImageReader::Read(ReadJob::Wanted wanted, const TreeLimits& limits, EntryVisitor& visitor,
                          Skipped* skipped) const {
   if (is_verified_) return ReadLayers(wanted, limits, visitor, skipped);
-  BlobHashes hashes(blobs_);
   const Status read = ReadLayers(wanted, limits, visitor, skipped);
   // First, because what was damaged may say anything.
-  CORDON_TRY(hashes.Finish());
+  CORDON_TRY(HoldUnverified(blobs_));
   CORDON_TRY(read);
   is_verified_ = true;
   return {};

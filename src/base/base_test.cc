@@ -1,6 +1,12 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <random>
+#include <span>
+#include <string>
+#include <vector>
+
 #include "base/error.h"
 #include "base/owned_fd.h"
 #include "base/sha256.h"
@@ -46,6 +52,49 @@ TEST(Sha256, ThePiecesDoNotMatter) {
     Sha256 hash;
     for (size_t at = 0; at < text.size(); at += piece) hash.Update(text.substr(at, piece));
     EXPECT_EQ(hash.Finish(), expected) << piece;
+  }
+}
+
+TEST(Sha256, TwoAtOnceAgreeWithPublishedVectors) {
+  const std::string letters = "abc";
+  const std::string million(1'000'000, 'a');
+  Sha256 one;
+  Sha256 other;
+  Sha256::UpdateBoth(one, std::as_bytes(std::span(letters)), other,
+                     std::as_bytes(std::span(million)));
+  EXPECT_EQ(Sha256::Hex(one.Finish()),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(Sha256::Hex(other.Finish()),
+            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+}
+
+// Pieces of random lengths, often of none, less than a block, or whole blocks.
+TEST(Sha256, TwoAtOnceAreAsOneAfterTheOther) {
+  std::mt19937 chance(1);  // NOLINT(cert-msc51-cpp): the same each time
+  std::vector<std::byte> bytes(1 << 16);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(chance());
+  const auto piece = [&](size_t at) {
+    const size_t lengths[] = {0, chance() % 64, 64 * (chance() % 8), chance() % 4096};
+    return std::span(bytes).subspan(at, std::min(lengths[chance() % 4], bytes.size() - at));
+  };
+  for (int round = 0; round < 500; ++round) {
+    Sha256 one;
+    Sha256 other;
+    size_t of_one = 0;
+    size_t of_other = 0;
+    for (int pieces = 0; pieces < 6; ++pieces) {
+      const auto first = piece(of_one);
+      const auto second = piece(of_other);
+      Sha256::UpdateBoth(one, first, other, second);
+      of_one += first.size();
+      of_other += second.size();
+    }
+    Sha256 whole_one;
+    Sha256 whole_other;
+    whole_one.Update(std::span(bytes).first(of_one));
+    whole_other.Update(std::span(bytes).first(of_other));
+    EXPECT_EQ(one.Finish(), whole_one.Finish()) << round << ": " << of_one << " " << of_other;
+    EXPECT_EQ(other.Finish(), whole_other.Finish()) << round << ": " << of_one << " " << of_other;
   }
 }
 

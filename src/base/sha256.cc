@@ -17,22 +17,41 @@ void Sha256::Compress(const std::byte* blocks, size_t count) {
                                               count);
 }
 
+void Sha256::Complete(std::span<const std::byte>* bytes) {
+  if (pending_size_ == 0 || bytes->empty()) return;
+  const size_t take = std::min(bytes->size(), pending_.size() - pending_size_);
+  memcpy(pending_.data() + pending_size_, bytes->data(), take);
+  pending_size_ += take;
+  total_size_ += take;
+  *bytes = bytes->subspan(take);
+  if (pending_size_ < pending_.size()) return;
+  Compress(pending_.data(), 1);
+  pending_size_ = 0;
+}
+
 void Sha256::Update(std::span<const std::byte> bytes) {
+  Complete(&bytes);
+  if (bytes.empty()) return;
   total_size_ += bytes.size();
-  if (pending_size_ > 0) {
-    const size_t take = std::min(bytes.size(), pending_.size() - pending_size_);
-    memcpy(pending_.data() + pending_size_, bytes.data(), take);
-    pending_size_ += take;
-    bytes = bytes.subspan(take);
-    if (pending_size_ < pending_.size()) return;
-    Compress(pending_.data(), 1);
-    pending_size_ = 0;
-  }
   const size_t whole = bytes.size() / pending_.size();
   Compress(bytes.data(), whole);
   bytes = bytes.subspan(whole * pending_.size());
   if (!bytes.empty()) memcpy(pending_.data(), bytes.data(), bytes.size());
   pending_size_ = bytes.size();
+}
+
+void Sha256::UpdateBoth(Sha256& one, std::span<const std::byte> of_one, Sha256& other,
+                        std::span<const std::byte> of_other) {
+  one.Complete(&of_one);
+  other.Complete(&of_other);
+  const size_t blocks = std::min(of_one.size(), of_other.size()) / kSha256BlockBytes;
+  const size_t bytes = blocks * kSha256BlockBytes;
+  CompressBoth({&one.state_, reinterpret_cast<const uint8_t*>(of_one.data())},
+               {&other.state_, reinterpret_cast<const uint8_t*>(of_other.data())}, blocks);
+  one.total_size_ += bytes;
+  other.total_size_ += bytes;
+  one.Update(of_one.subspan(bytes));
+  other.Update(of_other.subspan(bytes));
 }
 
 void Sha256::Update(const std::string& text) {

@@ -19,6 +19,9 @@ class Sha256 {
   Sha256();
   void Update(std::span<const std::byte> bytes);
   void Update(const std::string& text);
+  // Two at once, of any lengths: as far as both go, it takes little longer than one.
+  static void UpdateBoth(Sha256& one, std::span<const std::byte> of_one, Sha256& other,
+                         std::span<const std::byte> of_other);
   // Ends the computation; the object must not be used after it.
   [[nodiscard]] Digest Finish();
 
@@ -27,6 +30,8 @@ class Sha256 {
 
  private:
   void Compress(const std::byte* blocks, size_t count);
+  // Takes as many bytes as are missing to a whole block.
+  void Complete(std::span<const std::byte>* bytes);
 
   std::array<uint32_t, 8> state_;
   std::array<std::byte, 64> pending_{};

@@ -32,51 +32,103 @@ bool HasInstructions() {
   return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (b & bit_SHA) != 0;
 }
 
-// Intel, "SHA Extensions": two registers hold the state as ABEF and CDGH, four the sixteen words of
-// the schedule that the next rounds need; a step is four rounds.
-__attribute__((target("sha,sse4.1,ssse3"))) void CompressWithSha(Sha256State& state,
-                                                                 const uint8_t* blocks,
-                                                                 size_t count) {
-  constexpr int kSteps = 16;
-  const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-  const auto* words = reinterpret_cast<const __m128i*>(state.data());
-  const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xB1);
-  const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1B);
-  __m128i abef = _mm_alignr_epi8(cdab, efgh, 8);
-  __m128i cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
-  for (; count > 0; --count, blocks += kSha256BlockBytes) {
-    const __m128i abef_before = abef;
-    const __m128i cdgh_before = cdgh;
-    __m128i w[4];
-#pragma unroll
-    for (int i = 0; i < kSteps; ++i) {
-      __m128i& now = w[i % 4];
-      if (i < 4) {
-        const auto* in = reinterpret_cast<const __m128i*>(blocks);
-        now = _mm_shuffle_epi8(_mm_loadu_si128(in + i), swap);
-      }
-      const auto* round = reinterpret_cast<const __m128i*>(kRound.data());
-      const __m128i sum = _mm_add_epi32(now, _mm_load_si128(round + i));
-      cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
-      if (i >= 3 && i < kSteps - 1) {
-        __m128i& next = w[(i + 1) % 4];
-        next = _mm_add_epi32(next, _mm_alignr_epi8(now, w[(i + 3) % 4], 4));
-        next = _mm_sha256msg2_epu32(next, now);
-      }
-      abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
-      if (i >= 1 && i < kSteps - 3) {
-        __m128i& last = w[(i + 3) % 4];
-        last = _mm_sha256msg1_epu32(last, now);
-      }
+// One hash on its way: two registers hold the state as ABEF and CDGH, four the sixteen words of the
+// schedule that the next rounds need.
+#define CORDON_SHA __attribute__((target("sha,sse4.1,ssse3"), always_inline))
+struct Lane {
+  __m128i abef, cdgh;
+  __m128i abef_before, cdgh_before;
+  __m128i w[4];
+
+  CORDON_SHA void Load(const Sha256State& state) {
+    const auto* words = reinterpret_cast<const __m128i*>(state.data());
+    const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(words), 0xB1);
+    const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(words + 1), 0x1B);
+    abef = _mm_alignr_epi8(cdab, efgh, 8);
+    cdgh = _mm_blend_epi16(efgh, cdab, 0xF0);
+  }
+
+  CORDON_SHA void Store(Sha256State& state) const {
+    const __m128i feba = _mm_shuffle_epi32(abef, 0x1B);
+    const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xB1);
+    auto* to = reinterpret_cast<__m128i*>(state.data());
+    _mm_storeu_si128(to, _mm_blend_epi16(feba, dchg, 0xF0));
+    _mm_storeu_si128(to + 1, _mm_alignr_epi8(dchg, feba, 8));
+  }
+
+  // Intel, "SHA Extensions": a step is four rounds.
+  CORDON_SHA void Step(int i, const uint8_t* block) {
+    __m128i& now = w[i % 4];
+    if (i < 4) {
+      const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+      const auto* in = reinterpret_cast<const __m128i*>(block);
+      now = _mm_shuffle_epi8(_mm_loadu_si128(in + i), swap);
     }
+    const auto* round = reinterpret_cast<const __m128i*>(kRound.data());
+    const __m128i sum = _mm_add_epi32(now, _mm_load_si128(round + i));
+    cdgh = _mm_sha256rnds2_epu32(cdgh, abef, sum);
+    if (i >= 3 && i < kSteps - 1) {
+      __m128i& next = w[(i + 1) % 4];
+      next = _mm_add_epi32(next, _mm_alignr_epi8(now, w[(i + 3) % 4], 4));
+      next = _mm_sha256msg2_epu32(next, now);
+    }
+    abef = _mm_sha256rnds2_epu32(abef, cdgh, _mm_shuffle_epi32(sum, 0x0E));
+    if (i >= 1 && i < kSteps - 3) {
+      __m128i& last = w[(i + 3) % 4];
+      last = _mm_sha256msg1_epu32(last, now);
+    }
+  }
+
+  CORDON_SHA void Begin() {
+    abef_before = abef;
+    cdgh_before = cdgh;
+  }
+  CORDON_SHA void End() {
     abef = _mm_add_epi32(abef, abef_before);
     cdgh = _mm_add_epi32(cdgh, cdgh_before);
   }
-  const __m128i feba = _mm_shuffle_epi32(abef, 0x1B);
-  const __m128i dchg = _mm_shuffle_epi32(cdgh, 0xB1);
-  auto* to = reinterpret_cast<__m128i*>(state.data());
-  _mm_storeu_si128(to, _mm_blend_epi16(feba, dchg, 0xF0));
-  _mm_storeu_si128(to + 1, _mm_alignr_epi8(dchg, feba, 8));
+
+  static constexpr int kSteps = 16;
+};
+#undef CORDON_SHA
+
+__attribute__((target("sha,sse4.1,ssse3"))) void CompressWithSha(Sha256State& state,
+                                                                 const uint8_t* blocks,
+                                                                 size_t count) {
+  Lane lane;
+  lane.Load(state);
+  for (; count > 0; --count, blocks += kSha256BlockBytes) {
+    lane.Begin();
+#pragma unroll
+    for (int i = 0; i < Lane::kSteps; ++i) lane.Step(i, blocks);
+    lane.End();
+  }
+  lane.Store(state);
+}
+
+// Each round waits for the one before it: a second hash computes meanwhile.
+__attribute__((target("sha,sse4.1,ssse3"))) void CompressBothWithSha(Sha256Part one,
+                                                                     Sha256Part other,
+                                                                     size_t count) {
+  Lane lane;
+  Lane second;
+  lane.Load(*one.state);
+  second.Load(*other.state);
+  for (; count > 0; --count) {
+    lane.Begin();
+    second.Begin();
+#pragma unroll
+    for (int i = 0; i < Lane::kSteps; ++i) {
+      lane.Step(i, one.blocks);
+      second.Step(i, other.blocks);
+    }
+    lane.End();
+    second.End();
+    one.blocks += kSha256BlockBytes;
+    other.blocks += kSha256BlockBytes;
+  }
+  lane.Store(*one.state);
+  second.Store(*other.state);
 }
 
 }  // namespace
@@ -84,6 +136,13 @@ __attribute__((target("sha,sse4.1,ssse3"))) void CompressWithSha(Sha256State& st
 Sha256Blocks CompressByInstructions() {
   static const bool has_instructions = HasInstructions();
   return has_instructions ? CompressWithSha : nullptr;
+}
+
+void CompressBoth(Sha256Part one, Sha256Part other, size_t count) {
+  const Sha256Blocks fast = CompressByInstructions();
+  if (fast != nullptr) return CompressBothWithSha(one, other, count);
+  CompressPortably(*one.state, one.blocks, count);
+  CompressPortably(*other.state, other.blocks, count);
 }
 
 void CompressPortably(Sha256State& state, const uint8_t* blocks, size_t count) {

@@ -19,6 +19,13 @@ void CompressPortably(Sha256State& state, const uint8_t* blocks, size_t count);
 // Null where this processor has no such instructions.
 [[nodiscard]] Sha256Blocks CompressByInstructions();
 
+// Blocks of two hashes, `count` of each, in two thirds of the time.
+struct Sha256Part {
+  Sha256State* state;
+  const uint8_t* blocks;
+};
+void CompressBoth(Sha256Part one, Sha256Part other, size_t count);
+
 }  // namespace cordon
 
 #endif  // CORDON_BASE_SHA256_BLOCKS_H_
