@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "base/unix_address.h"
 #include "base/write_all.h"
 #include "client/file_requests.h"
 
@@ -70,10 +71,9 @@ Status FileHost::Listen() {
   OwnedFd listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!listener.valid()) return SystemError("socket(AF_UNIX)");
   const std::string path = SocketPath(folder_);
-  sockaddr_un address = {};
-  address.sun_family = AF_UNIX;
-  memcpy(address.sun_path, path.data(), path.size());
-  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  const Result<sockaddr_un> address = UnixAddress(path);
+  if (!address) return std::unexpected(address.error());
+  if (bind(listener.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0 ||
       listen(listener.get(), kBacklog) != 0) {
     return SystemError("bind(" + path + ")");
   }
