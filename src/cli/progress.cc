@@ -39,11 +39,11 @@ void Put(std::string_view text) {
 
 }  // namespace
 
-Progress::Progress(std::string text) : text_(PlainText(text)) {
+Progress::Progress(const std::string& text) : text_(PlainText(text)) {
   Start();
 }
 
-Progress::Progress(std::string text, const Answer& answer) : text_(PlainText(text)) {
+Progress::Progress(const std::string& text, const Answer& answer) : text_(PlainText(text)) {
   if (!answer.is_quiet() && !answer.is_json()) Start();
 }
 

@@ -18,9 +18,9 @@ class Answer;
 // meanwhile, and no wall be put up: that wants one thread.
 class Progress {
  public:
-  explicit Progress(std::string text);
+  explicit Progress(const std::string& text);
   // Nothing is shown with --quiet and --json.
-  Progress(std::string text, const Answer& answer);
+  Progress(const std::string& text, const Answer& answer);
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
   ~Progress() { End(); }

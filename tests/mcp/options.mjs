@@ -223,3 +223,5 @@ function isSomethingNice(pid, nice) {
   await client.close();
 }
 console.log('all of it');
+// The client's timer of a connection that was refused would keep this program for a minute.
+process.exit();
