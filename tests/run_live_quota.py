@@ -77,7 +77,10 @@ class Total(unittest.TestCase):
 
     def start(self, sandbox, megabytes):
         process = sandbox.commands.spawn(keeping(megabytes))
-        self.assertEqual(next(iter(process)), ("stdout", b"there\n"))
+        said = next(iter(process), None)
+        if said is None:
+            raise SandboxError("ended before it had what it wanted")
+        self.assertEqual(said, ("stdout", b"there\n"))
         return process
 
     def test_one_more_is_refused_and_has_room_later(self):
