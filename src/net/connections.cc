@@ -7,7 +7,6 @@
 
 #include "net/client_check.h"
 #include "net/dial.h"
-#include "net/route.h"
 #include "net/sandbox.h"
 
 namespace cordon::net {
@@ -81,7 +80,7 @@ class Connection {
 bool Connection::Judge() {
   Flow& flow = record_.flow;
   flow.names = sandbox_.pins.NamesOf(flow.destination.address, Clock::now());
-  const auto whose = FindRoute(flow.destination.address);
+  const auto whose = sandbox_.routes.Find(flow.destination.address);
   record_.verdict = sandbox_.rules.JudgeFlow(flow, whose.value_or(Whose::kOther));
   if (sandbox_.flows > sandbox_.config.max_flows) {
     record_.verdict = {Verdict::Action::kRefuse, {}, "too many flows", {}};

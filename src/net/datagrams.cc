@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "net/reply_packet.h"
-#include "net/route.h"
 #include "net/sandbox.h"
 
 namespace cordon::net {
@@ -200,7 +199,7 @@ void DatagramServer::RefuseNaming(const std::shared_ptr<DatagramFlow>& flow,
 void DatagramServer::Open(const Datagram& first) {
   Flow flow = {Transport::kUdp, first.source, first.destination,
                sandbox_.pins.NamesOf(first.destination.address, Clock::now())};
-  const auto whose = FindRoute(first.destination.address);
+  const auto whose = sandbox_.routes.Find(first.destination.address);
   Verdict verdict = sandbox_.rules.JudgeFlow(flow, whose.value_or(Whose::kOther));
   if (flows_.size() >= sandbox_.config.max_datagram_flows) {
     verdict = {Verdict::Action::kRefuse, {}, "too many flows", {}};

@@ -1,6 +1,5 @@
 #include "net/dial.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 #include <cerrno>
@@ -10,10 +9,12 @@ namespace cordon::net {
 int BeginConnect(int fd, const Endpoint& to) {
   sockaddr_storage storage = {};
   const socklen_t size = FillSockaddr(to, &storage);
-  if (connect(fd, reinterpret_cast<sockaddr*>(&storage), size) == 0) return 0;
-  const int error = errno;
-  pollfd now = {fd, POLLOUT, 0};
-  return error == EINPROGRESS && poll(&now, 1, 0) == 1 ? ConnectResult(fd) : error;
+  const auto* address = reinterpret_cast<const sockaddr*>(&storage);
+  if (connect(fd, address, size) == 0) return 0;
+  if (errno != EINPROGRESS) return errno;
+  // Asked again it says what has become of it.
+  if (connect(fd, address, size) == 0) return 0;
+  return errno == EALREADY ? EINPROGRESS : errno;
 }
 
 int ConnectResult(int fd) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "net/route.h"
 #include "net/sandbox.h"
 
 namespace cordon::net {
@@ -29,7 +28,7 @@ DnsAnswer Localhost(DnsType type) {
 void SiftAddresses(Sandbox& sandbox, LookupRecord* record, const std::vector<Address>& found) {
   for (const Address& address : found) {
     if (record->answers.size() == kMaxAddresses) break;
-    const auto whose = FindRoute(address);
+    const auto whose = sandbox.routes.Find(address);
     const Verdict verdict =
         sandbox.rules.JudgePin(record->name, address, whose.value_or(Whose::kOther));
     if (verdict.action == Verdict::Action::kRefuse) {

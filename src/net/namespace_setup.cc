@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <vector>
 
 #include "base/fd_message.h"
@@ -160,6 +161,14 @@ Status SendSockets(int channel, const NamespaceSockets& sockets) {
   return SendWithFds(channel, BytesOf(there), fds);
 }
 
+Status WaitForReceipt(int channel) {
+  char receipt = 0;
+  ssize_t size = 0;
+  while ((size = recv(channel, &receipt, 1, 0)) < 0 && errno == EINTR) {
+  }
+  return size == 1 ? Status() : SystemError("recv(receipt of the network)", EPIPE);
+}
+
 Result<NamespaceSockets> ReceiveSockets(int channel) {
   std::array<char, NamespaceSockets::kCount> there{};
   Result<FdMessage> message = ReceiveWithFds(channel, WritableBytesOf(there), 0);
@@ -176,6 +185,8 @@ Result<NamespaceSockets> ReceiveSockets(int channel) {
                         sockets.fds[NamespaceSockets::kUdp4].valid() &&
                         sockets.fds[NamespaceSockets::kReply4].valid();
   if (!has_ipv4) return Fail(ErrorCode::kCorrupt, "the network that was handed over is incomplete");
+  // Nobody may wait for it.
+  (void)send(channel, "r", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
   return sockets;
 }
 

@@ -37,7 +37,10 @@ struct NamespaceSockets {
 
 // Over a connected Unix socket of type SOCK_SEQPACKET.
 [[nodiscard]] Status SendSockets(int channel, const NamespaceSockets& sockets);
-// An error that is kInvalid says that the other side has gone without sending any.
+// Returns when they were received, by whoever is locked in already. EPIPE: nobody is there.
+[[nodiscard]] Status WaitForReceipt(int channel);
+// Says that they were received. An error that is kInvalid says that the other side has gone without
+// sending any.
 [[nodiscard]] Result<NamespaceSockets> ReceiveSockets(int channel);
 
 }  // namespace cordon::net

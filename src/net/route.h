@@ -3,13 +3,21 @@
 
 #include <optional>
 
+#include "base/owned_fd.h"
 #include "net/address.h"
 #include "net/rules.h"
 
 namespace cordon::net {
 
-// Whose an address is, as the kernel would send to it now; none if it has no way there.
-[[nodiscard]] std::optional<Whose> FindRoute(const Address& address);
+// Whose addresses are, as the kernel would send to them now.
+class RouteFinder {
+ public:
+  // None if it has no way there.
+  [[nodiscard]] std::optional<Whose> Find(const Address& address);
+
+ private:
+  OwnedFd ipv4_, ipv6_;  // sockets that only look routes up
+};
 
 }  // namespace cordon::net
 

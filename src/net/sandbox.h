@@ -11,6 +11,7 @@
 #include "net/namespace_setup.h"
 #include "net/pins.h"
 #include "net/resolver.h"
+#include "net/route.h"
 
 namespace cordon::net {
 
@@ -22,6 +23,7 @@ struct Sandbox {
   const Rules rules;
   Pins pins;
   Resolver resolver;
+  RouteFinder routes;
   DecisionLog log;
   Askers askers;
   size_t flows = 0;             // connections, those to the name server too

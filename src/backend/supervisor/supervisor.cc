@@ -153,7 +153,8 @@ Status Supervisor::EnterNetwork() {
                 "NFT_TPROXY): " +
                     sockets.error().ToString());
   }
-  return net::SendSockets(gateway_->namespace_channel(), *sockets);
+  CORDON_TRY(net::SendSockets(gateway_->namespace_channel(), *sockets));
+  return net::WaitForReceipt(gateway_->namespace_channel());
 }
 
 // A process of its own session: it outlives this one, and ends what this one had made.
