@@ -23,7 +23,7 @@ def exit_codes_are_the_commands(world):
         equal(world.inside("sh", "-c", script).returncode, wanted)
     world.write("text", "no program").chmod(0o755)
     equal(world.inside("./text").returncode, 126)
-    equal(world.inside("no-such-program").returncode, 125)
+    equal(world.inside("no-such-program").returncode, 127)
     done = world.inside("cat", input="through\n")
     equal((done.stdout, done.stderr, done.returncode), ("through\n", "", 0))
 

@@ -65,12 +65,17 @@ def repositories_in_what_is_named_keep_their_settings(world):
     """In a writable path of a workspace that cannot be written, whatever their names are; and those of worktrees that are elsewhere."""
     policy(world, "workspace: {writable_paths: [packages]}\nprofiles: {default: {network: 'off'}}\n")
     world.write("packages/new/file", "")
-    for git in ("packages/x/.git", "packages/bare.git"):
+    gits = ("packages/x/.git", "packages/bare.git", "packages/.bare", "packages/.bare/modules/in it")
+    for git in gits:
         for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", "[core]\n"), ("hooks/old", ""), ("objects/x", ""), ("refs/x", "")):
             world.write(f"{git}/{path}", text)
-    world.write("packages/x/.git/worktrees/w/commondir", "../..\n")
-    handed_over = [f"packages/{git}/{path}" for git in ("x/.git", "bare.git") for path in ("hooks/pre-commit", "config", "config.worktree", "commondir")]
-    handed_over += [f"packages/x/.git/worktrees/w/{path}" for path in ("commondir", "config.worktree")]
+    worktrees = [f"{git}/worktrees/w" for git in gits[:3]]
+    for worktree in worktrees:
+        for path, text in (("HEAD", "ref: refs/heads/main\n"), ("commondir", "../..\n"), ("gitdir", "/else/where/.git\n")):
+            world.write(f"{worktree}/{path}", text)
+    world.write("packages/checkout/.git", "gitdir: ../.bare\n")
+    handed_over = [f"{git}/{path}" for git in gits for path in ("hooks/pre-commit", "config", "config.worktree", "commondir")]
+    handed_over += [f"{worktree}/{path}" for worktree in worktrees for path in ("commondir", "config.worktree")] + ["packages/checkout/.git"]
     script = ("import pathlib, sys\nfor path in sys.argv[1:]:\n  try: pathlib.Path(path).write_text('x'); print(path)\n  except OSError: pass\n"
               "pathlib.Path('packages/new/made').touch(); pathlib.Path('packages/x/.git/refs/made').touch(); pathlib.Path('packages/x/made').touch()")
     before = tree(world.project)
@@ -85,6 +90,26 @@ def repositories_in_what_is_named_keep_their_settings(world):
     world.outside(str(world.cordon), "trust", "--yes")
     done = world.inside("python3", "-c", script, *handed_over)
     equal(done.stdout, "packages/x/.git/hooks/pre-commit\n")
+
+
+def a_worktree_can_be_worked_on(world):
+    """Its `.git` is a file, which says where the repository is; as in a submodule."""
+    writable(world)
+    world.write(".git", "gitdir: /else/where\n")
+    world.own()
+    done = world.inside("sh", "-c", "echo made >file; echo x >>.git; rm -f .git; mv .git other; cat file .git")
+    equal((done.stdout, done.returncode), ("made\ngitdir: /else/where\n", 0))
+    equal([(world.project / name).read_text() for name in ("file", ".git")], ["made\n", "gitdir: /else/where\n"])
+
+
+def a_repository_without_a_worktree_can_be_worked_on(world):
+    """The workspace is the repository itself."""
+    writable(world)
+    for path in ("HEAD", "config", "hooks/old", "objects/x", "refs/x"):
+        world.write(path, "")
+    world.own()
+    done = world.inside("sh", "-c", "for path in config hooks/new commondir refs/new; do echo x >$path && echo $path; done; true")
+    equal((done.stdout, done.returncode), ("refs/new\n", 0))
 
 
 def what_cannot_be_listed_is_hidden(world):
@@ -338,7 +363,8 @@ def clean_removes_what_is_kept(world):
     equal(os.listdir(world.home / ".cache/cordon/caches"), ["0123456789abcdef-npm"])
 
 
-TESTS = [what_the_host_obeys_later_cannot_be_written, repositories_in_what_is_named_keep_their_settings, what_cannot_be_listed_is_hidden,
+TESTS = [what_the_host_obeys_later_cannot_be_written, repositories_in_what_is_named_keep_their_settings,
+         a_worktree_can_be_worked_on, a_repository_without_a_worktree_can_be_worked_on, what_cannot_be_listed_is_hidden,
          a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
          a_place_for_the_overlay_is_needed, files_that_may_be_made_are_taken_over, an_older_plan_is_refused, a_shadow_takes_what_is_written,
          what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, options_stand_before_the_command_too,

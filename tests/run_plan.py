@@ -539,11 +539,28 @@ def homes_that_are_the_machines(world):
     equal(variables(plan)["npm_config_store_dir"].startswith("/home/user/"), True)
 
 
+def files_that_are_none(world):
+    """Nothing that has the name of a project's file is passed over."""
+    path = world.project / "cordon.yaml"
+    for make, remove in ((path.mkdir, path.rmdir), (lambda: os.mkfifo(path), path.unlink), (lambda: path.symlink_to("/dev/zero"), path.unlink)):
+        make()
+        code, _, errors = world.plan("true")
+        equal(code, 125)
+        assert re.search(r"cordon.yaml: (no regular file|a symbolic link)", errors), errors
+        remove()
+    for text in (b"version: 1\n\ttab: x\n", b"version: 1\n\xff\n", b"version: 1\na: *x\n"):
+        path.write_bytes(text)
+        code, _, errors = world.plan("true")
+        equal((code, len(errors.splitlines())), (125, 1))
+        assert "is missing" not in errors, errors
+
+
 def a_program_that_is_not_there(world):
     """One line, wherever it is not."""
     for program in ("/nowhere-8417", "./nowhere-8417", "nowhere-8417", "/usr/nowhere-8417"):
         done = world.run("run", "--wall", "native", "--", program)
-        equal((done.returncode, done.stderr), (125, f"cordon: {program}: not found on this machine\n"))
+        equal((done.returncode, done.stderr), (127, f"cordon: {program}: not found on this machine\n"))
+        equal(world.run("plan", "--wall", "native", "--", program).returncode, 125)
     done = world.run("run", "--wall", "native", "--", "/etc/passwd")
     equal((done.returncode, done.stderr), (125, "cordon: /etc/passwd: programs in /etc cannot be shown: it holds /etc/shadow\n"))
 
@@ -560,7 +577,7 @@ TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_
          approval_is_asked_shown_and_withdrawn, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read,
          init_writes_what_is_found, adding_a_package_says_what_it_needs, doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, what_is_wrong_draws_nothing,
          what_is_hidden_has_a_bound, a_home_by_another_name_is_the_home, without_a_wall_a_project_says_nothing,
-         another_name_for_the_workspace_shows_no_more, homes_that_are_the_machines, a_program_that_is_not_there,
+         another_name_for_the_workspace_shows_no_more, homes_that_are_the_machines, files_that_are_none, a_program_that_is_not_there,
          a_directory_that_has_gone]
 
 

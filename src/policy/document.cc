@@ -322,6 +322,8 @@ Document ReadDocument(std::string_view text, const std::string& file, FileKind k
                       std::vector<Error>* errors) {
   const size_t before = errors->size();
   const YamlNode root = ReadYaml(text, file, errors);
+  // What could not be read has nothing that could be missing.
+  if (errors->size() > before && root.entries.empty()) return {};
   return ReadTree(root, file, kind, before, errors);
 }
 

@@ -39,6 +39,20 @@ bool MatchesPath(std::span<const std::string> pattern, std::span<const std::stri
          MatchesPath(pattern.subspan(1), path.subspan(1));
 }
 
+// What git knows a repository, and the folder of a worktree in one, by: their names can be any.
+class GitMarks {
+ public:
+  void Add(std::string_view name) {
+    for (size_t i = 0; i < std::size(kNames); ++i) has_[i] = has_[i] || name == kNames[i];
+  }
+  [[nodiscard]] bool IsRepository() const { return has_[0] && has_[1] && has_[2]; }
+  [[nodiscard]] bool IsWorktree() const { return has_[0] && has_[3] && has_[4]; }
+
+ private:
+  static constexpr std::string_view kNames[] = {"HEAD", "objects", "refs", "commondir", "gitdir"};
+  bool has_[std::size(kNames)] = {};
+};
+
 class Walker {
  public:
   Walker(const std::vector<std::string>& start, const std::vector<Glob>& globs, TreeWalk* walk)
@@ -50,23 +64,23 @@ class Walker {
     if (opened == nullptr) return Stop("cannot be read");
     (void)folder.release();
     const std::unique_ptr<DIR, int (*)(DIR*)> closer(opened, closedir);
+    GitMarks marks;
     while (const dirent* entry = readdir(opened)) {
       const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
       if (++entries_ > kMaxEntries) return Stop("more than 500000 files");
+      marks.Add(name);
       path_.emplace_back(name);
       Visit(dirfd(opened), *entry);
       path_.pop_back();
       if (!walk_->is_complete) return;
     }
+    const bool is_listed = !path_.empty() && path_.back() == ".git";
+    if (marks.IsRepository() && !is_listed) walk_->git_folders.push_back(path_);
+    if (marks.IsWorktree()) walk_->git_worktrees.push_back(path_);
   }
 
  private:
-  [[nodiscard]] bool IsWorktree() const {
-    const size_t size = path_.size();
-    return size >= 3 && path_[size - 2] == "worktrees" && path_[size - 3] == ".git";
-  }
-
   void Stop(const char* problem) {
     walk_->is_complete = false;
     for (const std::string& name : path_) walk_->problem += name + "/";
@@ -100,12 +114,8 @@ class Walker {
       walk_->matches.push_back({path_, type, i});
       return;
     }
-    const bool is_folder = type == Found::kDirectory;
-    if (path_.back() == ".git" || (is_folder && path_.back().ends_with(".git"))) {
-      walk_->git_folders.push_back(path_);
-    }
-    if (!is_folder) return;
-    if (IsWorktree()) walk_->git_worktrees.push_back(path_);
+    if (path_.back() == ".git") walk_->git_folders.push_back(path_);
+    if (type != Found::kDirectory) return;
     OwnedFd next(openat(folder, entry.d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!next.valid() && errno == ENOENT) return;
     if (!next.valid() && errno == EACCES) return walk_->closed.push_back(path_);

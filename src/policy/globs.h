@@ -38,9 +38,9 @@ struct TreeMatch {
 
 struct TreeWalk {
   std::vector<TreeMatch> matches;
-  // `.git`, file or directory, and directories whose names end so, in any place.
+  // `.git`, whatever it is, and directories that are repositories by what is in them.
   std::vector<std::vector<std::string>> git_folders;
-  std::vector<std::vector<std::string>> git_worktrees;  // `.git/worktrees/NAME`
+  std::vector<std::vector<std::string>> git_worktrees;  // folders of worktrees in a repository
   // Directories that this user may not list.
   std::vector<std::vector<std::string>> closed;
   bool is_complete = true;  // false: a bound was reached or something could not be read

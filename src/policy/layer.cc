@@ -75,6 +75,7 @@ Status CheckProjectFile(const std::string& path, uid_t uid) {
     return Fail(ErrorCode::kInvalid, "a symbolic link; --config names the file that is meant",
                 path);
   }
+  if (!S_ISREG(status.st_mode)) return Fail(ErrorCode::kInvalid, "no regular file", path);
   if (status.st_uid != uid && status.st_uid != 0) {
     return Fail(ErrorCode::kInvalid, "belongs to somebody else; --config names it all the same",
                 path);
@@ -91,9 +92,8 @@ std::string FindProjectFile(const std::string& directory) {
   for (std::string folder = directory;; folder = folder.substr(0, folder.rfind('/'))) {
     for (const char* name : kProjectFiles) {
       const std::string path = folder + "/" + name;
-      const Found found = Inspect(path);
-      // A link too: it is a project's file wherever it leads.
-      if (found == Found::kFile || found == Found::kLink) return path;
+      // Whatever it is: a link is a project's file wherever it leads, and nothing is passed over.
+      if (Inspect(path) != Found::kMissing) return path;
     }
     if (folder.empty()) return {};
   }

@@ -132,13 +132,6 @@ void Protect(Resolution& r, const std::string& path, const ProtectedPath& row) {
 
 constexpr size_t kMostRepositories = 1000;
 
-// One without a working tree has any name that ends so.
-bool IsRepository(const Resolution& r, std::vector<std::string> folder) {
-  if (folder.back() == ".git") return true;
-  folder.emplace_back("HEAD");
-  return r.workspace->Inspect(folder) == Found::kFile;
-}
-
 // What package managers fill has no repositories that somebody works in, and is large.
 bool IsFilledByManager(const std::string& name) {
   return std::ranges::any_of(Managers(), [&](const Manager& manager) {
@@ -169,18 +162,24 @@ TreeWalk WalkWorkspace(const Resolution& r, const std::vector<Glob>& globs) {
   return walk;
 }
 
-// In everything that may be written, unless it was named itself.
+// In everything that may be written, unless it was named itself or is in what is protected.
 void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk) {
   const std::string area_source = AbsolutePath("/", r.root + area);
   const auto consider = [&](const std::string& path, const ProtectedPath& row) {
     const std::string full = "/" + path;
-    const bool is_named = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
-      return mount.name == "writable" && IsWithin(AbsolutePath(r.root, path), mount.source) &&
-             mount.source != area_source;
+    const Mount asked = InWorkspace(r, path);
+    const bool is_decided = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
+      return (mount.name == "protected" && IsWithin(asked.target, mount.target)) ||
+             (mount.name == "writable" && IsWithin(asked.source, mount.source) &&
+              mount.source != area_source);
     });
-    if (IsWithin(full, area) && full != area && !is_named) Protect(r, path, row);
+    if (IsWithin(full, area) && full != area && !is_decided) Protect(r, path, row);
   };
-  for (const ProtectedPath& row : ProtectedPaths()) consider(std::string(row.path), row);
+  // Of a worktree or submodule it is a file, with nothing below it.
+  const bool has_git_file = r.workspace->Inspect({".git"}) == Found::kFile;
+  for (const ProtectedPath& row : ProtectedPaths()) {
+    if (!has_git_file || !row.path.starts_with(".git/")) consider(std::string(row.path), row);
+  }
   if (walk.git_folders.size() + walk.git_worktrees.size() > kMostRepositories) {
     return r.Refuse("more than 1000 repositories are in what may be written", r.root);
   }
@@ -190,12 +189,13 @@ void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk)
     }
   }
   for (const auto& folder : walk.git_folders) {
-    if (folder == std::vector<std::string>{".git"} || !IsRepository(r, folder)) continue;
-    if (r.workspace->Inspect(folder) == Found::kFile) consider(Join(folder), kGitFile);
-    if (r.workspace->Inspect(folder) != Found::kDirectory) continue;
+    const Found found = r.workspace->Inspect(folder);
+    if (found == Found::kFile) consider(Join(folder), kGitFile);
+    if (found != Found::kDirectory || folder == std::vector<std::string>{".git"}) continue;
     for (const ProtectedPath& row : ProtectedPaths()) {
-      if (row.path.starts_with(".git/"))
-        consider(Join(folder) + std::string(row.path.substr(4)), row);
+      if (!row.path.starts_with(".git/")) continue;
+      const std::string name(row.path.substr(5));
+      consider(folder.empty() ? name : Join(folder) + "/" + name, row);
     }
   }
 }
@@ -344,7 +344,8 @@ void ResolveMasks(Resolution& r) {
   std::vector<Glob> globs;
   globs.reserve(rules.size());
   for (const ExcludeRule& rule : rules) globs.emplace_back(rule.word->value);
-  const TreeWalk walk = WalkWorkspace(r, globs);
+  TreeWalk walk = WalkWorkspace(r, globs);
+  std::ranges::sort(walk.git_folders);  // a repository before those in it
   if (!walk.is_complete)
     r.Refuse("what is to be hidden or protected cannot be found: " + walk.problem, r.root);
   std::vector<std::string> areas;

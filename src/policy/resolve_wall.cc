@@ -134,6 +134,10 @@ void ResolveWorkspace(Resolution& r) {
   // Nothing of a view reaches the workspace by itself: there is nothing to keep the command from.
   plan.shadow = r.request.shadow || workspace.shadow.value;
   plan.writable = plan.writable || plan.shadow;
+  if (workspace.writable.value && !r.profile->writable.value && !plan.shadow) {
+    r.Hint("the workspace may be written where the profile says so too, and '" +
+           r.profile_name.value + "' does not: writable: true");
+  }
   const std::string here = root == r.around.directory ? r.root : RealPath(r.around.directory);
   const bool is_inside = IsWithin(here, r.root);
   r.plan.directory =
@@ -161,7 +165,8 @@ void ResolveProgram(Resolution& r) {
   if (r.manager_program.empty()) r.manager_program = r.program;
   if (!r.wall->host_programs) return;
   if (r.program.empty()) {
-    r.Refuse(r.request.argv.front() + ": not found on this machine");
+    r.plan.refusals.push_back(
+        {ErrorCode::kNotFound, r.request.argv.front() + ": not found on this machine", {}, 0});
     return;
   }
   // As it is found, not where its links end: what it is called decides what it does.
