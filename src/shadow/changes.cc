@@ -12,6 +12,8 @@
 namespace cordon::shadow {
 namespace {
 
+constexpr uint64_t kMaxHoleBytes = uint64_t{8} << 30;
+
 struct Seen {
   Stat stat;
   bool is_whiteout = false;
@@ -106,20 +108,20 @@ class Comparison {
       change.content_differs = true;
       const auto absent = sides_.base.find(path);
       if (absent != sides_.base.end()) change.hides = AbsenceText(absent->second.absence);
-      return Add(std::move(change), /*wants_digest=*/true);
+      return Add(std::move(change), &seen.stat);
     }
     change.before = base->node;
-    if (!change.problem.empty()) return Add(std::move(change), /*wants_digest=*/false);
+    if (!change.problem.empty()) return Add(std::move(change), nullptr);
     const Result<bool> differs = ContentDiffers(path, *base, seen.stat);
     if (!differs) {
       change.problem = differs.error().ToString();
-      return Add(std::move(change), /*wants_digest=*/false);
+      return Add(std::move(change), nullptr);
     }
     change.content_differs = *differs;
     const bool mode_differs =
         seen.stat.node.type != NodeType::kLink && base->node.mode != seen.stat.node.mode;
     if (!*differs && !mode_differs && base->node.type == seen.stat.node.type) return {};
-    return Add(std::move(change), /*wants_digest=*/true);
+    return Add(std::move(change), &seen.stat);
   }
 
   Result<bool> ContentDiffers(const std::string& path, const BaseEntry& base, const Stat& stat) {
@@ -128,15 +130,31 @@ class Comparison {
     if (stat.node.type != NodeType::kFile) return false;
     if (base.copy.Proves(stat.identity)) return false;
     if (base.node.size != stat.node.size) return true;
-    const Result<Sha256::Digest> now = sides_.files.Hash(path);
+    const Result<Sha256::Digest> now = Digest(path, stat);
     if (!now) return std::unexpected(now.error());
     // What cannot be known any more counts as changed.
     return BaseDigest(sides_, path) != *now;
   }
 
-  Status Add(Change change, bool wants_digest) {
-    if (wants_digest && change.problem.empty() && change.after->type == NodeType::kFile) {
-      const Result<Sha256::Digest> digest = sides_.files.Hash(change.path);
+  // Holes cost the command nothing, nor do further names of a file, and reading takes time for all
+  // their bytes: so many of holes, and each file once.
+  Result<Sha256::Digest> Digest(const std::string& path, const Stat& stat) {
+    const std::pair file(stat.identity.device, stat.identity.inode);
+    const auto known = digests_.find(file);
+    if (known != digests_.end()) return known->second;
+    const uint64_t holes = stat.node.size - std::min(stat.node.size, stat.allocated_bytes);
+    if (holes > kMaxHoleBytes - hole_bytes_)
+      return Fail(ErrorCode::kLimit, "not read: more than 8 GiB of new files are holes");
+    hole_bytes_ += holes;
+    Result<Sha256::Digest> digest = sides_.files.Hash(path);
+    if (digest) digests_.emplace(file, *digest);
+    return digest;
+  }
+
+  // With `stat`, of the shadow's file, its contents are read.
+  Status Add(Change change, const Stat* stat) {
+    if (stat != nullptr && change.problem.empty() && change.after->type == NodeType::kFile) {
+      const Result<Sha256::Digest> digest = Digest(change.path, *stat);
       if (digest) {
         change.after->sha256 = *digest;
       } else {
@@ -195,6 +213,8 @@ class Comparison {
   const Sides& sides_;
   std::map<std::string, Seen> seen_;
   std::set<std::string> deleted_;
+  std::map<std::pair<uint64_t, uint64_t>, Sha256::Digest> digests_;  // by device and inode
+  uint64_t hole_bytes_ = 0;                                          // that were read
   ChangeSet set_;
 };
 

@@ -193,6 +193,35 @@ TEST(Refusal, SpecialFilesAndSetIds) {
   EXPECT_TRUE(fs::is_empty(world.workspace()));
 }
 
+TEST(Refusal, HolesAreNotReadForEver) {
+  World world;
+  world.Make();
+  World::Write(world.Inside("a"), "");
+  World::Write(world.Inside("b"), "b");
+  fs::resize_file(world.Inside("a"), uint64_t{1} << 43);
+  EXPECT_EQ(world.Changes(), (std::vector<std::string>{"add a", "add b"}));
+  EXPECT_EQ(world.TryCommit(),
+            "a: cannot be looked at: not read: more than 8 GiB of new files are holes\n");
+}
+
+TEST(Commit, HolesStayHoles) {
+  World world;
+  World::Write(world.Real("old"), "");
+  fs::resize_file(world.Real("old"), 64 << 20);
+  world.Make();
+  World::Write(world.Inside("new"), "data");
+  fs::resize_file(world.Inside("new"), 64 << 20);
+  fs::resize_file(world.Inside("old"), 65 << 20);
+  EXPECT_EQ(world.TryCommit(), "");
+  for (const std::string& path : {world.Inside("old"), world.Real("old"), world.Real("new")}) {
+    struct stat status = {};
+    ASSERT_EQ(stat(path.c_str(), &status), 0);
+    EXPECT_GE(status.st_size, 64 << 20) << path;
+    EXPECT_LT(status.st_blocks * 512, 1 << 20) << path;
+  }
+  EXPECT_EQ(World::Text(world.Real("new")).substr(0, 5), std::string("data\0", 5));
+}
+
 TEST(Commit, LinksAreNeverFollowed) {
   World world;
   World::Write(world.folder() + "/victim/file", "safe");

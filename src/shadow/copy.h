@@ -12,7 +12,7 @@
 namespace cordon::shadow {
 
 // Shares the blocks where the file system can, otherwise copies inside the kernel, otherwise by
-// hand. `to` is empty.
+// hand. Holes stay holes. `to` is empty.
 [[nodiscard]] Status CopyContents(int from, int to, const std::string& name);
 
 // Time of modification of `name` in `folder`, of the link itself if it is one.

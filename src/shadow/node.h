@@ -44,7 +44,8 @@ struct Node {
 struct Stat {
   Node node;
   Identity identity;
-  uint64_t device_number = 0;  // of a device
+  uint64_t allocated_bytes = 0;  // what it takes; less than its size where it has holes
+  uint64_t device_number = 0;    // of a device
   uint64_t links = 1;
   uint32_t uid = 0;
   uint32_t gid = 0;

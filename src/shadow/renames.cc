@@ -53,7 +53,8 @@ class Finder {
     if (added_.empty() || deleted_.empty()) return;
     FindExact();
     Drop();
-    if (added_.size() * deleted_.size() <= kMaxPairs) FindSimilar();
+    const size_t pairs = added_.size() * deleted_.size();
+    if (pairs > 0 && pairs <= kMaxPairs) FindSimilar();
   }
 
  private:

@@ -65,6 +65,7 @@ Stat MakeStat(const struct statx& raw) {
   // A whole second is the mark of a file system that keeps no finer time: nothing is proved there.
   stat.identity.is_settled = stat.identity.ctime_ns % kSecondNs != 0 &&
                              stat.identity.ctime_ns < FileClockNs() - kClockStepNs;
+  stat.allocated_bytes = raw.stx_blocks * 512;
   stat.device_number = makedev(raw.stx_rdev_major, raw.stx_rdev_minor);
   stat.links = raw.stx_nlink;
   stat.uid = raw.stx_uid;
