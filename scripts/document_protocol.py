@@ -19,7 +19,8 @@ Whoever begins with a zero byte talks MessagePack instead: every message in both
 and a map with the same members. Bytes are bytes there, in parameters and results, under their plain name.
 
 Bytes that are no UTF-8 come twice: as text with replacements under their name, exact as base64 under their name + `Base64`.
-Parameters that are bytes are given either way. A path that is not absolute begins in `/home/user`. A parameter that is not known is refused.
+Parameters that are bytes are given either way, and so are paths (`path`, `from`, `to`, `target`, `cwd`, `directory`), whose names need not be
+text. A path that is not absolute begins in `/home/user`. A parameter that is not known is refused.
 
 Errors: -32700 no JSON or `Request too large`, -32600 no request, -32601 `Method not found: X`, -32602 a parameter
 (`Missing required param: X`, `Unknown sandboxId: X`, `Maximum of N concurrent sandboxes reached`), 1 the sandbox or

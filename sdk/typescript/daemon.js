@@ -32,6 +32,16 @@ export class PackageError extends RpcError {
   name = 'PackageError';
 }
 
+// As JSON has half of a surrogate pair; not the same letters behind a backslash of the text.
+const LONE_SURROGATE = /(?<!\\)(?:\\\\)*\\ud[89a-f]/;
+
+// A daemon could not read a line with one, not even whose request it has to refuse.
+function encode(id, method, params) {
+  const line = JSON.stringify({ jsonrpc: '2.0', id, method, params });
+  if (line.includes('\\ud') && LONE_SURROGATE.test(line)) throw new TypeError(`${method}: is no Unicode text: half of a surrogate pair`);
+  return `${line}\n`;
+}
+
 export function errorOf({ code, message, data }) {
   const Kind = data?.errno?.startsWith('E_PKG_') ? PackageError : RpcError;
   return new Kind(code, message, data?.errno);
@@ -153,11 +163,17 @@ export class Daemon {
   call(method, params, listener, signal) {
     if (this.#ended !== null) return Promise.reject(new SandboxError(this.#ended));
     const id = ++this.#lastId;
+    let line;
+    try {
+      line = encode(id, method, params);
+    } catch (error) {
+      return Promise.reject(error);
+    }
     if (listener) this.#listeners.set(`request ${id}`, listener);
     const answer = new Promise((resolve, reject) => {
       this.#answers.set(id, { resolve, reject });
       this.#keepAlive();
-      this.#input.write(`${JSON.stringify({ jsonrpc: '2.0', id, method, params })}\n`);
+      this.#input.write(line);
     });
     if (!signal) return answer;
     const cancel = () => { this.call('cancel', { sandboxId: params.sandboxId, requestId: id }).catch(() => {}); };

@@ -7,9 +7,33 @@ import { MAX_PIECE, SandboxError, bytesOf, putBytes } from './daemon.js';
 // Of a stream: enough that messages do not count, little enough that two are nothing to keep.
 const STREAM_PIECE = 1 << 20;
 
-function infoOf(entry, name) {
+// What is no text has `nameBytes`.
+function infoOf(entry, bytes = bytesOf(entry, 'name')) {
   const { type, size, mode, mtimeMs, target } = entry;
-  return { name: name ?? bytesOf(entry, 'name').toString(), type, size, mode, mtimeMs, ...(target !== undefined && { target }) };
+  const name = bytes.toString();
+  const isText = Buffer.from(name).equals(bytes);
+  return { name, ...(!isText && { nameBytes: bytes }), type, size, mode, mtimeMs, ...(target !== undefined && { target }) };
+}
+
+function lastNameOf(path) {
+  const bytes = Buffer.from(path);
+  let end = bytes.length;
+  while (end > 0 && bytes[end - 1] === 0x2f) --end;
+  return bytes.subarray(bytes.lastIndexOf('/', end - 1) + 1, end);
+}
+
+function besides(path, suffix) {
+  return typeof path === 'string' ? path + suffix : Buffer.concat([path, Buffer.from(suffix)]);
+}
+
+// Paths that are bytes.
+function withExactPaths(params) {
+  const exact = {};
+  for (const [name, value] of Object.entries(params)) {
+    if (value instanceof Uint8Array) putBytes(exact, name, value);
+    else exact[name] = value;
+  }
+  return exact;
 }
 
 // Pulls from a generator, and no more than is read.
@@ -89,7 +113,7 @@ export class Files {
   #daemon;
 
   constructor(call, daemon) {
-    this.#call = call;
+    this.#call = (method, params) => call(method, withExactPaths(params));
     this.#daemon = daemon;
   }
 
@@ -156,7 +180,7 @@ export class Files {
     const pieces = piecesOf(data);
     const first = await pieces.next();
     let next = await pieces.next();
-    const place = next.done || append ? path : `${path}.cordon-part-${randomUUID()}`;
+    const place = next.done || append ? path : besides(path, `.cordon-part-${randomUUID()}`);
     try {
       await this.#writePiece(place, first.value, append, extra);
       for (; !next.done; next = await pieces.next()) await this.#writePiece(place, next.value, true, extra);
@@ -174,7 +198,7 @@ export class Files {
   }
 
   async stat(path) {
-    return infoOf(await this.#call('files.stat', { path }), path.replace(/\/+$/, '').split('/').pop());
+    return infoOf(await this.#call('files.stat', { path }), lastNameOf(path));
   }
 
   async exists(path) {

@@ -216,8 +216,13 @@ export interface SpawnOptions extends Omit<ExecOptions, 'stdin' | 'onStdout' | '
   terminal?: { rows: number; columns: number };
 }
 
+/** Names in a sandbox are bytes; one that is no UTF-8 is said as such. */
+export type FilePath = string | Uint8Array;
+
 export interface FileInfo {
   name: string;
+  /** Where `name` has replacements: what it really is. */
+  nameBytes?: Uint8Array;
   type: 'file' | 'dir' | 'symlink' | 'other';
   size: number;
   mode: number;
@@ -262,7 +267,8 @@ export class SandboxProcess implements AsyncIterable<{ stream: 'stdout' | 'stder
   /** Resolves when the process has room for it. */
   write(data: string | Uint8Array): Promise<void>;
   closeStdin(): Promise<void>;
-  signal(signal: number): Promise<void>;
+  /** A number, or a name such as 'SIGINT'. */
+  signal(signal: number | string): Promise<void>;
   resize(rows: number, columns: number): Promise<void>;
   kill(): Promise<void>;
 }
@@ -283,37 +289,37 @@ export interface Commands {
 }
 
 export interface Files {
-  read(path: string, options: { offset?: number; length?: number; format: 'text' }): Promise<string>;
+  read(path: FilePath, options: { offset?: number; length?: number; format: 'text' }): Promise<string>;
   /** In pieces, asked for one after the other, one ahead of whoever reads. Of a file that is replaced meanwhile, what comes later is the new one's. */
-  read(path: string, options: { offset?: number; length?: number; format: 'stream' } | { offset?: number; length?: number; stream: true }): Promise<ReadableStream<Uint8Array>>;
-  readStream(path: string, options?: { offset?: number; length?: number; pieceBytes?: number }): AsyncIterableIterator<Uint8Array>;
-  read(path: string, options?: { offset?: number; length?: number; format?: 'bytes' }): Promise<Uint8Array>;
+  read(path: FilePath, options: { offset?: number; length?: number; format: 'stream' } | { offset?: number; length?: number; stream: true }): Promise<ReadableStream<Uint8Array>>;
+  readStream(path: FilePath, options?: { offset?: number; length?: number; pieceBytes?: number }): AsyncIterableIterator<Uint8Array>;
+  read(path: FilePath, options?: { offset?: number; length?: number; format?: 'bytes' }): Promise<Uint8Array>;
   /** Of a stream no more is taken than was written; it has its place when it has ended, and leaves nothing if it fails. */
-  write(path: string, data: string | Uint8Array | Blob | AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>, options?: { mode?: number; append?: boolean }): Promise<void>;
-  list(path: string): Promise<FileInfo[]>;
-  stat(path: string): Promise<FileInfo>;
+  write(path: FilePath, data: string | Uint8Array | Blob | AsyncIterable<string | Uint8Array> | Iterable<string | Uint8Array>, options?: { mode?: number; append?: boolean }): Promise<void>;
+  list(path: FilePath): Promise<FileInfo[]>;
+  stat(path: FilePath): Promise<FileInfo>;
   /** Another name of stat. */
-  getInfo(path: string): Promise<FileInfo>;
-  exists(path: string): Promise<boolean>;
-  mkdir(path: string, options?: { mode?: number }): Promise<void>;
-  makeDir(path: string): Promise<void>;
-  rm(path: string): Promise<void>;
-  remove(path: string): Promise<void>;
-  rename(from: string, to: string): Promise<void>;
-  copy(from: string, to: string): Promise<void>;
-  symlink(target: string, path: string): Promise<void>;
-  chmod(path: string, mode: number): Promise<void>;
+  getInfo(path: FilePath): Promise<FileInfo>;
+  exists(path: FilePath): Promise<boolean>;
+  mkdir(path: FilePath, options?: { mode?: number }): Promise<void>;
+  makeDir(path: FilePath): Promise<void>;
+  rm(path: FilePath): Promise<void>;
+  remove(path: FilePath): Promise<void>;
+  rename(from: FilePath, to: FilePath): Promise<void>;
+  copy(from: FilePath, to: FilePath): Promise<void>;
+  symlink(target: FilePath, path: FilePath): Promise<void>;
+  chmod(path: FilePath, mode: number): Promise<void>;
   /**
    * Of a directory in whose path are no links. Events come together, a moment after what they tell of; what was undone in
    * between does not come.
    */
-  watch(path: string, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
+  watch(path: FilePath, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
   /** Another name of watch. */
-  watchDir(path: string, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
+  watchDir(path: FilePath, onEvent: (event: FileEvent) => void, options?: { recursive?: boolean }): Promise<{ stop(): Promise<void> }>;
   /** The directory's contents as a tar. */
-  pack(path: string): Promise<Uint8Array>;
+  pack(path: FilePath): Promise<Uint8Array>;
   /** A tar, plain or compressed by gzip or zstd, into the directory. */
-  unpack(path: string, data: Uint8Array): Promise<ImportReport>;
+  unpack(path: FilePath, data: Uint8Array): Promise<ImportReport>;
 }
 
 /** What became of an archive. `skipped` names what was left out, with reasons, at most 100 of them. */

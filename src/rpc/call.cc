@@ -30,7 +30,7 @@ const MethodRow* FindMethod(std::string_view name) {
 }
 
 // Whether the table says so, or for a method that is "as" another one, that one's row.
-bool HasParameter(const MethodRow& method, std::string_view name) {
+bool HasPlainParameter(const MethodRow& method, std::string_view name) {
   constexpr std::string_view kAs = "as ";
   std::string_view own = method.parameters;
   if (own.starts_with(kAs)) {
@@ -40,6 +40,17 @@ bool HasParameter(const MethodRow& method, std::string_view name) {
     own.remove_prefix(end);
   }
   return name == "sandboxId" || NamesParameter(own, name);
+}
+
+// A path may be said as bytes, too: names in a sandbox need not be text.
+bool HasParameter(const MethodRow& method, std::string_view name) {
+  if (HasPlainParameter(method, name)) return true;
+  constexpr std::string_view kCoded = "Base64";
+  if (!name.ends_with(kCoded)) return false;
+  name.remove_suffix(kCoded.size());
+  constexpr std::array<std::string_view, 6> kPaths = {"path",   "from", "to",
+                                                      "target", "cwd",  "directory"};
+  return std::ranges::find(kPaths, name) != kPaths.end() && HasPlainParameter(method, name);
 }
 
 void Answer(const MethodRow& method, const CallPtr& call) {
@@ -116,8 +127,16 @@ std::optional<std::string> Call::Text(const char* name) {
   return text;
 }
 
+std::optional<std::string> Call::Name(const char* name) {
+  const bool is_coded = Has((std::string(name) + "Base64").c_str());
+  std::optional<std::string> bytes = is_coded ? Bytes(name) : Text(name);
+  if (!bytes || bytes->find('\0') == std::string::npos) return bytes;
+  Refuse({kInvalidParams, std::string("Param contains a zero byte: ") + name, {}});
+  return std::nullopt;
+}
+
 std::optional<std::string> Call::Path(const char* name) {
-  std::optional<std::string> path = Text(name);
+  std::optional<std::string> path = Name(name);
   if (!path) return std::nullopt;
   if (path->empty() || path->size() > kMaxPath) {
     Refuse({kInvalidParams, std::string("Param is no path: ") + name, {}});

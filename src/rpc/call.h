@@ -33,6 +33,9 @@ class Call {
 
   // Parameters. Each refuses the call itself when it gives nothing.
   [[nodiscard]] std::optional<std::string> Text(const char* name);
+  // Of something in a sandbox: text, or bytes under the name + "Base64".
+  [[nodiscard]] std::optional<std::string> Name(const char* name);
+  // The same, absolute.
   [[nodiscard]] std::optional<std::string> Path(const char* name);
   [[nodiscard]] std::optional<int64_t> Number(const char* name, int64_t otherwise, int64_t least,
                                               int64_t most);
@@ -44,6 +47,9 @@ class Call {
   [[nodiscard]] std::optional<std::string> Bytes(const std::string& name,
                                                  Need need = Need::kNeeded);
   [[nodiscard]] bool Has(const char* name) const { return request.params.contains(name); }
+  [[nodiscard]] bool HasName(const std::string& name) const {
+    return request.params.contains(name) || request.params.contains(name + "Base64");
+  }
   // False when it is missing.
   [[nodiscard]] std::optional<bool> Flag(const char* name);
   // One that is there, or in this other state; refuses the call otherwise.

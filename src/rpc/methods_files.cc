@@ -161,7 +161,7 @@ void FilesCopy(const CallPtr& call) {
 }
 
 void FilesSymlink(const CallPtr& call) {
-  const auto target = call->Text("target");
+  const auto target = call->Name("target");
   if (!target) return;
   if (target->empty()) return call->RefuseErrno(ENOENT, "target");
   const auto path = call->Path("path");

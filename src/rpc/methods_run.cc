@@ -5,6 +5,7 @@
 #include <csignal>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -24,6 +25,7 @@ constexpr int64_t kMaxOutput = int64_t{1} << 40;
 constexpr size_t kInputPiece = 256 * 1024;
 constexpr size_t kMaxArguments = 10'000;
 constexpr int64_t kMostLines = 65'535;
+constexpr int64_t kLastSignal = 64;
 
 const char* StreamName(int64_t stream) {
   return stream == 1 ? "stdout" : "stderr";
@@ -245,7 +247,7 @@ bool ReadLimits(const CallPtr& call, const Sandbox& sandbox, Frame* frame) {
 bool ReadCommand(const CallPtr& call, Frame* frame) {
   const Json& params = call->request.params;
   std::string directory;
-  if (call->Has("cwd")) {
+  if (call->HasName("cwd")) {
     const auto given = call->Path("cwd");
     if (!given) return false;
     directory = *given;
@@ -262,7 +264,10 @@ bool ReadCommand(const CallPtr& call, Frame* frame) {
     fits = (*argv)[i].is_string() && add((*argv)[i].get<std::string>());
   }
   if (!fits) {
-    call->Refuse({kInvalidParams, "Param must be an array of strings: argv", {}});
+    call->Refuse({kInvalidParams,
+                  "Param must be an array of 1 to " + std::to_string(kMaxArguments) +
+                      " strings without zero bytes: argv",
+                  {}});
     return false;
   }
   frame->arg[4] = static_cast<int64_t>(argv->size());
@@ -358,6 +363,20 @@ void TellProcess(const CallPtr& call, Kind kind, std::array<int64_t, live::kArgu
   call->Reply(Json::object());
 }
 
+// A number, or a name with or without SIG; the sandbox has the numbers of signal(7).
+std::optional<int64_t> SignalOf(const CallPtr& call) {
+  const Json given = call->request.params.value("signal", Json());
+  if (!given.is_string()) return call->Number("signal", SIGTERM, 1, kLastSignal);
+  std::string_view name = given.get_ref<const std::string&>();
+  if (name.starts_with("SIG")) name.remove_prefix(3);
+  for (int number = 1; number < SIGRTMIN; ++number) {
+    const char* known = sigabbrev_np(number);
+    if (known != nullptr && name == known) return number;
+  }
+  call->Refuse({kInvalidParams, "Param is the name of no signal: signal", {}});
+  return std::nullopt;
+}
+
 }  // namespace
 
 void Run(const CallPtr& call) {
@@ -434,7 +453,7 @@ void ProcessClose(const CallPtr& call) {
 }
 
 void ProcessSignal(const CallPtr& call) {
-  const auto number = call->Number("signal", SIGTERM, 1, 64);
+  const std::optional<int64_t> number = SignalOf(call);
   if (number) TellProcess(call, Kind::kSignal, {*number});
 }
 

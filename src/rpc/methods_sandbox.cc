@@ -140,7 +140,7 @@ bool ReadOptions(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) {
   options.sandbox.userland_path = call->client->server.options().userland_path;
   options.tells_use = call->client->server.quota().is_set();
   options.sandbox.unpacker_path = call->client->server.options().unpacker_path;
-  if (call->Has("directory")) {
+  if (call->HasName("directory")) {
     const std::optional<std::string> directory = call->Path("directory");
     if (!directory) return false;
     options.directory = *directory;

@@ -30,6 +30,19 @@ assert.deepEqual([back.length, back[5_000_000]], [5 << 20, 7]);
 assert.deepEqual((await sandbox.readDir('/home/user')).filter((entry) => entry.name === 'x.bin').map((entry) => entry.size), [5 << 20]);
 await assert.rejects(sandbox.readFile('/nope'), (error) => error instanceof RpcError && error.errno === 'ENOENT');
 
+// Names that are no text.
+await sandbox.run("mkdir /tmp/odd; : >$'/tmp/odd/\\xff'");
+const [odd] = await sandbox.files.list('/tmp/odd');
+assert.deepEqual([odd.name, [...odd.nameBytes]], ['\ufffd', [0xff]]);
+const place = Buffer.concat([Buffer.from('/tmp/odd/'), odd.nameBytes]);
+await sandbox.files.write(place, new Uint8Array(9 << 20));
+assert.equal((await sandbox.files.read(place)).length, 9 << 20);
+assert.deepEqual([...(await sandbox.files.stat(place)).nameBytes], [0xff]);
+await sandbox.files.rename(place, '/tmp/odd/even');
+assert.deepEqual((await sandbox.files.list('/tmp/odd')).map(({ name, nameBytes }) => [name, nameBytes]), [['even', undefined]]);
+assert.equal((await sandbox.files.stat('/tmp//odd//')).name, 'odd');
+assert.equal((await sandbox.files.stat('/')).name, '');
+
 const cat = await sandbox.commands.spawn(['cat']);
 await cat.write('hi');
 await cat.closeStdin();

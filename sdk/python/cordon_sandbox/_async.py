@@ -119,11 +119,12 @@ class _Daemon:
         if self._ended.done():
             raise protocol.SandboxError("the daemon has ended")
         request_id = next(self._ids)
+        line = protocol.encode(request_id, method, params)
         answer = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = (answer, take)
         if takes:
             self._takers.add(request_id)
-        self._channel.write(protocol.encode(request_id, method, params), gives)
+        self._channel.write(line, gives)
         await self._channel.drain()
         try:
             return await answer

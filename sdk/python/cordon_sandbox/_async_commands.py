@@ -52,6 +52,7 @@ class AsyncProcess:
         await self._ask("process.closeStdin")
 
     async def signal(self, number):
+        """A number, or a name such as "SIGINT"."""
         await self._ask("process.signal", signal=number)
 
     async def resize(self, rows, columns):

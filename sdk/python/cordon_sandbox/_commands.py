@@ -50,6 +50,7 @@ class Process:
         self._ask("process.closeStdin")
 
     def signal(self, number):
+        """A number, or a name such as "SIGINT"."""
         self._ask("process.signal", signal=number)
 
     def resize(self, rows, columns):

@@ -134,13 +134,13 @@ class Daemon:
             if self._dead:
                 raise protocol.SandboxError("the daemon has ended")
             request_id = next(self._ids)
+            line = memoryview(protocol.encode(request_id, method, params))
             self._answers[request_id] = answer
             if listener is not None:
                 self._listeners[("request", request_id)] = listener
             if takes:
                 self._takers.add(request_id)
             try:
-                line = memoryview(protocol.encode(request_id, method, params))
                 self._socket.sendall(line if gives is None else line[channel.send_some(self._socket, line, gives):])
             except OSError as error:  # it has ended, or is closed
                 raise protocol.SandboxError("the daemon has ended") from error

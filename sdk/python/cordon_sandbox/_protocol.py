@@ -163,9 +163,35 @@ def put_bytes(params, name, data):
         params[name + "Base64"] = base64.b64encode(bytes(data)).decode("ascii")
 
 
-def encode(request_id, method, params):
+_PATHS = ("path", "from", "to", "target", "cwd")
+
+
+def _with_exact_paths(params):
+    """Names need not be text: those that files.list gives have the bytes that are none as PEP 383 has them."""
+    exact = {}
+    for name, value in params.items():
+        if name in _PATHS and isinstance(value, str):
+            put_bytes(exact, name, value.encode("utf-8", "surrogateescape"))
+        else:
+            exact[name] = value
+    return exact
+
+
+def _line(request_id, method, params):
     message = {"jsonrpc": "2.0", "id": request_id, "method": method, "params": params}
-    return json.dumps(message).encode("utf-8") + b"\n"
+    return json.dumps(message, ensure_ascii=False).encode("utf-8") + b"\n"
+
+
+def encode(request_id, method, params):
+    try:
+        return _line(request_id, method, params)
+    except UnicodeEncodeError:
+        pass
+    try:
+        return _line(request_id, method, _with_exact_paths(params))
+    except UnicodeEncodeError as error:
+        # The daemon could not read the line, not even whose answer it has to refuse.
+        raise ValueError(f"{method}: is no Unicode text: {error.object[error.start:error.end]!a}") from error
 
 
 def error_of(message):
@@ -228,6 +254,8 @@ def run_params(command, timeout_ms, stdin, stream, limits=None):
 def exec_params(argv, env, cwd, timeout_ms, stdin, stream, limits=None):
     params = run_params("", timeout_ms, stdin, stream, limits)
     del params["command"]
+    if isinstance(argv, (str, bytes)):
+        raise TypeError(f"argv: must be a list of strings, not {argv!r}; a line for the shell is for commands.run")
     params["argv"] = list(argv)
     if env:
         params["env"] = dict(env)
