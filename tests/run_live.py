@@ -267,6 +267,12 @@ class Processes(unittest.TestCase):
         sleeper = self.sandbox.commands.spawn(["sleep", "100"])
         sleeper.signal(signal.SIGTERM)
         self.assertEqual(sleeper.wait(), 128 + signal.SIGTERM)
+        for name in ("SIGUSR1", "USR1"):
+            sleeper = self.sandbox.commands.spawn(["sleep", "100"])
+            for wrong in ("SIGNONE", "usr1", "", "SIGSIGUSR1", 0, 65):
+                self.assertRaises(RpcError, sleeper.signal, wrong)
+            sleeper.signal(name)
+            self.assertEqual(sleeper.wait(), 128 + signal.SIGUSR1)
 
     def test_a_run_beside_a_process(self):
         process = self.sandbox.commands.spawn(["sh", "-c", "sleep 0.5; echo late > /tmp/f"])
@@ -340,6 +346,24 @@ class Files(unittest.TestCase):
     def test_names_that_are_no_text(self):
         self.sandbox.commands.run("mkdir /tmp/odd; : > $'/tmp/odd/\\xff\\n'")
         self.assertEqual([entry.name for entry in self.files.list("/tmp/odd")], ["\udcff\n"])
+        odd = "/tmp/odd/\udcff\n"
+        self.files.write(odd, b"x" * (9 << 20))
+        self.assertEqual(len(self.files.read(odd)), 9 << 20)
+        self.files.rename(odd, odd + "2")
+        self.files.copy(odd + "2", odd)
+        self.files.symlink(odd, "/tmp/odd/\udcfe")
+        self.assertEqual(self.sandbox.commands.run("readlink -n /tmp/odd/$'\\xfe'").stdout_bytes, b"/tmp/odd/\xff\n")
+        self.files.chmod(odd, 0o600)
+        self.assertEqual((self.files.stat(odd).mode, self.files.stat(odd).name), (0o600, "\udcff\n"))
+        self.files.mkdir("/tmp/odd/\udcfd/deep")
+        self.assertEqual(self.sandbox.commands.exec(["ls"], cwd="/tmp/odd/\udcfd").stdout, "deep\n")
+        for path in (odd, odd + "2", "/tmp/odd/\udcfd", "/tmp/odd/\udcfe"):
+            self.files.rm(path)
+        self.assertEqual(self.files.list("/tmp/odd"), [])
+        for wrong, why in ({"pathBase64": "/w=="}, "ENOENT"), ({"pathBase64": "AA=="}, "zero byte"), ({"pathBase64": "?"}, "no base64"), ({"pathBase64": 1}, "must be"), \
+                          ({"path": "x", "offsetBase64": "AA=="}, "Unknown param"), ({"data": "x"}, "Unknown param"), ({"pathBase64": ""}, "no path"):
+            with self.assertRaisesRegex(RpcError, why):
+                self.sandbox._call("files.read", wrong)
 
     def test_nothing_leads_to_the_host(self):
         self.sandbox.commands.run("ln -s /../../../../etc/shadow /tmp/escape; ln -s / /tmp/root")

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """What a daemon makes of requests that are wrong: each is refused with its reason, nothing is done, and everybody else is untouched.
 run_live_requests.py [NAME...]"""
+import asyncio
 import base64
 import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import unittest
@@ -15,7 +17,7 @@ CORDON = str(ROOT / "build/cordon")
 sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
-from cordon_sandbox import RpcError, Sandbox, SandboxError  # noqa: E402
+from cordon_sandbox import AsyncSandbox, RpcError, Sandbox, SandboxError  # noqa: E402
 
 INVALID = -32602
 
@@ -225,6 +227,57 @@ class Sandboxes(unittest.TestCase):
             self.assertEqual(self.sandbox.files.read(f"/tmp/{name}"), data)
         with self.assertRaisesRegex(RpcError, "ENAMETOOLONG"):
             self.sandbox.files.write(f"/tmp/{name}n", b"")
+
+    def test_text_that_is_none(self):
+        for call in (lambda: self.sandbox.files.read("/tmp/\ud800"), lambda: self.sandbox.commands.run("echo \ud800"),
+                     lambda: self.sandbox.commands.exec(["cat"], stdin="\udcff")):
+            with self.assertRaisesRegex(ValueError, r"is no Unicode text: '\\ud"):
+                call()
+        self.assertEqual(self.sandbox.commands.run("echo '\U0001f600 \\ud800'").stdout, "\U0001f600 \\ud800\n")
+
+        async def work():
+            async with AsyncSandbox() as sandbox:
+                with self.assertRaisesRegex(ValueError, "is no Unicode text"):
+                    await sandbox.files.read("/tmp/\ud800")
+                self.assertEqual((await sandbox.commands.run("echo on")).stdout, "on\n")
+
+        asyncio.run(work())
+
+    @unittest.skipUnless(shutil.which("node"), "no Node on this machine")
+    def test_text_that_is_none_in_typescript(self):
+        program = f"""
+            import {{ Sandbox }} from {json.dumps(str(ROOT / "sdk/typescript/index.js"))};
+            const sandbox = await Sandbox.create();
+            for (const path of ['/tmp/\\udcff', '/tmp/\\\\\\ud800']) await sandbox.files.read(path).catch((error) => console.log(error.message));
+            console.log((await sandbox.run("echo '\\u{{1f600}} \\\\ud800'")).stdout);
+            await sandbox.destroy();
+        """
+        done = subprocess.run(["node", "--input-type=module", "-e", program], capture_output=True, text=True, timeout=120)
+        refusal = "files.read: is no Unicode text: half of a surrogate pair\n"
+        self.assertEqual((done.returncode, done.stderr, done.stdout), (0, "", refusal * 2 + "\U0001f600 \\ud800\n\n"))
+
+    def test_a_line_where_words_belong(self):
+        for start in (self.sandbox.commands.exec, self.sandbox.commands.spawn):
+            with self.assertRaisesRegex(TypeError, "argv: must be a list of strings, not 'ls -l'"):
+                start("ls -l")
+
+    def test_arguments_that_are_too_many_or_none(self):
+        for argv in ([], ["echo"] * 10001, ["a\0b"]):
+            with self.assertRaisesRegex(RpcError, "an array of 1 to 10000 strings without zero bytes: argv"):
+                self.sandbox.commands.exec(argv)
+        self.assertEqual(self.sandbox.commands.exec(["echo"] + ["a"] * 9999).stdout_bytes.count(b"a"), 9999)
+
+    def test_files_that_are_neither_files_nor_directories(self):
+        self.sandbox.commands.run("mkfifo /tmp/fifo")
+        for path in ("/tmp/fifo", "/dev/zero"):
+            with self.assertRaisesRegex(RpcError, "EINVAL"):
+                self.sandbox.files.read(path)
+
+    def test_a_file_that_a_link_leads_to_and_that_is_not_there(self):
+        self.sandbox.commands.run("ln -s target /tmp/link")
+        self.sandbox.files.write("/tmp/link", b"text")
+        self.assertEqual(self.sandbox.commands.run("stat -c %a:%F /tmp/link /tmp/target; cat /tmp/target").stdout,
+                         "777:symbolic link\n644:regular file\ntext")
 
     def test_a_size_of_no_terminal(self):
         process = self.sandbox.commands.spawn(["cat"])

@@ -136,6 +136,17 @@ class Sessions(unittest.TestCase):
         self.check("trap 'echo trap' DEBUG")
         self.check("set -T; trap 'echo trap' DEBUG; trap 'echo trap' RETURN")
 
+    def test_a_shell_that_can_begin_nothing_any_more(self):
+        for setup in ("x=1; ulimit -n 3", "x=1; set -r"):
+            with self.subTest(setup), Sandbox() as sandbox:
+                self.assertEqual(sandbox.commands.run(setup).exit_code, 0)
+                result = sandbox.commands.run("echo lost")
+                self.assertEqual((result.exit_code, result.stdout), (125, ""))
+                self.assertIn("cordon: the session's shell cannot open the command any more", result.stderr)
+                self.assertEqual(sandbox.commands.run("echo new$x").stdout, "new\n")
+                self.assertEqual(sandbox.commands.run("exit 1").exit_code, 1)
+                self.assertEqual(sandbox.commands.run("false").exit_code, 1)
+
     def test_options(self):
         for option in ("-x", "-v", "-u", "-C", "-f", "-o pipefail", "-o posix"):
             self.check(f"set {option}")

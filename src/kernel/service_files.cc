@@ -176,8 +176,8 @@ int32_t ReadFile(control::Mailbox& mailbox, std::string_view path) {
   if (error != 0) return error;
   vfs::Stat stat;
   int64_t got = file.fs->GetStat(file.id, &stat);
-  if (got == 0)
-    got = S_ISREG(stat.mode) ? file.fs->Read(file.id, offset, mailbox.payload, count) : -EISDIR;
+  if (got == 0 && !S_ISREG(stat.mode)) got = S_ISDIR(stat.mode) ? -EISDIR : -EINVAL;
+  if (got == 0) got = file.fs->Read(file.id, offset, mailbox.payload, count);
   file.fs->Release(file.id);
   if (got >= 0) {
     mailbox.payload_bytes.store(static_cast<uint32_t>(got));

@@ -83,9 +83,9 @@ FileAnswer Replace(Mailbox& mailbox, const std::string& path, uint32_t mode,
                    std::string_view bytes) {
   const Result<backend::GuestStat> old = mailbox.ReadStat(path);
   if (old && S_ISDIR(old->mode)) return FailAs(EISDIR, path);
-  if (old && !S_ISREG(old->mode)) return AnswerOf(PutBytes(mailbox, path, mode, false, bytes));
-  if (old && mode == 0) mode = old->mode & 07777;
+  if (old && S_ISREG(old->mode) && mode == 0) mode = old->mode & 07777;
   if (mode == 0) mode = 0644;
+  if (old && !S_ISREG(old->mode)) return AnswerOf(PutBytes(mailbox, path, mode, false, bytes));
   const std::string temporary =
       path.substr(0, path.rfind('/') + 1) + ".cordon-new-" + RandomDigits(16);
   Status put = PutBytes(mailbox, temporary, mode, false, bytes);

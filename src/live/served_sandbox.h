@@ -112,6 +112,12 @@ class ServedSandbox {
   void RepairPrompt();
   void WatchForPrompt();
 
+  // Nothing of its script was read.
+  [[nodiscard]] bool IsUnread(const Run& run) const;
+  // The shell answered without having opened the script: it has no descriptor left for it, or was
+  // made one that may not redirect. Nor could it ever be told to undo that.
+  [[nodiscard]] bool CouldNotBegin(int status) const;
+  void ReplaceShell();
   // The last command made the shell end, and it ended after the next was given to it: that one goes
   // to the next shell.
   bool RestartUnread();

@@ -116,6 +116,8 @@ void ServedSandbox::WatchShell() {
     for (const PromptReader::Ended& ended : session_.reader.Read(taken.bytes)) {
       if (session_.is_settling) {
         session_.is_settling = !ended.is_repair;
+      } else if (!ended.is_repair && CouldNotBegin(ended.status)) {
+        ReplaceShell();
       } else {
         EndInSession(ended.status, 0);
       }
@@ -158,11 +160,28 @@ void ServedSandbox::WatchForPrompt() {
   session_.next_look = Clock::now() + kPromptPatience;
 }
 
+bool ServedSandbox::IsUnread(const Run& run) const {
+  const uint32_t script = run.job * control::kRingsPerJob + control::kScriptRing;
+  return page_.rings[script].read.load() == 0;
+}
+
+bool ServedSandbox::CouldNotBegin(int status) const {
+  const Run* run = session_.current;
+  // An interrupt in between has another status.
+  return run != nullptr && status == 1 && run->end_class == EndClass::kNone && IsUnread(*run);
+}
+
+void ServedSandbox::ReplaceShell() {
+  Refuse(*session_.current,
+         "the session's shell cannot open the command any more (ulimit -n, set -r); the next "
+         "command has a new shell");
+  const auto killed = mailbox_.SignalRun(session_.number, SIGKILL, Mailbox::Shell::kAlone);
+  session_.is_replaced = killed && *killed > 0;
+}
+
 bool ServedSandbox::RestartUnread() {
   Run* run = session_.current;
-  if (run == nullptr) return false;
-  const uint32_t script = run->job * control::kRingsPerJob + control::kScriptRing;
-  if (page_.rings[script].read.load() != 0 || ++run->shells > kMostShells) return false;
+  if (run == nullptr || !IsUnread(*run) || ++run->shells > kMostShells) return false;
   if (!StartShell()) return false;
   return BeginInSession(*run).has_value();
 }

@@ -7,6 +7,7 @@
 #include <exception>
 #include <utility>
 
+#include "mcp/clean_text.h"
 #include "mcp/sandbox_request.h"
 #include "mcp/schema_check.h"
 
@@ -72,8 +73,10 @@ void ToolCall::Reply(const Json& structured) {
 void ToolCall::Fail(const std::string& why) {
   if (std::exchange(answered_, true)) return;
   session.calls_.erase(id_);
+  const std::string text =
+      Renamed(CleanText(why), session.settings().persistence_folder, "(what is saved)");
   session.Send(rpc::ResultMessage(
-      id_, {{"content", {{{"type", "text"}, {"text", why}}}}, {"isError", true}}));
+      id_, {{"content", {{{"type", "text"}, {"text", text}}}}, {"isError", true}}));
 }
 
 void ToolCall::Progress(const std::string& message) {

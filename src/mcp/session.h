@@ -40,7 +40,7 @@ class ToolCall {
 
   // Strings of guests in it are clean already.
   void Reply(const rpc::Json& structured);
-  // The tool could not do it: the model reads why.
+  // The tool could not do it: the model reads why, as clean text that names no folder of the host.
   void Fail(const std::string& why);
   void Progress(const std::string& message);
   // Answered, or cancelled: nobody waits any more.

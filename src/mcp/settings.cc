@@ -243,6 +243,11 @@ std::string TextOf(const Values& values, const char* name) {
   return found == values.end() ? std::string() : found->second.json.get<std::string>();
 }
 
+std::string AbsoluteOf(const std::string& path) {
+  std::error_code error;
+  return path.empty() ? path : std::filesystem::absolute(path, error).lexically_normal().string();
+}
+
 // The default is no bound of what was chosen.
 Status TakeTimeouts(const Values& values, Settings* settings) {
   if (settings->timeout_ms <= settings->max_timeout_ms) return {};
@@ -264,7 +269,7 @@ Result<Settings> Take(const Values& values) {
 #undef LIST
   settings.directory = TextOf(values, "cwd");
   settings.state_folder = TextOf(values, "stateDir");
-  settings.persistence_folder = TextOf(values, "persistenceDir");
+  settings.persistence_folder = AbsoluteOf(TextOf(values, "persistenceDir"));
   settings.default_namespace = TextOf(values, "namespace");
   settings.ca_file = TextOf(values, "caFile");
   settings.audit_file = TextOf(values, "auditFile");
@@ -290,6 +295,14 @@ Result<Settings> ReadSettings(const GivenSettings& flags, const char* (*variable
     values.merge(std::move(*file));
   }
   return Take(values);
+}
+
+std::string Renamed(std::string text, const std::string& path, const std::string& name) {
+  if (path.empty()) return text;
+  for (size_t at = 0; (at = text.find(path, at)) != std::string::npos; at += name.size()) {
+    text.replace(at, path.size(), name);
+  }
+  return text;
 }
 
 }  // namespace cordon::mcp

@@ -62,6 +62,10 @@ struct GivenSettings {
 [[nodiscard]] Result<Settings> ReadSettings(const GivenSettings& flags,
                                             const char* (*variable)(const char* name));
 
+// A reason for a model: the host's `path` in it is called `name`.
+[[nodiscard]] std::string Renamed(std::string text, const std::string& path,
+                                  const std::string& name);
+
 }  // namespace cordon::mcp
 
 #endif  // CORDON_MCP_SETTINGS_H_

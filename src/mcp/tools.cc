@@ -27,7 +27,7 @@ constexpr int64_t kMostInline = int64_t{8} << 20;
 void Ask(const ToolCallPtr& call, const char* method, const Json& params,
          std::function<void(const Json&)> then) {
   call->session.daemon().Ask(method, params, [call, then = std::move(then)](const auto& answer) {
-    if (!answer.error.empty()) return call->Fail(CleanText(answer.error));
+    if (!answer.error.empty()) return call->Fail(answer.error);
     then(answer.result);
   });
 }
@@ -51,11 +51,12 @@ void MountNext(const MakingPtr& making) {
   params["path"] = mount.guest;
   params["hostPath"] = mount.host;
   params["writable"] = mount.is_writable;
-  making->session.daemon().Ask("mount", params, [making](const DaemonLink::Answer& mounted) {
+  making->session.daemon().Ask("mount", params, [making, mount](const DaemonLink::Answer& mounted) {
     if (mounted.error.empty()) return MountNext(making);
-    making->session.daemon().Ask(
-        "sandbox.destroy", making->about(),
-        [making, error = mounted.error](const auto&) { making->then(error, {}); });
+    const std::string error =
+        Renamed(mounted.error, mount.host, "(what is at " + mount.guest + ")");
+    making->session.daemon().Ask("sandbox.destroy", making->about(),
+                                 [making, error](const auto&) { making->then(error, {}); });
   });
 }
 
@@ -107,7 +108,7 @@ void WithSandbox(const ToolCallPtr& call, std::function<void(const std::string&)
       return use(any);
     }
     MakeDefault(call, [call, use](const std::string& error) {
-      if (!error.empty()) return call->Fail(CleanText(error));
+      if (!error.empty()) return call->Fail(error);
       use(call->session.default_sandbox);
     });
   });
@@ -215,9 +216,9 @@ bool TellOf(const ToolCallPtr& call, const Json& made) {
 
 void CreateSandbox(const ToolCallPtr& call) {
   auto request = RequestSandbox(call->session.settings(), call->arguments);
-  if (!request) return call->Fail(CleanText(request.error()));
+  if (!request) return call->Fail(request.error());
   const auto made = [call](const std::string& error, const Json& told) {
-    if (!error.empty()) return call->Fail(CleanText(error));
+    if (!error.empty()) return call->Fail(error);
     if (!TellOf(call, told)) return;
     Json answer = {{"sandbox_id", told["sandboxId"]}};
     if (told.contains("loaded")) answer["loaded"] = told["loaded"];
@@ -268,7 +269,7 @@ void RunFor(const ToolCallPtr& call, const char* method,
     const auto kept = std::make_shared<Kept>();
     const auto finish = [call, kept](const DaemonLink::Answer& answer) {
       call->running = 0;
-      if (!answer.error.empty()) return call->Fail(CleanText(answer.error));
+      if (!answer.error.empty()) return call->Fail(answer.error);
       call->Reply(ResultOfCommand(call, answer.result, kept->out + BytesOf(answer.result, "stdout"),
                                   kept->error + BytesOf(answer.result, "stderr")));
     };
@@ -414,7 +415,7 @@ void ImportState(const ToolCallPtr& call) {
   std::shared_ptr<const std::string> bytes;
   if (!name.empty()) {
     if (!call->session.states()) return call->Fail("this server keeps no states");
-    if (!StateFolder::IsName(name)) return call->Fail("no name of a state: " + CleanText(name));
+    if (!StateFolder::IsName(name)) return call->Fail("no name of a state: " + name);
     Result<std::string> read = call->session.states()->Read(name);
     if (!read) return call->Fail(read.error().ToString());
     bytes = std::make_shared<const std::string>(std::move(*read));

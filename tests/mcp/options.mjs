@@ -1,7 +1,7 @@
 // What a sandbox may have: the server's settings, and what a model asks for: options.mjs CORDON FOLDER URL CA
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readFileSync, readdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, readdirSync, rmdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { connect } from './connect.mjs';
 
 const [, folder, url, authority] = process.argv.slice(2);
@@ -143,6 +143,9 @@ function isSomethingNice(pid, nice) {
   const { sandbox_id: none } = await call('create_sandbox', { mounts: [] });
   assert.equal((await call('run_command', { command: 'ls /mnt', sandbox_id: none })).stdout, '');
   await assert.rejects(call('create_sandbox', { mounts: ['/mnt/a', `${folder}/host-b`] }), /has none at/);
+  // Where they lie there is nothing for a model.
+  rmdirSync(`${folder}/host-b`);
+  await assert.rejects(call('create_sandbox', { mounts: ['/mnt/b'] }), (error) => /what is at \/mnt\/b/.test(error.message) && !error.message.includes(folder));
   await client.close();
 }
 
@@ -167,6 +170,9 @@ function isSomethingNice(pid, nice) {
     await assert.rejects(call('delete_saved', { namespace }), /namespace must be/);
   }
   await assert.rejects(call('create_sandbox', { persistence: { namespace: 'third', autosave_ms: 10 / 10 } }), /at least 10/);
+  writeFileSync(`${folder}/saved/file`, '');
+  await assert.rejects(call('create_sandbox', { persistence: { namespace: 'file' } }), (error) =>
+    /what is saved/.test(error.message) && !error.message.includes(folder));
   const { sandbox_id: ephemeral } = await call('create_sandbox');
   await assert.rejects(call('save_state', { sandbox_id: ephemeral }), /Persistence not configured/);
   await client.close();
