@@ -292,6 +292,13 @@ class Help(unittest.TestCase):
         without = [name for name in commands if not re.search(rf"(^|\$\(|&& )cordon {name}\b", self.said(name, "--help"), re.MULTILINE)]
         self.assertEqual(without, [])
 
+    def test_a_command_line_that_cannot_be_read_is_one_line(self):
+        for words in ((), ("nonsense",), ("run", "--nonsense"), ("snapshot",), ("ls", "--json", "--nonsense"), ("run", "--mode", "x", "true"),
+                      ("kill", "--saved", "a", "b")):
+            done = subprocess.run([CORDON, *words], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+            self.assertEqual((done.returncode, done.stdout), (125, ""), words)
+            self.assertRegex(done.stderr, r"\Acordon: .+; --help says what there is\n\Z")
+
     def test_options_are_completed(self):
         for shell, mark in (("bash", "--json"), ("zsh", "--json"), ("fish", "-l json")):
             text = self.said("completions", shell)

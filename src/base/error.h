@@ -12,6 +12,7 @@ namespace cordon {
 
 enum class ErrorCode {
   kInvalid,      // the caller's or user's input is wrong
+  kNotFound,     // the program that is to run is not there
   kUnsupported,  // valid, but this build or machine does not do it
   kLimit,        // a stated limit was reached
   kSystem,       // a system call failed; `system_errno` says how

@@ -2,7 +2,10 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
+#include <string>
 #include <utility>
+
+#include "cli/complain.h"
 
 namespace cordon::cli {
 namespace {
@@ -186,7 +189,12 @@ std::optional<CommandLine::Told> CommandLine::Parse(std::vector<std::string> wor
     app_->parse(std::move(words));
     return std::nullopt;
   } catch (const CLI::ParseError& error) {
-    return app_->exit(error) == 0 ? Told::kHelp : Told::kMistake;
+    if (error.get_exit_code() == 0) {
+      (void)app_->exit(error);  // prints what was asked for
+      return Told::kHelp;
+    }
+    Complain(std::string(error.what()) + "; --help says what there is");
+    return Told::kMistake;
   }
 }
 

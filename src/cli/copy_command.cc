@@ -150,7 +150,7 @@ void AddCopyCommand(Command& app, std::function<int()>* chosen) {
   AddSocketOption(command, &options->socket);
   command.AddOption("from", options->from, "PATH or SANDBOX:PATH").Required();
   command.AddOption("to", options->to, "SANDBOX:PATH or PATH").Required();
-  command.Footer("cordon cp ./src 5f0c:/home/user/src\ncordon cp 5f0c:/tmp/report.txt .");
+  command.Footer("cordon cp ./src $id:/home/user/src\ncordon cp $id:/tmp/report.txt .");
   AddAnswerOptions(command, &options->answer);
   command.OnCall([options, chosen] {
     *chosen = [options] {

@@ -47,8 +47,11 @@ Status CheckFrozen(int fd, const std::string& path) {
   struct stat stat = {};
   if (fstat(fd, &stat) != 0) return SystemError("fstat(" + path + ")");
   const auto size = static_cast<size_t>(stat.st_size);
-  if (size == 0)
-    return Fail(ErrorCode::kInvalid, "the program wrote nothing: it has no point to be frozen at");
+  if (size == 0) {
+    return Fail(
+        ErrorCode::kInvalid,
+        "the program wrote nothing: it has no point to be frozen at, or is frozen in this image");
+  }
   void* at = mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd, 0);
   if (at == MAP_FAILED) return SystemError("mmap(" + path + ")");
   vfs::FrozenProgram frozen;
@@ -95,7 +98,7 @@ void AddFreezeCommand(Command& app, std::function<int()>* chosen) {
   freeze.AddOption("program", options->program, "path in the userland").Required();
   freeze.AddOption("-o,--output", options->output, "file for the frozen program").Required();
   freeze.AddOption("--userland", options->userland, "image other than the installed one");
-  freeze.Footer("cordon freeze /usr/bin/python3 -o python3.frozen");
+  freeze.Footer("cordon freeze --userland cold.img -o python3.frozen /usr/bin/python3");
   freeze.OnCall([options, chosen] {
     *chosen = [options] {
       const Status status = Freeze(*options);

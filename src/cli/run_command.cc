@@ -267,7 +267,7 @@ void AddRunCommand(Command& app, std::span<const std::string> words, std::functi
   auto planned = std::make_shared<PlannedRun>();
   AddPlanOptions(run, *planned);
   run.Footer(
-      "cordon run -c 'seq 1 100 | paste -sd+ | bc'\ncordon run -- make test\n"
+      "cordon run -c 'seq 1 100 | paste -sd+ | bc'\ncordon run --wall native -- make test\n"
       "cordon run --shadow -- ./agent.sh && cordon diff\n"
       "cordon run --wall bwrap --report report.json -- npm test");
   run.OnCall([options, planned, run, chosen] {

@@ -29,7 +29,8 @@ namespace {
 int RefuseAll(const std::vector<Error>& errors, RunOutcome* outcome) {
   for (const Error& error : errors) Complain(error);
   outcome->refusals.insert(outcome->refusals.end(), errors.begin(), errors.end());
-  return backend::kOwnFailure;
+  const bool is_missing = errors.size() == 1 && errors.front().code == ErrorCode::kNotFound;
+  return is_missing ? backend::kNoProgram : backend::kOwnFailure;
 }
 
 int Refuse(RunOutcome* outcome, ErrorCode code, std::string message, std::string place = {}) {

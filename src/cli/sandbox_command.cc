@@ -310,14 +310,14 @@ void AddSnapshotCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("--delete", named->deleted, "deletes that one; stores none")
       .Excludes(name)
       .Excludes(list);
-  command.Footer("cordon snapshot 5f0c before\ncordon snapshot 5f0c --list");
+  command.Footer("cordon snapshot $id before\ncordon snapshot $id --list");
   OnSandbox(command, "snapshot", named, chosen, Snapshot);
 }
 
 void AddRestoreCommand(Command& app, std::function<int()>* chosen) {
   auto [command, named] = AddNamed(app, "restore", "a sandbox's files and shell are as they were");
   command.AddOption("name", named->name, "the snapshot's").Required();
-  command.Footer("cordon restore 5f0c before");
+  command.Footer("cordon restore $id before");
   OnSandbox(command, "restore", named, chosen,
             [](Sandbox& sandbox, const Named& given, Answer& answer) {
               answer.Set("snapshot", given.name);
@@ -330,7 +330,7 @@ void AddForkCommand(Command& app, std::function<int()>* chosen) {
       app, "fork", "a copy of a sandbox in the middle of what it does; prints the copy's id");
   command.AddOption("--count", named->count, "so many copies, an id a line; what fails is told")
       .Within(1, 1000);
-  command.Footer("cordon fork 5f0c\ncordon fork 5f0c --count 10");
+  command.Footer("cordon fork $id\ncordon fork $id --count 10");
   OnSandbox(command, "fork", named, chosen, Fork);
 }
 
@@ -343,7 +343,7 @@ void AddKillCommand(Command& app, std::function<int()>* chosen) {
   what.AddOption("sandbox", named->sandbox, "its id");
   what.AddOption("--saved", named->name, "a name that `cordon ls --saved` shows");
   AddAnswerOptions(command, &named->answer);
-  command.Footer("cordon kill 5f0c\ncordon kill --saved NAME");
+  command.Footer("cordon kill $id\ncordon kill --saved NAME");
   command.OnCall([named, chosen] {
     *chosen = [named] {
       return GiveAnswer("kill", named->answer, [&](Answer& answer) {
@@ -366,7 +366,7 @@ void AddStatsCommand(Command& app, std::function<int()>* chosen) {
   AddSocketOption(command, &named->socket);
   command.AddOption("sandbox", named->sandbox, "its id");
   AddAnswerOptions(command, &named->answer);
-  command.Footer("cordon stats\ncordon stats 5f0c --json");
+  command.Footer("cordon stats\ncordon stats $id --json");
   command.OnCall([named, chosen] {
     *chosen = [named] {
       return GiveAnswer("stats", named->answer, [&](Answer& answer) {

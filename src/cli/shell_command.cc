@@ -83,8 +83,8 @@ void AddExecCommand(Command& app, std::function<int()>* chosen) {
   command.AddFlag("-v,--verbose", run->verbose, "say what stands around the command");
   command.AddOption("command", run->request.argv, "program and arguments, after --");
   command.Footer(
-      "cordon exec test -- make check\n"
-      "cordon exec --socket ./cordon.sock --sandbox 5f0c -- python3 -q");
+      "cordon exec default -- make check\n"
+      "cordon exec --socket ./cordon.sock --sandbox $id -- python3 -q");
   command.OnCall([run, there, chosen] {
     if (run->request.profile.empty()) Command::FailMissing(there->sandbox ? "command" : "profile");
     *chosen = [run, there] { return Exec(*run, *there); };

@@ -101,7 +101,7 @@ void AddExportCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("sandbox", options->sandbox, "its id").Required();
   command.AddOption("file", options->file, "where it goes").Required();
   AddAnswerOptions(command, &options->answer);
-  command.Footer("cordon export 5f0c state.tar");
+  command.Footer("cordon export $id state.tar");
   command.OnCall([options, chosen] {
     *chosen = [options] {
       return GiveAnswer("export", options->answer, [&](Answer& answer) {
@@ -121,7 +121,7 @@ void AddImportCommand(Command& app, std::function<int()>* chosen) {
   command.AddOption("file", options->file, "an OCI image in a tar").Required();
   command.AddOption("sandbox", options->sandbox, "its id; otherwise a new one, detached");
   AddAnswerOptions(command, &options->answer);
-  command.Footer("cordon import state.tar\ncordon import --merge state.tar 5f0c");
+  command.Footer("cordon import state.tar\ncordon import --merge state.tar $id");
   command.OnCall([options, chosen] {
     *chosen = [options] {
       return GiveAnswer("import", options->answer, [&](Answer& answer) {

@@ -42,10 +42,6 @@ Result<CodeWindowEntry> EntryOf(const Module& module, uint64_t object_offset) {
   return entry;
 }
 
-const CodeWindowHeader& HeaderOf(std::span<const std::byte> window) {
-  return *reinterpret_cast<const CodeWindowHeader*>(window.data());
-}
-
 const CodeWindowEntry* FindEntry(const CodeWindowHeader& header, const Sha256::Digest& hash) {
   for (uint32_t i = CountOf(header); i-- > 0;) {
     if (std::ranges::equal(header.entries[i].module_hash, hash)) return &header.entries[i];
@@ -143,10 +139,6 @@ Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& modu
   // Whoever sees it sees what is above.
   __atomic_store_n(&header.count, count + 1, __ATOMIC_RELEASE);
   return {};
-}
-
-bool IsInCodeWindow(std::span<const std::byte> window, const Sha256::Digest& hash) {
-  return window.size() >= sizeof(CodeWindowHeader) && FindEntry(HeaderOf(window), hash) != nullptr;
 }
 
 }  // namespace cordon::backend

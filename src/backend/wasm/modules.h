@@ -61,8 +61,6 @@ enum class Permission {
 // there already, as well compiled, is not added again; kLimit: there is no more room.
 [[nodiscard]] Status AddToCodeWindow(std::span<std::byte> window, int file, const Module& module,
                                      Permission permission);
-// Whether a module of this hash is there.
-[[nodiscard]] bool IsInCodeWindow(std::span<const std::byte> window, const Sha256::Digest& hash);
 
 }  // namespace cordon::backend
 
