@@ -38,7 +38,7 @@ format:
 	git ls-files '*.cc' '*.h' | xargs clang-format-19 -i
 
 style: packages-full build
-	scripts/check_style.py format tidy
+	scripts/check_style.py format readmes tidy
 
 clean:
 	rm -rf build build-*

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Formatting and static analysis of our own C++: check_style.py [format] [tidy]
+"""Formatting and static analysis of our own C++, and what folders say of themselves: check_style.py [format] [readmes] [tidy]
 
 format  clang-format-19 must change nothing
+readmes  every source file of a folder with a README is named there (`resolve_*` names several), and every file that it, or a
+        document, names is there
 tidy    clang-tidy-19, every finding an error. A file that was clean is not analysed again while its preprocessed text,
         the configuration and the tool are the same (cache: $XDG_CACHE_HOME/cordon/tidy).
 Ends with `N passed, N failed`, a file and check each.
 """
 import concurrent.futures
+import fnmatch
 import hashlib
 import json
 import os
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -32,6 +36,36 @@ def tracked(*patterns):
 def check_format(path):
     run = subprocess.run(["clang-format-19", "--dry-run", "--Werror", path], capture_output=True, text=True)
     return run.returncode == 0, run.stderr
+
+
+SOURCES = {".cc", ".h", ".def", ".S", ".py", ".sh", ".mjs"}
+DOCUMENTED = ("src", "scripts", "tests", "bench")
+
+
+def check_covered(readme, files):
+    """Unit tests stand beside what they test and are not named; a header goes with its source."""
+    own = [path for path in files if path.parent == readme.parent and path.suffix in SOURCES and not path.stem.endswith("_test")]
+    text = readme.read_text()
+    several = [word for word in re.findall(r"`([\w*.]+)`", text) if "*" in word]
+    missing = [path.name for path in own if not re.search(rf"(?<!\w){re.escape(path.stem)}(?!\w)", text)
+               and not any(fnmatch.fnmatch(name, word) for word in several for name in (path.stem, path.name))]
+    return not missing, f"{readme.relative_to(ROOT)}: says nothing of {', '.join(missing)}\n"
+
+
+def check_named(document, ends):
+    """Files are named by their path, or the end of it."""
+    named = re.findall(r"`((?:[\w-]+/)*[\w-]+\.(?:cc|def|h|py))`", document.read_text())
+    lost = sorted({name for name in named if name not in ends})
+    return not lost, f"{document.relative_to(ROOT)}: names {', '.join(lost)}, which is nowhere\n"
+
+
+def readme_jobs():
+    files = tracked("*")
+    parts = [path.relative_to(ROOT).parts for path in files]
+    ends = {"/".join(path[start:]) for path in parts for start in range(len(path))}
+    readmes = [path for path in files if path.name == "README.md" and path.relative_to(ROOT).parts[0] in DOCUMENTED]
+    documents = readmes + [path for path in files if path.suffix == ".md" and path.parent in (ROOT, ROOT / "docs")]
+    return [(check_covered, (path, files)) for path in readmes] + [(check_named, (path, ends)) for path in documents]
 
 
 def preprocessed(entry):
@@ -81,6 +115,8 @@ def main(wanted):
     if "format" in wanted:
         # Not what goes into a port: its text is part of the port's key.
         jobs += [(check_format, (path,)) for path in tracked("*.cc", "*.h", ":!guest/ports", ":!guest/libc")]
+    if "readmes" in wanted:
+        jobs += readme_jobs()
     if "tidy" in wanted:
         CACHE.mkdir(parents=True, exist_ok=True)
         version = subprocess.run(["clang-tidy-19", "--version"], capture_output=True, check=True).stdout

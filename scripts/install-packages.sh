@@ -20,6 +20,7 @@ packages=(
 command -v npm >/dev/null || packages+=(npm)                                             # brings the sources of QuickJS
 if [ "${1:-}" = full ]; then
   packages+=(
+    qemu-system-x86 kmod                                                                 # Debian's kernel, which the native wall is tried on
     libclang-19-dev                                                                      # a plugin of clang-tidy
     python3-venv                                                                         # where the wheel is installed and tried
     python3-pip python3-poetry                                                           # installs of two phases are tried with them
