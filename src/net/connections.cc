@@ -189,10 +189,13 @@ awaitable<void> Connection::Pump(AsyncFd& from, AsyncFd& to, ClientCheck* check,
 awaitable<void> Connection::SendUp(std::shared_ptr<Connection> self) {
   co_await self->Pump(self->client_, *self->upstream_, self->check_.get(),
                       &self->record_.sent_bytes);
+  co_await Yield();
 }
 
 awaitable<void> Connection::SendDown(std::shared_ptr<Connection> self) {
   co_await self->Pump(*self->upstream_, self->client_, nullptr, &self->record_.received_bytes);
+  // Whoever connects next need not wait until this one is put away.
+  co_await Yield();
 }
 
 awaitable<void> Connection::Serve(std::shared_ptr<Connection> self) {
