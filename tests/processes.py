@@ -5,6 +5,10 @@ import socket
 import subprocess
 import time
 
+# A command that leaves its parent and its session.
+DAEMONIZED = ("python3 -c 'import os, sys; os.fork() and os._exit(0); os.setsid(); os.fork() and os._exit(0); "
+              "os.execvp(sys.argv[1], sys.argv[1:])'")
+
 
 def _children_of_all():
     """Of each process of the host, as it is seen in passing."""

@@ -7,12 +7,10 @@ whole, in the sandbox or in the one that is made of its folder; and nothing else
 """
 import argparse
 import hashlib
-import io
 import json
 import os
 import pathlib
 import random
-import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +21,7 @@ import unittest
 
 import package_world as world
 from package_world import COMMAND, CORDON, Server, assemble, hash_of
-from processes import alive, answers, descendants, eventually, wait_until_gone
+from processes import answers, descendants, eventually, wait_until_gone
 
 OPERATIONS = ("snapshot", "restore", "export", "import", "install")
 VICTIMS = ("client", "sandbox", "daemon")

@@ -12,7 +12,7 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from native_world import World, equal, policy, run  # noqa: E402
+from native_world import equal, policy, run  # noqa: E402
 
 
 def of_kind(plan, kind):

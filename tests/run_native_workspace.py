@@ -11,7 +11,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from native_world import SECRET, USER, equal, policy, run  # noqa: E402
+from native_world import SECRET, equal, policy, run  # noqa: E402
 
 
 def writable(world, more="", workspace=""):

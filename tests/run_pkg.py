@@ -5,7 +5,6 @@ Modules are assembled here; those that nobody here built are in run_pkg_modules.
 """
 import json
 import os
-import pathlib
 import shutil
 import subprocess
 import sys

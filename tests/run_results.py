@@ -10,7 +10,7 @@ import shutil
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-from native_world import BUILD, ROOT, World, equal, policy, run  # noqa: E402
+from native_world import BUILD, ROOT, equal, policy, run  # noqa: E402
 
 sys.path.insert(0, str(ROOT / "scripts"))
 from document_results import rows  # noqa: E402

@@ -237,6 +237,25 @@ def changes_of_the_real_tree_are_not_lost(world):
     equal([(world.ws / name).read_text() for name in "abcd"], ["shadow\n"] * 4)
 
 
+def a_directory_that_may_not_be_written_is_said_before(world):
+    world.write("locked/file", "f")
+    (world.ws / "locked").chmod(0o555)
+    world.make()
+    world.run("chmod u+w locked; echo n >locked/new; chmod 555 locked")
+    if world.uid == 0:
+        world.cordon("commit")
+        equal((world.ws / "locked/new").read_text(), "n\n")
+        return
+    before = world.picture()
+    for options in (("--dry-run",), ()):
+        said = world.cordon("commit", *options, status=125)
+        assert "locked/new: conflict: locked may not be written" in said, said
+        equal(world.picture(), before)
+    (world.ws / "locked").chmod(0o755)
+    world.cordon("commit", "--force", "locked", "locked/new")
+    equal((world.ws / "locked/new").read_text(), "n\n")
+
+
 def the_user_s_program_approves(world):
     world.write("a", "a\n")
     world.own()
@@ -382,7 +401,8 @@ def mistakes_are_named(world):
 
 
 TESTS = [a_command_works_on_a_view, what_is_left_out_is_listed, hostile_names_draw_nothing, what_the_host_would_obey_is_refused,
-         links_out_stay_links, changes_of_the_real_tree_are_not_lost, the_user_s_program_approves,
+         links_out_stay_links, changes_of_the_real_tree_are_not_lost,
+         a_directory_that_may_not_be_written_is_said_before, the_user_s_program_approves,
          a_killed_commit_is_taken_back_or_finished, rights_that_the_command_took_away, a_full_disk_changes_nothing,
          files_of_others_are_refused, one_at_a_time,
          touching_is_no_conflict_where_everything_was_hashed, mistakes_are_named]

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """Trees of live sandboxes as archives, export and import: run_state.py [NAME...]"""
+import contextlib
 import hashlib
 import io
+import itertools
 import json
 import os
 import pathlib
@@ -236,19 +238,58 @@ class States(unittest.TestCase):
         self.sandbox.commands.run("a=whole; b=whole")
         state = self.sandbox.export_state()
         seen = set()
-        def look():
-            while not done.is_set():
-                seen.add(self.sandbox.commands.run("echo ${a-unset} ${b-unset}").stdout)
-        done = threading.Event()
-        looker = threading.Thread(target=look)
-        looker.start()
-        try:
+        with self.meanwhile(lambda: seen.add(self.sandbox.commands.run("echo ${a-unset} ${b-unset}").stdout)):
             for _ in range(20):
                 self.sandbox.import_state(state)
+        self.assertEqual(seen, {"whole whole\n"})
+
+    @contextlib.contextmanager
+    def meanwhile(self, work):
+        """Somebody else does that over and over."""
+        done = threading.Event()
+        def go_on():
+            while not done.is_set():
+                work()
+        worker = threading.Thread(target=go_on)
+        worker.start()
+        try:
+            yield
         finally:
             done.set()
-            looker.join()
-        self.assertEqual(seen, {"whole whole\n"})
+            worker.join()
+
+    def test_files_and_session_are_of_one_moment(self):
+        """Whatever commands somebody else runs while states come and go."""
+        states = {}
+        write = "g=%s; echo $g > ~/g; head -c 300000 /dev/urandom > ~/some; echo $g > ~/z"
+        show = "echo $(cat ~/g ~/z) $g"
+        for name in ("one", "other"):
+            self.sandbox.commands.run(write % name)
+            states[f"{name} {name} {name}\n"] = self.sandbox.export_state()
+        for mode in ("replace", "merge"):
+            seen = set()
+            with self.meanwhile(lambda: seen.add(self.sandbox.commands.run(show).stdout)):
+                for _ in range(10):
+                    for state in states.values():
+                        self.sandbox.import_state(state, mode=mode)
+            self.assertLessEqual(seen, set(states), mode)
+        numbers = itertools.count()
+        with self.meanwhile(lambda: self.sandbox.commands.run(write % next(numbers))):
+            exported = [self.sandbox.export_state() for _ in range(20)]
+        for state in exported:
+            self.sandbox.import_state(state)
+            shown = self.sandbox.commands.run(show).stdout.split()
+            self.assertEqual((len(shown), len(set(shown))), (3, 1), shown)
+
+    def test_a_restore_waits_for_an_import(self):
+        self.sandbox.commands.run("g=old; echo $g > ~/g")
+        self.sandbox.snapshot("old")
+        self.sandbox.commands.run("g=new; echo $g > ~/g")
+        state = self.sandbox.export_state()
+        with self.meanwhile(lambda: self.sandbox.restore("old")):
+            for _ in range(20):
+                self.sandbox.import_state(state)
+        self.assertIn(self.sandbox.commands.run("echo $(cat ~/g) $g").stdout, ("old old\n", "new new\n"))
 
     def test_damage(self):
         self.sandbox.commands.run("echo precious > /tmp/f")

@@ -22,6 +22,7 @@ enum class End {
 // Of exit codes, as a shell's user expects them.
 inline constexpr int kTimedOut = 124;
 inline constexpr int kOwnFailure = 125;
+inline constexpr int kNotExecutable = 126;
 inline constexpr int kNoProgram = 127;
 inline constexpr int kKilled = 137;
 

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/end.h"
 #include "backend/supervisor/supervisor.h"
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
@@ -22,7 +23,6 @@ namespace cordon::cli {
 namespace {
 
 constexpr size_t kMaxLockfile = 64 << 20;
-constexpr int kNotFound = 127;
 
 struct Options {
   PlannedRun run;
@@ -242,7 +242,7 @@ int Audit(Options& options) {
   for (const auto& variable : steps->variables) run.request.environment.push_back(variable);
   if (backend::FindOuter(steps->audit.front()).empty()) {
     (void)Refuse(options, Fail(ErrorCode::kInvalid, steps->audit.front() + ": not found").error());
-    return kNotFound;
+    return backend::kNoProgram;
   }
   return RunKeeping(options, run);
 }

@@ -53,6 +53,9 @@ enum class Kind : uint32_t {
   kRestore,     // payload: name. At once: what runs is ended
   kListSnapshots,   // kAnswer: how many; i64 seconds since the epoch, name, zero; repeated
   kDeleteSnapshot,  // payload: name
+  kTakeTurn,  // waits its turn among the commands of the session. From its kAnswer to a kEndTurn of
+              // the same id that session runs only what is kInTurn, and a kRestore waits
+  kEndTurn,   // no answer
   // Archives wait in the keeper as blobs, because they are larger than a frame.
   kBlobWrite = 40,  // arg: id, 0 for a new one; payload goes to its end. kAnswer: id
   kBlobRead,        // arg: id, offset, at most. kAnswer: how many; the bytes
@@ -127,6 +130,7 @@ enum RunFlags : int64_t {
   kHasTerminal = 2,
   kUnrecorded = 4,
   kInNewShell = 8,  // kRun: the session's shell of before is killed first
+  kInTurn = 16,     // kRun: of who has the turn
 };
 enum class WriteMode : int64_t { kReplace = 0, kAppend = 1 };
 enum class EndClass : int64_t { kNone = 0, kTimeout, kCancelled, kLimit, kDenied };

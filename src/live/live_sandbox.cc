@@ -147,6 +147,9 @@ void ServedSandbox::Handle(Frame frame) {
       return TellUse(Asked::kYes);
     case Kind::kFork:
       return Fork(frame);
+    case Kind::kEndTurn:
+      return EndTurn(frame.id);
+    case Kind::kTakeTurn:
     case Kind::kSnapshot: {
       auto run = std::make_unique<Run>();
       run->in_session = true;

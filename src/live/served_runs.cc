@@ -50,16 +50,21 @@ uint32_t ServedSandbox::NextNumber() {
 void ServedSandbox::StartRuns() {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     Run& run = **it;
-    const bool is_snapshot = run.request.kind == Kind::kSnapshot;
-    if (run.in_session && !is_snapshot) SeedIfWanted();
+    const Kind kind = run.request.kind;
+    if (kind == Kind::kRun) SeedIfWanted();
     if (free_jobs_.empty() || (run.in_session && !IsShellReady(run))) {
       ++it;
       continue;
     }
-    if (is_snapshot) {
+    if (kind == Kind::kSnapshot || kind == Kind::kTakeTurn) {
       const std::unique_ptr<Run> taken = std::move(*it);
       it = waiting_.erase(it);
-      TakeSnapshot(taken->request);
+      if (kind == Kind::kSnapshot) {
+        TakeSnapshot(taken->request);
+      } else {
+        turn_ = taken->request.id;
+        Answer(*turn_, 0, {});
+      }
       continue;
     }
     running_.push_back(std::move(*it));
@@ -70,6 +75,7 @@ void ServedSandbox::StartRuns() {
 
 bool ServedSandbox::IsShellReady(const Run& run) {
   if (session_.current != nullptr || session_.is_settling || session_.is_replaced) return false;
+  if (turn_ && (run.request.arg[3] & kInTurn) == 0) return false;
   if ((run.request.arg[3] & kInNewShell) == 0 || !session_.alive) return true;
   // Not asked to exit: it could understand something else by that.
   const auto killed = mailbox_.SignalRun(session_.number, SIGKILL, Mailbox::Shell::kAlone);

@@ -133,8 +133,10 @@ class ServedSandbox {
   [[nodiscard]] bool is_suspended() const { return suspended_.has_value(); }
   void Suspend(uint32_t id);
   void Resume(uint32_t id);
-  // False: the frame waits until the sandbox goes on.
+  // False: the frame waits until the sandbox goes on, or until the turn has ended.
   bool IsForNow(Frame& frame);
+  void HandleHeld();
+  void EndTurn(uint32_t id);
 
   // --- the policy (served_policy.cc) ---
   // What the kernel refused and which limits were met since it was asked last.
@@ -206,6 +208,7 @@ class ServedSandbox {
   StateCalls state_calls_{*keeper_, options_.sandbox};
   Watches watches_{*keeper_, page_};
   std::optional<Clock::time_point> suspended_;  // since
+  std::optional<uint32_t> turn_;                // the kTakeTurn that has the session for itself
   std::vector<Frame> held_;                     // that came meanwhile
   Mounts mounts_{*keeper_};
   HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};

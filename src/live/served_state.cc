@@ -115,6 +115,7 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   snapshots_.clear();
   state_calls_.Forget();
   waiting_.clear();
+  turn_.reset();
   mounts_.server().ForgetThreads();
   if (const Status adopted = keeper_->Adopt(std::move(copy), Keeper::Origin::kFork, 0); !adopted) {
     (void)Die(adopted.error().ToString());

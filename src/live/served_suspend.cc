@@ -1,5 +1,5 @@
 // A sandbox that stands still: its processes are stopped from outside, and whoever asks it
-// something waits.
+// something waits. So do some while one has the session for itself.
 
 #include <cerrno>
 #include <utility>
@@ -9,10 +9,10 @@
 namespace cordon::live {
 
 bool ServedSandbox::IsForNow(Frame& frame) {
-  if (!is_suspended() || frame.kind == Kind::kResume || frame.kind == Kind::kSuspend ||
-      frame.kind == Kind::kTellUse) {
-    return true;
-  }
+  const bool waits_for_turn = turn_ && frame.kind == Kind::kRestore;
+  const bool is_always_heard =
+      frame.kind == Kind::kResume || frame.kind == Kind::kSuspend || frame.kind == Kind::kTellUse;
+  if (!waits_for_turn && (!is_suspended() || is_always_heard)) return true;
   held_.push_back(std::move(frame));
   return false;
 }
@@ -41,7 +41,18 @@ void ServedSandbox::Resume(uint32_t id) {
   }
   session_.next_look += lost;
   Answer(id, 0, {});
+  HandleHeld();
+}
+
+void ServedSandbox::HandleHeld() {
   for (Frame& frame : std::exchange(held_, {})) Handle(std::move(frame));
+}
+
+void ServedSandbox::EndTurn(uint32_t id) {
+  if (turn_ != id) return;
+  turn_.reset();
+  HandleHeld();
+  StartRuns();
 }
 
 }  // namespace cordon::live

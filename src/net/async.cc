@@ -47,11 +47,18 @@ class Looker {
 
 }  // namespace
 
-AsyncFd::AsyncFd(asio::io_context& loop, OwnedFd fd) : descriptor_(loop, fd.release()) {}
-
 awaitable<bool> AsyncFd::Wait(asio::posix::stream_descriptor::wait_type what) {
-  if (!descriptor_.is_open()) co_return false;
-  const auto [error] = co_await descriptor_.async_wait(what, kResult);
+  if (number_ < 0) co_return false;
+  if (!waiter_) {
+    boost::system::error_code failed;
+    waiter_.emplace(loop_).assign(fd_.get(), failed);
+    if (failed) {
+      waiter_.reset();
+      co_return false;
+    }
+    (void)fd_.release();
+  }
+  const auto [error] = co_await waiter_->async_wait(what, kResult);
   co_return !error;
 }
 
@@ -64,14 +71,16 @@ awaitable<bool> AsyncFd::Writable() {
 
 void AsyncFd::Cancel() {
   boost::system::error_code ignored;
-  descriptor_.cancel(ignored);
+  if (waiter_) waiter_->cancel(ignored);
 }
 
 void AsyncFd::Reset() {
   const linger at_once = {1, 0};
   (void)setsockopt(get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
   boost::system::error_code ignored;
-  descriptor_.close(ignored);
+  if (waiter_) waiter_->close(ignored);
+  fd_.reset();
+  number_ = -1;
 }
 
 Deadline::Deadline(asio::io_context& loop, AsyncFd& fd, Clock::duration after)

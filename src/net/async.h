@@ -12,6 +12,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
+#include <utility>
 
 #include "base/owned_fd.h"
 
@@ -21,12 +23,14 @@ namespace asio = boost::asio;
 using asio::awaitable;
 using Clock = std::chrono::steady_clock;
 
-// A descriptor of the loop. What is read and written is the owner's own system calls, tried first.
+// A descriptor of the loop, which hears of it when somebody waits for the first time. What is read
+// and written is the owner's own system calls, tried first.
 class AsyncFd {
  public:
-  AsyncFd(asio::io_context& loop, OwnedFd fd);
+  AsyncFd(asio::io_context& loop, OwnedFd fd)
+      : loop_(loop), number_(fd.get()), fd_(std::move(fd)) {}
 
-  [[nodiscard]] int get() { return descriptor_.native_handle(); }
+  [[nodiscard]] int get() const { return number_; }
   // False when the wait was ended by Cancel.
   awaitable<bool> Readable();
   awaitable<bool> Writable();
@@ -37,7 +41,10 @@ class AsyncFd {
  private:
   awaitable<bool> Wait(asio::posix::stream_descriptor::wait_type what);
 
-  asio::posix::stream_descriptor descriptor_;
+  asio::io_context& loop_;
+  int number_;  // -1: closed
+  OwnedFd fd_;  // until somebody waits
+  std::optional<asio::posix::stream_descriptor> waiter_;
 };
 
 // Ends the waits of a descriptor when its time is over, unless it is destroyed before.

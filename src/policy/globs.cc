@@ -11,6 +11,7 @@
 #include <span>
 
 #include "policy/forms.h"
+#include "policy/git_marks.h"
 
 namespace cordon::policy {
 namespace {
@@ -38,20 +39,6 @@ bool MatchesPath(std::span<const std::string> pattern, std::span<const std::stri
   return !path.empty() && MatchesName(pattern.front(), path.front()) &&
          MatchesPath(pattern.subspan(1), path.subspan(1));
 }
-
-// What git knows a repository, and the folder of a worktree in one, by: their names can be any.
-class GitMarks {
- public:
-  void Add(std::string_view name) {
-    for (size_t i = 0; i < std::size(kNames); ++i) has_[i] = has_[i] || name == kNames[i];
-  }
-  [[nodiscard]] bool IsRepository() const { return has_[0] && has_[1] && has_[2]; }
-  [[nodiscard]] bool IsWorktree() const { return has_[0] && has_[3] && has_[4]; }
-
- private:
-  static constexpr std::string_view kNames[] = {"HEAD", "objects", "refs", "commondir", "gitdir"};
-  bool has_[std::size(kNames)] = {};
-};
 
 class Walker {
  public:

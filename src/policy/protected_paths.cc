@@ -75,6 +75,14 @@ std::span<const ProtectedPath> ProtectedPaths() {
   return kPaths;
 }
 
+std::string ProtectedInRepository(std::string_view path) {
+  const std::string full = "/.git/" + std::string(path);
+  for (const ProtectedPath& row : kPaths) {
+    if (IsWithin(full, "/" + std::string(row.path))) return std::string(row.why);
+  }
+  return {};
+}
+
 std::string ProtectedReason(std::string_view path) {
   const std::string asked = AbsolutePath("/", std::string(path));
   for (const ProtectedPath& row : kPaths) {

@@ -21,6 +21,10 @@ struct ProtectedPath {
 // At the root of a workspace; those below `.git` hold for every `.git` in it.
 [[nodiscard]] std::span<const ProtectedPath> ProtectedPaths();
 
+// `path`, below a directory that git takes for a repository, is one that git obeys, or in one: why.
+// Otherwise empty.
+[[nodiscard]] std::string ProtectedInRepository(std::string_view path);
+
 // Empty if nothing of what `path` covers is protected; otherwise why it is.
 [[nodiscard]] std::string ProtectedReason(std::string_view path);
 

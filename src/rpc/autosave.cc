@@ -26,15 +26,16 @@ void AskWhetherBusy(const std::shared_ptr<Sandbox>& sandbox, std::function<void(
 
 void SaveState(const std::shared_ptr<Sandbox>& sandbox, std::function<void(bool)> then,
                const std::function<void(const RpcError&)>& refuse) {
-  const auto save = [sandbox, then = std::move(then), refuse](const std::string& config) {
+  const auto save = [sandbox, then = std::move(then), refuse](const std::string& config,
+                                                              const Turn& turn) {
     AskKeeper(
         sandbox, {Kind::kSaveState, 0, {}, config},
-        [then](const Frame& answer) { then(answer.arg[0] != 0); }, refuse);
+        [then, turn](const Frame& answer) { then(answer.arg[0] != 0); }, refuse);
   };
   const bool session_is_busy =
       std::ranges::any_of(sandbox->running, [](const auto& one) { return one.second.in_session; });
   // Whoever runs a command for an hour does not wait for its end to have files saved.
-  if (session_is_busy) return save({});
+  if (session_is_busy) return save({}, nullptr);
   CaptureState(sandbox, save, refuse);
 }
 

@@ -128,8 +128,8 @@ std::optional<std::string> Call::Text(const char* name) {
 }
 
 std::optional<std::string> Call::Name(const char* name) {
-  const bool is_coded = Has((std::string(name) + "Base64").c_str());
-  std::optional<std::string> bytes = is_coded ? Bytes(name) : Text(name);
+  if (!Has((std::string(name) + "Base64").c_str())) return Text(name);
+  std::optional<std::string> bytes = Bytes(name);
   if (!bytes || bytes->find('\0') == std::string::npos) return bytes;
   Refuse({kInvalidParams, std::string("Param contains a zero byte: ") + name, {}});
   return std::nullopt;

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "backend/end.h"
 #include "live/host_calls.h"
 #include "rpc/base64.h"
 
@@ -14,7 +15,6 @@ using live::Frame;
 using live::Kind;
 
 constexpr const char* kBuiltIn = "extensions";
-constexpr uint32_t kNotFound = 127;
 
 // Arguments as text; the exact bytes beside it if that is another thing.
 void PutArguments(Json& params, const std::vector<std::string>& arguments) {
@@ -108,7 +108,7 @@ void Extensions::Begin(uint32_t number, const std::string& payload) {
   }
   const auto found = known_.clients.find(start->name);
   if (found == known_.clients.end())
-    return Fail(number, start->name + ": no such host function", kNotFound);
+    return Fail(number, start->name + ": no such host function", backend::kNoProgram);
   const std::shared_ptr<Client> client = found->second.lock();
   if (client == nullptr || client->closed()) {
     return Fail(number, start->name + ": the client that served it has gone",

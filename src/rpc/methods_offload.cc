@@ -63,10 +63,10 @@ void Offload(const CallPtr& call) {
   };
   CaptureState(
       sandbox,
-      [call, sandbox, refuse](const std::string& config) {
+      [call, sandbox, refuse](const std::string& config, const Turn& turn) {
         AskKeeper(
             sandbox, {Kind::kExportImage, 0, {}, config},
-            [call, sandbox](const Frame& answer) {
+            [call, sandbox, turn](const Frame& answer) {
               Json report = ParseReport(answer.payload);
               report["blobId"] = answer.arg[0];
               call->client->Keep(sandbox->link, answer.arg[0]);

@@ -89,13 +89,13 @@ void PersistenceSave(const CallPtr& call) {
 void PersistenceLoad(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = TheSavedSandbox(call);
   if (!sandbox) return;
-  HoldSaves(sandbox, [call, sandbox](const AutoSave::Held& held) {
+  const auto load = [call, sandbox](const AutoSave::Held& held, const Turn& turn) {
     AskKeeper(
         sandbox, {live::Kind::kLoadState, 0, {}, {}},
-        [call, sandbox, held](const live::Frame& answer) {
+        [call, sandbox, held, turn](const live::Frame& answer) {
           if (answer.arg[0] == 0) return call->Reply({{"loaded", false}});
           RestoreState(
-              sandbox, ParseReport(answer.payload), /*replaces=*/true,
+              sandbox, turn, ParseReport(answer.payload), /*replaces=*/true,
               [call, sandbox, held](const Json& restored) {
                 TakeOverPackages(sandbox, restored, [call, held](const Json& report) {
                   Json told = report;
@@ -106,6 +106,9 @@ void PersistenceLoad(const CallPtr& call) {
               RefusalOf(call));
         },
         RefusalOf(call));
+  };
+  HoldSaves(sandbox, [call, sandbox, load](const AutoSave::Held& held) {
+    TakeTurn(sandbox, [load, held](const Turn& turn) { load(held, turn); }, RefusalOf(call));
   });
 }
 

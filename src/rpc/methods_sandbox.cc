@@ -121,7 +121,8 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
         Json told = {{"sandboxId", sandbox->id}, {"loaded", answer.arg[0] != 0}};
         if (answer.arg[0] == 0) return begin(told);
         RestoreState(
-            sandbox, ParseReport(answer.payload), /*replaces=*/false,
+            // Nobody else knows of it yet: it needs no turn.
+            sandbox, /*turn=*/nullptr, ParseReport(answer.payload), /*replaces=*/false,
             [=](const Json& restored) {
               TakeOverPackages(sandbox, restored, [=](const Json& report) mutable {
                 told["skipped"] = report.value("skipped", Json::array());

@@ -157,16 +157,17 @@ void PersistenceExport(const CallPtr& call) {
   }
   const std::shared_ptr<Sandbox> sandbox = call->TheSandbox();
   if (!sandbox) return;
-  const auto export_it = [call, sandbox, file](const std::string& config) {
+  const auto export_it = [call, sandbox, file](const std::string& config, const Turn& turn) {
     if (!file->valid()) {
-      return Ask(call, sandbox, {Kind::kExportImage, 0, {}, config},
-                 [call, sandbox](const Frame& answer) { ReplyWithBlob(call, *sandbox, answer); });
+      return Ask(
+          call, sandbox, {Kind::kExportImage, 0, {}, config},
+          [call, sandbox, turn](const Frame& answer) { ReplyWithBlob(call, *sandbox, answer); });
     }
     if (const Status given = sandbox->link->GiveFile(file->get()); !given) {
       return call->Refuse({kSandboxError, given.error().ToString(), {}});
     }
     Ask(call, sandbox, {Kind::kExportFile, 0, {}, config},
-        [call](const Frame& answer) { call->Reply(ParseReport(answer.payload)); });
+        [call, turn](const Frame& answer) { call->Reply(ParseReport(answer.payload)); });
   };
   CaptureState(sandbox, export_it, RefusalOf(call));
 }
@@ -180,11 +181,12 @@ void PersistenceImport(const CallPtr& call) {
     return call->Refuse({kInvalidParams, "Param must be \"replace\" or \"merge\": mode", {}});
   }
   const bool replaces = mode == "replace";
-  const auto import = [call, sandbox, replaces](int64_t id, const AutoSave::Held& held) {
+  const auto import = [call, sandbox, replaces](int64_t id, const AutoSave::Held& held,
+                                                const Turn& turn) {
     Ask(call, sandbox, {Kind::kImportImage, 0, {id, replaces ? 0 : 1}, {}},
-        [call, sandbox, replaces, held](const Frame& answer) {
+        [call, sandbox, replaces, held, turn](const Frame& answer) {
           RestoreState(
-              sandbox, ParseReport(answer.payload), replaces,
+              sandbox, turn, ParseReport(answer.payload), replaces,
               [call, sandbox, held](const Json& restored) {
                 // What an offloaded sandbox waited for.
                 if (sandbox->presence == Presence::kReturning) sandbox->presence = Presence::kHere;
@@ -196,8 +198,12 @@ void PersistenceImport(const CallPtr& call) {
   };
   WithBlob(call, sandbox, [call, sandbox, import](int64_t id) {
     call->client->LetGo(sandbox->link, id);
-    // Never the new files with the old session.
-    HoldSaves(sandbox, [id, import](const AutoSave::Held& held) { import(id, held); });
+    // Neither a save nor a command ever finds the new files with the old session.
+    HoldSaves(sandbox, [call, sandbox, id, import](const AutoSave::Held& held) {
+      TakeTurn(
+          sandbox, [id, import, held](const Turn& turn) { import(id, held, turn); },
+          RefusalOf(call));
+    });
   });
 }
 

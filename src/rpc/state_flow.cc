@@ -23,12 +23,15 @@ struct ShellAnswer {
   std::string error;
 };
 
-// In the session's shell, after what it runs now; not part of its history.
+// In the session's shell, by who has the turn; not part of its history.
 void AskSession(const std::shared_ptr<Sandbox>& sandbox, const std::string& script, int64_t flags,
                 std::function<void(const ShellAnswer&)> then, Refuse refuse) {
   auto answer = std::make_shared<ShellAnswer>();
   sandbox->link->Ask(
-      {Kind::kRun, 0, {kPatienceMs, kMostState, kMostState, live::kUnrecorded | flags}, script},
+      {Kind::kRun,
+       0,
+       {kPatienceMs, kMostState, kMostState, live::kUnrecorded | live::kInTurn | flags},
+       script},
       [answer, then = std::move(then), refuse = std::move(refuse)](const Frame& frame) {
         if (frame.kind == Kind::kOutput) {
           (frame.arg[0] == 1 ? answer->output : answer->error) += frame.payload;
@@ -106,7 +109,7 @@ void AddLines(Json* report, const std::string& text) {
 }
 
 // The files are there: the shell is told by a script.
-void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Json& report,
+void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Turn& turn, const Json& report,
                       const Json& session, bool replaces,
                       const std::function<void(const Json&)>& then, const Refuse& refuse) {
   const auto finish = [=](const ShellAnswer& answer) {
@@ -116,7 +119,7 @@ void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Json& repor
     AddLines(&told, answer.error);
     AskKeeper(
         sandbox, {Kind::kSetHistory, 0, {}, HistoryPayload(session.value("history", Json()))},
-        [told, then](const Frame&) { then(told); }, refuse);
+        [turn, told, then](const Frame&) { then(told); }, refuse);
   };
   const auto run = [=](const Frame&) {
     AskSession(sandbox, std::string("\\__cordon_builtin . ") + kRestoreFile + " >/dev/null",
@@ -151,30 +154,46 @@ void AskKeeper(const std::shared_ptr<Sandbox>& sandbox, Frame frame,
                      });
 }
 
+void TakeTurn(const std::shared_ptr<Sandbox>& sandbox, std::function<void(const Turn&)> then,
+              Refuse refuse) {
+  const auto give = [link = sandbox->link, then = std::move(then)](const Frame& answer) {
+    then(
+        Turn(nullptr, [link, id = answer.id](void*) { link->Tell({Kind::kEndTurn, id, {}, {}}); }));
+  };
+  AskKeeper(sandbox, {Kind::kTakeTurn, 0, {}, {}}, give, std::move(refuse));
+}
+
 void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
-                  std::function<void(const std::string&)> then, const Refuse& refuse) {
-  const auto take = [sandbox, then = std::move(then), refuse](const ShellAnswer& answer) {
+                  std::function<void(const std::string&, const Turn&)> then, const Refuse& refuse) {
+  const auto take = [sandbox, then = std::move(then), refuse](const Turn& turn,
+                                                              const ShellAnswer& answer) {
     std::optional<SessionState> state = ReadCapture(answer.output);
     if (!state) {
       return refuse({kSandboxError, "The session's shell did not say what it knows", {}});
     }
     AskKeeper(
         sandbox, {Kind::kHistory, 0, {0}, {}},
-        [state = std::move(*state), then](const Frame& history) mutable {
+        [state = std::move(*state), then, turn](const Frame& history) mutable {
           state.session["history"] = HistoryOf(history);
-          then(ConfigOf(std::move(state)));
+          then(ConfigOf(std::move(state)), turn);
         },
         refuse);
   };
-  AskSession(sandbox, CaptureScript(), 0, take, refuse);
+  const auto ask = [sandbox, take, refuse](const Turn& turn) {
+    AskSession(
+        sandbox, CaptureScript(), 0,
+        [take, turn](const ShellAnswer& answer) { take(turn, answer); }, refuse);
+  };
+  TakeTurn(sandbox, ask, refuse);
 }
 
-void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool replaces,
-                  const std::function<void(const Json&)>& then, const Refuse& refuse) {
+void RestoreState(const std::shared_ptr<Sandbox>& sandbox, const Turn& turn, Json report,
+                  bool replaces, const std::function<void(const Json&)>& then,
+                  const Refuse& refuse) {
   const Json session = report.value("session", Json());
   for (const char* member : {"session", "environment", "directory", "size"}) report.erase(member);
   if (!session.is_object()) return then(report);
-  RunRestoreScript(sandbox, report, session, replaces, then, refuse);
+  RunRestoreScript(sandbox, turn, report, session, replaces, then, refuse);
 }
 
 Json ParseReport(const std::string& payload) {

@@ -19,14 +19,22 @@ using Refuse = std::function<void(const RpcError&)>;
 void AskKeeper(const std::shared_ptr<Sandbox>& sandbox, live::Frame frame,
                std::function<void(const live::Frame&)> then, Refuse refuse);
 
-// What the session knows, as the payload of kExportImage; after what the session runs now.
+// While it lives, the session of a sandbox runs no command of anybody else's: what the shell knows
+// and the files are of one moment. It comes after the commands that wait already.
+using Turn = std::shared_ptr<void>;
+void TakeTurn(const std::shared_ptr<Sandbox>& sandbox, std::function<void(const Turn&)> then,
+              Refuse refuse);
+
+// What the session knows, as the payload of kExportImage. The files are to be taken in this turn.
 void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
-                  std::function<void(const std::string&)> then, const Refuse& refuse);
+                  std::function<void(const std::string&, const Turn&)> then, const Refuse& refuse);
 
 // Tells the session what another one knew: `report` is what kImportImage or kLoadState answered,
-// and is what the client hears when the callback gets it. `replaces`: the shell begins anew before.
-void RestoreState(const std::shared_ptr<Sandbox>& sandbox, Json report, bool replaces,
-                  const std::function<void(const Json&)>& then, const Refuse& refuse);
+// in this turn, and is what the client hears when the callback gets it. `replaces`: the shell
+// begins anew before.
+void RestoreState(const std::shared_ptr<Sandbox>& sandbox, const Turn& turn, Json report,
+                  bool replaces, const std::function<void(const Json&)>& then,
+                  const Refuse& refuse);
 
 [[nodiscard]] Json ParseReport(const std::string& payload);
 

@@ -9,6 +9,8 @@
 #include <map>
 #include <set>
 
+#include "policy/git_marks.h"
+
 namespace cordon::shadow {
 namespace {
 
@@ -44,6 +46,7 @@ class Comparison {
       set_.not_imported.push_back({path, std::move(why)});
     }
     std::ranges::sort(set_.changes, {}, &Change::path);
+    FindGitFolders();
     return std::move(set_);
   }
 
@@ -207,6 +210,32 @@ class Comparison {
         AddDeleted(path, *base);
       FindDeleted(path);
     }
+  }
+
+  // By what the base has, imported or not, together with what the shadow has: a commit may take a
+  // part of it, and another one the rest.
+  void FindGitFolders() {
+    std::map<std::string, policy::GitMarks> before;
+    for (const auto& [path, entry] : sides_.base) AddMark(path, &before);
+    std::map<std::string, policy::GitMarks> now = before;
+    for (const auto& [path, seen] : seen_) {
+      if (!seen.is_whiteout) AddMark(path, &now);
+    }
+    const auto is_git = [](const auto& marks, const std::string& path) {
+      const auto found = marks.find(path);
+      return found != marks.end() && (found->second.IsRepository() || found->second.IsWorktree());
+    };
+    for (Change& change : set_.changes) {
+      for (std::string path = change.path;; path = ParentOf(path)) {
+        if (is_git(now, path)) change.git_folders.push_back({path, !is_git(before, path)});
+        if (path.empty()) break;
+      }
+    }
+  }
+
+  static void AddMark(const std::string& path, std::map<std::string, policy::GitMarks>* folders) {
+    const std::string name = path.substr(path.rfind('/') + 1);
+    if (policy::GitMarks::IsMark(name)) (*folders)[ParentOf(path)].Add(name);
   }
 
   const ShadowInfo& info_;

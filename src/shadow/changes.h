@@ -17,6 +17,12 @@ namespace cordon::shadow {
 enum class ChangeKind { kAdd, kDelete, kModify };
 [[nodiscard]] const char* KindName(ChangeKind kind);
 
+// A directory that git takes for a repository, or for a worktree's folder in one, by what is in it.
+struct GitFolder {
+  std::string path;
+  bool is_new = false;  // in the base it was none
+};
+
 struct Change {
   ChangeKind kind = ChangeKind::kModify;
   std::string path;
@@ -33,6 +39,7 @@ struct Change {
   std::string problem;
   // There is something in the workspace that was not imported.
   std::string hides;
+  std::vector<GitFolder> git_folders;  // the path itself, and those that it is in
 };
 
 struct NotImported {

@@ -55,13 +55,12 @@ bool IsRefused(const ReportedChange& reported) {
 }
 
 void LiftNamed(const CommitRequest& request, Report* report) {
-  const auto names = [&](const std::vector<std::string>& given, const std::string& path) {
-    return std::ranges::any_of(given, [&](const std::string& name) { return Names(name, path); });
+  const auto names = [&](const std::vector<std::string>& given, const Change& change) {
+    return std::ranges::any_of(given, [&](const std::string& name) { return Names(name, change); });
   };
   for (ReportedChange& reported : report->changes) {
     if (!reported.verdict.yields_to_name) continue;
-    if (!names(request.paths, reported.change.path) && !names(request.force, reported.change.path))
-      continue;
+    if (!names(request.paths, reported.change) && !names(request.force, reported.change)) continue;
     reported.verdict.notes.push_back("named by you: it " + reported.verdict.refusal);
     reported.verdict.refusal.clear();
   }

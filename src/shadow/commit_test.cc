@@ -264,6 +264,48 @@ TEST(Commit, HardLinksStayTogether) {
   EXPECT_EQ(World::Text(world.Real("three")), "both");
 }
 
+TEST(Refusal, RepositoriesOfAnyName) {
+  World world;
+  for (const char* mark : {"HEAD", "objects/x", "refs/x", "config"})
+    World::Write(world.Real(std::string("store/") + mark), "before");
+  world.Make();
+  for (const char* path : {"store/config", "store/hooks/pre-commit", "store/HEAD", "store/refs/y"})
+    World::Write(world.Inside(path), "after");
+  EXPECT_EQ(world.TryCommit(),
+            "store/config: is protected: git obeys it the next time it runs here\n"
+            "store/hooks/pre-commit: is protected: git obeys it the next time it runs here\n");
+  CommitRequest request;
+  request.paths = {"store/hooks", "store/config", "store/HEAD", "store/refs/y"};
+  EXPECT_EQ(world.TryCommit(request), "");
+  EXPECT_EQ(World::Text(world.Real("store/config")), "after");
+}
+
+TEST(Refusal, WhatMakesADirectoryARepository) {
+  World world;
+  World::Write(world.Real("a/config"), "of something else");
+  world.Make();
+  for (const char* path : {"a/HEAD", "a/objects/x", "a/refs/x", "w/HEAD", "w/commondir"})
+    World::Write(world.Inside(path), "x");
+  World::Write(world.Inside("a/config"), "[core] fsmonitor = touch /tmp/obeyed");
+  const std::string refused = world.TryCommit();
+  for (const char* path : {"a/HEAD: ", "a/objects/x: ", "a/refs/x: ", "a/config: ", "w/HEAD: "})
+    EXPECT_NE(refused.find(path), std::string::npos) << path << refused;
+  // Nor first the one, and then what makes git obey it.
+  CommitRequest request;
+  request.paths = {"a/HEAD", "a/objects"};
+  EXPECT_NE(world.TryCommit(request).find("a/objects/x: "), std::string::npos);
+}
+
+TEST(Refusal, ALinkInThePlaceOfARepository) {
+  World world;
+  for (const char* mark : {"HEAD", "objects/x", "refs/x"})
+    World::Write(world.Real(std::string("store/") + mark), "before");
+  world.Make();
+  fs::remove_all(world.Inside("store"));
+  fs::create_symlink("elsewhere", world.Inside("store"));
+  EXPECT_NE(world.TryCommit().find("store: is protected"), std::string::npos);
+}
+
 TEST(Commit, ReadOnlyFilesAndDirectories) {
   World world;
   World::Write(world.Real("ro"), "ro", 0444);

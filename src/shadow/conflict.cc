@@ -1,5 +1,9 @@
 #include "shadow/conflict.h"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <cerrno>
 
 #include "shadow/quote.h"
@@ -23,6 +27,8 @@ ConflictFinder::ConflictFinder(const Sides& sides, const std::vector<const Chang
     : sides_(sides) {
   for (const Change* change : changes) {
     if (change->kind == ChangeKind::kDelete) removed_.insert(change->path);
+    const bool becomes_writable = IsFolder(change->after) && (change->after->mode & S_IWUSR) != 0;
+    if (change->kind == ChangeKind::kDelete || becomes_writable) widened_.insert(change->path);
     if (change->kind != ChangeKind::kDelete && IsFolder(change->after) &&
         !IsFolder(change->kind == ChangeKind::kModify ? change->before : std::nullopt)) {
       made_folders_.insert(change->path);
@@ -67,6 +73,15 @@ std::string ConflictFinder::ParentProblem(const std::string& path) const {
   return QuoteName(parent) + " is not a directory any more";
 }
 
+std::string ConflictFinder::WriteProblem(const std::string& path) const {
+  const std::string parent = ParentOf(path);
+  if (made_folders_.contains(parent) || widened_.contains(parent)) return {};
+  const Result<OwnedFd> folder = sides_.workspace.OpenAt(parent, 0);
+  if (!folder || faccessat(folder->get(), ".", W_OK | X_OK, AT_EACCESS) == 0) return {};
+  const std::string name = parent.empty() ? "the workspace" : QuoteName(parent);
+  return name + (errno == EROFS ? " is read-only" : " may not be written");
+}
+
 bool ConflictFinder::IsBelowMade(const std::string& path) const {
   for (std::string above = ParentOf(path); !above.empty(); above = ParentOf(above)) {
     if (made_folders_.contains(above)) return true;
@@ -89,6 +104,15 @@ std::string ConflictFinder::Survivor(const std::string& path) const {
 }
 
 RealState ConflictFinder::Find(const Change& change) const {
+  RealState state = FindAlone(change);
+  const bool stays = state.stat && change.after && !change.content_differs &&
+                     change.after->type == state.stat->node.type;
+  if (state.is_done || !state.conflict.empty() || stays) return state;
+  const std::string problem = WriteProblem(change.path);
+  return problem.empty() ? state : Conflict(std::move(state), problem, false);
+}
+
+RealState ConflictFinder::FindAlone(const Change& change) const {
   RealState state;
   Result<std::optional<Stat>> now = sides_.workspace.Look(change.path);
   // What is a link now becomes a directory in the same commit: there is nothing below it.

@@ -31,6 +31,10 @@ class ConflictFinder {
   [[nodiscard]] bool IsAfter(const Change& change, const Stat& now) const;
   // The directory that the path is in is one, or becomes one.
   [[nodiscard]] std::string ParentProblem(const std::string& path) const;
+  // Names can be made and removed in that directory, now or after this commit's own changes of it.
+  [[nodiscard]] std::string WriteProblem(const std::string& path) const;
+  // Of what is there; nothing about its directory.
+  [[nodiscard]] RealState FindAlone(const Change& change) const;
   [[nodiscard]] bool IsBelowMade(const std::string& path) const;
   // Something in a directory that shall go which does not go with it.
   [[nodiscard]] std::string Survivor(const std::string& path) const;
@@ -38,6 +42,7 @@ class ConflictFinder {
   const Sides& sides_;
   std::set<std::string> made_folders_;
   std::set<std::string> removed_;
+  std::set<std::string> widened_;  // directories whose owner may write them then
 };
 
 }  // namespace cordon::shadow

@@ -134,11 +134,19 @@ TEST(Verdict, SpecialFilesAndSetIdAre) {
 }
 
 TEST(Verdict, OnlyTheProtectedPathItselfNamesIt) {
-  EXPECT_TRUE(Names(".git/hooks", ".git/hooks/pre-commit"));
-  EXPECT_TRUE(Names(".git/config", ".git/config"));
-  EXPECT_FALSE(Names(".git", ".git/config"));
-  EXPECT_FALSE(Names("", ".git/config"));
-  EXPECT_FALSE(Names("sub", "sub/.git/config"));
+  const auto names = [](const char* name, const char* path) {
+    return Names(name, Added(path, {kFile, 0644}));
+  };
+  EXPECT_TRUE(names(".git/hooks", ".git/hooks/pre-commit"));
+  EXPECT_TRUE(names(".git/config", ".git/config"));
+  EXPECT_FALSE(names(".git", ".git/config"));
+  EXPECT_FALSE(names("", ".git/config"));
+  EXPECT_FALSE(names("sub", "sub/.git/config"));
+  Change hook = Added("x/hooks/pre-commit", {kFile, 0755});
+  EXPECT_FALSE(Names("x/hooks", hook));
+  hook.git_folders = {{"x"}};
+  EXPECT_TRUE(Names("x/hooks", hook));
+  EXPECT_FALSE(Names("x", hook));
 }
 
 TEST(Verdict, LinksThatLeadOutside) {

@@ -6,6 +6,7 @@
 #include <cctype>
 
 #include "policy/forms.h"
+#include "policy/git_marks.h"
 #include "policy/protected_paths.h"
 #include "shadow/quote.h"
 
@@ -33,6 +34,24 @@ std::string ProtectedWithin(const std::string& path) {
   return {};
 }
 
+// `path` is one of those that git obeys, or in one, in a repository of whatever name.
+std::string ProtectedByGit(const std::string& path, const std::vector<GitFolder>& folders) {
+  for (const GitFolder& folder : folders) {
+    if (!IsAtOrBelow(path, folder.path)) continue;
+    const size_t size = folder.path.empty() ? 0 : folder.path.size() + 1;
+    const std::string below = path.substr(std::min(size, path.size()));
+    const std::string name = below.substr(0, below.find('/'));
+    // Otherwise settings could come first, and what makes git obey them later. Of a `.git` they are
+    // protected in any case.
+    const bool is_named = folder.path == ".git" || folder.path.ends_with("/.git");
+    if (folder.is_new && !is_named && policy::GitMarks::IsMark(name))
+      return "it makes a repository of '" + folder.path + "', and git obeys what is in one";
+    std::string reason = policy::ProtectedInRepository(LowerCase(below));
+    if (!reason.empty()) return reason;
+  }
+  return {};
+}
+
 // A link or a file in the place of a directory decides what everything in it is.
 std::string ProtectedByReplacing(const std::string& path) {
   for (const std::string& spelling : {path, LowerCase(path)}) {
@@ -50,6 +69,12 @@ std::string ProtectedReasonFor(const Change& change) {
   // A new directory, or one with another mode, is nothing without what is in it.
   if (IsFolder(change.after) && (!change.before || IsFolder(change.before))) return {};
   std::string reason = ProtectedWithin(change.path);
+  if (reason.empty()) reason = ProtectedByGit(change.path, change.git_folders);
+  if (reason.empty() && change.after && !IsFolder(change.after) &&
+      std::ranges::find(change.git_folders, change.path, &GitFolder::path) !=
+          change.git_folders.end()) {
+    reason = "git obeys what is in its place";
+  }
   return reason.empty() ? ProtectedByReplacing(change.path) : reason;
 }
 
@@ -82,8 +107,11 @@ bool LeadsOutside(const std::string& path, const std::string& target) {
   return false;
 }
 
-bool Names(const std::string& name, const std::string& path) {
-  return name == path || (IsAtOrBelow(path, name) && !ProtectedWithin(name).empty());
+bool Names(const std::string& name, const Change& change) {
+  if (name == change.path) return true;
+  const bool is_protected =
+      !ProtectedWithin(name).empty() || !ProtectedByGit(name, change.git_folders).empty();
+  return is_protected && IsAtOrBelow(change.path, name);
 }
 
 Verdict Judge(const Change& change) {

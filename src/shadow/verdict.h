@@ -20,9 +20,9 @@ struct Verdict {
 
 [[nodiscard]] Verdict Judge(const Change& change);
 
-// `name` is a path that the user gave: it names `path` if it is that, or a protected path above it.
-// A directory with protected paths somewhere in it does not name them.
-[[nodiscard]] bool Names(const std::string& name, const std::string& path);
+// `name` is a path that the user gave: it names a change of that path, or of what is in it if it is
+// protected. A directory with protected paths somewhere in it does not name them.
+[[nodiscard]] bool Names(const std::string& name, const Change& change);
 
 // Where a link leads is outside of the workspace, by its text.
 [[nodiscard]] bool LeadsOutside(const std::string& path, const std::string& target);

@@ -10,6 +10,7 @@
 #include <cstdlib>
 
 #include "backend/container/arguments.h"
+#include "backend/end.h"
 #include "backend/native/fit.h"
 #include "backend/native/mount_calls.h"
 #include "backend/supervisor/sources.h"
@@ -249,8 +250,9 @@ Result<PlanReport> Engine::Start(std::vector<std::string> words,
   if (!report || report->end != PlanReport::End::kExited) return report;
   if (report->exit_code == kEngineFailed) {
     report->reason = use_.engine + " ended with 125: its own failure, or the command's";
-  } else if (report->exit_code == 126 || report->exit_code == 127) {
-    report->end = report->exit_code == 127 ? PlanReport::End::kNotFound : PlanReport::End::kNotRun;
+  } else if (report->exit_code == kNotExecutable || report->exit_code == kNoProgram) {
+    report->end =
+        report->exit_code == kNoProgram ? PlanReport::End::kNotFound : PlanReport::End::kNotRun;
     report->reason = command.front() + ": not executed, or ended so";
   }
   return report;

@@ -22,6 +22,7 @@
 #include <string>
 #include <vector>
 
+#include "backend/end.h"
 #include "backend/native/hand_over.h"
 #include "backend/native/landlock.h"
 #include "backend/native/namespaces.h"
@@ -264,7 +265,7 @@ int Init::RunBefore() {
         FindIn(search == plan_.environment.end() ? "" : search->value, command.argv.front());
     const Started started = path.empty() ? Started{0, ENOENT} : Start(Describe(path, command.argv));
     running_ = started.pid;
-    const int code = started.error != 0 ? 127 : Serve();
+    const int code = started.error != 0 ? kNoProgram : Serve();
     if (code == 0) continue;
     (void)snprintf(request_.progress->before_text, sizeof request_.progress->before_text,
                    "pre-run command '%s' failed with %d%s%s", command.argv.front().c_str(), code,

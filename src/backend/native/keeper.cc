@@ -378,7 +378,7 @@ Report Keeper::Finish(int status, const rusage& usage) const {
   } else if (const int error = progress_->start_errno; error != 0) {
     const bool is_missing = error == ENOENT || error == ENOTDIR;
     report.end = is_missing ? Report::End::kNotFound : Report::End::kNotRun;
-    report.exit_code = is_missing ? 127 : 126;
+    report.exit_code = is_missing ? kNoProgram : kNotExecutable;
     report.reason = plan_.program + ": " + strerror(error);
   }
   return report;

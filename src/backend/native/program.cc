@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "backend/end.h"
+
 namespace cordon::backend::native {
 namespace {
 
@@ -66,7 +68,7 @@ int Become(void* argument) {
     (void)execve(program.path.c_str(), birth.arguments, birth.variables);
   }
   birth.error = errno;
-  _exit(127);
+  _exit(kNoProgram);
 }
 
 }  // namespace

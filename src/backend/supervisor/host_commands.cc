@@ -8,12 +8,11 @@
 #include <cstring>
 #include <vector>
 
+#include "backend/end.h"
 #include "base/spawn.h"
 
 namespace cordon::backend {
 namespace {
-
-constexpr int kNotFound = 127;
 
 struct Ended {
   int code = 0;   // as a shell sees it
@@ -24,7 +23,7 @@ Ended Run(const std::string& directory, const std::vector<std::string>& argv) {
   Spawn spawn;
   spawn.StartIn(directory);
   const Result<pid_t> pid = spawn.Start(argv[0], argv, Spawn::Environment::kOurs);
-  if (!pid) return {kNotFound, pid.error().system_errno};
+  if (!pid) return {kNoProgram, pid.error().system_errno};
   int status = 0;
   while (waitpid(*pid, &status, 0) < 0 && errno == EINTR) {
   }
