@@ -33,19 +33,25 @@ sockaddr_in AddressOf(const char* host, const char* port) {
   return address;
 }
 
-// One byte asks: 'r' for as much as can be, anything else for itself.
+void SendMuch(int connection) {
+  const std::vector<char> block(kBlock);
+  while (send(connection, block.data(), block.size(), MSG_NOSIGNAL) > 0) {
+  }
+  (void)close(connection);
+}
+
+// One byte asks: 'r' for as much as can be, anything else for itself. That is answered at once:
+// what a server does before is no matter of the way to it.
 void Answer(int connection) {
-  std::vector<char> block(kBlock);
   const int on = 1;
   (void)setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-  if (recv(connection, block.data(), 1, 0) == 1) {
-    if (block[0] == 'r') {
-      while (send(connection, block.data(), block.size(), MSG_NOSIGNAL) > 0) {
-      }
-    } else {
-      (void)send(connection, block.data(), 1, MSG_NOSIGNAL);
-    }
+  char byte = 0;
+  const bool is_asked = recv(connection, &byte, 1, 0) == 1;
+  if (is_asked && byte == 'r') {
+    std::thread(SendMuch, connection).detach();
+    return;
   }
+  if (is_asked) (void)send(connection, &byte, 1, MSG_NOSIGNAL);
   (void)close(connection);
 }
 
@@ -63,7 +69,7 @@ int Serve(const char* port) {
   (void)fflush(stdout);
   for (;;) {
     const int connection = accept(listener, nullptr, nullptr);
-    if (connection >= 0) std::thread(Answer, connection).detach();
+    if (connection >= 0) Answer(connection);
   }
 }
 

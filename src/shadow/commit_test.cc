@@ -290,10 +290,14 @@ TEST(Refusal, WhatMakesADirectoryARepository) {
   const std::string refused = world.TryCommit();
   for (const char* path : {"a/HEAD: ", "a/objects/x: ", "a/refs/x: ", "a/config: ", "w/HEAD: "})
     EXPECT_NE(refused.find(path), std::string::npos) << path << refused;
-  // Nor first the one, and then what makes git obey it.
+  // Nor first the one, and then what makes git obey it; a directory above names nothing.
   CommitRequest request;
+  request.paths = {"a"};
+  EXPECT_NE(world.TryCommit(request).find("a/HEAD: "), std::string::npos);
   request.paths = {"a/HEAD", "a/objects"};
-  EXPECT_NE(world.TryCommit(request).find("a/objects/x: "), std::string::npos);
+  EXPECT_EQ(world.TryCommit(request), "");
+  request.paths = {"a/refs/x", "a/config"};
+  EXPECT_EQ(world.TryCommit(request), "");
 }
 
 TEST(Refusal, ALinkInThePlaceOfARepository) {
