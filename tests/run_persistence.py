@@ -344,6 +344,15 @@ class Namespaces(Case):
             self.assertFalse(again.load_state())
             again.destroy()
 
+    def test_who_was_destroyed_has_no_namespace(self):
+        with Sandbox() as asker:
+            for mode in ("session", "persistent") * 10:
+                sandbox = asker.sandboxes.create(persistence={"mode": mode, "namespace": "n"})
+                self.run_in(sandbox, "echo 1 >~/f")
+                sandbox.save_state()
+                sandbox.destroy()
+                asker.sandboxes.delete_saved("n")
+
     def test_what_is_no_state_is_left_alone(self):
         folder = self.place("")
         folder.mkdir(parents=True, mode=0o700)

@@ -158,7 +158,10 @@ void Server::Forget(const std::shared_ptr<Sandbox>& sandbox,
     ending_.erase(sandbox);
     if (was_there) Audit(*sandbox, "sandbox.destroy", std::move(details));
     pool_.MakeRoom();
-    if (then) then(error);
+    if (!then) return;
+    // Its namespace is free when it is told that it is.
+    if (sandbox->can_be_saved) return sandbox->link->WhenGone([then, error] { then(error); });
+    then(error);
   };
   if (!sandbox->autosave || sandbox->link->closed()) return end({});
   ending_.insert(sandbox);

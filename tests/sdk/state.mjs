@@ -16,6 +16,7 @@ assert.deepEqual((await forked.snapshots()).map((one) => one.snapshotId), [id]);
 // What a state waits for can be ended, and a sandbox that stands still goes on.
 const busy = sandbox.run('sleep 100', { timeoutMs: 0 });
 const givenUp = assert.rejects(sandbox.exportState(), /ECANCELED/);
+await new Promise((resolve) => setTimeout(resolve, 200));
 assert.equal(await sandbox.cancel(), 2);
 assert.equal((await busy).errorClass, 'CANCELLED');
 await givenUp;
