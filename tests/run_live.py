@@ -214,6 +214,16 @@ class Processes(unittest.TestCase):
         [thread.join() for thread in threads]
         self.assertEqual(results, [f"{i}\n" for i in range(len(results))])
 
+    def test_the_session_has_a_place_of_its_own(self):
+        """However many processes run beside it."""
+        processes = [self.sandbox.commands.spawn(["sleep", "1000"]) for _ in range(20)]
+        self.assertEqual(self.sandbox.commands.run("echo here", timeout_ms=20_000).stdout, "here\n")
+        # Those that wait begin when others end.
+        waits = self.sandbox.commands.spawn(["echo", "at last"])
+        for process in processes:
+            process.kill()
+        self.assertEqual(list(waits), [("stdout", b"at last\n")])
+
     def test_spawn_talks_both_ways(self):
         process = self.sandbox.commands.spawn(["sh", "-c", "while read x; do echo got $x; done; exit 7"])
         process.write("a\n")

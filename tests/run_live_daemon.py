@@ -71,6 +71,16 @@ class Daemon(unittest.TestCase):
             process.wait(10)
             self.assertEqual(wait_until_gone(pids), [])
 
+    def test_kill_ends_the_daemon_of_one_client(self):
+        for created in (1, 0):
+            process = self.start("--stdio")
+            for _ in range(created):
+                self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})
+            pids = descendants(process.pid)
+            self.assertEqual(self.ask(process, {"jsonrpc": "2.0", "id": 2, "method": "kill"})["result"], {})
+            self.assertEqual(process.wait(10), 0)
+            self.assertEqual(wait_until_gone(pids), [])
+
     def test_a_keeper_that_dies_takes_one_sandbox(self):
         process = self.start("--stdio")
         ids = [self.ask(process, {"jsonrpc": "2.0", "id": 1, "method": "create"})["result"]["sandboxId"] for _ in range(2)]

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 import package_world
 from native_world import Skipped
@@ -97,6 +98,40 @@ def hostile_lines():
         assert process.wait(20) == 0
 
 
+def cancelled_states():
+    """An import or export that waits for a command to end is given up with its call, whether it has been brought to the sandbox or not."""
+    for pause in (0, 0.5):
+        with tempfile.TemporaryDirectory() as folder, \
+                subprocess.Popen([CORDON, "mcp", "--state-dir", folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+            def send(line):
+                process.stdin.write(line)
+                process.stdin.flush()
+            def start(number, tool, **arguments):
+                send(request(number, "tools/call", name=tool, arguments=arguments))
+            def answer():
+                told = json.loads(process.stdout.readline())
+                assert not told["result"]["isError"], told
+                return told["id"], told["result"]["structuredContent"]
+            def ask(number, tool, **arguments):
+                start(number, tool, **arguments)
+                return answer()[1]
+            ask(1, "run_command", command="echo old >f; head -c 9000000 /dev/urandom >large")
+            ask(2, "export_state", name="s")
+            ask(3, "run_command", command="echo new >f")
+            start(4, "run_command", command="until [ -e go ]; do sleep 0.02; done")
+            start(5, "import_state", name="s")
+            start(6, "export_state", name="other")
+            time.sleep(pause)
+            for number in (5, 6):
+                send(json.dumps({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}}).encode() + b"\n")
+            start(7, "write_file", path="go", content="")
+            assert {answer()[0], answer()[0]} == {4, 7}
+            assert ask(8, "run_command", command="cat f")["stdout"] == "new\n"
+            assert os.listdir(folder) == ["s.oci.tar"], os.listdir(folder)
+            process.stdin.close()
+            assert process.wait(20) == 0
+
+
 def audit_that_cannot_be_written():
     """Without its file nothing goes on: here a disk is full after a page."""
     if subprocess.run(["unshare", "--user", "--map-root-user", "--mount", "true"], capture_output=True, check=False).returncode != 0:
@@ -136,7 +171,7 @@ def settings():
 
 def main():
     passed = failed = 0
-    for test in (client, options, hostile_lines, audit_that_cannot_be_written, settings):
+    for test in (client, options, hostile_lines, cancelled_states, audit_that_cannot_be_written, settings):
         try:
             test()
             passed += 1

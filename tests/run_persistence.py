@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import unittest
 import warnings
@@ -21,7 +22,7 @@ sys.path.insert(0, str(ROOT / "sdk/python"))
 os.environ["CORDON"] = CORDON
 
 from cordon_sandbox import RpcError, Sandbox  # noqa: E402
-from processes import descendants, eventually, wait_until_gone  # noqa: E402
+from processes import children, descendants, eventually, wait_until_gone  # noqa: E402
 
 kills = 25
 
@@ -194,6 +195,91 @@ class Persistent(Case):
         fork.destroy()
 
 
+    def test_an_import_that_waits_keeps_no_save_waiting(self):
+        sandbox = self.open(autosaveMs=20)
+        self.run_in(sandbox, "echo imported >~/f")
+        state = sandbox.export_state()
+        self.run_in(sandbox, "echo mine >~/f")
+        sandbox._start("run", {"command": "sleep 60"})
+        sandbox._start("persistence.import", {"blobId": sandbox._give_blob(state)})
+        sandbox.files.write("/home/user/g", b"new")
+        self.saved(sandbox)
+        sandbox.files.write("/home/user/h", b"last")
+        sandbox.destroy()
+        self.assertEqual(self.run_in(self.open(), "cat ~/f ~/g ~/h"), "mine\nnewlast")
+
+    def test_an_import_is_saved_as_a_whole(self):
+        """Whoever asks for a save meanwhile, and whatever waits for its turn."""
+        sandbox = self.open(mode="session")
+        self.run_in(sandbox, "x=imported; echo $x >~/f; head -c 3000000 /dev/urandom >~/big")
+        state = sandbox.export_state()
+        self.run_in(sandbox, "x=mine; echo $x >~/f")
+        sandbox.save_state()
+        for _ in range(5):
+            asked = [sandbox._start("persistence.import", {"blobId": sandbox._give_blob(state)})[1],
+                     sandbox._start("run", {"command": "sleep 0.2"})[1], sandbox._start("persistence.save", {})[1]]
+            for answer in asked[:1] + asked[2:]:
+                self.assertIn("result", answer.get())
+            copy = pathlib.Path(self.folder) / "states/copy"
+            shutil.copytree(self.place(), copy)
+            asked[1].get()
+            other = self.open(namespace="copy")
+            self.assertIn(self.run_in(other, "echo $(cat ~/f) $x"), ("mine mine\n", "imported imported\n"))
+            other.destroy()
+            shutil.rmtree(copy)
+            self.run_in(sandbox, "x=mine; echo $x >~/f")
+            sandbox.save_state()
+
+    def test_the_end_of_one_that_stands_still(self):
+        sandbox = self.open()
+        sandbox._start("run", {"command": "echo seen >~/f; sleep 60"})
+        self.assertTrue(eventually(lambda: sandbox.files.exists("f")))
+        sandbox.suspend()
+        ended = threading.Thread(target=sandbox.destroy, daemon=True)
+        ended.start()
+        ended.join(20)
+        self.assertFalse(ended.is_alive())
+        self.assertEqual(self.run_in(self.open(), "cat ~/f"), "seen\n")
+
+    def test_a_save_that_does_not_end_keeps_no_daemon(self):
+        sandbox = self.open()
+        daemon = sandbox._daemon._process
+        pids = descendants(daemon.pid)
+        keeper, = children(daemon.pid)
+        os.kill(keeper, signal.SIGSTOP)
+        sandbox._daemon.close()
+        sandbox._daemon = None
+        daemon.wait(30)
+        self.assertEqual(wait_until_gone(pids), [])
+
+    def test_the_end_of_one_with_many_processes(self):
+        sandbox = self.open()
+        for _ in range(20):
+            sandbox.commands.spawn(["sleep", "1000"])
+        sandbox.files.write("f", b"seen")
+        ended = threading.Thread(target=sandbox.destroy, daemon=True)
+        ended.start()
+        ended.join(20)
+        self.assertFalse(ended.is_alive())
+        self.assertEqual(self.run_in(self.open(), "cat ~/f"), "seen")
+
+    def test_commands_that_come_before_the_state(self):
+        """A client need not have heard of its sandbox to ask it for something."""
+        first = self.open()
+        self.run_in(first, "x=kept; echo $x >~/f; cd /tmp")
+        first.destroy()
+        lines = [{"method": "create", "params": {"persistence": {"mode": "persistent", "namespace": "n"}}},
+                 *({"method": "run", "params": {"command": "echo $PWD $x $(cat ~/f 2>/dev/null)"}} for _ in range(20))]
+        text = "".join(json.dumps({"jsonrpc": "2.0", "id": number, **line}) + "\n" for number, line in enumerate(lines))
+        with subprocess.Popen([CORDON, "serve", "--stdio"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
+            daemon.stdin.write(text.encode())
+            daemon.stdin.flush()
+            told = [json.loads(daemon.stdout.readline()) for _ in lines]
+            daemon.stdin.close()
+        seen = {one["result"]["stdout"] for one in told if one["id"] > 0}
+        self.assertLessEqual(seen, {"/home/user\n", "/tmp kept kept\n"})
+
+
 class Namespaces(Case):
     def test_one_sandbox_at_a_time(self):
         first = self.open()
@@ -257,6 +343,15 @@ class Namespaces(Case):
             again = asker.sandboxes.create(persistence={"mode": "session", "namespace": "mine"})
             self.assertFalse(again.load_state())
             again.destroy()
+
+    def test_who_was_destroyed_has_no_namespace(self):
+        with Sandbox() as asker:
+            for mode in ("session", "persistent") * 10:
+                sandbox = asker.sandboxes.create(persistence={"mode": mode, "namespace": "n"})
+                self.run_in(sandbox, "echo 1 >~/f")
+                sandbox.save_state()
+                sandbox.destroy()
+                asker.sandboxes.delete_saved("n")
 
     def test_what_is_no_state_is_left_alone(self):
         folder = self.place("")

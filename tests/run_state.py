@@ -291,6 +291,80 @@ class States(unittest.TestCase):
                 self.sandbox.import_state(state)
         self.assertIn(self.sandbox.commands.run("echo $(cat ~/g) $g").stdout, ("old old\n", "new new\n"))
 
+    def test_a_fork_waits_for_an_import(self):
+        """It has all of what is imported or nothing."""
+        states = {}
+        for name in ("one", "other"):
+            self.sandbox.commands.run(f"g={name}; echo $g > ~/g; head -c 300000 /dev/urandom > ~/some; echo $g > ~/z")
+            states[name] = self.sandbox.export_state()
+        seen = set()
+        def look():
+            with self.sandbox.fork() as fork:
+                seen.add(fork.commands.run("echo $(cat ~/g ~/z) $g; ls /run/cordon").stdout)
+        with self.meanwhile(look):
+            for _ in range(15):
+                for state in states.values():
+                    self.sandbox.import_state(state)
+        self.assertLessEqual(seen, {f"{name} {name} {name}\n" for name in states})
+
+    def test_what_waited_for_an_import_is_not_done_in_a_fork(self):
+        self.sandbox.commands.run("g=then; echo $g > ~/g; head -c 3000000 /dev/urandom > ~/some")
+        state = self.sandbox.export_state()
+        self.sandbox.snapshot("s")
+        forks = []
+        for _ in range(5):
+            asked = [self.sandbox._start("persistence.import", {"blobId": self.sandbox._give_blob(state)})[1],
+                     self.sandbox._start("snapshot.restore", {"snapshotId": "s"})[1]]
+            forks.append(self.sandbox.fork())
+            self.addCleanup(forks[-1].destroy)
+            for answer in asked:
+                self.assertIn("result", answer.get())
+        for fork in forks:
+            fork.commands.run("g=now")
+            fork.snapshot("s")
+            fork.commands.run("g=later")
+            fork.export_state()
+            self.assertEqual(fork.commands.run("echo $g").stdout, "later\n")
+
+    def test_an_import_that_nobody_waits_for_any_more(self):
+        """While it waits for a command to end it can be cancelled, and its client's end cancels it."""
+        state = self.sandbox.export_state()
+        with tempfile.TemporaryDirectory() as folder, subprocess.Popen([CORDON, "serve", "--unix", f"{folder}/s"]) as daemon:
+            self.assertTrue(eventually(lambda: answers(f"{folder}/s")))
+            sandbox = Sandbox(socket=f"{folder}/s", detached=True)
+            sandbox.commands.run("echo mine > ~/f")
+            command = sandbox._start("run", {"command": "until [ -e ~/go ]; do sleep 0.02; done; v=set"})[1]
+            other = Sandbox.connect(sandbox.sandbox_id, socket=f"{folder}/s")
+            for method in ("persistence.export", "persistence.import"):
+                params = {"blobId": other._give_blob(state)} if method == "persistence.import" else {}
+                given_up = other._start(method, params)[1]
+                self.assertEqual(other.commands.cancel(), 1)
+                self.assertEqual(given_up.get()["error"]["data"]["errno"], "ECANCELED", method)
+            # No archive is left of it.
+            for _ in range(7):
+                other._give_blob(state)
+            other._start("persistence.import", {"blobId": other._give_blob(state)})
+            other.disconnect()
+            sandbox.files.write("go", b"")
+            command.get()
+            self.assertEqual(sandbox.commands.run("cat ~/f; echo $v").stdout, "mine\nset\n")
+            sandbox.destroy()
+            daemon.terminate()
+
+    def test_a_client_that_goes_while_it_takes_a_sandbox_away(self):
+        with tempfile.TemporaryDirectory() as folder, subprocess.Popen([CORDON, "serve", "--unix", f"{folder}/s"]) as daemon:
+            self.assertTrue(eventually(lambda: answers(f"{folder}/s")))
+            sandbox = Sandbox(socket=f"{folder}/s", detached=True)
+            other = Sandbox.connect(sandbox.sandbox_id, socket=f"{folder}/s")
+            other._call("offload", {})
+            with self.assertRaisesRegex(RpcError, "offloaded"):
+                sandbox.commands.run("true")
+            other.disconnect()
+            self.assertTrue(eventually(sandbox.is_running))
+            self.assertEqual(sandbox.commands.run("echo here").stdout, "here\n")
+            sandbox.destroy()
+            daemon.terminate()
+
     def test_damage(self):
         self.sandbox.commands.run("echo precious > /tmp/f")
         state = self.sandbox.export_state()

@@ -11,6 +11,9 @@ export { SandboxProcess } from './commands.js';
 export { PackageError, RpcError, SandboxError } from './daemon.js';
 export { SandboxPool } from './pool.js';
 
+// What an export or import may be waiting for.
+const AT_ONCE = ['cancel', 'sandbox.resume'];
+
 export class Sandbox {
   #daemon;
   #id;
@@ -87,7 +90,7 @@ export class Sandbox {
 
   #call(...request) {
     if (this.#gone) return Promise.reject(new SandboxError('Sandbox has been destroyed'));
-    if (this.#stateWork) return this.#stateWork.then(() => this.#send(...request));
+    if (this.#stateWork && !AT_ONCE.includes(request[0])) return this.#stateWork.then(() => this.#send(...request));
     return this.#send(...request);
   }
 

@@ -29,7 +29,7 @@ enum class Kind : uint32_t {
   kCloseInput,  // no answer
   kCredit,      // arg: stream, so many more bytes of which are welcome; no answer
   kSignal,      // arg: number; no answer
-  kCancel,      // ends as at a time-out; no answer
+  kCancel,      // ends as at a time-out; a kTakeTurn that waits: -ECANCELED; no answer
   kResize,      // arg: rows, columns; no answer
   kReadFile,    // arg: offset, at most; payload: path. kAnswer: the bytes
   kWriteFile,   // arg: WriteMode, mode; payload: path, zero, bytes
@@ -53,8 +53,9 @@ enum class Kind : uint32_t {
   kRestore,     // payload: name. At once: what runs is ended
   kListSnapshots,   // kAnswer: how many; i64 seconds since the epoch, name, zero; repeated
   kDeleteSnapshot,  // payload: name
-  kTakeTurn,  // waits its turn among the commands of the session. From its kAnswer to a kEndTurn of
-              // the same id that session runs only what is kInTurn, and a kRestore waits
+  kTakeTurn,  // arg: 1 if not after a command (-EBUSY). Waits its turn among those of the session.
+              // From its kAnswer to a kEndTurn of the same id that session runs only what is
+              // kInTurn, and a kFork and a kRestore wait
   kEndTurn,   // no answer
   // Archives wait in the keeper as blobs, because they are larger than a frame.
   kBlobWrite = 40,  // arg: id, 0 for a new one; payload goes to its end. kAnswer: id

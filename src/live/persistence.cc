@@ -59,7 +59,7 @@ Result<Persistence::NewLayer> Persistence::WriteNewLayer(const SeenTree& since) 
 }
 
 Result<bool> Persistence::Save(const std::optional<archive::ImageConfig>& config) {
-  const archive::ImageConfig& wanted = config ? *config : config_;
+  const archive::ImageConfig wanted = config ? *config : imported_.value_or(config_);
   const SeenTree nothing;
   bool is_base = WantsNewBase();
   Result<NewLayer> made = WriteNewLayer(is_base ? nothing : *seen_);
@@ -78,6 +78,7 @@ Result<bool> Persistence::Save(const std::optional<archive::ImageConfig>& config
   if (brings_files) layers.push_back(made->layer.name);
   CORDON_TRY(folder_.Commit(std::move(layers), brings_files ? &made->layer : nullptr, wanted));
   config_ = wanted;
+  imported_.reset();
   seen_ = std::move(made->seen);
   return true;
 }
@@ -102,6 +103,7 @@ Result<std::optional<Persistence::Loaded>> Persistence::Load() {
   loaded.config = image->config();
   folder_.Know(image->layers());
   config_ = loaded.config;
+  imported_.reset();
   // What the sandbox has of its own and could not lose is part of the next save.
   SeenTree now;
   if (loaded.report.skipped.count() == 0 && ExportChanges(keeper_, {}, &now, nullptr)) {

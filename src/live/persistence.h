@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "archive/image_folder.h"
 #include "backend/wasm/keeper.h"
@@ -20,8 +21,11 @@ class Persistence {
   [[nodiscard]] static Result<std::unique_ptr<Persistence>> Open(
       const std::string& folder, backend::Keeper& keeper, const backend::SandboxOptions& options);
 
-  // False: there was nothing new. Without a configuration, that of the last save or load stays.
+  // False: there was nothing new. Without a configuration, that of the last save, load or import
+  // stays.
   [[nodiscard]] Result<bool> Save(const std::optional<archive::ImageConfig>& config);
+  // The session becomes another one, with files that no save has seen.
+  void Import(archive::ImageConfig config) { imported_ = std::move(config); }
 
   struct Loaded {
     TransferReport report;
@@ -50,7 +54,8 @@ class Persistence {
   const backend::SandboxOptions& options_;
   // Of the tree as the folder has it; nothing: not known, the next save brings everything.
   std::optional<SeenTree> seen_;
-  archive::ImageConfig config_;
+  archive::ImageConfig config_;  // of the image in the folder
+  std::optional<archive::ImageConfig> imported_;
 };
 
 }  // namespace cordon::live

@@ -21,6 +21,12 @@ constexpr milliseconds kInterruptPeriod{15};
 // A shell that ignores interrupts so often is ended itself.
 constexpr int kMostInterrupts = 40;
 
+// Slots that must be free: one is left for the session, whatever runs beside it.
+size_t JobsFor(Kind kind) {
+  if (kind == Kind::kSpawn) return 2;
+  return kind == Kind::kRun ? 1 : 0;
+}
+
 }  // namespace
 
 bool ServedSandbox::StartShell() {
@@ -51,8 +57,13 @@ void ServedSandbox::StartRuns() {
   for (auto it = waiting_.begin(); it != waiting_.end();) {
     Run& run = **it;
     const Kind kind = run.request.kind;
+    if (kind == Kind::kTakeTurn && run.request.arg[0] != 0 && IsCommandRunning()) {
+      Answer(run.request.id, -EBUSY, "a command runs in the session");
+      it = waiting_.erase(it);
+      continue;
+    }
     if (kind == Kind::kRun) SeedIfWanted();
-    if (free_jobs_.empty() || (run.in_session && !IsShellReady(run))) {
+    if (free_jobs_.size() < JobsFor(kind) || (run.in_session && !IsShellReady(run))) {
       ++it;
       continue;
     }
@@ -71,6 +82,10 @@ void ServedSandbox::StartRuns() {
     it = waiting_.erase(it);
     Start(*running_.back());
   }
+}
+
+bool ServedSandbox::IsCommandRunning() const {
+  return session_.current != nullptr && (session_.current->request.arg[3] & kUnrecorded) == 0;
 }
 
 bool ServedSandbox::IsShellReady(const Run& run) {
@@ -182,10 +197,14 @@ void ServedSandbox::Interrupt(Run& run, EndClass end_class) {
   run.end_class = end_class;
   if (run.number == 0) {
     // It has not begun.
-    Queue({Kind::kEnd,
-           run.request.id,
-           {backend::kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0},
-           {}});
+    if (JobsFor(run.request.kind) == 0) {
+      Answer(run.request.id, -ECANCELED, "given up before its turn came");
+    } else {
+      Queue({Kind::kEnd,
+             run.request.id,
+             {backend::kTimedOut, 0, static_cast<int64_t>(end_class), 0, 0},
+             {}});
+    }
     std::erase_if(waiting_, [&](const auto& waiting) { return waiting.get() == &run; });
     return;
   }

@@ -81,6 +81,8 @@ class ServedSandbox {
 
   // Those whose turn it is: one in the session, and as many processes as there are streams for.
   void StartRuns();
+  // One that somebody asked for, and no question of ours.
+  [[nodiscard]] bool IsCommandRunning() const;
   // For this one, which may want another.
   bool IsShellReady(const Run& run);
   void Start(Run& run);
@@ -166,8 +168,8 @@ class ServedSandbox {
   // A shell draws its random numbers from a state of its own, which a copy has too.
   void SeedIfWanted();
   void Fork(const Frame& request);
-  // Two for each of so many forks.
-  [[nodiscard]] Result<std::vector<OwnedFd>> TakeForkSockets(size_t forks, int64_t label);
+  // Two for each of the forks.
+  [[nodiscard]] Result<std::vector<OwnedFd>> TakeForkSockets(const Frame& request);
 
   // In the new process, which has one thread and all that the sandbox's keeper knew.
   [[noreturn]] void BecomeFork(backend::SandboxCopy copy, std::vector<OwnedFd> sockets);
@@ -210,6 +212,7 @@ class ServedSandbox {
   std::optional<Clock::time_point> suspended_;  // since
   std::optional<uint32_t> turn_;                // the kTakeTurn that has the session for itself
   std::vector<Frame> held_;                     // that came meanwhile
+  std::map<int64_t, std::vector<OwnedFd>> held_sockets_;  // of kForks among them, by their number
   Mounts mounts_{*keeper_};
   HostCalls host_calls_{page_, [this](const Frame& frame) { Queue(frame); }};
   PackageCalls package_calls_{*keeper_, options_};

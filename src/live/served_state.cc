@@ -29,6 +29,10 @@ constexpr size_t kMostSnapshots = 64;
 constexpr std::chrono::milliseconds kSeedTime{100};
 constexpr const char* kNoSnapshot = "no snapshot of that name";
 
+uint32_t CountOfForks(const Frame& request) {
+  return static_cast<uint32_t>(std::clamp<int64_t>(request.arg[0], 1, int64_t{kMostForksAtOnce}));
+}
+
 // Lists of them are lines.
 bool IsSnapshotName(const std::string& name) {
   return !name.empty() && name.size() <= kLongestName &&
@@ -52,10 +56,12 @@ void ServedSandbox::SeedIfWanted() {
   (void)mailbox_.Feed(kSessionJob, Reseed(seed % 32768));
 }
 
-Result<std::vector<OwnedFd>> ServedSandbox::TakeForkSockets(size_t forks, int64_t label) {
+Result<std::vector<OwnedFd>> ServedSandbox::TakeForkSockets(const Frame& request) {
+  const int64_t label = request.arg[1];
+  if (auto held = held_sockets_.extract(label); !held.empty()) return std::move(held.mapped());
   // The forks' own, which this one has too.
   std::vector<OwnedFd> sockets;
-  while (sockets.size() < 2 * forks) {
+  while (sockets.size() < 2 * CountOfForks(request)) {
     uint32_t of = 0;
     Result<FdMessage> part = ReceiveWithFds(forks_.get(), WritableBytesOf(of), MSG_DONTWAIT);
     if (!part) return std::unexpected(part.error());
@@ -67,9 +73,8 @@ Result<std::vector<OwnedFd>> ServedSandbox::TakeForkSockets(size_t forks, int64_
 }
 
 void ServedSandbox::Fork(const Frame& request) {
-  const auto wanted =
-      static_cast<uint32_t>(std::clamp<int64_t>(request.arg[0], 1, int64_t{kMostForksAtOnce}));
-  Result<std::vector<OwnedFd>> sockets = TakeForkSockets(wanted, request.arg[1]);
+  const uint32_t wanted = CountOfForks(request);
+  Result<std::vector<OwnedFd>> sockets = TakeForkSockets(request);
   if (!sockets) return Answer(request.id, -EBADF, sockets.error().ToString());
   // What is said until now is said by this sandbox.
   if (!Flush()) return;
@@ -116,6 +121,8 @@ void ServedSandbox::Adopt(backend::SandboxCopy copy, std::vector<OwnedFd> socket
   state_calls_.Forget();
   waiting_.clear();
   turn_.reset();
+  held_.clear();
+  held_sockets_.clear();
   mounts_.server().ForgetThreads();
   if (const Status adopted = keeper_->Adopt(std::move(copy), Keeper::Origin::kFork, 0); !adopted) {
     (void)Die(adopted.error().ToString());

@@ -9,10 +9,20 @@
 namespace cordon::live {
 
 bool ServedSandbox::IsForNow(Frame& frame) {
-  const bool waits_for_turn = turn_ && frame.kind == Kind::kRestore;
+  const bool is_fork = frame.kind == Kind::kFork;
+  const bool waits_for_turn = turn_ && (is_fork || frame.kind == Kind::kRestore);
   const bool is_always_heard =
       frame.kind == Kind::kResume || frame.kind == Kind::kSuspend || frame.kind == Kind::kTellUse;
   if (!waits_for_turn && (!is_suspended() || is_always_heard)) return true;
+  if (is_fork && !is_suspended()) {
+    // Others' descriptors, which do not wait, come behind its own.
+    Result<std::vector<OwnedFd>> sockets = TakeForkSockets(frame);
+    if (!sockets) {
+      Answer(frame.id, -EBADF, sockets.error().ToString());
+      return false;
+    }
+    held_sockets_[frame.arg[1]] = std::move(*sockets);
+  }
   held_.push_back(std::move(frame));
   return false;
 }

@@ -221,6 +221,7 @@ FileAnswer StateCalls::Import(const Frame& frame) {
   const auto mode = frame.arg[1] == 0 ? ImportMode::kReplace : ImportMode::kMerge;
   const Result<TransferReport> report = ImportImage(keeper_, *image, mode, LimitsOf(options_));
   if (!report) return Refused(report.error());
+  if (persistence_ && mode == ImportMode::kReplace) persistence_->Import(image->config());
   return {0, Dump(ReportOf(*report, image->config()))};
 }
 

@@ -23,12 +23,22 @@ constexpr size_t kPiece = size_t{4} << 20;
 // A state that is part of an answer, and not kept in a folder.
 constexpr int64_t kMostInline = int64_t{8} << 20;
 
-// The daemon's answer, or the call fails with its reason.
-void Ask(const ToolCallPtr& call, const char* method, const Json& params,
-         std::function<void(const Json&)> then) {
-  call->session.daemon().Ask(method, params, [call, then = std::move(then)](const auto& answer) {
-    if (!answer.error.empty()) return call->Fail(answer.error);
-    then(answer.result);
+// The daemon's answer, or the call fails with its reason. The id of the request.
+int64_t Ask(const ToolCallPtr& call, const char* method, const Json& params,
+            std::function<void(const Json&)> then) {
+  return call->session.daemon().Ask(method, params,
+                                    [call, then = std::move(then)](const auto& answer) {
+                                      if (!answer.error.empty()) return call->Fail(answer.error);
+                                      then(answer.result);
+                                    });
+}
+
+// The same, of what waits for the session's commands to end: whoever cancels gives it up.
+void AskToWait(const ToolCallPtr& call, const char* method, const Json& params,
+               std::function<void(const Json&)> then) {
+  call->running = Ask(call, method, params, [call, then = std::move(then)](const Json& result) {
+    call->running = 0;
+    then(result);
   });
 }
 
@@ -372,6 +382,8 @@ void ListSnapshots(const ToolCallPtr& call) {
 }
 
 void FinishExport(const ToolCallPtr& call, const std::string& bytes, const Json& report) {
+  // One that was cancelled replaces no state.
+  if (call->is_over()) return;
   Json told = {{"size", report["size"]},
                {"digest", report["digest"]},
                {"skipped", NamesOf(report["skipped"])}};
@@ -397,16 +409,17 @@ void ExportState(const ToolCallPtr& call) {
     return call->Fail("this server keeps no states: leave the name out");
   }
   WithSandbox(call, [call, is_kept](const std::string& sandbox) {
-    Ask(call, "persistence.export", In(sandbox, Json::object()),
-        [call, sandbox, is_kept](const Json& report) {
-          if (!is_kept && report["size"].get<int64_t>() > kMostInline) {
-            Ask(call, "blob.free", In(sandbox, {{"blobId", report["blobId"]}}), [](const Json&) {});
-            return call->Fail("the state is larger than 8 MiB, and this server keeps none");
-          }
-          const auto bytes = std::make_shared<std::string>();
-          TakeBlob(call, sandbox, report, bytes,
-                   [call, bytes, report] { FinishExport(call, *bytes, report); });
-        });
+    AskToWait(call, "persistence.export", In(sandbox, Json::object()),
+              [call, sandbox, is_kept](const Json& report) {
+                if (!is_kept && report["size"].get<int64_t>() > kMostInline) {
+                  Ask(call, "blob.free", In(sandbox, {{"blobId", report["blobId"]}}),
+                      [](const Json&) {});
+                  return call->Fail("the state is larger than 8 MiB, and this server keeps none");
+                }
+                const auto bytes = std::make_shared<std::string>();
+                TakeBlob(call, sandbox, report, bytes,
+                         [call, bytes, report] { FinishExport(call, *bytes, report); });
+              });
   });
 }
 
@@ -426,7 +439,12 @@ void ImportState(const ToolCallPtr& call) {
   }
   WithSandbox(call, [call, bytes](const std::string& sandbox) {
     GiveBlob(call, sandbox, bytes, 0, 0, [call, sandbox](int64_t blob) {
-      Ask(call, "persistence.import",
+      if (call->is_over()) {
+        Ask(call, "blob.free", In(sandbox, {{"blobId", blob}}), [](const Json&) {});
+        return;
+      }
+      AskToWait(
+          call, "persistence.import",
           In(sandbox, {{"blobId", blob}, {"mode", call->arguments.value("mode", "replace")}}),
           [call](const Json& report) {
             call->Reply({{"entries", report["entries"]}, {"skipped", NamesOf(report["skipped"])}});
@@ -444,7 +462,7 @@ void SaveState(const ToolCallPtr& call) {
 
 void LoadState(const ToolCallPtr& call) {
   WithSandbox(call, [call](const std::string& sandbox) {
-    Ask(call, "persistence.load", In(sandbox, Json::object()), [call](const Json& report) {
+    AskToWait(call, "persistence.load", In(sandbox, Json::object()), [call](const Json& report) {
       call->Reply({{"loaded", report["loaded"]},
                    {"skipped", NamesOf(report.value("skipped", Json::array()))}});
     });

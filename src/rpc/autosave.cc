@@ -1,6 +1,5 @@
 #include "rpc/autosave.h"
 
-#include <algorithm>
 #include <optional>
 #include <utility>
 
@@ -32,11 +31,11 @@ void SaveState(const std::shared_ptr<Sandbox>& sandbox, std::function<void(bool)
         sandbox, {Kind::kSaveState, 0, {}, config},
         [then, turn](const Frame& answer) { then(answer.arg[0] != 0); }, refuse);
   };
-  const bool session_is_busy =
-      std::ranges::any_of(sandbox->running, [](const auto& one) { return one.second.in_session; });
-  // Whoever runs a command for an hour does not wait for its end to have files saved.
-  if (session_is_busy) return save({}, nullptr);
-  CaptureState(sandbox, save, refuse);
+  TakeTurnBetweenCommands(
+      sandbox,
+      [sandbox, save, refuse](const Turn& turn) { CaptureState(sandbox, turn, save, refuse); },
+      // Whoever runs a command for an hour does not wait for its end to have files saved.
+      [save] { save({}, nullptr); }, refuse);
 }
 
 AutoSave::AutoSave(asio::io_context& loop, std::weak_ptr<Sandbox> sandbox,
@@ -86,27 +85,17 @@ void AutoSave::Report(const std::shared_ptr<Sandbox>& sandbox, const std::string
 
 void AutoSave::Saved(const std::shared_ptr<Sandbox>& sandbox, bool again) {
   if (finish_) return SaveLast();
-  LetOthers();
   if (again || is_touched_ || !sandbox->running.empty()) return Arm();
   AskWhetherBusy(sandbox, [self = shared_from_this()](bool busy) {
     if (self->finish_) return self->SaveLast();
-    self->LetOthers();
     if (busy || self->is_touched_) return self->Arm();
     self->state_ = State::kIdle;
   });
 }
 
-void AutoSave::Hold(std::function<void(Held)> then) {
-  const auto give = [self = shared_from_this(), then = std::move(then)] {
-    ++self->holds_;
-    then(Held(self.get(), [self](void*) { self->Release(); }));
-  };
-  if (state_ == State::kSaving) return waiting_.push_back(give);
-  give();
-}
-
-void AutoSave::LetOthers() {
-  for (const auto& then : std::exchange(waiting_, {})) then();
+AutoSave::Held AutoSave::Hold() {
+  ++holds_;
+  return Held(this, [self = shared_from_this()](void*) { self->Release(); });
 }
 
 void AutoSave::Release() {
@@ -127,15 +116,12 @@ void AutoSave::SaveLast() {
 
 void AutoSave::End() {
   state_ = State::kIdle;
-  waiting_.clear();
   const std::string error = error_;
   if (const auto finish = std::exchange(finish_, nullptr)) finish(error);
 }
 
-void HoldSaves(const std::shared_ptr<Sandbox>& sandbox,
-               const std::function<void(AutoSave::Held)>& then) {
-  if (!sandbox->autosave) return then(nullptr);
-  sandbox->autosave->Hold(then);
+AutoSave::Held HoldSaves(const Sandbox& sandbox) {
+  return sandbox.autosave ? sandbox.autosave->Hold() : nullptr;
 }
 
 }  // namespace cordon::rpc

@@ -9,7 +9,6 @@
 #include <functional>
 #include <memory>
 #include <string>
-#include <vector>
 
 #include "rpc/server.h"
 
@@ -22,10 +21,10 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
 
   // Something happens in the sandbox.
   void Touch();
-  // Calls `then` when no save is on its way. None begins while what `then` is given lives: what is
-  // going on is half done until then. Where the sandbox ends before, its last save is not made.
+  // No save begins while what it gives lives: what is going on is half done until then. Where the
+  // sandbox ends before, its last save is not made.
   using Held = std::shared_ptr<void>;
-  void Hold(std::function<void(Held)> then);
+  [[nodiscard]] Held Hold();
   // The last save; `then` hears why it could not be, or nothing.
   void Finish(std::function<void(const std::string& error)> then);
 
@@ -36,7 +35,6 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
   void Saved(const std::shared_ptr<Sandbox>& sandbox, bool again);
   void SaveLast();
   void End();
-  void LetOthers();
   void Release();
 
   asio::steady_timer timer_;
@@ -46,16 +44,14 @@ class AutoSave : public std::enable_shared_from_this<AutoSave> {
   bool is_touched_ = false;  // while it was saved
   bool is_last_ = false;
   int holds_ = 0;
-  std::vector<std::function<void()>> waiting_;  // for a save to end
-  std::string error_;                           // of the last attempt
+  std::string error_;  // of the last attempt
   std::function<void(const std::string&)> finish_;
 };
 
 // The same of a sandbox that may have none.
-void HoldSaves(const std::shared_ptr<Sandbox>& sandbox,
-               const std::function<void(AutoSave::Held)>& then);
+[[nodiscard]] AutoSave::Held HoldSaves(const Sandbox& sandbox);
 
-// One save: what the session knows where nothing runs in it, and otherwise as it was known last.
+// One save: what the session knows where no command runs in it, and otherwise as it was known last.
 // `then` hears whether anything was new.
 void SaveState(const std::shared_ptr<Sandbox>& sandbox, std::function<void(bool)> then,
                const std::function<void(const RpcError&)>& refuse);

@@ -182,10 +182,18 @@ void Client::Write() {
                       if (self->closed_) return;
                       if (error) return self->server.Leave(*self);
                       if (!self->outgoing_.empty()) self->Write();
+                      if (self->leaves_ && self->writing_.empty()) {
+                        return self->server.Leave(*self);
+                      }
                       if (self->outgoing_.size() + self->writing_.size() > kMostOutgoing) return;
                       for (const auto& then : std::exchange(self->waiting_, {})) then();
                       self->Read();
                     });
+}
+
+void Client::LeaveWhenTold() {
+  leaves_ = true;
+  if (writing_.empty()) server.Leave(*this);
 }
 
 bool Client::IsBehind() const {

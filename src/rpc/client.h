@@ -66,6 +66,8 @@ class Client : public std::enable_shared_from_this<Client> {
   // An archive that waits in a sandbox for this client: it goes with it, or has gone already.
   void Keep(const std::shared_ptr<SandboxLink>& link, int64_t blob);
   void LetGo(const std::shared_ptr<SandboxLink>& link, int64_t blob);
+  // As if it went, as soon as it has been told what there is to tell.
+  void LeaveWhenTold();
   void Close();
   [[nodiscard]] bool closed() const { return closed_; }
 
@@ -109,6 +111,7 @@ class Client : public std::enable_shared_from_this<Client> {
   };
   std::vector<Blob> blobs_;
   bool reads_ = false;
+  bool leaves_ = false;
   bool closed_ = false;
 };
 

@@ -193,20 +193,19 @@ void SnapshotRestore(const CallPtr& call) {
   if (!sandbox || !call->HasMemory()) return;
   const std::optional<std::string> name = call->Text("snapshotId");
   if (!name) return;
-  HoldSaves(sandbox, [call, sandbox, name](const AutoSave::Held& held) {
-    sandbox->link->Ask(
-        {live::Kind::kRestore, 0, {}, *name}, [call, sandbox, held](const live::Frame& frame) {
-          if (RefuseIfFailed(call, frame)) return true;
-          // The files are those of then, and with them what is installed.
-          if (!sandbox->packages) {
-            call->Reply(Json::object());
-            return true;
-          }
-          TakeOverPackages(sandbox, Json::object(),
-                           [call, held](const Json&) { call->Reply(Json::object()); });
-          return true;
-        });
-  });
+  sandbox->link->Ask({live::Kind::kRestore, 0, {}, *name},
+                     [call, sandbox](const live::Frame& frame) {
+                       if (RefuseIfFailed(call, frame)) return true;
+                       // The files are those of then, and with them what is installed.
+                       const AutoSave::Held held = HoldSaves(*sandbox);
+                       if (!sandbox->packages) {
+                         call->Reply(Json::object());
+                         return true;
+                       }
+                       TakeOverPackages(sandbox, Json::object(),
+                                        [call, held](const Json&) { call->Reply(Json::object()); });
+                       return true;
+                     });
 }
 
 void SnapshotDelete(const CallPtr& call) {

@@ -57,24 +57,23 @@ void Offload(const CallPtr& call) {
         {kSandboxError, "A persistent sandbox is saved in its namespace: destroy it instead", {}});
   }
   sandbox->presence = Presence::kLeaving;
+  sandbox->leaves_for = call->client;
   const auto refuse = [call, sandbox](const RpcError& error) {
     if (sandbox->presence == Presence::kLeaving) sandbox->presence = Presence::kHere;
     call->Refuse(error);
   };
-  CaptureState(
-      sandbox,
-      [call, sandbox, refuse](const std::string& config, const Turn& turn) {
-        AskKeeper(
-            sandbox, {Kind::kExportImage, 0, {}, config},
-            [call, sandbox, turn](const Frame& answer) {
-              Json report = ParseReport(answer.payload);
-              report["blobId"] = answer.arg[0];
-              call->client->Keep(sandbox->link, answer.arg[0]);
-              call->Reply(report);
-            },
-            refuse);
-      },
-      refuse);
+  const auto export_it = [call, sandbox, refuse](const std::string& config, const Turn& turn) {
+    AskKeeper(
+        sandbox, {Kind::kExportImage, 0, {}, config},
+        [call, sandbox, turn](const Frame& answer) {
+          Json report = ParseReport(answer.payload);
+          report["blobId"] = answer.arg[0];
+          call->client->Keep(sandbox->link, answer.arg[0]);
+          call->Reply(report);
+        },
+        refuse);
+  };
+  CaptureInTurn(call, sandbox, export_it, refuse);
 }
 
 void OffloadEnd(const CallPtr& call) {

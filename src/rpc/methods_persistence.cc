@@ -89,15 +89,15 @@ void PersistenceSave(const CallPtr& call) {
 void PersistenceLoad(const CallPtr& call) {
   const std::shared_ptr<Sandbox> sandbox = TheSavedSandbox(call);
   if (!sandbox) return;
-  const auto load = [call, sandbox](const AutoSave::Held& held, const Turn& turn) {
+  const auto load = [call, sandbox](const Turn& turn) {
     AskKeeper(
         sandbox, {live::Kind::kLoadState, 0, {}, {}},
-        [call, sandbox, held, turn](const live::Frame& answer) {
+        [call, sandbox, turn](const live::Frame& answer) {
           if (answer.arg[0] == 0) return call->Reply({{"loaded", false}});
           RestoreState(
               sandbox, turn, ParseReport(answer.payload), /*replaces=*/true,
-              [call, sandbox, held](const Json& restored) {
-                TakeOverPackages(sandbox, restored, [call, held](const Json& report) {
+              [call, sandbox, turn](const Json& restored) {
+                TakeOverPackages(sandbox, restored, [call, turn](const Json& report) {
                   Json told = report;
                   told["loaded"] = true;
                   call->Reply(told);
@@ -107,9 +107,7 @@ void PersistenceLoad(const CallPtr& call) {
         },
         RefusalOf(call));
   };
-  HoldSaves(sandbox, [call, sandbox, load](const AutoSave::Held& held) {
-    TakeTurn(sandbox, [load, held](const Turn& turn) { load(held, turn); }, RefusalOf(call));
-  });
+  TakeTurn(call, sandbox, load, RefusalOf(call));
 }
 
 void PersistenceClear(const CallPtr& call) {

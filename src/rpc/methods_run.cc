@@ -328,11 +328,10 @@ void StartCall(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, Fra
   going->name = call->request.id;
   going->streams = *streams;
   if (!input->empty()) frame.arg[3] |= live::kHasInput;
-  const bool in_session = frame.kind == Kind::kRun;
-  AuditStart(going.get(), in_session ? frame.payload : JoinArguments(call));
+  AuditStart(going.get(), frame.kind == Kind::kRun ? frame.payload : JoinArguments(call));
   const uint32_t run = sandbox->link->Ask(
       std::move(frame), [going](const Frame& answer) { return TakeFrame(going, answer); });
-  sandbox->running[run] = {call->client.get(), call->request.id, in_session};
+  sandbox->running[run] = {call->client.get(), call->request.id};
   if (input->empty()) return;
   SendInput(sandbox, run, *input);
   sandbox->link->Tell({Kind::kCloseInput, run, {}, {}});

@@ -115,23 +115,26 @@ void LoadAndReply(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox) 
                                                    std::chrono::milliseconds(sandbox->autosave_ms));
     Created(call, sandbox, told);
   };
-  AskKeeper(
-      sandbox, {live::Kind::kLoadState, 0, {}, {}},
-      [=](const live::Frame& answer) {
-        Json told = {{"sandboxId", sandbox->id}, {"loaded", answer.arg[0] != 0}};
-        if (answer.arg[0] == 0) return begin(told);
-        RestoreState(
-            // Nobody else knows of it yet: it needs no turn.
-            sandbox, /*turn=*/nullptr, ParseReport(answer.payload), /*replaces=*/false,
-            [=](const Json& restored) {
-              TakeOverPackages(sandbox, restored, [=](const Json& report) mutable {
-                told["skipped"] = report.value("skipped", Json::array());
-                begin(told);
-              });
-            },
-            fail);
-      },
-      fail);
+  const auto load = [=](const Turn& turn) {
+    AskKeeper(
+        sandbox, {live::Kind::kLoadState, 0, {}, {}},
+        [=](const live::Frame& answer) {
+          Json told = {{"sandboxId", sandbox->id}, {"loaded", answer.arg[0] != 0}};
+          if (answer.arg[0] == 0) return begin(told);
+          RestoreState(
+              sandbox, turn, ParseReport(answer.payload), /*replaces=*/false,
+              [=](const Json& restored) {
+                TakeOverPackages(sandbox, restored, [=](const Json& report) mutable {
+                  told["skipped"] = report.value("skipped", Json::array());
+                  begin(told);
+                });
+              },
+              fail);
+        },
+        fail);
+  };
+  // Its client may have asked for commands already, without having heard of it.
+  TakeTurn(call, sandbox, load, fail);
 }
 
 // What create was given.
@@ -251,6 +254,7 @@ void Kill(const CallPtr& call) {
   }
   call->client->first_sandbox.clear();
   call->Reply(Json::object());
+  if (server.is_stdio()) call->client->LeaveWhenTold();
 }
 
 void Version(const CallPtr& call) {

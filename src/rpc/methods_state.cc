@@ -6,7 +6,6 @@
 #include <string>
 #include <utility>
 
-#include "rpc/autosave.h"
 #include "rpc/call.h"
 #include "rpc/packages.h"
 #include "rpc/state_flow.h"
@@ -169,7 +168,7 @@ void PersistenceExport(const CallPtr& call) {
     Ask(call, sandbox, {Kind::kExportFile, 0, {}, config},
         [call, turn](const Frame& answer) { call->Reply(ParseReport(answer.payload)); });
   };
-  CaptureState(sandbox, export_it, RefusalOf(call));
+  CaptureInTurn(call, sandbox, export_it, RefusalOf(call));
 }
 
 void PersistenceImport(const CallPtr& call) {
@@ -181,29 +180,31 @@ void PersistenceImport(const CallPtr& call) {
     return call->Refuse({kInvalidParams, "Param must be \"replace\" or \"merge\": mode", {}});
   }
   const bool replaces = mode == "replace";
-  const auto import = [call, sandbox, replaces](int64_t id, const AutoSave::Held& held,
-                                                const Turn& turn) {
+  const auto import = [call, sandbox, replaces](int64_t id, const Turn& turn) {
+    call->client->LetGo(sandbox->link, id);
     Ask(call, sandbox, {Kind::kImportImage, 0, {id, replaces ? 0 : 1}, {}},
-        [call, sandbox, replaces, held, turn](const Frame& answer) {
+        [call, sandbox, replaces, turn](const Frame& answer) {
           RestoreState(
               sandbox, turn, ParseReport(answer.payload), replaces,
-              [call, sandbox, held](const Json& restored) {
+              [call, sandbox, turn](const Json& restored) {
                 // What an offloaded sandbox waited for.
                 if (sandbox->presence == Presence::kReturning) sandbox->presence = Presence::kHere;
                 TakeOverPackages(sandbox, restored,
-                                 [call, held](const Json& report) { call->Reply(report); });
+                                 [call, turn](const Json& report) { call->Reply(report); });
               },
               RefusalOf(call));
         });
   };
   WithBlob(call, sandbox, [call, sandbox, import](int64_t id) {
-    call->client->LetGo(sandbox->link, id);
+    // Until its turn comes, it goes with the client.
+    call->client->Keep(sandbox->link, id);
+    const auto refuse = [call, sandbox, id](const RpcError& error) {
+      call->client->LetGo(sandbox->link, id);
+      sandbox->link->Ask({Kind::kBlobFree, 0, {id}, {}}, [](const Frame&) { return true; });
+      call->Refuse(error);
+    };
     // Neither a save nor a command ever finds the new files with the old session.
-    HoldSaves(sandbox, [call, sandbox, id, import](const AutoSave::Held& held) {
-      TakeTurn(
-          sandbox, [id, import, held](const Turn& turn) { import(id, held, turn); },
-          RefusalOf(call));
-    });
+    TakeTurn(call, sandbox, [id, import](const Turn& turn) { import(id, turn); }, refuse);
   });
 }
 

@@ -266,6 +266,18 @@ void SandboxLink::EndFor(const std::string& reason) {
   End(reason);
 }
 
+void SandboxLink::WhenGone(std::function<void()> then) {
+  const auto end = std::make_shared<asio::posix::stream_descriptor>(socket_.get_executor());
+  OwnedFd pidfd(fcntl(pidfd_.get(), F_DUPFD_CLOEXEC, 0));
+  boost::system::error_code failed;
+  end->assign(pidfd.get(), failed);
+  // Without a descriptor left nobody can be waited for.
+  if (failed) return then();
+  (void)pidfd.release();
+  end->async_wait(asio::posix::stream_descriptor::wait_read,
+                  [end, then = std::move(then)](const boost::system::error_code&) { then(); });
+}
+
 std::optional<control::Usage> ReadUsage(const live::Frame& frame) {
   live::PayloadReader reader(frame.payload);
   control::Usage usage = {};

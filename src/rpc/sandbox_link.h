@@ -63,6 +63,8 @@ class SandboxLink : public std::enable_shared_from_this<SandboxLink> {
   void Close();
   // The same, and all who wait for something hear why.
   void EndFor(const std::string& reason);
+  // Calls `then` when a keeper that was ended is gone, and with it what it had of the host.
+  void WhenGone(std::function<void()> then);
   // Hears what it has, when its keeper says so; `asked`: because of a kTellUse.
   using UseListener = std::function<void(const live::SandboxUse& use, bool asked)>;
   void ListenToUse(UseListener listener) { hear_use_ = std::move(listener); }

@@ -70,6 +70,8 @@ void Server::Run() {
   FinishSaves();
   for (const auto& client : std::exchange(clients_, {})) client->Close();
   for (const auto& [id, sandbox] : std::exchange(sandboxes_, {})) sandbox->link->Close();
+  // Whose last save took too long.
+  for (const auto& sandbox : std::exchange(ending_, {})) sandbox->link->Close();
   pool_.Close();
   workers_.End();
   // Every keeper has seen the end of its socket.
@@ -156,10 +158,15 @@ void Server::Forget(const std::shared_ptr<Sandbox>& sandbox,
     ending_.erase(sandbox);
     if (was_there) Audit(*sandbox, "sandbox.destroy", std::move(details));
     pool_.MakeRoom();
-    if (then) then(error);
+    if (!then) return;
+    // Its namespace is free when it is told that it is.
+    if (sandbox->can_be_saved) return sandbox->link->WhenGone([then, error] { then(error); });
+    then(error);
   };
   if (!sandbox->autosave || sandbox->link->closed()) return end({});
   ending_.insert(sandbox);
+  // One that stands still cannot say what its session knows.
+  sandbox->link->Ask({live::Kind::kResume, 0, {}, {}}, [](const live::Frame&) { return true; });
   sandbox->autosave->Finish(end);
 }
 
@@ -171,6 +178,10 @@ void Server::Leave(Client& client) {
     if (!sandbox->detached && sandbox->owner.lock() == held) {
       Forget(sandbox);
       continue;
+    }
+    // Nobody has its state.
+    if (sandbox->presence == Presence::kLeaving && sandbox->leaves_for.lock() == held) {
+      sandbox->presence = Presence::kHere;
     }
     if (sandbox->extensions) sandbox->extensions->Leave(client);
     if (sandbox->packages) {

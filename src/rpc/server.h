@@ -66,6 +66,7 @@ struct Sandbox {
   live::LiveOptions options;
   std::shared_ptr<SandboxLink> link;
   Presence presence = Presence::kHere;
+  std::weak_ptr<Client> leaves_for;  // who has to say offload.end
   RunLimits limits;
   std::weak_ptr<Client> owner;
   bool detached = false;
@@ -73,11 +74,10 @@ struct Sandbox {
   bool is_audited = false;     // its client hears what happens to it
   uint64_t missed_events = 0;  // because the client did not listen
   uint64_t last_snapshot = 0;  // of those without a name
-  // What cancel may name, by the id at the keeper.
+  // What cancel may name, by the id at the keeper: commands, and who waits for a turn.
   struct Running {
     const Client* client;
     Json request;
-    bool in_session = false;
   };
   std::map<uint32_t, Running> running;
   bool can_be_saved = false;
@@ -107,6 +107,7 @@ class Server {
   // nothing.
   void Forget(const std::shared_ptr<Sandbox>& sandbox,
               const std::function<void(const std::string& error)>& then = {});
+  [[nodiscard]] bool is_stdio() const { return is_stdio_; }
   // The connection is gone: its sandboxes end.
   void Leave(Client& client);
 

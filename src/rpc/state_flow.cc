@@ -1,6 +1,7 @@
 #include "rpc/state_flow.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <optional>
 #include <utility>
 
@@ -16,6 +17,17 @@ using live::Kind;
 constexpr int64_t kPatienceMs = 60'000;
 constexpr int64_t kMostState = int64_t{2} << 20;
 constexpr const char* kRestoreFile = "/run/cordon/session";
+
+bool RefuseIfFailed(const Frame& answer, const Refuse& refuse) {
+  if (answer.kind == Kind::kDead) {
+    refuse({kSandboxError, answer.payload, {}});
+  } else if (answer.arg[0] < 0) {
+    refuse(ErrorOf(static_cast<int>(-answer.arg[0]), answer.payload));
+  } else {
+    return false;
+  }
+  return true;
+}
 
 struct ShellAnswer {
   int64_t status = 0;
@@ -108,6 +120,14 @@ void AddLines(Json* report, const std::string& text) {
   }
 }
 
+void HearOfTurn(const Sandbox& sandbox, const Frame& answer,
+                const std::function<void(const Turn&)>& then, const Refuse& refuse) {
+  if (RefuseIfFailed(answer, refuse)) return;
+  then(Turn(nullptr, [link = sandbox.link, id = answer.id](void*) {
+    link->Tell({Kind::kEndTurn, id, {}, {}});
+  }));
+}
+
 // The files are there: the shell is told by a script.
 void RunRestoreScript(const std::shared_ptr<Sandbox>& sandbox, const Turn& turn, const Json& report,
                       const Json& session, bool replaces,
@@ -143,30 +163,51 @@ void AskKeeper(const std::shared_ptr<Sandbox>& sandbox, Frame frame,
                std::function<void(const Frame&)> then, Refuse refuse) {
   sandbox->link->Ask(std::move(frame),
                      [then = std::move(then), refuse = std::move(refuse)](const Frame& answer) {
-                       if (answer.kind == Kind::kDead) {
-                         refuse({kSandboxError, answer.payload, {}});
-                       } else if (answer.arg[0] < 0) {
-                         refuse(ErrorOf(static_cast<int>(-answer.arg[0]), answer.payload));
+                       if (!RefuseIfFailed(answer, refuse)) then(answer);
+                       return true;
+                     });
+}
+
+void TakeTurn(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox,
+              std::function<void(const Turn&)> then, Refuse refuse) {
+  const uint32_t asked = sandbox->link->Ask(
+      {Kind::kTakeTurn, 0, {}, {}},
+      [sandbox, then = std::move(then), refuse = std::move(refuse)](const Frame& answer) {
+        sandbox->running.erase(answer.id);
+        HearOfTurn(*sandbox, answer, then, refuse);
+        return true;
+      });
+  sandbox->running[asked] = {call->client.get(), call->request.id};
+}
+
+void TakeTurnBetweenCommands(const std::shared_ptr<Sandbox>& sandbox,
+                             std::function<void(const Turn&)> then, std::function<void()> busy,
+                             Refuse refuse) {
+  sandbox->link->Ask({Kind::kTakeTurn, 0, {1}, {}},
+                     [sandbox, then = std::move(then), busy = std::move(busy),
+                      refuse = std::move(refuse)](const Frame& answer) {
+                       if (answer.kind == Kind::kAnswer && answer.arg[0] == -EBUSY) {
+                         busy();
                        } else {
-                         then(answer);
+                         HearOfTurn(*sandbox, answer, then, refuse);
                        }
                        return true;
                      });
 }
 
-void TakeTurn(const std::shared_ptr<Sandbox>& sandbox, std::function<void(const Turn&)> then,
-              Refuse refuse) {
-  const auto give = [link = sandbox->link, then = std::move(then)](const Frame& answer) {
-    then(
-        Turn(nullptr, [link, id = answer.id](void*) { link->Tell({Kind::kEndTurn, id, {}, {}}); }));
-  };
-  AskKeeper(sandbox, {Kind::kTakeTurn, 0, {}, {}}, give, std::move(refuse));
+void CaptureInTurn(const CallPtr& call, const std::shared_ptr<Sandbox>& sandbox, StateTaker then,
+                   const Refuse& refuse) {
+  TakeTurn(
+      call, sandbox,
+      [sandbox, then = std::move(then), refuse](const Turn& turn) {
+        CaptureState(sandbox, turn, then, refuse);
+      },
+      refuse);
 }
 
-void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
-                  std::function<void(const std::string&, const Turn&)> then, const Refuse& refuse) {
-  const auto take = [sandbox, then = std::move(then), refuse](const Turn& turn,
-                                                              const ShellAnswer& answer) {
+void CaptureState(const std::shared_ptr<Sandbox>& sandbox, const Turn& turn, StateTaker then,
+                  const Refuse& refuse) {
+  const auto take = [sandbox, turn, then = std::move(then), refuse](const ShellAnswer& answer) {
     std::optional<SessionState> state = ReadCapture(answer.output);
     if (!state) {
       return refuse({kSandboxError, "The session's shell did not say what it knows", {}});
@@ -179,12 +220,7 @@ void CaptureState(const std::shared_ptr<Sandbox>& sandbox,
         },
         refuse);
   };
-  const auto ask = [sandbox, take, refuse](const Turn& turn) {
-    AskSession(
-        sandbox, CaptureScript(), 0,
-        [take, turn](const ShellAnswer& answer) { take(turn, answer); }, refuse);
-  };
-  TakeTurn(sandbox, ask, refuse);
+  AskSession(sandbox, CaptureScript(), 0, take, refuse);
 }
 
 void RestoreState(const std::shared_ptr<Sandbox>& sandbox, const Turn& turn, Json report,

@@ -1,6 +1,7 @@
 """The same for asyncio: every method that asks the sandbox is a coroutine."""
 
 import asyncio
+import contextlib
 import inspect
 import itertools
 import json
@@ -18,7 +19,8 @@ from .virtual import FileHost
 
 __all__ = ["AsyncFiles", "AsyncProcess", "AsyncSandbox"]
 
-_GIVEN_UP = ("run", "exec", "package.install", "package.update", "package.search")
+_GIVEN_UP = ("run", "exec", "package.install", "package.update", "package.search", "persistence.export", "persistence.import",
+             "persistence.load")
 
 
 class _Daemon:
@@ -362,7 +364,13 @@ class AsyncSandbox:
         if self._is_away:
             return
         save = self._options.storage_function("save")
-        report = await self._call("offload", {})
+        try:
+            report = await self._call("offload", {})
+        except asyncio.CancelledError:
+            # It may have begun. Nobody takes the state, and the sandbox goes on.
+            with contextlib.suppress(protocol.SandboxError):
+                await self._call("offload.end", {"kept": False})
+            raise
         try:
             saved = save(self._id, await self._take_blob(report))
             if inspect.isawaitable(saved):
