@@ -10,6 +10,8 @@
 namespace cordon::policy {
 namespace {
 
+constexpr size_t kMaxHostFile = 16 << 20;
+
 constexpr size_t kMaxLockfile = 64 << 20;
 
 // The first that says something and is granted; otherwise the schema's default.
@@ -211,6 +213,32 @@ void ResolveImage(Resolution& r) {
   r.plan.image = std::move(plan);
 }
 
+// A file of the project that a command of the project would run, or read, on the host: approved by
+// its own bytes, which are not in the policy that names it, and which the sandbox may write.
+void AskForHostFiles(Resolution& r, const Layer& layer, const std::string& place,
+                     const std::vector<std::string>& words) {
+  const bool is_granted = r.user && r.user->document.grants.fields.host_commands.value;
+  if (layer.origin != Origin::kProject || is_granted) return;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i == 0 && words[i].find('/') == std::string::npos) continue;  // looked for in PATH
+    const std::string path = RealPath(AbsolutePath(r.root, words[i]));
+    if (!IsWithin(path, r.root) && !IsWithin(path, layer.Folder())) continue;
+    if (Inspect(path) != Found::kFile) continue;
+    const Result<std::string> text = ReadHostFile(path, kMaxHostFile);
+    if (!text) {
+      r.errors.push_back(text.error());
+      continue;
+    }
+    const std::string hash = HashText(*text);
+    const bool is_approved = r.trust.IsApproved(path, "host file", hash);
+    r.plan.files.push_back({path, hash, "used on the host", is_approved});
+    if (is_approved) continue;
+    r.plan.withheld.push_back(
+        {"the file " + words[i] + ", used on the host", place, "its contents are not approved"});
+    r.needed.push_back({path, "host file", hash, {"being used on the host, before the command"}});
+  }
+}
+
 void ResolvePreRun(Resolution& r) {
   const TextList* commands = &r.profile->pre_run;
   const Layer* layer = r.profile_layer;
@@ -222,11 +250,13 @@ void ResolvePreRun(Resolution& r) {
   }
   const Text& where = r.profile->pre_run_on;
   const bool on_host = where.value == "host";
-  if (on_host && !commands->value.empty() && r.IsWithheld(*r.profile_layer, where.mark)) return;
+  const bool is_withheld =
+      on_host && !commands->value.empty() && r.IsWithheld(*r.profile_layer, where.mark);
   for (const Word& command : commands->value) {
     const bool reaches_host = on_host || IsOpen(r.plan.wall);
-    if (reaches_host && r.IsWithheldOnHost(*layer, command.mark)) continue;
     const auto words = SplitCommand(command.value);
+    if (reaches_host && words) AskForHostFiles(r, *layer, layer->Place(command.mark), *words);
+    if (is_withheld || (reaches_host && r.IsWithheldOnHost(*layer, command.mark))) continue;
     if (!words) {
       r.Refuse("pre_run: '" + command.value + "' is more than a simple command",
                layer->Place(command.mark));
