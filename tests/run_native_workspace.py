@@ -194,6 +194,8 @@ def an_older_plan_is_refused(world):
         done = world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran")
         equal((done.stdout, done.returncode), ("", 125))
         assert "another" in done.stderr, done
+    # An empty hash is of no plan: what a script is left with whose `cordon plan` failed.
+    equal(world.outside(world.cordon, "run", "--plan", "", "--", "echo", "ran").returncode, 125)
     world.env["LANGUAGE"] = "x"
     equal(world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran").stdout, "ran\n")
     world.env["USER"] = "nobody"

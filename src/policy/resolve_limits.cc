@@ -151,14 +151,54 @@ std::string ContainerName(const Resolution& r) {
   return name;
 }
 
+// Makes a file part of the plan, with its hash. One that must be approved is so by its own bytes,
+// which are not in the policy that names it, and which a sandbox may have written.
+std::string TakeFile(Resolution& r, const std::string& path, const std::string& place,
+                     const char* use, bool needs_approval) {
+  const Result<std::string> text = ReadHostFile(path, kMaxHostFile);
+  if (!text) {
+    r.errors.push_back(text.error());
+    return {};
+  }
+  const std::string hash = HashText(*text);
+  const bool is_approved = needs_approval && r.trust.IsApproved(path, "contents", hash);
+  r.plan.files.push_back({path, hash, use, is_approved});
+  if (needs_approval && !is_approved) {
+    const std::string what = "the file " + path + ", " + use;
+    r.plan.withheld.push_back({what, place, "its contents are not approved"});
+    r.needed.push_back({path, "contents", hash, {"being " + std::string(use)}});
+  }
+  return hash;
+}
+
+// What a command of the project, as it is run on the host, names of the project itself.
+void AskForHostFiles(Resolution& r, const Layer& layer, const std::string& place,
+                     const std::vector<std::string>& words) {
+  const bool is_granted = r.user && r.user->document.grants.fields.host_commands.value;
+  if (layer.origin != Origin::kProject || is_granted) return;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i == 0 && words[i].find('/') == std::string::npos) continue;  // looked for in PATH
+    const std::string path = RealPath(AbsolutePath(r.root, words[i]));
+    if (!IsWithin(path, r.root) && !IsWithin(path, layer.Folder())) continue;
+    if (Inspect(path) == Found::kFile) (void)TakeFile(r, path, place, "used on the host", true);
+  }
+}
+
 void FillReference(Resolution& r, const Layer& layer, const Image& image, ImagePlan* plan) {
   if (!r.request.image.empty()) {
     plan->reference = r.request.image;
   } else if (image.build.given) {
+    const std::string file = AbsolutePath(layer.Folder(), image.build.value);
+    const bool is_granted = r.user && r.user->document.grants.fields.image_builds.value;
+    std::string contents;  // one that is not there fails when the image is built
+    if (const std::string real = RealPath(file); Inspect(real) == Found::kFile) {
+      contents = TakeFile(r, real, layer.Place(image.build.mark), "what an image is built from",
+                          layer.origin == Origin::kProject && !is_granted);
+    }
     if (r.IsWithheld(layer, image.build.mark)) return;
-    plan->build_file = AbsolutePath(layer.Folder(), image.build.value);
+    plan->build_file = file;
     plan->tag = image.tag.given ? image.tag.value
-                                : "cordon-build-" + HashText(plan->build_file).substr(0, 16);
+                                : "cordon-build-" + HashText(file + contents).substr(0, 16);
     plan->reference = plan->tag;
   } else if (image.preset.given) {
     plan->reference =
@@ -211,32 +251,6 @@ void ResolveImage(Resolution& r) {
              " is not pinned by a digest, and require_pinned_image says so");
   }
   r.plan.image = std::move(plan);
-}
-
-// A file of the project that a command of the project would run, or read, on the host: approved by
-// its own bytes, which are not in the policy that names it, and which the sandbox may write.
-void AskForHostFiles(Resolution& r, const Layer& layer, const std::string& place,
-                     const std::vector<std::string>& words) {
-  const bool is_granted = r.user && r.user->document.grants.fields.host_commands.value;
-  if (layer.origin != Origin::kProject || is_granted) return;
-  for (size_t i = 0; i < words.size(); ++i) {
-    if (i == 0 && words[i].find('/') == std::string::npos) continue;  // looked for in PATH
-    const std::string path = RealPath(AbsolutePath(r.root, words[i]));
-    if (!IsWithin(path, r.root) && !IsWithin(path, layer.Folder())) continue;
-    if (Inspect(path) != Found::kFile) continue;
-    const Result<std::string> text = ReadHostFile(path, kMaxHostFile);
-    if (!text) {
-      r.errors.push_back(text.error());
-      continue;
-    }
-    const std::string hash = HashText(*text);
-    const bool is_approved = r.trust.IsApproved(path, "host file", hash);
-    r.plan.files.push_back({path, hash, "used on the host", is_approved});
-    if (is_approved) continue;
-    r.plan.withheld.push_back(
-        {"the file " + words[i] + ", used on the host", place, "its contents are not approved"});
-    r.needed.push_back({path, "host file", hash, {"being used on the host, before the command"}});
-  }
 }
 
 void ResolvePreRun(Resolution& r) {
