@@ -18,7 +18,8 @@ wrong types and contradictory rules are errors with file, line and column, all a
 
 **Whose word counts.** A project's file only narrows what your own policy grants. What it asks for beyond that is left out of the
 plan, listed as *needs your approval*, and the plan is refused until `cordon trust` has approved it. An approval is of a file's
-bytes: a change withdraws it. Hosts that only a project's lockfile or configuration names are approved as that list of hosts. Lists
+bytes: a change withdraws it. Files of the project that an approved policy has used outside the sandbox, a script of `pre_run_on: host` or what an
+image is built from, are approved by their own bytes. Hosts that only a project's lockfile or configuration names are approved as that list of hosts. Lists
 of denied variables and excluded paths of both files add up. Where there is no wall (`mode: host`, `--wall none`) a project's
 variables, `pre_run` and `shell` wait for approval too.
 

@@ -194,6 +194,8 @@ def an_older_plan_is_refused(world):
         done = world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran")
         equal((done.stdout, done.returncode), ("", 125))
         assert "another" in done.stderr, done
+    # An empty hash is of no plan: what a script is left with whose `cordon plan` failed.
+    equal(world.outside(world.cordon, "run", "--plan", "", "--", "echo", "ran").returncode, 125)
     world.env["LANGUAGE"] = "x"
     equal(world.outside(world.cordon, "run", "--plan", digest, "--", "echo", "ran").stdout, "ran\n")
     world.env["USER"] = "nobody"
@@ -341,6 +343,30 @@ def commands_run_on_the_host_where_the_user_says_so(world):
     equal((world.project / "never").exists(), False)
 
 
+def files_used_on_the_host_are_approved_by_their_contents(world):
+    policy(world, "profiles: {default: {network: 'off', writable_paths: [hooks], pre_run: [hooks/one, 'sh hooks/two'], pre_run_on: host}}\n")
+    for name in ("one", "two"):
+        world.write(f"hooks/{name}", f"#!/bin/sh\necho {name} >>said\n").chmod(0o755)
+    trust = lambda: world.outside(world.cordon, "trust", "--yes", "--", "true")
+    equal(world.inside("true").returncode, 125)
+    shown = trust().stdout
+    assert all(f"{world.project}/{name} asks for" in shown for name in ("cordon.yaml", "hooks/one", "hooks/two")), shown
+    # What the sandbox may write does not run outside afterwards.
+    done = world.inside("sh", "-c", "echo 'echo evil >>said' >>hooks/two")
+    equal((done.returncode, (world.project / "said").read_text()), (0, "one\ntwo\n"))
+    done = world.inside("true")
+    equal((done.returncode, (world.project / "said").read_text()), (125, "one\ntwo\n"))
+    assert f"needs your approval (cordon trust): {world.project}/hooks/two" in done.stderr, done.stderr
+    before = world.outside(world.cordon, "plan", "--json", "--", "true").stdout
+    trust()
+    equal(world.inside("true").returncode, 0)
+    assert world.outside(world.cordon, "plan", "--json", "--", "true").stdout != before
+    # Whose user says that commands of projects may run on the host is not asked.
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {host_commands: true}\n")
+    world.write("hooks/one", "#!/bin/sh\n")
+    equal(world.inside("true").returncode, 0)
+
+
 def completions_are_read_by_the_shell(world):
     script = world.outside(world.cordon, "completions", "bash").stdout
     done = world.outside("bash", "-c", f"{script}\nCOMP_WORDS=(cordon ru); COMP_CWORD=1; _cordon; echo ${{COMPREPLY[@]}}\n"
@@ -368,7 +394,8 @@ TESTS = [what_the_host_obeys_later_cannot_be_written, repositories_in_what_is_na
          a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
          a_place_for_the_overlay_is_needed, files_that_may_be_made_are_taken_over, an_older_plan_is_refused, a_shadow_takes_what_is_written,
          what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, options_stand_before_the_command_too,
-         a_policy_is_named_for_once, commands_run_on_the_host_where_the_user_says_so, shims_stand_before_programs,
+         a_policy_is_named_for_once, commands_run_on_the_host_where_the_user_says_so,
+         files_used_on_the_host_are_approved_by_their_contents, shims_stand_before_programs,
          completions_are_read_by_the_shell, clean_removes_what_is_kept]
 
 if __name__ == "__main__":

@@ -205,7 +205,25 @@ def a_directory_that_has_gone(world):
     equal((done.returncode, done.stderr), (125, "cordon: the working directory is not there any more\n"))
 
 
-TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, approval_is_asked_shown_and_withdrawn,
+def what_an_image_is_built_from_is_approved_by_its_contents(world):
+    world.write("cordon.yaml", "version: 1\nimage: {build: Dockerfile}\nprofiles: {default: {}}\n")
+    world.write("Dockerfile", "FROM scratch\n")
+    shown = world.run("trust", "--yes").stdout
+    assert f"{world.project}/Dockerfile asks for" in shown, shown
+    status, plan, _ = world.plan("true")
+    equal((status, plan["files"][1]["path"], plan["files"][1]["approved"]), (0, f"{world.project}/Dockerfile", True))
+    before = world.run("plan", "--hash", "--", "true").stdout
+    world.write("Dockerfile", "FROM scratch\nRUN evil\n")
+    status, changed, error = world.plan("true")
+    equal((status, len(changed["withheld"])), (125, 1))
+    assert "contents are not approved" in changed["withheld"][0]["why"], changed["withheld"]
+    # An image of what was there before is another one.
+    equal(changed["image"]["tag"] != plan["image"]["tag"], True)
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {image_builds: true}\n")
+    equal((world.plan("true")[0], world.run("plan", "--hash", "--", "true").stdout != before), (0, True))
+
+
+TESTS = [what_an_image_is_built_from_is_approved_by_its_contents, everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, approval_is_asked_shown_and_withdrawn,
          hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read, init_writes_what_is_found, adding_a_package_says_what_it_needs,
          doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, a_program_that_is_not_there,
          a_directory_that_has_gone]

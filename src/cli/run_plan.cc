@@ -174,8 +174,8 @@ void AddPolicyOptions(Command& command, policy::PlanRequest& request) {
 }
 
 bool WantsPlan(const PlannedRun& run, Input input) {
-  if (run.request.wall == "wasm" && run.hash.empty()) return false;
-  if (run.request.shadow || run.dry_run || !run.request.wall.empty() || !run.hash.empty() ||
+  if (run.request.wall == "wasm" && !run.hash) return false;
+  if (run.request.shadow || run.dry_run || !run.request.wall.empty() || run.hash ||
       !run.request.profile.empty() || !run.request.config.empty() || run.request.strict ||
       !run.request.policy.empty() || !run.request.mode.empty() || !run.request.workspace.empty() ||
       !run.request.image.empty())
@@ -207,7 +207,7 @@ int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
     Print(policy::PlanText(plan, {}), Paint::kSections);
     return plan.refusals.empty() ? 0 : RefuseAll(plan.refusals, outcome);
   }
-  if (!run.hash.empty() && plan.refusals.empty() && policy::PlanHash(plan) != run.hash) {
+  if (run.hash && plan.refusals.empty() && policy::PlanHash(plan) != *run.hash) {
     return Refuse(outcome, ErrorCode::kInvalid,
                   "the plan has become another, " + policy::PlanHash(plan), "--plan");
   }

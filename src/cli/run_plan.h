@@ -3,6 +3,7 @@
 
 // `cordon run` where a policy decides: plans, and executes that plan and nothing else.
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,7 +18,7 @@ class Command;
 struct PlannedRun {
   policy::PlanRequest request;
   std::vector<std::string> environment;  // NAME=VALUE
-  std::string hash;                      // of the plan that was seen; empty if any will do
+  std::optional<std::string> hash;       // of the plan that was seen; none if any will do
   std::string report;                    // file for a report; empty for none
   std::string foreign_option;            // of the wasm wall, given all the same
   bool verbose = false;

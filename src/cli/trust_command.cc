@@ -66,7 +66,7 @@ Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
     if (!approval.what.empty()) needed.push_back(std::move(approval));
   }
   for (const policy::Approval& approval : planned.needed) {
-    if (approval.subject == "hosts") needed.push_back(approval);
+    if (approval.subject != "policy") needed.push_back(approval);
   }
   return needed;
 }

@@ -10,6 +10,8 @@
 namespace cordon::policy {
 namespace {
 
+constexpr size_t kMaxHostFile = 16 << 20;
+
 constexpr size_t kMaxLockfile = 64 << 20;
 
 // The first that says something and is granted; otherwise the schema's default.
@@ -149,14 +151,54 @@ std::string ContainerName(const Resolution& r) {
   return name;
 }
 
+// Makes a file part of the plan, with its hash. One that must be approved is so by its own bytes,
+// which are not in the policy that names it, and which a sandbox may have written.
+std::string TakeFile(Resolution& r, const std::string& path, const std::string& place,
+                     const char* use, bool needs_approval) {
+  const Result<std::string> text = ReadHostFile(path, kMaxHostFile);
+  if (!text) {
+    r.errors.push_back(text.error());
+    return {};
+  }
+  const std::string hash = HashText(*text);
+  const bool is_approved = needs_approval && r.trust.IsApproved(path, "contents", hash);
+  r.plan.files.push_back({path, hash, use, is_approved});
+  if (needs_approval && !is_approved) {
+    const std::string what = "the file " + path + ", " + use;
+    r.plan.withheld.push_back({what, place, "its contents are not approved"});
+    r.needed.push_back({path, "contents", hash, {"being " + std::string(use)}});
+  }
+  return hash;
+}
+
+// What a command of the project, as it is run on the host, names of the project itself.
+void AskForHostFiles(Resolution& r, const Layer& layer, const std::string& place,
+                     const std::vector<std::string>& words) {
+  const bool is_granted = r.user && r.user->document.grants.fields.host_commands.value;
+  if (layer.origin != Origin::kProject || is_granted) return;
+  for (size_t i = 0; i < words.size(); ++i) {
+    if (i == 0 && words[i].find('/') == std::string::npos) continue;  // looked for in PATH
+    const std::string path = RealPath(AbsolutePath(r.root, words[i]));
+    if (!IsWithin(path, r.root) && !IsWithin(path, layer.Folder())) continue;
+    if (Inspect(path) == Found::kFile) (void)TakeFile(r, path, place, "used on the host", true);
+  }
+}
+
 void FillReference(Resolution& r, const Layer& layer, const Image& image, ImagePlan* plan) {
   if (!r.request.image.empty()) {
     plan->reference = r.request.image;
   } else if (image.build.given) {
+    const std::string file = AbsolutePath(layer.Folder(), image.build.value);
+    const bool is_granted = r.user && r.user->document.grants.fields.image_builds.value;
+    std::string contents;  // one that is not there fails when the image is built
+    if (const std::string real = RealPath(file); Inspect(real) == Found::kFile) {
+      contents = TakeFile(r, real, layer.Place(image.build.mark), "what an image is built from",
+                          layer.origin == Origin::kProject && !is_granted);
+    }
     if (r.IsWithheld(layer, image.build.mark)) return;
-    plan->build_file = AbsolutePath(layer.Folder(), image.build.value);
+    plan->build_file = file;
     plan->tag = image.tag.given ? image.tag.value
-                                : "cordon-build-" + HashText(plan->build_file).substr(0, 16);
+                                : "cordon-build-" + HashText(file + contents).substr(0, 16);
     plan->reference = plan->tag;
   } else if (image.preset.given) {
     plan->reference =
@@ -222,11 +264,13 @@ void ResolvePreRun(Resolution& r) {
   }
   const Text& where = r.profile->pre_run_on;
   const bool on_host = where.value == "host";
-  if (on_host && !commands->value.empty() && r.IsWithheld(*r.profile_layer, where.mark)) return;
+  const bool is_withheld =
+      on_host && !commands->value.empty() && r.IsWithheld(*r.profile_layer, where.mark);
   for (const Word& command : commands->value) {
     const bool reaches_host = on_host || IsOpen(r.plan.wall);
-    if (reaches_host && r.IsWithheldOnHost(*layer, command.mark)) continue;
     const auto words = SplitCommand(command.value);
+    if (reaches_host && words) AskForHostFiles(r, *layer, layer->Place(command.mark), *words);
+    if (is_withheld || (reaches_host && r.IsWithheldOnHost(*layer, command.mark))) continue;
     if (!words) {
       r.Refuse("pre_run: '" + command.value + "' is more than a simple command",
                layer->Place(command.mark));
