@@ -63,9 +63,11 @@ def what_the_host_obeys_later_cannot_be_written(world):
 
 def repositories_in_what_is_named_keep_their_settings(world):
     """In a writable path of a workspace that cannot be written, whatever their names are; and those of worktrees that are elsewhere."""
-    policy(world, "workspace: {writable_paths: [packages]}\nprofiles: {default: {network: 'off'}}\n")
+    policy(world, "workspace: {writable_paths: [packages, vendor, dist]}\nprofiles: {default: {network: 'off'}}\n")
     world.write("packages/new/file", "")
-    gits = ("packages/x/.git", "packages/bare.git", "packages/.bare", "packages/.bare/modules/in it")
+    world.write("package.json", "{}")
+    # Directories of these names are filled by package managers, but not in this project or not by an install.
+    gits = ("packages/x/.git", "packages/bare.git", "packages/.bare", "packages/.bare/modules/in it", "vendor/x/.git", "dist/x/.git")
     for git in gits:
         for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", "[core]\n"), ("hooks/old", ""), ("objects/x", ""), ("refs/x", "")):
             world.write(f"{git}/{path}", text)

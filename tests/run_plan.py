@@ -223,10 +223,19 @@ def what_an_image_is_built_from_is_approved_by_its_contents(world):
     equal((world.plan("true")[0], world.run("plan", "--hash", "--", "true").stdout != before), (0, True))
 
 
-TESTS = [what_an_image_is_built_from_is_approved_by_its_contents, everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, approval_is_asked_shown_and_withdrawn,
-         hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read, init_writes_what_is_found, adding_a_package_says_what_it_needs,
+def an_empty_value_is_none(world):
+    """A script's variable that was never set must not mean what nobody said."""
+    for option in ("--profile", "--policy", "--config", "--workspace", "--image", "--wall"):
+        done = world.run("plan", option, "", "--", "make")
+        equal((done.returncode, done.stdout), (125, ""))
+        assert "empty" in done.stderr and option in done.stderr, done.stderr
+    equal(world.run("exec", "", "--", "make").returncode, 125)
+
+
+TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, approval_is_asked_shown_and_withdrawn,
+         what_an_image_is_built_from_is_approved_by_its_contents, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read, init_writes_what_is_found, adding_a_package_says_what_it_needs,
          doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, a_program_that_is_not_there,
-         a_directory_that_has_gone]
+         a_directory_that_has_gone, an_empty_value_is_none]
 
 
 if __name__ == "__main__":

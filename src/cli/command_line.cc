@@ -53,6 +53,15 @@ Option& Option::OneOf(std::initializer_list<const char*> words) {
   return *this;
 }
 
+Option& Option::NotEmpty() {
+  if (option_ != nullptr) {
+    option_->check([](const std::string& value) -> std::string {
+      return value.empty() ? "a value is needed, and this one is empty" : "";
+    });
+  }
+  return *this;
+}
+
 Option& Option::Within(uint64_t least, uint64_t most) {
   if (option_ != nullptr) option_->check(CLI::Range(least, most));
   return *this;

@@ -30,6 +30,8 @@ class Option {
   Option& From(const char* variable);
   Option& OneOf(std::initializer_list<const char*> words);
   Option& Within(uint64_t least, uint64_t most);
+  // What a script's variable holds that was never set is no value.
+  Option& NotEmpty();
   Option& Excludes(const Option& other);
   Option& Needs(const Option& other);
   [[nodiscard]] bool is_given() const;

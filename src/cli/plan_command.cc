@@ -107,11 +107,14 @@ void AddPlanCommand(Command& app, std::function<int()>* chosen) {
   Command plan = app.AddCommand("plan", "what a command would get, and why; runs nothing");
   policy::PlanRequest& request = options->request;
   AddPolicyOptions(plan, request);
-  plan.AddOption("--workspace", request.workspace, "the directory that the command works in");
-  plan.AddOption("--profile", request.profile, "instead of the one that the rules choose");
+  plan.AddOption("--workspace", request.workspace, "the directory that the command works in")
+      .NotEmpty();
+  plan.AddOption("--profile", request.profile, "instead of the one that the rules choose")
+      .NotEmpty();
   plan.AddOption("--wall,--backend", request.wall,
-                 "wasm, native, podman, docker, microvm, bwrap, nsjail, sandbox-exec, none");
-  plan.AddOption("--image", request.image, "for the container wall");
+                 "wasm, native, podman, docker, microvm, bwrap, nsjail, sandbox-exec, none")
+      .NotEmpty();
+  plan.AddOption("--image", request.image, "for the container wall").NotEmpty();
   plan.AddOption("-e,--env", options->environment, "NAME=VALUE for the command");
   plan.AddFlag("--json", options->as_json, "for programs");
   plan.AddFlag("--show-command", options->shows_command,

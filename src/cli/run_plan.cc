@@ -141,8 +141,10 @@ int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, co
 }  // namespace
 
 void AddPlanOptions(Command& command, PlannedRun& run, Profile profile) {
-  command.AddOption("--wall,--backend", run.request.wall,
-                    "native, bwrap, podman, docker, none; wasm whatever a policy says");
+  command
+      .AddOption("--wall,--backend", run.request.wall,
+                 "native, bwrap, podman, docker, none; wasm whatever a policy says")
+      .NotEmpty();
   AddPolicyOptions(command, run.request);
   command.AddFlag("--shadow", run.request.shadow,
                   "work on a copy-on-write view; afterwards cordon diff, commit or discard");
@@ -153,18 +155,22 @@ void AddPlanOptions(Command& command, PlannedRun& run, Profile profile) {
                "what came of it as one line of JSON on standard output; what is run writes its "
                "output to standard error")
       .Excludes(dry_run);
-  command.AddOption("--image", run.request.image, "for podman and docker");
+  command.AddOption("--image", run.request.image, "for podman and docker").NotEmpty();
   command.AddOption("--plan", run.hash, "refuse unless the plan has this hash (cordon plan)");
   if (profile == Profile::kOption) {
-    command.AddOption("--profile", run.request.profile, "of the policy");
+    command.AddOption("--profile", run.request.profile, "of the policy").NotEmpty();
   }
-  command.AddOption("--workspace", run.request.workspace, "the directory that it works in");
+  command.AddOption("--workspace", run.request.workspace, "the directory that it works in")
+      .NotEmpty();
 }
 
 void AddPolicyOptions(Command& command, policy::PlanRequest& request) {
-  command.AddOption("--config", request.config, "the project's policy (found upwards from here)");
-  command.AddOption("--policy", request.policy,
-                    "your own policy, for this once (~/.config/cordon/policy.yaml)");
+  command.AddOption("--config", request.config, "the project's policy (found upwards from here)")
+      .NotEmpty();
+  command
+      .AddOption("--policy", request.policy,
+                 "your own policy, for this once (~/.config/cordon/policy.yaml)")
+      .NotEmpty();
   command
       .AddOption("--mode", request.mode,
                  "host: without a wall; sandbox: with one, whatever the profile says")

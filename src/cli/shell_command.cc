@@ -69,7 +69,7 @@ void AddExecCommand(Command& app, std::function<int()>* chosen) {
       "exec",
       "run a command with this profile of the policy, whatever the rules, or in a sandbox of a "
       "daemon");
-  command.AddOption("profile", run->request.profile, "the profile");
+  command.AddOption("profile", run->request.profile, "the profile").NotEmpty();
   Option sandbox = command.AddOption("--sandbox", there->sandbox, "instead of a profile: its id");
   command.AddOption("--socket", there->socket, "with --sandbox: of `cordon serve --unix`")
       .From("CORDON_SOCKET");

@@ -135,7 +135,8 @@ void AddTrustCommand(Command& app, std::function<int()>* chosen) {
   auto options = std::make_shared<Options>();
   Command trust =
       app.AddCommand("trust", "approve what a project's files ask for beyond your policy");
-  trust.AddOption("--config", options->file, "the project's policy (found upwards from here)");
+  trust.AddOption("--config", options->file, "the project's policy (found upwards from here)")
+      .NotEmpty();
   trust.AddFlag("--list", options->list, "what you approved");
   trust.AddOption("--revoke", options->revoke, "forget the approval of this file");
   trust.AddFlag("--yes", options->yes, "approve what is shown without being asked");

@@ -132,15 +132,16 @@ void Protect(Resolution& r, const std::string& path, const ProtectedPath& row) {
 
 constexpr size_t kMostRepositories = 1000;
 
-// What package managers fill has no repositories that somebody works in, and is large.
-bool IsFilledByManager(const std::string& name) {
+// What the packages of a project are put into has no repositories that somebody works in, and is
+// large. A directory of that name in another project is as any other.
+bool IsFilledByManager(const Resolution& r, const std::string& name) {
   return std::ranges::any_of(Managers(), [&](const Manager& manager) {
-    const auto has = [&](std::string_view list) {
-      const std::vector<std::string> paths = SplitList(list);
-      return std::ranges::any_of(paths,
-                                 [&](const std::string& path) { return path == name + "/"; });
-    };
-    return has(manager.install_writable) || has(manager.build_writable);
+    const std::vector<std::string> filled = SplitList(manager.install_writable);
+    const std::vector<std::string> manifests = SplitList(manager.manifests);
+    return std::ranges::find(filled, name + "/") != filled.end() &&
+           std::ranges::any_of(manifests, [&](const std::string& manifest) {
+             return r.workspace->Inspect({manifest}) == Found::kFile;
+           });
   });
 }
 
@@ -156,7 +157,7 @@ TreeWalk WalkWorkspace(const Resolution& r, const std::vector<Glob>& globs) {
                            mount.if_missing != IfMissing::kMakeDirectory;
     if (!is_walked) continue;
     const std::vector<std::string> path = PathComponents(mount.source.substr(r.root.size()));
-    if (path == std::vector<std::string>{".git"} || IsFilledByManager(Join(path))) continue;
+    if (path == std::vector<std::string>{".git"} || IsFilledByManager(r, Join(path))) continue;
     WalkTree(*r.workspace, path, globs, &walk);
   }
   return walk;
