@@ -95,8 +95,10 @@ class Commands(unittest.TestCase):
                 pass
             return text in seen
         self.assertTrue(eventually(lambda: shows(b"$ ")), seen)
-        os.write(terminal, b"tty; sleep 100\r")
-        self.assertTrue(eventually(lambda: shows(b"/dev/pts/")), seen)
+        # It says so itself before it sleeps: between two processes nobody would be at the terminal to be interrupted.
+        os.write(terminal, b"tty; sh -c 'echo here; exec sleep 100'\r")
+        self.assertTrue(eventually(lambda: shows(b"\nhere")), seen)
+        self.assertIn(b"\n/dev/pts/", seen)
         os.write(terminal, b"\x03")
         os.write(terminal, b"echo ended $((100 + 30)); exit 5\r")
         self.assertTrue(eventually(lambda: shows(b"ended 130")), seen)
