@@ -111,8 +111,19 @@ def what_cannot_be_started_is_said(world):
         equal((name, world.inside(name).returncode), (name, code))
 
 
+def without_a_network_of_its_own_nothing_runs(world):
+    """It is made beside the root: who waits for it in vain says so, and what to do. Only root outside keeps control groups as root of a user namespace."""
+    if world.uid != 0:
+        return
+    done = world.outside("unshare", "--user", "--map-root-user", "sh", "-c", 'echo 0 >/proc/sys/user/max_net_namespaces && exec "$@"', "sh",
+                         world.cordon, "run", "--wall", "native", "--", "sh", "-c", "echo ran")
+    equal((done.stdout, done.returncode), ("", 125))
+    assert "unshare(CLONE_NEWNET): there may be no more of them (sysctl user.max_net_namespaces): No space left on device" in done.stderr, done
+
+
 TESTS = [no_signal_is_left_ignored, what_cannot_be_started_is_said, what_is_copied_is_what_the_host_has, what_is_found_through_a_link_is_that_link, of_a_small_disk_nothing_is_taken, others_have_no_copies,
-         whoever_began_ends, streams_may_be_closed, signals_that_the_caller_blocks_arrive]
+         whoever_began_ends, streams_may_be_closed, signals_that_the_caller_blocks_arrive,
+         without_a_network_of_its_own_nothing_runs]
 
 if __name__ == "__main__":
     sys.exit(run("native root", TESTS, sys.argv[1:]))

@@ -26,6 +26,7 @@
 #include "backend/native/hand_over.h"
 #include "backend/native/landlock.h"
 #include "backend/native/namespaces.h"
+#include "backend/native/net_namespace.h"
 #include "backend/native/program.h"
 #include "backend/native/root.h"
 #include "backend/native/system_calls.h"
@@ -49,16 +50,17 @@ class Init {
   Status Prepare() {
     CORDON_TRY(BindToKeeper());
     CORDON_TRY(MapIdentity(identity_, request_.outer_uid, request_.outer_gid));
-    CORDON_TRY(RaiseLoopback());
     if (request_.waits) CORDON_TRY(WaitForLetGo(request_.hand_over));
     CORDON_TRY(TakeSignals());
     CORDON_TRY(request_.groups.Enter());
     CORDON_TRY(TakeStreams());
+    CORDON_TRY(StartNetwork());
     CORDON_TRY(HideGroups());
     CORDON_TRY(ForgetArguments());
     CORDON_TRY(LeaveGroup());
     CORDON_TRY(NameHost());
     CORDON_TRY(MakeRoot());
+    CORDON_TRY(EnterNetwork());
     CORDON_TRY(HandOutNetwork());
     CORDON_TRY(EnterDirectory());
     CORDON_TRY(SetResourceLimits(plan_.limits, request_.alone));
@@ -78,7 +80,9 @@ class Init {
   static Status LeaveGroup();
   [[nodiscard]] Status TakeStreams();
   [[nodiscard]] std::optional<uint64_t> MemoryForFiles() const;
+  Status StartNetwork();
   Status MakeRoot();
+  Status EnterNetwork();
   Status HandOutNetwork();
   [[nodiscard]] Status EnterDirectory() const;
   static Status CloseToTheCommand();
@@ -93,6 +97,7 @@ class Init {
   const InitRequest& request_;
   const policy::Plan& plan_;
   const Identity identity_;
+  NetNamespace network_;
   OwnedFd hand_over_;
   OwnedFd gateway_;
   OwnedFd held_terminal_;
@@ -179,6 +184,15 @@ std::optional<uint64_t> Init::MemoryForFiles() const {
     bytes = std::min(bytes.value_or(*plan_.limits.memory_bytes), *plan_.limits.memory_bytes);
   }
   return bytes;
+}
+
+// Beside the root: both take as long.
+Status Init::StartNetwork() {
+  return request_.network == Network::kWithFirstProcess ? RaiseLoopback() : network_.Start();
+}
+
+Status Init::EnterNetwork() {
+  return request_.network == Network::kWithFirstProcess ? Status() : network_.Join();
 }
 
 Status Init::MakeRoot() {
@@ -343,6 +357,9 @@ void RunInit(const InitRequest& request) {
   const int code = init.Run();
   request.progress->ended_code = code;
   request.progress->ended.store(true);
+  // The keeper hears of it by its pipes, and writes it down while the kernel takes this process
+  // apart.
+  (void)syscall(SYS_close_range, 0, ~0U, 0);
   _exit(code);
 }
 

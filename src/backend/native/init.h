@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "backend/native/control_groups.h"
+#include "backend/native/namespaces.h"
 #include "backend/native/prepared_root.h"
 #include "backend/native/program.h"
 #include "backend/native/rights.h"
@@ -50,9 +51,10 @@ struct InitRequest {
   int output;  // becomes descriptor 1 and 2; -1 leaves what is there
   int error_output;
   int hand_over;  // -1 if nothing is
-  bool waits;     // until it is let go (hand_over.h), in its namespaces
-  int gateway;    // where the network's sockets go; -1 if the plan has none
-  int keeper;     // its pidfd
+  Network network;
+  bool waits;   // until it is let go (hand_over.h), in its namespaces
+  int gateway;  // where the network's sockets go; -1 if the plan has none
+  int keeper;   // its pidfd
   const std::vector<OwnedFd>& secrets;
   std::string work_folder;  // for overlays; empty if the plan needs none
   const std::function<Result<OwnedFd>()>& workspace_view;  // of a shadow

@@ -41,6 +41,7 @@ struct ContainerLack {
 };
 constexpr ContainerLack kContainerLacks[] = {
     {"write(/proc/self/", kNamespacesRemedy},
+    {"unshare(CLONE_NEWNET", kNamespacesRemedy},
     {"ioctl(SIOCSIFFLAGS", kNamespacesRemedy},
     {"sethostname",
      ": a container's system call filter forbids it (podman run --security-opt seccomp=unconfined "
@@ -234,6 +235,8 @@ Status Keeper::StartInit() {
   }
   prepared_root_ = PreparedRoot::Find(request_.cache_folder, plan_, IdentityOf(getuid(), getgid()));
   const OwnedFd terminal(open("/dev/tty", O_RDWR | O_NOCTTY | O_CLOEXEC));
+  // Who publishes ports enters it before the first process goes on.
+  const Network network = ports_ ? Network::kWithFirstProcess : Network::kBesideRoot;
   const InitRequest request = {
       .plan = plan_,
       .groups = watch_.groups(),
@@ -247,6 +250,7 @@ Status Keeper::StartInit() {
       .output = watch_.writer(STDOUT_FILENO),
       .error_output = watch_.writer(STDERR_FILENO),
       .hand_over = hand_over.init.get(),
+      .network = network,
       .waits = ports_.has_value(),
       .gateway = gateway_ ? gateway_->namespace_channel() : -1,
       .keeper = alive.get(),
@@ -257,7 +261,7 @@ Status Keeper::StartInit() {
   const auto run = [](const void* argument) {
     RunInit(*static_cast<const InitRequest*>(argument));
   };
-  Result<FirstProcess> first = BearFirst(watch_.groups().unified_fd(), run, &request);
+  Result<FirstProcess> first = BearFirst(watch_.groups().unified_fd(), network, run, &request);
   if (!first) return std::unexpected(first.error());
   init_ = first->pid;
   init_pidfd_ = std::move(first->pidfd);
@@ -361,6 +365,9 @@ std::unexpected<Error> Keeper::NothingRan() {
                                              "needs Linux 5.12");
   }
   std::string text = progress_->failed_text;
+  if (progress_->failed_errno == ENOSPC && text.starts_with("unshare(CLONE_NEWNET")) {
+    text += ": there may be no more of them (sysctl user.max_net_namespaces)";
+  }
   for (const ContainerLack& lack : kContainerLacks) {
     const bool is_denied = progress_->failed_errno == EPERM || progress_->failed_errno == EACCES;
     if (is_denied && text.starts_with(lack.step)) text += lack.remedy;

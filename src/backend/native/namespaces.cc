@@ -30,7 +30,7 @@ Status Write(const char* path, const std::string& text) {
 
 // With what the machine's owner can do about it.
 std::unexpected<Error> NoNamespaces(int error) {
-  constexpr const char* kCall = "clone3(CLONE_NEWUSER | CLONE_NEWNET | …)";
+  constexpr const char* kCall = "clone3(CLONE_NEWUSER | CLONE_NEWNS | …)";
   std::string remedy;
   if (error == EPERM || error == EACCES) {
     remedy = kNamespacesRemedy;
@@ -52,10 +52,12 @@ std::string MapLine(uint32_t inner, uint32_t outer) {
 
 }  // namespace
 
-Result<FirstProcess> BearFirst(int group, void (*run)(const void*), const void* argument) {
+Result<FirstProcess> BearFirst(int group, Network network, void (*run)(const void*),
+                               const void* argument) {
   int pidfd = -1;
   clone_args arguments = {};
   arguments.flags = kNamespaceFlags | CLONE_PIDFD;
+  if (network == Network::kWithFirstProcess) arguments.flags |= CLONE_NEWNET;
   arguments.pidfd = reinterpret_cast<uint64_t>(&pidfd);
   arguments.exit_signal = SIGCHLD;
   if (group >= 0) {

@@ -11,9 +11,11 @@
 namespace cordon::backend::native {
 
 // Everything has a user namespace, root's too: no capability that could be left over in it is one
-// over the host. That of control groups begins once the process is in its own.
+// over the host. That of control groups begins once the process is in its own; that of the network
+// comes with the first process, or is made beside its root (net_namespace.h).
 inline constexpr unsigned long kNamespaceFlags =
-    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID;
+    CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWPID;
+enum class Network { kWithFirstProcess, kBesideRoot };
 
 // What a step is followed by that fails because the machine allows no user namespaces, or none with
 // rights inside.
@@ -30,7 +32,7 @@ struct FirstProcess {
 // control group of version 2 `group` unless that is -1. It calls `run(argument)`, which does not
 // return, with all signals blocked. The caller has one thread. An error says what the machine's
 // owner can do about it.
-[[nodiscard]] Result<FirstProcess> BearFirst(int group, void (*run)(const void*),
+[[nodiscard]] Result<FirstProcess> BearFirst(int group, Network network, void (*run)(const void*),
                                              const void* argument);
 
 // The caller by his own number; root's is an ordinary one inside, so that no program tries what

@@ -1,8 +1,9 @@
 #ifndef CORDON_BACKEND_NATIVE_NET_NAMESPACE_H_
 #define CORDON_BACKEND_NATIVE_NET_NAMESPACE_H_
 
-// A network namespace with its loopback up, made beside the caller: the kernel takes as long for it
-// as for everything else of the wall together, and nothing of the rest waits for it.
+// A network namespace with its loopback up, made beside the caller, on another processor where it
+// may use one: the kernel takes as long for it as for everything else of the wall together, and
+// nothing of the rest waits for it.
 
 #include <sys/types.h>
 
