@@ -97,6 +97,11 @@ std::string UpperCase(std::string_view text) {
   return upper;
 }
 
+// Most names and values begin with none of many prefixes, and differ in their first letter.
+bool BeginsWith(std::string_view text, std::string_view prefix) {
+  return !text.empty() && text.front() == prefix.front() && text.starts_with(prefix);
+}
+
 // "scheme://user:password@host".
 bool HasPassword(std::string_view value) {
   const size_t scheme = value.find("://");
@@ -113,7 +118,7 @@ std::string SecretReason(std::string_view name, std::string_view value) {
   if (std::ranges::find(kHarmlessNames, name) != std::end(kHarmlessNames)) return {};
   const std::string upper = UpperCase(name);
   for (const std::string_view prefix : kNamePrefixes) {
-    if (upper.starts_with(prefix)) return "its name begins with " + std::string(prefix);
+    if (BeginsWith(upper, prefix)) return "its name begins with " + std::string(prefix);
   }
   if (const std::string_view part = SecretPart(upper); !part.empty()) {
     return "its name holds " + std::string(part);
@@ -122,7 +127,7 @@ std::string SecretReason(std::string_view name, std::string_view value) {
     if (upper.ends_with(suffix)) return "its name ends with " + std::string(suffix);
   }
   for (const std::string_view prefix : kValuePrefixes) {
-    if (value.size() > prefix.size() + 8 && value.starts_with(prefix)) {
+    if (value.size() > prefix.size() + 8 && BeginsWith(value, prefix)) {
       return "its value begins like a key (" + std::string(prefix) + "…)";
     }
   }
@@ -132,17 +137,20 @@ std::string SecretReason(std::string_view name, std::string_view value) {
 std::string CredentialsIn(const std::string& path, const Surroundings& around) {
   if (path == "/") return "the whole host";
   for (const std::string_view control : kMachineControls) {
-    if (IsWithin(path, std::string(control)) || IsWithin(std::string(control), path)) {
+    if (IsWithin(path, control) || IsWithin(control, path)) {
       return std::string(control);
     }
   }
   if (path == "/home" || path == "/root" || path == "/Users") return "home directories";
   for (const std::string& home : {around.home, around.real_home}) {
     if (home.empty()) continue;
-    if (IsWithin(home, path)) return "your home directory";
-    for (const std::string_view file : kCredentialFiles) {
-      const std::string full = AbsolutePath(home, std::string(file));
-      if (IsWithin(path, full) || IsWithin(full, path)) return "~/" + std::string(file);
+    const std::string folder = AbsolutePath("/", home);
+    if (IsWithin(folder, path)) return "your home directory";
+    if (IsWithin(path, folder)) {
+      const std::string inner = path.substr(folder == "/" ? 1 : folder.size() + 1);
+      for (const std::string_view file : kCredentialFiles) {
+        if (IsWithin(inner, file) || IsWithin(file, inner)) return "~/" + std::string(file);
+      }
     }
     if (around.real_home == around.home) break;
   }

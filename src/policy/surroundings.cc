@@ -2,8 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
-#include <vector>
 
 #include "policy/forms.h"
 #include "policy/host_files.h"
@@ -58,21 +58,25 @@ std::string Surroundings::ExpandHome(const std::string& path) const {
 }
 
 std::string AbsolutePath(const std::string& base, const std::string& path) {
-  std::vector<std::string> clean;
   const std::string full = path.starts_with('/') ? path : base + "/" + path;
-  for (const std::string& part : PathComponents(full)) {
-    if (part != "..") {
-      clean.push_back(part);
-    } else if (!clean.empty()) {
-      clean.pop_back();
+  std::string_view rest = full;
+  std::string text;
+  text.reserve(full.size());
+  while (!rest.empty()) {
+    const size_t end = std::min(rest.find('/'), rest.size());
+    const std::string_view part = rest.substr(0, end);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+    if (part.empty() || part == ".") continue;
+    if (part == "..") {
+      text.resize(text.empty() ? 0 : text.rfind('/'));
+    } else {
+      text.append("/").append(part);
     }
   }
-  std::string text;
-  for (const std::string& part : clean) text += "/" + part;
   return text.empty() ? "/" : text;
 }
 
-bool IsWithin(const std::string& path, const std::string& directory) {
+bool IsWithin(std::string_view path, std::string_view directory) {
   return directory == "/" || (path.starts_with(directory) &&
                               (path.size() == directory.size() || path[directory.size()] == '/'));
 }

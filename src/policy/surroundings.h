@@ -7,6 +7,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 namespace cordon::policy {
 
@@ -36,7 +37,7 @@ struct Surroundings {
 // Without `.`, doubled slashes and, by its text, `..`; `path` is relative to `base`.
 [[nodiscard]] std::string AbsolutePath(const std::string& base, const std::string& path);
 // `path` is `directory` or below it; both are absolute and clean.
-[[nodiscard]] bool IsWithin(const std::string& path, const std::string& directory);
+[[nodiscard]] bool IsWithin(std::string_view path, std::string_view directory);
 
 }  // namespace cordon::policy
 
