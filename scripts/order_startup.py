@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Which functions a start goes through, in their order: order_startup.py > src/cli/startup_order.txt
+"""Which functions a start goes through, in the order of the file: order_startup.py > src/cli/startup_order.txt
 
 Runs build/cordon instruction by instruction (ptrace(2); minutes) for the commands that must start quickly, and prints the symbols
 that were reached. The linker puts these next to each other (--symbol-ordering-file): a start then touches a dozen pieces of the
@@ -28,7 +28,7 @@ libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_
 
 
 def addresses(command):
-    """Of instructions of the first process and of those that it starts, until they execute, each once, as they are reached first."""
+    """Of the first process and of each that it starts, until it executes: its instructions, each once, as they are reached first."""
     child = os.fork()
     if child == 0:
         null = os.open(os.devnull, os.O_RDWR)
@@ -53,7 +53,7 @@ def addresses(command):
         libc.ptrace(SINGLESTEP, pid, None, None if number in (signal.SIGTRAP, signal.SIGSTOP) else number)
     if status != 0:
         sys.exit(f"order_startup.py: {' '.join(command)} ended with {status}")
-    return [address for process in seen.values() for address in process]
+    return seen.values()
 
 
 def main():
@@ -63,15 +63,16 @@ def main():
         if kind in "tTwWiV":
             symbols.append((int(address, 16), name))
     starts = [address for address, _ in symbols]
-    names = {}
+    processes = []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         for command in COMMANDS:
-            for address in addresses(command):
-                at = bisect.bisect_right(starts, address) - 1
-                if at >= 0 and address <= starts[-1]:
-                    names.setdefault(symbols[at][1])
-    print("\n".join(names))
+            for process in addresses(command):
+                reached = (bisect.bisect_right(starts, address) - 1 for address in process if starts[0] <= address <= starts[-1])
+                processes.append({symbols[at][1]: None for at in reached})
+    # Those of the same processes lie together, what most of them go through first.
+    reached_by = {name: [i for i, other in enumerate(processes) if name in other] for process in processes for name in process}
+    print("\n".join(sorted(reached_by, key=lambda name: (-len(reached_by[name]), reached_by[name]))))
 
 
 if __name__ == "__main__":
