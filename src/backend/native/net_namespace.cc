@@ -12,6 +12,7 @@
 #include <cerrno>
 
 #include "backend/native/raw_call.h"
+#include "base/processors.h"
 
 namespace cordon::backend::native {
 
@@ -44,25 +45,13 @@ int NetNamespace::Make(void* self) {
   return 0;
 }
 
-namespace {
-
-// The kernel begins a new process where its parent runs and has it wait for that one.
-void MoveAway(pid_t process) {
-  cpu_set_t processors;
-  if (sched_getaffinity(0, sizeof processors, &processors) != 0) return;
-  CPU_CLR(sched_getcpu(), &processors);
-  if (CPU_COUNT(&processors) > 0) (void)sched_setaffinity(process, sizeof processors, &processors);
-}
-
-}  // namespace
-
 Status NetNamespace::Start() {
   // By its descriptor: the new root is built on that path meanwhile.
   proc_.reset(open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!proc_.valid()) return SystemError("open(/proc)");
   maker_ = clone(Make, stack_ + kStackBytes, CLONE_VM | CLONE_FILES | SIGCHLD, this);
   if (maker_ < 0) return SystemError("clone(CLONE_VM | CLONE_FILES)");
-  MoveAway(maker_);
+  MoveAway(maker_, AllowedProcessors());
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -38,8 +39,20 @@ bool EnterEmptyRoot() {
          umount2(".", MNT_DETACH) == 0 && chdir("/") == 0;
 }
 
-void TakeNamespaces(Isolation& isolation) {
+bool EnterThoseOfInit(const TemplateStart& start) {
+  char are_made = 0;
+  while (recv(start.init, &are_made, 1, 0) < 0 && errno == EINTR) {
+  }
+  return are_made == 1 && setns(start.init_pidfd, kMadeBeside) == 0;
+}
+
+void TakeNamespaces(TemplateStart& start) {
+  Isolation& isolation = start.isolation;
   isolation.mount_namespace = unshare(CLONE_NEWNS) == 0 && EnterEmptyRoot();
+  if (EnterThoseOfInit(start)) {
+    isolation.net_namespace = isolation.ipc_namespace = isolation.uts_namespace = true;
+    return;
+  }
   isolation.net_namespace = unshare(CLONE_NEWNET) == 0;
   isolation.ipc_namespace = unshare(CLONE_NEWIPC) == 0;
   isolation.uts_namespace = unshare(CLONE_NEWUTS) == 0;
@@ -75,7 +88,7 @@ bool GiveDescriptors(const TemplateStart& start) {
 
 int ExecuteTemplate(void* argument) {
   auto& start = *static_cast<TemplateStart*>(argument);
-  if (start.init_pidfd >= 0) TakeNamespaces(start.isolation);
+  if (start.init_pidfd >= 0) TakeNamespaces(start);
   ResetSignals();
   if (start.group == TemplateGroup::kOwnSession) (void)setsid();
   if (start.group == TemplateGroup::kOwnGroup && setpgid(0, 0) != 0) {

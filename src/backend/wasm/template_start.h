@@ -5,6 +5,7 @@
 // enters the namespaces, clones with CLONE_PARENT and is gone. An init could not do it,
 // CLONE_PARENT is refused to it.
 
+#include <sched.h>
 #include <sys/types.h>
 
 #include <array>
@@ -14,12 +15,16 @@
 
 namespace cordon::backend {
 
+// The namespaces that the init makes, for all of the family, while the template is being started.
+inline constexpr int kMadeBeside = CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS;
+
 struct TemplateStart {
   int template_fd = -1;
   // In the order of TemplateFd; -1 where there is none.
   std::array<int, 6> fds = {-1, -1, -1, -1, -1, -1};
   TemplateGroup group = TemplateGroup::kOwnSession;
   int init_pidfd = -1;  // -1: no namespaces
+  int init = -1;        // a socket to it: says by a byte whether it has kMadeBeside
   Isolation isolation;  // the namespaces that were had are added
 
   // The template's process id.
