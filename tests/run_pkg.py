@@ -130,7 +130,7 @@ class Use(PackageTest):
                             ("install --evil x", "pkg install: unknown option --evil"), ("install a b", "more than one URL or name"),
                             ("install x --name", "--name needs a value"), ("search", "pkg search: no package index is configured (E_PKG_NOT_FOUND)"),
                             (f"install {BASE}/", "could not derive package name from URL (E_PKG_INVALID_NAME)"),
-                            ("'$(id)\n'", "pkg: unknown subcommand '$(id)?'")):
+                            ("'$(id)\n'", "pkg: unknown subcommand '$(id)\\x0a'")):
             status, output, errors = self.run_(sandbox, f"pkg {words}")
             self.assertEqual((status, output, text in errors), (1, "", True), (words, errors))
 
@@ -383,6 +383,12 @@ class Indexes(PackageTest):
         self.assertEqual([line.split("\t")[0::2] for line in sandbox.commands.run("pkg search").stdout.splitlines()],
                          [["hello", "says hello"], ["other", "says other"]])
         self.assertEqual([one.name for one in sandbox.packages.search("says o")], ["other"])
+        # Other alphabets are read as they are; what a terminal would obey, or what turns a line around, is not.
+        index = index_of("hello")
+        index["packages"]["hello"]["description"] = "dit « ça » \u202e\x1b[31m"
+        Server.files["/pkg-index.json"] = json.dumps(index).encode()
+        self.assertEqual(self.index(requireIntegrity=True).commands.run("pkg search").stdout.split("\t")[-1], "dit « ça » \\xe2\\x80\\xae\\x1b[31m\n")
+        write_index("hello", "other")
         self.assertEqual(sandbox.commands.run("pkg install other >/dev/null && other").stdout, "ho\n")
         self.assertEqual(sandbox.commands.run("pkg install hello --name greet >/dev/null && greet").stdout, "hi\n")
         self.assertEqual(sandbox.commands.run("pkg update other").stdout.splitlines()[-1], "other is current")

@@ -68,6 +68,28 @@ def approval_is_asked_shown_and_withdrawn(world):
     equal(oct((world.home / ".config/cordon/trust.json").stat().st_mode & 0o777), "0o600")
 
 
+def without_a_command_every_profile_is_looked_at(world):
+    """What one of them runs on the host is approved with what the others do."""
+    world.write("cordon.yaml", "version: 1\nprofiles:\n  default: {network: 'off', pre_run: [./a.sh], pre_run_on: host}\n"
+                "  other: {network: 'off', pre_run: [./b.sh], pre_run_on: host}\n")
+    for name in ("a.sh", "b.sh"):
+        world.write(name, "#!/bin/sh\n")
+    shown = world.run("trust", "--yes").stdout
+    for name in ("a.sh", "b.sh"):
+        equal(shown.count(f"{name} asks for\n"), 1)
+    equal([world.plan("make", options=["--profile", name])[0] for name in ("default", "other")], [0, 0])
+
+
+def what_is_not_there_is_said_with_what_is(world):
+    world.write("cordon.yaml", "version: 1\nprofiles: {default: {network: 'off'}, build: {network: 'off'}}\n")
+    for words in (("exec", "nope", "--", "true"), ("run", "--profile", "nope", "--", "true")):
+        done = world.run(*words)
+        equal((done.returncode, done.stderr), (125, "cordon: unknown profile 'nope' (known: build, default)\n"))
+    digest = world.run("plan", "--hash", "--", "true").stdout.strip()
+    done = world.run("run", "--plan", digest[:12], "--", "true")
+    equal((done.returncode, done.stderr), (125, "cordon: --plan: is not the whole hash of a plan, as cordon plan prints it\n"))
+
+
 def hosts_of_a_lockfile_are_approved_as_a_list(world):
     world.write("package-lock.json", '{"a": {"resolved": "https://other.example/a.tgz"}}')
     equal(world.plan("npm", "ci")[0], 125)
@@ -233,7 +255,8 @@ def an_empty_value_is_none(world):
 
 
 TESTS = [everything_wrong_is_said_at_once, the_text_says_what_and_why, the_hash_is_of_the_canonical_plan, approval_is_asked_shown_and_withdrawn,
-         what_an_image_is_built_from_is_approved_by_its_contents, hosts_of_a_lockfile_are_approved_as_a_list, the_users_policy_is_read, init_writes_what_is_found, adding_a_package_says_what_it_needs,
+         what_an_image_is_built_from_is_approved_by_its_contents, hosts_of_a_lockfile_are_approved_as_a_list, without_a_command_every_profile_is_looked_at,
+         what_is_not_there_is_said_with_what_is, the_users_policy_is_read, init_writes_what_is_found, adding_a_package_says_what_it_needs,
          doctor_looks_at_the_project, init_asks, colours_are_for_terminals, many_files_and_patterns, a_program_that_is_not_there,
          a_directory_that_has_gone, an_empty_value_is_none]
 

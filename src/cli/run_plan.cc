@@ -138,6 +138,12 @@ int ExecutePlan(const policy::Plan& plan, const policy::Surroundings& around, co
   return exit_code ? *exit_code : RefuseAll({exit_code.error()}, outcome);
 }
 
+bool IsPlanHash(std::string_view text) {
+  constexpr size_t kDigits = 64;
+  return text.size() == kDigits &&
+         text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 }  // namespace
 
 void AddPlanOptions(Command& command, PlannedRun& run, Profile profile) {
@@ -204,6 +210,10 @@ int RunPlanned(PlannedRun& run, RunOutcome* outcome) {
   }
   if (const Status parsed = ParseVariables(run.environment, &run.request); !parsed) {
     return RefuseAll({parsed.error()}, outcome);
+  }
+  if (run.hash && !IsPlanHash(*run.hash)) {
+    return Refuse(outcome, ErrorCode::kInvalid,
+                  "is not the whole hash of a plan, as cordon plan prints it", "--plan");
   }
   const policy::Surroundings around = policy::Surroundings::OfThisProcess();
   const policy::Planned planned = policy::MakePlan(run.request, around);

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -47,7 +48,17 @@ int List(const policy::TrustStore& store, Answer& answer) {
   return 0;
 }
 
-// What the project's policy asks for, and what the package manager's files do for this command.
+void AddNeeded(const policy::Planned& planned, std::vector<policy::Approval>* needed) {
+  for (const policy::Approval& approval : planned.needed) {
+    const bool is_new = std::ranges::none_of(*needed, [&](const policy::Approval& other) {
+      return other.path == approval.path && other.subject == approval.subject;
+    });
+    if (approval.subject != "policy" && is_new) needed->push_back(approval);
+  }
+}
+
+// What the project's policy asks for, and what is needed for this command: its package manager's
+// files, scripts. Without a command, for any, by whatever profile of the project.
 Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
                                                  const policy::Surroundings& around) {
   policy::PlanRequest request;
@@ -65,8 +76,11 @@ Result<std::vector<policy::Approval>> FindNeeded(const Options& options,
     }
     if (!approval.what.empty()) needed.push_back(std::move(approval));
   }
-  for (const policy::Approval& approval : planned.needed) {
-    if (approval.subject != "policy") needed.push_back(approval);
+  AddNeeded(planned, &needed);
+  if (!options.command.empty() || !planned.project) return needed;
+  for (const auto& profile : planned.project->document.profiles.items) {
+    request.profile = profile.name.value;
+    AddNeeded(policy::MakePlan(request, around), &needed);
   }
   return needed;
 }

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/json_bounds.h"
+#include "base/plain_text.h"
 #include "packages/policy.h"
 
 namespace cordon::packages {
@@ -11,6 +12,7 @@ namespace {
 using Json = nlohmann::json;
 
 constexpr size_t kMostPackages = 10'000;
+constexpr size_t kLongestDescription = 200;  // bytes
 
 std::unexpected<PackageError> Damaged(const std::string& what) {
   return Refuse(PackageCode::kIndex, "the package index is damaged: " + what);
@@ -30,7 +32,8 @@ PackageResult<IndexEntry> ParseEntry(const Url& base, const std::string& name, c
   if (location.empty() || !url) return Damaged(name + " has no URL");
   if (!hash) return Damaged(name + " has no hash");
   if (size == value.end() || !size->is_number_unsigned()) return Damaged(name + " has no size");
-  return IndexEntry{*url, *hash, size->get<uint64_t>(), Shown(Member(value, "description"))};
+  return IndexEntry{*url, *hash, size->get<uint64_t>(),
+                    PlainText(Member(value, "description").substr(0, kLongestDescription))};
 }
 
 }  // namespace

@@ -224,7 +224,7 @@ TEST(PackageIndex, IsReadStrictly) {
   const IndexEntry& tool = index->at("tool");
   EXPECT_EQ(tool.url.ToString(), "https://a.com/d/bin/tool.wasm");
   EXPECT_EQ(tool.size, 7U);
-  EXPECT_EQ(tool.description, "x?[2J");
+  EXPECT_EQ(tool.description, "x\\x1b[2J");
 
   const auto broken = [&](const std::function<void(Json&)>& change) {
     Json json = GoodIndex();

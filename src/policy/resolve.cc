@@ -1,6 +1,8 @@
 #include "policy/resolve.h"
 
 #include <algorithm>
+#include <set>
+#include <string>
 
 #include "policy/forms.h"
 #include "policy/resolution.h"
@@ -235,6 +237,17 @@ void ReadPolicies(Resolution& r) {
   r.plan.argv = r.request.argv;
 }
 
+// For whoever named another one.
+std::string Known(const std::vector<const Layer*>& layers) {
+  std::set<std::string> names;
+  for (const Layer* layer : layers) {
+    for (const auto& profile : layer->document.profiles.items) names.insert(profile.name.value);
+  }
+  std::string text;
+  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
+  return " (known: " + text + ")";
+}
+
 void ChooseProfile(Resolution& r) {
   if (!r.request.profile.empty()) {
     std::vector<const Layer*> layers;
@@ -243,7 +256,7 @@ void ChooseProfile(Resolution& r) {
     layers.push_back(&r.preset);
     if (!ChooseByName(r, layers, r.request.profile, "--profile")) {
       r.errors.push_back(
-          Fail(ErrorCode::kInvalid, "unknown profile '" + r.request.profile + "'", "--profile")
+          Fail(ErrorCode::kInvalid, "unknown profile '" + r.request.profile + "'" + Known(layers))
               .error());
       return;
     }

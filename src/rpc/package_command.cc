@@ -1,11 +1,12 @@
 #include "rpc/package_command.h"
 
-#include <algorithm>
 #include <ctime>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
+#include "base/plain_text.h"
 #include "rpc/packages.h"
 
 namespace cordon::rpc {
@@ -19,11 +20,9 @@ using packages::PackageResult;
 constexpr const char* kUsage = "usage: pkg <install|remove|list|info|search|update> [args...]";
 
 // Text of others as one line of a terminal.
-std::string OneLine(std::string text) {
+std::string OneLine(std::string_view text) {
   constexpr size_t kMost = 1000;
-  text.resize(std::min(text.size(), kMost));
-  std::ranges::replace_if(text, [](char c) { return (c < ' ' || c > '~') && c != '\t'; }, '?');
-  return text;
+  return PlainLine(text.substr(0, kMost));
 }
 
 struct InstallWords {
