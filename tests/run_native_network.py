@@ -143,6 +143,16 @@ def the_whole_network_has_no_private_addresses(world):
     assert "b'x'" not in json.loads(done.stdout)[5], done.stdout
 
 
+def a_host_of_ones_own_list_may_be_private_and_no_metadata_service(world):
+    """Whoever answers for a listed name might lead it to where a cloud gives its credentials away."""
+    world.allow("intern.example:7000", "meta.example")
+    equal(world.python(reach(("intern.example", 7000), ("meta.example", 80), ("169.254.169.254", 80))).stdout,
+          '["b\'x\'", "gaierror", "ConnectionResetError"]\n')
+    # Where it is meant, its address says so.
+    world.allow("meta.example", "169.254.169.254")
+    equal(world.inside("curl", "-sS", "-m", "5", "http://meta.example/").stdout, "meta.example at ::ffff:169.254.169.254\n")
+
+
 def what_is_enforced_is_the_plan(world):
     """Read back from inside."""
     world.allow("good.example:7000")
@@ -230,7 +240,8 @@ def limits_end_what_has_a_network(world):
 
 
 TESTS = [an_allowed_host_is_reached_and_nothing_else, who_was_refused_is_named, being_refused_without_end_holds_nobody_up,
-         bubblewrap_has_the_same_network, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses, what_is_enforced_is_the_plan,
+         bubblewrap_has_the_same_network, a_report_is_written_where_it_was_to_be, the_whole_network_has_no_private_addresses,
+         a_host_of_ones_own_list_may_be_private_and_no_metadata_service, what_is_enforced_is_the_plan,
          the_end_of_the_gateway_is_the_end_of_the_network, the_gateway_ends_with_the_keeper, without_a_gateway_or_a_log_nothing_runs,
          limits_end_what_has_a_network]
 

@@ -20,20 +20,21 @@ constexpr uint8_t Low(unsigned group) {
 }
 
 constexpr SpecialRange kIpv4Ranges[] = {
-#define SPECIAL4(a, b, c, d, bits, what) \
-  {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (bits), what},
-#define SPECIAL6(a, b, c, d, bits, what)
+#define SPECIAL4(a, b, c, d, bits, by, what) \
+  {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d}, 96 + (bits), SpecialRange::By::by, what},
+#define SPECIAL6(a, b, c, d, bits, by, what)
 #include "net/special_addresses.def"
 #undef SPECIAL4
 #undef SPECIAL6
 };
 
 constexpr SpecialRange kIpv6Ranges[] = {
-    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, "loopback"},
-#define SPECIAL4(a, b, c, d, bits, what)
-#define SPECIAL6(a, b, c, d, bits, what)                                                         \
+    {{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, 128, SpecialRange::By::kName, "loopback"},
+#define SPECIAL4(a, b, c, d, bits, by, what)
+#define SPECIAL6(a, b, c, d, bits, by, what)                                                     \
   {{High(a), Low(a), High(b), Low(b), High(c), Low(c), High(d), Low(d), 0, 0, 0, 0, 0, 0, 0, 0}, \
    bits,                                                                                         \
+   SpecialRange::By::by,                                                                         \
    what},
 #include "net/special_addresses.def"
 #undef SPECIAL4
@@ -139,8 +140,9 @@ std::optional<Address> EmbeddedIpv4(const Address& address) {
   constexpr size_t kLast = 12;
   const std::span<const uint8_t> whole(bytes);
   const bool is_nat64 = bytes[0] == 0 && bytes[1] == 0x64 && bytes[2] == 0xff && bytes[3] == 0x9b;
-  // ::a.b.c.d and ::ffff:0:a.b.c.d, both out of use but in the kernel's and in translators' hands.
-  const bool is_compatible = IsZero(whole.first(kLast));
+  // ::a.b.c.d (not ::1) and ::ffff:0:a.b.c.d, both out of use but in the kernel's and in
+  // translators' hands.
+  const bool is_compatible = IsZero(whole.first(kLast)) && !IsZero(whole.subspan(kLast, 2));
   const bool is_translated = IsZero(whole.first(8)) && bytes[8] == 0xff && bytes[9] == 0xff &&
                              IsZero(whole.subspan(10, 2));
   if (is_nat64 || is_compatible || is_translated) return at(kLast);

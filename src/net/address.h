@@ -43,7 +43,10 @@ struct Endpoint {
 // A range of addresses that are no ordinary ones of the public internet.
 struct SpecialRange {
   std::array<uint8_t, 16> address;
-  int prefix_bits;   // IPv4 counts from 96
+  int prefix_bits;  // IPv4 counts from 96
+  // What a rule must name to mean it. Whoever answers for a name chooses its addresses: at a
+  // machine's own services, such as the one that gives away a cloud's credentials, he is not let.
+  enum class By { kName, kAddress } by;
   const char* what;  // "private", "link-local", "metadata service", …
 };
 // The one that an address lies in, null if it is ordinary. After the registries of special-purpose

@@ -61,8 +61,9 @@ TEST(Address, EverythingElseSaysWhatItIs) {
               {"3fff::1", "documentation"},
               {"5f00::1", "reserved"},
               {"fc00::1", "private"},
-              {"fd00:ec2::254", "private"},
-              {"fd20:ce::254", "private"},
+              {"fd00:ec2::254", "metadata service"},
+              {"fd20:ce::254", "metadata service"},
+              {"fd20:ce:0:1::1", "private"},
               {"fe80::1", "link-local"},
               {"febf::1", "link-local"},
               {"fec0::1", "private"},
@@ -80,6 +81,7 @@ TEST(Address, WhatIsHiddenInAnother) {
   EXPECT_EQ(embedded("2001:0:4136:e378:8000:63bf:f5ff:fffe"), "10.0.0.1");
   EXPECT_EQ(embedded("::10.0.0.1"), "10.0.0.1");
   EXPECT_EQ(embedded("::ffff:0:10.0.0.1"), "10.0.0.1");
+  EXPECT_EQ(embedded("::1"), "");
   EXPECT_EQ(embedded("2606:4700::1111"), "");
   EXPECT_EQ(embedded("10.0.0.1"), "");
 }

@@ -40,14 +40,24 @@ const char* Special(const Address& address, Whose whose) {
 }
 
 // "0.0.0.0/0" does not mean what is private: a rule means a special address if nothing beyond its
-// range is in the rule.
+// range is in the rule, and one of this machine's own if it names just that.
 bool MeansAddress(const HostGrant& grant, const Address& address, Whose whose) {
   constexpr int kOne = 128;
   if (!FitsAddress(grant.rule, address)) return false;
   const SpecialRange* range = FindSpecialRange(address);
   if (range == nullptr && whose == Whose::kOther) return true;
   return grant.may_be_private &&
-         grant.rule.prefix_bits >= (range == nullptr ? kOne : range->prefix_bits);
+         grant.rule.prefix_bits >= (whose == Whose::kThisMachine ? kOne : range->prefix_bits);
+}
+
+// Whether a name may be at a special address at all, and at what that stands for by translation.
+bool MayHaveName(const Address& address) {
+  const auto may_have = [](const Address& one) {
+    const SpecialRange* range = FindSpecialRange(one);
+    return range == nullptr || range->by == SpecialRange::By::kName;
+  };
+  const auto embedded = EmbeddedIpv4(address);
+  return may_have(address) && (!embedded || may_have(*embedded));
 }
 
 Verdict Refuse(std::string reason) {
@@ -92,7 +102,8 @@ Verdict Rules::JudgePin(const std::string& name, const Address& address, Whose w
   const char* special = Special(address, whose);
   if (special == nullptr) return JudgeName(name);
   for (const HostGrant& grant : plan_.allow) {
-    if (grant.may_be_private && IsNamedBy(grant.rule, name)) return Allow(grant.rule.ToString());
+    if (grant.may_be_private && IsNamedBy(grant.rule, name) && MayHaveName(address))
+      return Allow(grant.rule.ToString());
   }
   if (const HostGrant* grant = FindAddressGrant(address, whose, {}))
     return Allow(grant->rule.ToString());
@@ -114,7 +125,7 @@ Verdict Rules::JudgeFlow(const Flow& flow, Whose whose) const {
         if (reason.empty()) reason = "no rule allows port " + std::to_string(to.port);
         continue;
       }
-      if (special != nullptr && !grant.may_be_private) {
+      if (special != nullptr && (!grant.may_be_private || !MayHaveName(to.address))) {
         reason = At(to.address, special);
         continue;
       }

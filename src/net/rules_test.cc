@@ -66,14 +66,31 @@ TEST(Rules, PrivateNamesNeedARuleThatSaysSo) {
   const Address ordinary = *ParseAddress("8.8.8.8");
   EXPECT_EQ(rules.JudgePin("good.example", ordinary, Whose::kOther).action, Action::kRelay);
   EXPECT_EQ(rules.JudgePin("good.example", ordinary, Whose::kThisMachine).action, Action::kRefuse);
-  for (const char* text : {"127.0.0.1", "10.0.0.1", "169.254.169.254", "0.0.0.0", "::1", "fd00::1",
-                           "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::", "fe80::1"}) {
+  for (const char* text : {"127.0.0.1", "10.0.0.1", "::1", "fd00::1", "::ffff:10.0.0.1",
+                           "64:ff9b::a00:1", "2002:a00:1::"}) {
     const Address address = *ParseAddress(text);
     EXPECT_EQ(rules.JudgePin("good.example", address, Whose::kOther).action, Action::kRefuse);
     EXPECT_EQ(rules.JudgePin("intern.example", address, Whose::kOther).action, Action::kRelay);
     EXPECT_EQ(Judge(rules, text, 443, {"good.example"}).action, Action::kRefuse) << text;
     EXPECT_EQ(Judge(rules, text, 443, {"intern.example"}).action, Action::kCheck) << text;
   }
+}
+
+// Whoever answers for the name would choose it: a cloud's credentials are one request away.
+TEST(Rules, NoNameLeadsToAMetadataServiceOrTheLink) {
+  const Rules rules = Make({{"intern.example", true}});
+  for (const char* text :
+       {"169.254.169.254", "169.254.170.2", "168.63.129.16", "192.0.0.192", "100.100.100.200",
+        "fd00:ec2::254", "fd20:ce::254", "0.0.0.0", "fe80::1", "224.0.0.251", "255.255.255.255",
+        "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::", "::169.254.169.254"}) {
+    EXPECT_EQ(rules.JudgePin("intern.example", *ParseAddress(text), Whose::kOther).action,
+              Action::kRefuse)
+        << text;
+    EXPECT_EQ(Judge(rules, text, 80, {"intern.example"}).action, Action::kRefuse) << text;
+  }
+  const Rules both = Make({{"intern.example", true}, {"169.254.169.254", true}});
+  const Address metadata = *ParseAddress("169.254.169.254");
+  EXPECT_EQ(both.JudgePin("intern.example", metadata, Whose::kOther).action, Action::kRelay);
 }
 
 TEST(Rules, AddressRulesAreRaw) {
@@ -92,10 +109,21 @@ TEST(Rules, AWideRuleDoesNotMeanWhatIsPrivate) {
   EXPECT_EQ(Judge(rules, "2606:4700::1", 443).rule, "::/0");
   EXPECT_EQ(Judge(rules, "10.0.0.1", 443).action, Action::kRefuse);
   EXPECT_EQ(Judge(rules, "fd00::1", 443).action, Action::kRefuse);
+  EXPECT_EQ(Judge(Make({{"fd00::/8", true}}), "fd00:ec2::254", 443).action, Action::kRefuse);
   EXPECT_EQ(Judge(rules, "169.254.7.7", 443).action, Action::kRelay);
   EXPECT_EQ(Judge(rules, "169.254.169.254", 443).action, Action::kRefuse);
   EXPECT_EQ(Judge(rules, "8.8.8.8", 443, {}, Transport::kTcp, Whose::kThisMachine).action,
             Action::kRefuse);
+}
+
+TEST(Rules, ThisMachineIsMeantByItsOwnAddressAlone) {
+  const Rules rules = Make({{"192.168.0.0/16", true}, {"192.168.7.8", true}});
+  const auto judge = [&](const char* address, Whose whose) {
+    return Judge(rules, address, 443, {}, Transport::kTcp, whose).action;
+  };
+  EXPECT_EQ(judge("192.168.7.7", Whose::kOther), Action::kRelay);
+  EXPECT_EQ(judge("192.168.7.7", Whose::kThisMachine), Action::kRefuse);
+  EXPECT_EQ(judge("192.168.7.8", Whose::kThisMachine), Action::kRelay);
 }
 
 TEST(Rules, ARuleForTranslatedAddressesDoesNotReachWhatIsPrivate) {

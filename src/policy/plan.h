@@ -151,8 +151,8 @@ enum class NetworkMode {
 
 struct HostGrant {
   HostRule rule;
-  // The name may resolve to a private, loopback or link-local address: somebody who may say so
-  // named this very host.
+  // The name may resolve to a private address or one of this machine's: somebody who may say so
+  // named this very host. A metadata service or a link-local address is no name's.
   bool may_be_private = false;
   Origin origin = Origin::kCordon;
   std::string why;  // "registry in .npmrc:1"
