@@ -171,7 +171,7 @@ def answer(query):
     kind = struct.unpack_from(">H", query, at + 1)[0]
     question = query[12:at + 5]
     with LOCK:
-        rows = NAMES.get(name) or NAMES.get("*." + name.partition(".")[2])
+        rows = NAMES.get(name) or NAMES.get("*." + ".".join(name.split(".")[-2:]))
         if rows and isinstance(rows[0], list):
             turn = ASKED[name, kind] = ASKED.get((name, kind), -1) + 1
             rows = rows[min(turn, len(rows) - 1)]

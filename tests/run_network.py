@@ -205,18 +205,19 @@ def the_raw_grant_is_not_checked():
 @test
 def a_name_is_checked_at_other_ports_too():
     ran = Inside(["shared.example:8080"], "curl -sS http://shared.example:8080/; curl -sS -H 'Host: hidden.example' http://shared.example:8080/;"
-                 "exec 3<>/dev/tcp/20.1.1.3/8080; printf 'FOO / HTTP/1.1\\r\\nHost: hidden.example\\r\\n\\r\\n' >&3; timeout 5 cat <&3 2>/dev/null")
+                 "exec 3<>/dev/tcp/20.1.1.3/8080; printf 'FOO / HTTP/1.1\\r\\nHost: hidden.example\\r\\n\\r\\n' >&3; timeout 5 cat <&3 2>/dev/null;"
+                 "exec 3<>/dev/tcp/20.1.1.3/8080; printf 'GET  /\\tHTTP/1.1\\r\\nHost: hidden.example\\r\\n\\r\\n' >&3; timeout 5 cat <&3 2>/dev/null")
     equal(ran.out, "shared.example:8080 at ::ffff:20.1.1.3\n")
-    equal(len(ran.flows("refused")), 2)
+    equal(len(ran.flows("refused")), 3)
 
 
 @test
 def servers_that_speak_first():
     ran = Inside(["good.example:7005"], python("""
 s = socket.create_connection(('good.example', 7005), 5)
-print(s.recv(100)); s.sendall(b'EHLO me\\r\\n'); print(s.recv(100)); s.sendall(b'G'); print(s.recv(100))
+print(s.recv(100)); s.sendall(b'EHLO home\\r\\n'); print(s.recv(100)); s.sendall(b'G'); print(s.recv(100))
 """))
-    equal(ran.out, "b'hello from a server that speaks first\\n'\nb'EHLO me\\r\\n'\nb'G'\n")
+    equal(ran.out, "b'hello from a server that speaks first\\n'\nb'EHLO home\\r\\n'\nb'G'\n")
 
 
 @test
@@ -459,6 +460,37 @@ print(codes[0] < 900, codes.get(2, 0) > 100)
 time.sleep(0.1); print(connect('good.example', 7000))
 """))
     equal(ran.out, "True True\nb'x'\n")
+
+
+QUERY = """
+def query(*labels): return b'\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0' + b''.join(bytes([len(l)]) + l for l in labels) + b'\\0\\0\\x01\\0\\x01'
+names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); names.settimeout(2); names.connect(('192.0.0.1', 53))
+"""
+
+
+@test
+def long_names_do_not_cost_the_summary():
+    ran = Inside(["good.example"], python(CONNECT + QUERY + """
+names.send(query()); names.recv(600)
+for i in range(300): names.send(query(b'%03d' % i + b'\\1' * 60, b'\\1' * 60, b'\\1' * 60, b'\\1' * 50)); names.recv(600)
+"""))
+    # The first that were asked for are in it, none in full length.
+    assert ran.summary.startswith("0 hosts allowed, 256 refused: ., 000\\001") and len(ran.summary) < 1200, ran.summary
+    equal(len([line for line in ran.log if line["event"] == "lookup"]), 301)
+
+
+@test
+def thousands_of_names_of_one_address_do_not_swell_the_gateway():
+    ran = start(["*.wild.example:7000"], python(CONNECT + QUERY + """
+for i in range(600): names.send(query(b'%03d' % i + b'a' * 60, b'a' * 60, b'a' * 60, b'a' * 40, b'wild', b'example')); names.recv(600); time.sleep(0.008)
+held = [socket.create_connection(('20.1.1.1', 7000)) for _ in range(400)]
+for s in held: s.sendall(b'x'); s.recv(1)
+print(connect('a.wild.example', 7000), connect('20.1.1.1', 7000), flush=True); input()
+"""))
+    equal(ran.stdout.readline(), "b'x' b'x'\n")
+    _, kilobytes = memory_of_gateway(ran.pid)
+    ran.communicate("\n", timeout=20)
+    assert kilobytes < 50 << 10, f"{kilobytes} KiB"
 
 
 @test

@@ -5,6 +5,20 @@
 #include "net/client_hello.h"
 
 namespace cordon::net {
+namespace {
+
+constexpr std::string_view kHttp = "http";
+
+// "HTTP/", whatever follows.
+bool NamesHttp(std::string_view line) {
+  for (size_t at = line.find('/'); at != std::string_view::npos; at = line.find('/', at + 1)) {
+    const size_t size = std::min(at, kHttp.size());
+    if (EqualsIgnoringCase(line.substr(at - size, size), kHttp)) return true;
+  }
+  return false;
+}
+
+}  // namespace
 
 ClientCheck::ClientCheck(std::vector<std::string> names, uint16_t port)
     : names_(std::move(names)),
@@ -18,21 +32,30 @@ bool ClientCheck::MayAsk(const std::string& name) {
   return false;
 }
 
-// A word, a blank, and the beginning of what a request may be for.
+// A line that begins with a word and has the name of the protocol in it, or is the oldest form of
+// a request, which has not. Whatever else is in it: what some server would take for a request is
+// read as one, and then strictly.
 ClientCheck::Likeness ClientCheck::LikenessToHttp() const {
+  // Where servers cut a line, Python's among them.
+  constexpr std::string_view kBlanks = " \t\r\n\v\f\x1c\x1d\x1e\x1f\x85\xa0";
   constexpr size_t kMaxMethod = 32;
-  const std::string_view said(reinterpret_cast<const char*>(held_.data()), held_.size());
-  const size_t blank = std::min(said.find_first_of(" \r\n"), said.size());
-  const std::string_view method = said.substr(0, blank);
-  const bool is_method = !method.empty() && method.size() <= kMaxMethod &&
-                         std::ranges::all_of(method, [](char letter) {
-                           return letter > ' ' && letter < '\x7f' && letter != '/';
-                         });
-  if (!is_method || (blank < said.size() && said[blank] != ' ')) return Likeness::kNo;
-  if (blank + 1 >= said.size()) return Likeness::kMaybe;
-  const bool is_target =
-      method == "CONNECT" || method == "PRI" || std::string_view("/*hH").contains(said[blank + 1]);
-  return is_target ? Likeness::kYes : Likeness::kNo;
+  constexpr size_t kMaxLine = 16384;
+  const Likeness so_far = held_.size() > kMaxLine ? Likeness::kYes : Likeness::kMaybe;
+  std::string_view line(reinterpret_cast<const char*>(held_.data()), held_.size());
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  if (line.empty()) return so_far;
+  const std::string_view method = line.substr(0, line.find_first_of(kBlanks));
+  if (method.size() > kMaxMethod || !IsHttpToken(method)) return Likeness::kNo;
+  const size_t end = line.find('\n');
+  line = line.substr(0, end);
+  if (NamesHttp(line)) return Likeness::kYes;
+  if (end == std::string_view::npos) return so_far;
+  line.remove_prefix(method.size());
+  line.remove_prefix(std::min(line.find_first_not_of(kBlanks), line.size()));
+  const bool is_oldest =
+      EqualsIgnoringCase(method, "get") &&
+      (line.starts_with('/') || EqualsIgnoringCase(line.substr(0, kHttp.size()), kHttp));
+  return is_oldest ? Likeness::kYes : Likeness::kNo;
 }
 
 void ClientCheck::Recognise() {
@@ -101,7 +124,7 @@ ClientCheck::State ClientCheck::Look(std::span<const uint8_t> bytes) {
     case Protocol::kHttp:
       return LookAtRequests();
     case Protocol::kUnknown:
-      // A server does nothing for half a request, and others wait for no more than this.
+      // A server does nothing for half a line, and others wait for no more than this.
       ready_.assign(held_.begin() + static_cast<std::ptrdiff_t>(sent_), held_.end());
       sent_ = held_.size();
       return State::kSend;

@@ -87,6 +87,8 @@ bool Connection::Judge() {
   }
   if (record_.verdict.action == Verdict::Action::kCheck) {
     check_ = std::make_unique<ClientCheck>(record_.verdict.names, flow.destination.port);
+    // The first says which host it is until the client has; there may be thousands of flows.
+    record_.verdict.names.resize(1);
   }
   return record_.verdict.action != Verdict::Action::kRefuse;
 }

@@ -100,7 +100,9 @@ void DecisionLog::Write(const FlowRecord& record) {
 }
 
 void DecisionLog::Write(const LookupRecord& record) {
-  if (record.verdict.action == Verdict::Action::kRefuse) summary_.Refuse(record.name, record.by);
+  if (record.verdict.action == Verdict::Action::kRefuse) {
+    summary_.Refuse(record.name.empty() ? "." : record.name, record.by);
+  }
   if (!file_.valid()) return;
   Json line = Begin("lookup", record.verdict);
   line["name"] = record.name;

@@ -17,10 +17,6 @@ bool IsTokenLetter(char letter) {
          (letter >= '0' && letter <= '9') || kOthers.contains(letter);
 }
 
-bool IsToken(std::string_view text) {
-  return !text.empty() && std::ranges::all_of(text, IsTokenLetter);
-}
-
 // Nothing that ends a line for somebody, or a text.
 bool IsPlain(std::string_view text) {
   return std::ranges::all_of(text, [](char letter) {
@@ -32,12 +28,6 @@ std::string_view Trim(std::string_view text) {
   while (text.starts_with(' ') || text.starts_with('\t')) text.remove_prefix(1);
   while (text.ends_with(' ') || text.ends_with('\t')) text.remove_suffix(1);
   return text;
-}
-
-bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
-  return std::ranges::equal(text, lower, [](char a, char b) {
-    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b;
-  });
 }
 
 std::optional<uint64_t> ReadNumber(std::string_view text, int base) {
@@ -76,7 +66,7 @@ bool ReadFields(std::string_view lines, Fields* fields) {
     const std::string_view line = lines.substr(0, lines.find(kLineEnd));
     lines.remove_prefix(std::min(lines.size(), line.size() + kLineEnd.size()));
     const size_t colon = line.find(':');
-    if (colon == std::string_view::npos || !IsToken(line.substr(0, colon)) || !IsPlain(line)) {
+    if (colon == std::string_view::npos || !IsHttpToken(line.substr(0, colon)) || !IsPlain(line)) {
       return false;
     }
     const std::string_view name = line.substr(0, colon);
@@ -94,6 +84,16 @@ bool ReadFields(std::string_view lines, Fields* fields) {
 }
 
 }  // namespace
+
+bool IsHttpToken(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, IsTokenLetter);
+}
+
+bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
+  return std::ranges::equal(text, lower, [](char a, char b) {
+    return (a >= 'A' && a <= 'Z' ? static_cast<char>(a + ('a' - 'A')) : a) == b;
+  });
+}
 
 size_t HttpWatch::Pass(std::string_view bytes) {
   size_t passed = 0;

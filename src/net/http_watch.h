@@ -11,6 +11,10 @@
 
 namespace cordon::net {
 
+// What a method or the name of a header may be.
+[[nodiscard]] bool IsHttpToken(std::string_view text);
+[[nodiscard]] bool EqualsIgnoringCase(std::string_view text, std::string_view lower);
+
 class HttpWatch {
  public:
   // Whether a request may ask for this host.

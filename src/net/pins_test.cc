@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 namespace cordon::net {
 namespace {
 
@@ -41,6 +43,23 @@ TEST(Pins, ThereAreNeverMoreThanTheLimit) {
   }
   EXPECT_EQ(pins.NamesOf(kOne, start + seconds(99)).size(), 4U);
   EXPECT_EQ(pins.NamesOf(kOne, start + seconds(99)).back(), "n99.example");
+}
+
+TEST(Pins, AnAddressHasItsNewestNamesAndTakesNoOthersPlace) {
+  Pins pins(8192);
+  const Pins::Time start{};
+  pins.Pin(kOther, "other.example", seconds(1), start);
+  for (int i = 0; i < 500; ++i) {
+    pins.Pin(kOne, std::to_string(i) + ".example", seconds(1),
+             start + std::chrono::milliseconds(i));
+    pins.Pin(kOne, "again.example", seconds(1), start + std::chrono::milliseconds(i));
+  }
+  const Names names = pins.NamesOf(kOne, start + seconds(1));
+  EXPECT_EQ(names.size(), Pins::kMostNames);
+  for (const char* name : {"499.example", "450.example", "again.example"}) {
+    EXPECT_NE(std::ranges::find(names, name), names.end()) << name;
+  }
+  EXPECT_EQ(pins.NamesOf(kOther, start + seconds(1)), Names({"other.example"}));
 }
 
 }  // namespace

@@ -5,6 +5,25 @@
 #include "net/socket_question.h"
 
 namespace cordon::net {
+namespace {
+
+std::string Shortened(const std::string& host) {
+  constexpr std::string_view kMore = "…";
+  if (host.size() <= Summary::kLongestHost) return host;
+  return host.substr(0, Summary::kLongestHost - kMore.size()).append(kMore);
+}
+
+}  // namespace
+
+void Summary::Allow(const std::string& host) {
+  Count(&allowed, Shortened(host));
+}
+
+void Summary::Refuse(const std::string& host, const std::string& who) {
+  const std::string shown = Shortened(host);
+  Count(&refused, shown);
+  if (!who.empty() && refused.contains(shown)) by.emplace(shown, who);
+}
 
 void Summary::Count(std::map<std::string, uint64_t>* hosts, const std::string& host) {
   const auto found = hosts->find(host);

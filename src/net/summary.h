@@ -13,17 +13,17 @@ namespace cordon::net {
 struct Summary {
   // A hostile command asks for as many names as it likes.
   static constexpr size_t kMostHosts = 256;
+  // And as long as a name can be, and four times that where bytes are spelt: all of it has to go
+  // through a socket in one message, and a line of it to somebody's terminal.
+  static constexpr size_t kLongestHost = 128;
 
   std::map<std::string, uint64_t> allowed;  // "registry.example:443"
   std::map<std::string, uint64_t> refused;  // the same, or a name alone that was not resolved
   std::map<std::string, std::string> by;    // who asked first for a refused one, where he is known
   uint64_t more = 0;                        // decisions about hosts beyond the first ones
 
-  void Allow(const std::string& host) { Count(&allowed, host); }
-  void Refuse(const std::string& host, const std::string& who = {}) {
-    Count(&refused, host);
-    if (!who.empty() && refused.contains(host)) by.emplace(host, who);
-  }
+  void Allow(const std::string& host);
+  void Refuse(const std::string& host, const std::string& who = {});
 
   // "3 hosts allowed, 1 refused: evil.example by postinstall of left-pad"
   [[nodiscard]] std::string ToString() const;

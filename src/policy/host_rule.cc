@@ -26,6 +26,8 @@ std::optional<Number> ParseNumber(std::string_view text, unsigned least, unsigne
 bool ParseAddress(std::string_view text, HostRule* rule) {
   const size_t slash = text.find('/');
   const std::string address(text.substr(0, slash));
+  // A NUL would end the text for the C library and not for us.
+  if (address.contains('\0')) return false;
   std::array<uint8_t, 16> bytes{};
   int start = 0;
   if (inet_pton(AF_INET, address.c_str(), bytes.data() + kIpv4Prefix.size()) == 1) {

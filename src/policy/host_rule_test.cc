@@ -25,13 +25,14 @@ TEST(HostRule, FormsAreUnderstood) {
 
 TEST(HostRule, EverythingElseIsRefused) {
   const std::string_view nul("a\0.example", 10);
+  const std::string_view address_with_nul("10.0.0.1\0.example", 17);
   for (const std::string_view text :
        {std::string_view(""), std::string_view("*"), std::string_view("*.*.a"),
         std::string_view("a..b"), std::string_view("a b"), std::string_view("a.example:0"),
         std::string_view("a.example:99999"), std::string_view("1.2.3"), std::string_view("0x7f.1"),
         std::string_view("10.0.0.0/33"), std::string_view("[a]:1"), std::string_view("[::1"),
         std::string_view("a/b"), std::string_view("-a.example"), std::string_view("a.123"), nul,
-        std::string_view("a.example:80:80"), std::string_view("x.*.example")}) {
+        address_with_nul, std::string_view("a.example:80:80"), std::string_view("x.*.example")}) {
     EXPECT_EQ(Shown(text), "refused") << text;
   }
 }
