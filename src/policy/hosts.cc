@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "policy/forms.h"
 #include "policy/words.h"
@@ -212,15 +213,8 @@ class Finder {
           has_index_ = true;
         // The name that cargo gave its default index, not where it is.
         if (value.find("/crates.io-index") != std::string::npos) continue;
-        const bool is_known = std::ranges::any_of(result_.hosts, [&](const FoundHost& old) {
-          // What a project's file names is another's word, even where it is the same host.
-          const bool is_projects =
-              old.level == SourceLevel::kProject || old.level == SourceLevel::kLockfile;
-          const bool is_said =
-              old.file == file || (source.level == SourceLevel::kBuiltin && !is_projects);
-          return is_said && old.rule.ToString() == host.ToString();
-        });
-        if (is_known) continue;
+        if (!said_.emplace(file, host.ToString()).second) continue;
+        if (source.level == SourceLevel::kBuiltin && IsKnown(host)) continue;
         std::string place = source.level == SourceLevel::kVariable ? "variable " + shown : shown;
         if (source.level == SourceLevel::kBuiltin)
           place = std::string(manager_.name) + "'s own default in " + shown;
@@ -229,12 +223,22 @@ class Finder {
     }
   }
 
+  // What a project's file names is another's word, even where it is the same host.
+  [[nodiscard]] bool IsKnown(const HostRule& host) const {
+    return std::ranges::any_of(result_.hosts, [&](const FoundHost& old) {
+      const bool is_projects =
+          old.level == SourceLevel::kProject || old.level == SourceLevel::kLockfile;
+      return !is_projects && old.rule.ToString() == host.ToString();
+    });
+  }
+
   const Manager& manager_;
   const Beneath& workspace_;
   const std::string& root_;
   const std::string& program_;
   const Surroundings& around_;
   ManagerHosts result_;
+  std::set<std::pair<std::string, std::string>> said_;  // which file, which host
   bool has_index_ = false;
 };
 
@@ -263,9 +267,9 @@ bool EndsWithKey(std::string_view before, std::string_view key) {
   return true;
 }
 
-// Where the word that ends at `end` begins.
-size_t StartOfWord(std::string_view text, size_t end) {
-  while (end > 0 && kEndOfAddress.find(text[end - 1]) == std::string_view::npos &&
+// Where the word that ends at `end` begins, or what follows `least`.
+size_t StartOfWord(std::string_view text, size_t least, size_t end) {
+  while (end > least && kEndOfAddress.find(text[end - 1]) == std::string_view::npos &&
          text[end - 1] != '=') {
     --end;
   }
@@ -278,18 +282,23 @@ Pairs ScanText(std::string_view text, std::string_view keys) {
   constexpr size_t kReach = 120;  // characters between a key and its address
   Pairs pairs;
   const std::vector<std::string> names = SplitList(keys, '|');
-  const auto take = [&](size_t start) {
+  const auto take = [&](size_t start, size_t most) {
     const std::string_view before =
         text.substr(start - std::min(start, kReach), std::min(start, kReach));
     for (const std::string& name : names) {
       if (!EndsWithKey(before, name)) continue;
-      const size_t end = std::min(text.find_first_of(kEndOfAddress, start), text.size());
-      pairs.emplace_back(name, text.substr(start, end - start));
+      const std::string_view word = text.substr(start, most - start);
+      pairs.emplace_back(name, word.substr(0, word.find_first_of(kEndOfAddress)));
       return;
     }
   };
-  for (size_t at = text.find("://"); at != std::string_view::npos; at = text.find("://", at + 3)) {
-    take(StartOfWord(text, at));
+  // From one to the next, so that a hostile file of nothing else is read once.
+  size_t seen = 0;
+  for (size_t at = text.find("://"); at != std::string_view::npos;) {
+    const size_t next = text.find("://", at + 3);
+    take(StartOfWord(text, seen, at), std::min(next, text.size()));
+    seen = at + 3;
+    at = next;
   }
   // Keys with their own end name a host, not an address; the first is the one that counts.
   for (const std::string& name : names) {

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
+
 #include "policy/test_world.h"
 
 namespace cordon::policy {
@@ -148,6 +150,24 @@ TEST(Hosts, OfEveryManager) {
             Texts({"go.example:443", "sum.example:443", "sumdb.example:443"}));
   EXPECT_EQ(HostsFor(world, "composer"), Texts({"composer.example:443", "dist.example:443"}));
   EXPECT_EQ(HostsFor(world, "bundler"), Texts({"gemfile.example:443", "gems.example:443"}));
+}
+
+// Neither takes longer than a plan may: minutes, where each address was looked for in all others.
+TEST(Hosts, AHostileLockfileIsReadOnce) {
+  TestWorld world;
+  const auto begin = std::chrono::steady_clock::now();
+  std::string addresses = "\"resolved\": \"";
+  for (int i = 0; i < 400'000; ++i) addresses += "://";
+  world.InProject("package-lock.json", addresses);
+  EXPECT_EQ(HostsFor(world, "npm"), Texts());
+  std::string hosts;
+  constexpr size_t kHosts = 20'000;
+  for (size_t i = 0; i < kHosts; ++i) {
+    hosts += "\"resolved\": \"https://" + std::to_string(i) + ".example/\"\n";
+  }
+  world.InProject("package-lock.json", hosts);
+  EXPECT_EQ(HostsFor(world, "npm").size(), kHosts);
+  EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(5));
 }
 
 TEST(Hosts, ConfigurationWithASecretIsNotShown) {
