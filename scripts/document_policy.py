@@ -36,7 +36,8 @@ providers) and by how their values begin. An install with network never gets one
 **A network** is a list: names, addresses and ports are decided together, outside the sandbox, and what the list does not name is refused
 at once. A name of the list that resolves to a private or loopback address, or to one of this machine's, is refused too, unless you or your own
 configuration named that very host. Metadata services, link-local addresses and groups are reached by no name, only where a rule names
-the address. Every decision is a line of JSON in `cordon/network.log` of the state folder (`$XDG_STATE_HOME`,
+the address. What you grant to projects widely (`*.domain`, `0.0.0.0/0`, `any_network`) is what is public: a private address or name of
+theirs needs a grant of just that, or approval. Every decision is a line of JSON in `cordon/network.log` of the state folder (`$XDG_STATE_HOME`,
 `~/.local/state`; kept once more as `network.log.1` when it is long), and a line on standard error sums up. Without the place for the
 log, the gateway or the kernel's packet filter (NF_TABLES_INET, NFT_TPROXY) nothing runs.
 

@@ -196,12 +196,14 @@ class Finder {
   void VisitHosts(const TextList& hosts) {
     for (const Word& word : hosts.value) {
       const auto host = ParseHostRule(word.value);
+      const bool is_special = host && host->is_special();
       const bool is_granted =
           host && std::ranges::any_of(grants_.network_allow.value, [&](const Word& granted) {
             const auto rule = ParseHostRule(granted.value);
-            return rule && rule->Covers(*host);
+            return rule && (is_special ? rule->CoversPrivate(*host) : rule->Covers(*host));
           });
-      if (!is_granted && !grants_.any_network.value) Add(word.mark, "the host " + word.value);
+      const bool is_public = grants_.any_network.value && !is_special;
+      if (!is_granted && !is_public) Add(word.mark, "the host " + word.value);
     }
   }
 

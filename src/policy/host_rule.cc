@@ -6,6 +6,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "net/address.h"
+
 namespace cordon::policy {
 namespace {
 
@@ -137,6 +139,18 @@ bool HostRule::Covers(const HostRule& other) const {
     if (((address[at / 8] ^ other.address[at / 8]) & (0x80U >> (at % 8))) != 0) return false;
   }
   return true;
+}
+
+bool HostRule::CoversPrivate(const HostRule& other) const {
+  constexpr int kOne = 128;
+  if (!Covers(other)) return false;
+  if (kind != Kind::kAddress) return kind == Kind::kName;
+  const net::SpecialRange* range = net::FindSpecialRange({other.address});
+  return prefix_bits >= (range == nullptr ? kOne : range->prefix_bits);
+}
+
+bool HostRule::is_special() const {
+  return kind == Kind::kAddress && net::FindSpecialRange({address}) != nullptr;
 }
 
 std::optional<HostRule> ParseHostRule(std::string_view text) {

@@ -28,6 +28,11 @@ struct HostRule {
   [[nodiscard]] std::string ToString() const;
   // Whether everything that `other` allows is allowed by this one.
   [[nodiscard]] bool Covers(const HostRule& other) const;
+  // And also where that is private or this machine: it is this very host, or in a range of nothing
+  // else. "0.0.0.0/0" and "*.example" mean what is public.
+  [[nodiscard]] bool CoversPrivate(const HostRule& other) const;
+  // An address or a range that is no ordinary one of the public internet.
+  [[nodiscard]] bool is_special() const;
 };
 
 // None if it is not one. Understood: "host", "*.domain", ".domain", ".*\.domain", addresses with or

@@ -34,21 +34,6 @@ void Grant(Resolution& r, HostGrant grant) {
   r.plan.network.allow.push_back(std::move(grant));
 }
 
-void GrantList(Resolution& r, const TextList& list, const Layer& layer) {
-  for (const Word& word : list.value) {
-    if (r.IsWithheld(layer, word.mark)) continue;
-    const auto rule = ParseHostRule(word.value);
-    if (!rule) continue;
-    // Who names one host, or an address, means that one.
-    Grant(r, {*rule, rule->kind != HostRule::Kind::kBelow, layer.origin, layer.Place(word.mark)});
-  }
-}
-
-bool IsNamedBy(const std::vector<const FoundHost*>& trusted, const HostRule& rule) {
-  return std::ranges::any_of(trusted,
-                             [&](const FoundHost* host) { return host->rule.Covers(rule); });
-}
-
 bool IsGrantedByUser(const Resolution& r, const HostRule& host) {
   if (!r.user) return false;
   const Grants& grants = r.user->document.grants.fields;
@@ -57,6 +42,33 @@ bool IsGrantedByUser(const Resolution& r, const HostRule& host) {
            const auto rule = ParseHostRule(word.value);
            return rule && rule->Covers(host);
          });
+}
+
+bool IsGrantedWherePrivate(const Resolution& r, const HostRule& host) {
+  return r.user && std::ranges::any_of(r.user->document.grants.fields.network_allow.value,
+                                       [&](const Word& word) {
+                                         const auto rule = ParseHostRule(word.value);
+                                         return rule && rule->CoversPrivate(host);
+                                       });
+}
+
+void GrantList(Resolution& r, const TextList& list, const Layer& layer) {
+  for (const Word& word : list.value) {
+    if (r.IsWithheld(layer, word.mark)) continue;
+    const auto rule = ParseHostRule(word.value);
+    if (!rule) continue;
+    // Who names one host, or an address, means that one, wherever it is; of a project's file that
+    // counts once it is approved, and before only as far as the user's grant does.
+    const bool may_say_so = layer.origin != Origin::kProject || layer.approved;
+    const bool may_be_private =
+        may_say_so ? rule->kind != HostRule::Kind::kBelow : IsGrantedWherePrivate(r, *rule);
+    Grant(r, {*rule, may_be_private, layer.origin, layer.Place(word.mark)});
+  }
+}
+
+bool IsNamedBy(const std::vector<const FoundHost*>& trusted, const HostRule& rule) {
+  return std::ranges::any_of(trusted,
+                             [&](const FoundHost* host) { return host->rule.Covers(rule); });
 }
 
 // Hosts that nobody but the project's files name: each file is asked for as a whole.
@@ -134,7 +146,8 @@ void GrantManagerHosts(Resolution& r) {
   for (const FoundHost& host : found.hosts) {
     if (OriginOf(host.level) != Origin::kProject) continue;
     if (IsNamedBy(trusted, host.rule) || IsGrantedByUser(r, host.rule)) {
-      Grant(r, {host.rule, false, Origin::kProject, host.place});
+      const bool may_be_private = IsGrantedWherePrivate(r, host.rule);
+      Grant(r, {host.rule, may_be_private, Origin::kProject, host.place});
     } else {
       asked.push_back(&host);
     }

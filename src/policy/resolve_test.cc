@@ -199,6 +199,36 @@ TEST(Resolve, TheUsersPolicyGrants) {
             "the variable BAR_TOKEN, which looks secret: its name holds TOKEN\n");
 }
 
+// What a user grants widely is what is public: a project's file names nothing private out of it.
+TEST(Resolve, AWideGrantOfHostsMeansNothingPrivate) {
+  const TestWorld world;
+  const auto with = [&](const std::string& grants, const std::string& hosts) {
+    world.UserPolicy("version: 1\ngrants: {" + grants + "}\n");
+    world.InProject(
+        "cordon.yaml",
+        "version: 1\nprofiles: {default: {network: 'on', network_allow: [" + hosts + "]}}\n");
+    const Plan plan = *world.Make({"true"}).plan;
+    std::string text;
+    for (const HostGrant& grant : plan.network.allow) {
+      text += grant.rule.ToString() + (grant.may_be_private ? " private\n" : "\n");
+    }
+    return text + "-\n" + WithheldText(plan);
+  };
+  const std::string wide = "network_allow: ['*.wide.example', 0.0.0.0/0, '::/0']";
+  EXPECT_EQ(with(wide, "a.wide.example, 8.8.8.8"), "a.wide.example\n8.8.8.8\n-\n");
+  EXPECT_EQ(with(wide, "169.254.169.254, 10.0.0.5, 'fd00::1'"),
+            "-\nthe host 169.254.169.254\nthe host 10.0.0.5\nthe host fd00::1\n");
+  EXPECT_EQ(with("any_network: true", "a.example, 10.0.0.5"), "a.example\n-\nthe host 10.0.0.5\n");
+  EXPECT_EQ(with("network_allow: [a.wide.example, 10.0.0.0/8]", "a.wide.example, 10.0.0.5"),
+            "a.wide.example private\n10.0.0.5 private\n-\n");
+  EXPECT_EQ(with("network_allow: [169.254.0.0/16]", "169.254.169.254, 169.254.7.7"),
+            "169.254.7.7 private\n-\nthe host 169.254.169.254\n");
+  with(wide, "a.wide.example, 10.0.0.5");
+  world.ApproveAll({"true"});
+  EXPECT_EQ(with(wide, "a.wide.example, 10.0.0.5"),
+            "a.wide.example private\n10.0.0.5 private\n-\n");
+}
+
 TEST(Resolve, HostsThatOnlyTheProjectNamesNeedApproval) {
   const TestWorld world;
   world.InHome(".npmrc", "registry=https://npm.example\n");
