@@ -416,6 +416,26 @@ input()
 
 
 @test
+def requests_that_do_not_end_do_not_swell_the_gateway():
+    ran = start(["good.example", "good.example:7000"], python(CONNECT + """
+import resource
+resource.setrlimit(resource.RLIMIT_NOFILE, [resource.getrlimit(resource.RLIMIT_NOFILE)[1]] * 2)
+host = socket.gethostbyname('good.example'); held = []
+for _ in range(2000):
+    held.append(socket.create_connection((host, 80)))
+    try: held[-1].sendall(b'GET / HTTP/1.1\\r\\nX: ' + b'a' * 60000)
+    except OSError: pass
+whole = connect(host, 80, b'GET / HTTP/1.1\\r\\nHost: good.example\\r\\n\\r\\n')
+print(whole[:15], connect('good.example', 7000), flush=True)
+input()
+"""))
+    equal(ran.stdout.readline(), "b'HTTP/1.1 200 OK' b'x'\n")
+    _, kilobytes = memory_of_gateway(ran.pid)
+    ran.communicate("\n", timeout=20)
+    assert kilobytes < 80 << 10, f"{kilobytes} KiB"
+
+
+@test
 def a_dead_gateway_ends_everything():
     ran = start(["good.example:7000"], python(CONNECT + """
 s = socket.create_connection(('good.example', 7000)); s.sendall(b'x'); s.recv(1); print('up', flush=True); input()

@@ -26,6 +26,7 @@ class ClientCheck {
   // and may; it is empty after nothing more is to be looked at and stays valid until the next call.
   [[nodiscard]] State Look(std::span<const uint8_t> bytes);
   [[nodiscard]] std::span<const uint8_t> ready() const { return ready_; }
+  [[nodiscard]] size_t held_bytes() const { return held_.size(); }
   // No further look is needed.
   [[nodiscard]] bool is_over() const { return protocol_ == Protocol::kAny; }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "net/client_check.h"
 #include "net/dial.h"
@@ -25,6 +26,8 @@ constexpr int kReadsAtOnce = 16;
 constexpr int kClientBuffer = 256 << 10;
 // Of all flows together, beyond the least of each.
 constexpr size_t kMaxWaiting = 64 << 20;
+// The same for the beginnings of requests.
+constexpr size_t kMaxHeld = 32 << 20;
 
 void SetOption(int fd, int level, int option, int value) {
   (void)setsockopt(fd, level, option, &value, sizeof value);
@@ -52,6 +55,7 @@ class Connection {
   Connection& operator=(const Connection&) = delete;
   ~Connection() {
     --sandbox_.flows;
+    sandbox_.held_bytes -= held_bytes_;
     if (is_logged_) sandbox_.log.Write(record_);
   }
 
@@ -73,6 +77,7 @@ class Connection {
   AsyncFd client_;
   std::unique_ptr<AsyncFd> upstream_;
   std::unique_ptr<ClientCheck> check_;
+  size_t held_bytes_ = 0;  // by it
   FlowRecord record_;
   bool is_logged_ = true;
 };
@@ -129,10 +134,13 @@ size_t Connection::ReadSize() const {
 bool Connection::Look(ClientCheck* check, std::span<const uint8_t>* bytes) {
   if (check == nullptr || check->is_over()) return true;
   const ClientCheck::State state = check->Look(*bytes);
+  sandbox_.held_bytes -= std::exchange(held_bytes_, check->held_bytes());
+  sandbox_.held_bytes += held_bytes_;
+  const bool is_too_much = held_bytes_ > 0 && sandbox_.held_bytes > kMaxHeld;
   if (!check->asked().empty()) record_.verdict.names = {check->asked()};
-  if (state == ClientCheck::State::kRefuse) {
+  if (state == ClientCheck::State::kRefuse || is_too_much) {
     record_.verdict.action = Verdict::Action::kRefuse;
-    record_.verdict.reason = check->reason();
+    record_.verdict.reason = is_too_much ? "too many requests that do not end" : check->reason();
     return false;
   }
   *bytes = check->ready();

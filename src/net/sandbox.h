@@ -29,6 +29,7 @@ struct Sandbox {
   size_t flows = 0;             // connections, those to the name server too
   size_t datagram_flows = 0;    //
   size_t waiting_bytes = 0;     // read from one side and not yet taken by the other
+  size_t held_bytes = 0;        // of clients that have not said yet whom they ask for
   std::vector<uint8_t> buffer;  // for what is read and written without waiting in between
   OwnedFd reply_ipv4;
   OwnedFd reply_ipv6;
