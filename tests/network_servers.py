@@ -203,7 +203,10 @@ def names():
             reply = answer(query)
             if len(reply) > 1200:  # by a connection, then
                 reply = reply[:2] + struct.pack(">HHHHH", 0x8380, 1, 0, 0, 0) + query[12:query.index(b"\0", 12) + 5]
-            server.sendto(reply, source)
+            if query[12:].startswith(b"\x04slow"):
+                threading.Timer(0.2, server.sendto, (reply, source)).start()
+            else:
+                server.sendto(reply, source)
     threading.Thread(target=loop, daemon=True).start()
 
     def connection(client):

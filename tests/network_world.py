@@ -23,7 +23,7 @@ SPECIAL = ["10.9.9.9", "192.168.7.7", "169.254.169.254", "168.63.129.16", "100.1
            "0.0.0.0", "20.0.0.1", "fd00:ec2::254", "64:ff9b::a09:909", "2002:a09:909::1", "2001:0:1:2::3", "::ffff:10.9.9.9", "::1",
            "fe80::1", "::ffff:0:a09:909", "2600:1::1"]
 NAMES = {"good.example": ["20.1.1.1", "2600:2::1"], "evil.example": ["20.1.1.2", "2600:2::2"], "shared.example": ["20.1.1.3"],
-         "hidden.example": ["20.1.1.3"], "other.example": ["20.1.1.3"], "alias.example": ["20.1.1.1"], "intern.example": ["10.9.9.9"], "meta.example": ["169.254.169.254"],
+         "hidden.example": ["20.1.1.3"], "other.example": ["20.1.1.3"], "alias.example": ["20.1.1.1"], "slow.example": ["20.1.1.1"], "intern.example": ["10.9.9.9"], "meta.example": ["169.254.169.254"],
          "*.wild.example": ["20.1.1.1"], "rebind.example": [["20.1.1.1"], ["10.9.9.9"]], "six.example": ["2600:2::1"],
          "fine.special.example": ["20.1.1.1"], "mixed.example": ["10.9.9.9", "20.1.1.1"], "many.example": [f"20.2.{n // 200}.{n % 200}" for n in range(400)],
          **{f"s{n}.special.example": [address] for n, address in enumerate(SPECIAL)}}

@@ -469,6 +469,20 @@ def whoever_started_it_takes_it_along():
 
 
 @test
+def many_that_ask_for_one_name_at_once_all_hear_it():
+    ran = Inside(["slow.example"], python("""
+heard = []
+def ask(): heard.append(socket.gethostbyname('slow.example'))
+threads = [threading.Thread(target=ask) for _ in range(300)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+print(len(heard), set(heard))
+"""))
+    equal(ran.out, "300 {'20.1.1.1'}\n")
+    equal([line["answers"] for line in ran.log], [["20.1.1.1"]])
+
+
+@test
 def a_flood_of_names_is_slowed_and_stalls_nobody():
     ran = Inside(["*.wild.example", "good.example:7000"], python(CONNECT + """
 def query(name): return b'\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0' + b''.join(bytes([len(l)]) + l.encode() for l in name.split('.')) + b'\\0\\0\\x01\\0\\x01'

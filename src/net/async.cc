@@ -91,6 +91,10 @@ Deadline::Deadline(asio::io_context& loop, AsyncFd& fd, Clock::duration after)
   });
 }
 
+awaitable<void> Event::Wait() {
+  co_await timer_.async_wait(kResult);
+}
+
 void RunAwake(asio::io_context& loop) {
   Looker looker;
   while (!loop.stopped()) {

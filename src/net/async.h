@@ -58,6 +58,18 @@ class Deadline {
   asio::steady_timer timer_;
 };
 
+// Something that happens once, and that several wait for.
+class Event {
+ public:
+  explicit Event(asio::io_context& loop) : timer_(loop, Clock::time_point::max()) {}
+
+  awaitable<void> Wait();  // for ever, if it has happened
+  void Happen() { timer_.cancel(); }
+
+ private:
+  asio::steady_timer timer_;
+};
+
 // Runs the loop until it is stopped. What follows soon is answered sooner than a processor that
 // sleeps is woken up: a moment is spent looking for it, while nobody else needs the processor.
 void RunAwake(asio::io_context& loop);

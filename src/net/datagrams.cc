@@ -13,7 +13,7 @@ namespace {
 constexpr uint16_t kDnsPort = 53;
 constexpr auto kIdleTime = std::chrono::seconds(60);
 constexpr size_t kMaxDatagram = 65536;
-constexpr size_t kMaxQueries = 128;
+constexpr size_t kMaxQueries = 512;
 constexpr size_t kMaxRefusing = 16;
 constexpr int kAtOnce = 64;
 

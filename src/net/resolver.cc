@@ -88,14 +88,24 @@ awaitable<Resolved> Resolver::Resolve(std::string name, DnsType type) {
       found != remembered_.end() && found->second.until > Clock::now()) {
     co_return found->second.answer;
   }
-  if (in_flight_ >= kMaxInFlight || !TakeTurn()) {
+  // Many processes that start at once ask for the same name.
+  if (const auto found = asking_.find(question); found != asking_.end()) {
+    const std::shared_ptr<Asking> asking = found->second;
+    co_await asking->end.Wait();
+    co_return asking->answer;
+  }
+  if (asking_.size() >= kMaxInFlight || !TakeTurn()) {
     co_return Resolved{DnsCode::kServerFailure, {}, 0, true, "too many lookups"};
   }
-  ++in_flight_;
+  const auto asking = std::make_shared<Asking>(Event(loop_), Resolved());
+  asking_.emplace(question, asking);
   Resolved answer = co_await Ask(question);
-  --in_flight_;
-  answer.is_fresh = true;
   Remember(question, answer);
+  asking->answer = answer;
+  asking->answer.is_fresh = false;
+  asking_.erase(question);
+  asking->end.Happen();
+  answer.is_fresh = true;
   co_return answer;
 }
 

@@ -4,6 +4,7 @@
 // Asks the host's own name servers.
 
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,6 +35,10 @@ class Resolver {
     Resolved answer;
     Clock::time_point until;
   };
+  struct Asking {
+    Event end;
+    Resolved answer;
+  };
 
   [[nodiscard]] std::vector<Address> FindHost(const Question& question) const;
   [[nodiscard]] bool TakeTurn();
@@ -46,7 +51,7 @@ class Resolver {
   const std::vector<Endpoint> servers_;
   const std::vector<std::pair<std::string, Address>> hosts_;
   std::map<Question, Remembered> remembered_;
-  size_t in_flight_ = 0;
+  std::map<Question, std::shared_ptr<Asking>> asking_;
   const size_t lookups_per_second_;
   double turns_;
   Clock::time_point turns_at_ = Clock::now();
