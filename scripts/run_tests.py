@@ -96,6 +96,7 @@ FULL = [
     ("kills while states are kept", ["tests/run_persistence.py", "--kills", "200", "Damage.test_kills_at_any_moment"]),
     ("kills in the middle of everything else", ["tests/run_kills.py", "--kills", "200"]),
     ("network", ["tests/run_network.py"]),
+    ("names of a network", ["tests/run_network_names.py"]),
     ("network of the native wall", ["tests/run_native_network.py"]),
     ("network of containers", ["tests/run_container_network.py"]),
     ("published ports", ["tests/run_ports.py"]),

@@ -4,18 +4,15 @@
 Nothing leaves the machine: the test makes a network namespace for the gateway and one for the servers that it reaches, with public,
 private, link-local and metadata addresses, so that an open wall would show. As root it runs twice, the second time as an ordinary user.
 """
-import json
 import os
 import pathlib
 import re
 import socket
-import subprocess
 import sys
-import tempfile
-import time
 
+from behind_gateway import Inside, python, run_tests, start
 from native_world import equal
-from network_world import BUILD, CONNECT, SPECIAL, WORLD, enter_world, memory_of_gateway, run_here
+from network_world import CONNECT, WORLD, memory_of_gateway
 from processes import wait_until_gone
 
 TESTS = []
@@ -24,33 +21,6 @@ TESTS = []
 def test(function):
     TESTS.append(function)
     return function
-
-
-class Inside:
-    """A command that ran behind a gateway."""
-
-    def __init__(self, rules, command, seconds=20, **options):
-        if isinstance(command, str):
-            command = ["bash", "-c", command]
-        with tempfile.TemporaryDirectory() as folder:
-            log = pathlib.Path(folder, "log")
-            begin = time.monotonic()
-            self.done = subprocess.run([BUILD / "tests/behind_gateway", BUILD / "cordon-gateway", log, *rules, "--", *command],
-                                       capture_output=True, timeout=seconds, stdin=subprocess.DEVNULL, **options)
-            self.seconds = time.monotonic() - begin
-            self.out = self.done.stdout.decode(errors="replace")
-            self.err = self.done.stderr.decode(errors="replace")
-            self.log = [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-        found = re.search(r"^behind_gateway: (\d+ hosts? allowed.*)$", self.err, re.MULTILINE)
-        self.summary = found.group(1) if found else None
-        assert self.summary, f"no gateway at the end: {self.err}"
-
-    def flows(self, verdict):
-        return [line for line in self.log if line["event"] == "flow" and line["verdict"] == verdict]
-
-
-def python(text):
-    return ["python3", "-I", "-c", "import hashlib, os, socket, struct, sys, time, threading\n" + text]
 
 
 @test
@@ -65,40 +35,6 @@ def an_allowed_host_is_reached():
 def both_families_are_reached():
     ran = Inside(["good.example"], "curl -4sS http://good.example/; curl -6sS http://good.example/; curl -6sSk https://good.example/")
     equal(ran.out, "good.example at ::ffff:20.1.1.1\ngood.example at 2600:2::1\ngood.example at 2600:2::1\n")
-
-
-@test
-def names_are_looked_up_by_every_tool():
-    ran = Inside(["good.example", "alias.example", "six.example"],
-                 "dig +short good.example A; dig +short good.example AAAA; dig +tcp +short good.example; dig @9.9.9.9 +short good.example;"
-                 "dig +short alias.example; getent ahostsv4 good.example | head -1; getent hosts six.example; dig +short localhost;"
-                 "dig -6 @2606:4700::1111 +short good.example")
-    equal(ran.out, "20.1.1.1\n2600:2::1\n20.1.1.1\n20.1.1.1\n20.1.1.1\n20.1.1.1        STREAM good.example\n"
-          "2600:2::1       six.example\n127.0.0.1\n20.1.1.1\n")
-
-
-@test
-def an_answer_too_long_for_a_datagram():
-    ran = Inside(["many.example"], "dig +short many.example | wc -l; dig +short +ignore +noedns many.example | wc -l")
-    equal(ran.out.split(), ["32", "30"])
-
-
-@test
-def other_names_do_not_exist():
-    ran = Inside(["good.example"], "dig evil.example; dig notgood.example; dig x.good.example; getent hosts evil.example; "
-                 "curl -sS http://evil.example/")
-    equal(ran.out.count("status: NXDOMAIN"), 3)
-    assert "Prohibited" in ran.out and "no rule names it" in ran.out
-    assert "Could not resolve host" in ran.err
-    equal(ran.summary, "0 hosts allowed, 3 refused: evil.example, notgood.example, x.good.example")
-
-
-@test
-def strange_names_and_questions():
-    ran = Inside(["good.example"], r"dig '\000.good.example'; dig 'evil.example\000.good.example'; dig good.example TXT; dig good.example MX;"
-                 r"dig good.example HTTPS; dig good.example ANY; dig -x 20.1.1.1; dig . NS; dig GOOD.example. +short; dig +short chaos version")
-    equal(re.findall(r"status: (\w+)", ran.out), ["NXDOMAIN", "NXDOMAIN", "REFUSED", "REFUSED", "NOERROR", "REFUSED", "NXDOMAIN", "NXDOMAIN"])
-    assert "20.1.1.1" in ran.out
 
 
 @test
@@ -123,34 +59,10 @@ print(connect('good.example', 7000), connect('good.example', 80), connect('good.
 
 
 @test
-def special_addresses_have_no_name():
-    ran = Inside(["*.special.example"], "dig +short fine.special.example " +
-                 " ".join(f"s{n}.special.example {kind}" for n in range(len(SPECIAL)) for kind in ("A", "AAAA")))
-    equal(ran.out, "20.1.1.1\n")
-    equal(ran.summary.split(":")[0], f"0 hosts allowed, {len(SPECIAL)} refused")
-
-
-@test
-def some_of_several_addresses():
-    ran = Inside(["mixed.example"], "dig +short mixed.example; curl -sS http://mixed.example")
-    equal(ran.out, "20.1.1.1\nmixed.example at ::ffff:20.1.1.1\n")
-    lookup = next(line for line in ran.log if line["event"] == "lookup" and line["answers"])
-    assert "10.9.9.9 is private" in lookup["left_out"][0], lookup
-
-
-@test
 def a_private_host_that_a_rule_names():
     ran = Inside(["private=intern.example", "good.example"], "curl -sS http://intern.example/; curl -sS -m 5 http://10.9.9.9/; curl -m 5 192.168.7.7")
     equal(ran.out, "intern.example at ::ffff:10.9.9.9\n")
     equal(len(ran.flows("refused")), 2)
-
-
-@test
-def rebinding_changes_nothing():
-    ran = Inside(["rebind.example"], "dig +short rebind.example; dig +short rebind.example; dig +short rebind.example; curl -sS -m 5 "
-                 "--resolve rebind.example:80:20.1.1.1 http://rebind.example/; curl -sS -m 5 --resolve rebind.example:80:10.9.9.9 http://rebind.example/")
-    equal(ran.out, "20.1.1.1\nrebind.example at ::ffff:20.1.1.1\n")
-    assert any("10.9.9.9 is private" in line["reason"] for line in ran.flows("refused"))
 
 
 @test
@@ -394,11 +306,6 @@ print(connect('20.1.1.1', 7000)); held[0].close(); print(becomes(b'x', '20.1.1.1
     equal(ran.out, "ConnectionResetError\nb'x'\n")
 
 
-def start(rules, command):
-    return subprocess.Popen([BUILD / "tests/behind_gateway", BUILD / "cordon-gateway", "/dev/null", *rules, "--", *command],
-                            stdout=subprocess.PIPE, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
 @test
 def who_does_not_read_does_not_stall_or_swell_the_gateway():
     ran = start(["good.example:7007", "good.example:7000"], python(CONNECT + """
@@ -469,77 +376,6 @@ def whoever_started_it_takes_it_along():
 
 
 @test
-def many_that_ask_for_one_name_at_once_all_hear_it():
-    ran = Inside(["slow.example"], python("""
-heard = []
-def ask(): heard.append(socket.gethostbyname('slow.example'))
-threads = [threading.Thread(target=ask) for _ in range(300)]
-for thread in threads: thread.start()
-for thread in threads: thread.join()
-print(len(heard), set(heard))
-"""))
-    equal(ran.out, "300 {'20.1.1.1'}\n")
-    equal([line["answers"] for line in ran.log], [["20.1.1.1"]])
-
-
-@test
-def a_flood_of_names_is_slowed_and_stalls_nobody():
-    ran = Inside(["*.wild.example", "good.example:7000"], python(CONNECT + """
-def query(name): return b'\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0' + b''.join(bytes([len(l)]) + l.encode() for l in name.split('.')) + b'\\0\\0\\x01\\0\\x01'
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(2); s.connect(('192.0.0.1', 53)); codes = {}
-for i in range(1000):
-    s.send(query(f'n{i}.wild.example'))
-    code = s.recv(500)[3] & 15; codes[code] = codes.get(code, 0) + 1
-print(codes[0] < 900, codes.get(2, 0) > 100)
-time.sleep(0.1); print(connect('good.example', 7000))
-"""))
-    equal(ran.out, "True True\nb'x'\n")
-
-
-QUERY = """
-def query(*labels): return b'\\x12\\x34\\x01\\0\\0\\x01\\0\\0\\0\\0\\0\\0' + b''.join(bytes([len(l)]) + l for l in labels) + b'\\0\\0\\x01\\0\\x01'
-names = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); names.settimeout(2); names.connect(('192.0.0.1', 53))
-"""
-
-
-@test
-def long_names_do_not_cost_the_summary():
-    ran = Inside(["good.example"], python(CONNECT + QUERY + """
-names.send(query()); names.recv(600)
-for i in range(300): names.send(query(b'%03d' % i + b'\\1' * 60, b'\\1' * 60, b'\\1' * 60, b'\\1' * 50)); names.recv(600)
-"""))
-    # The first that were asked for are in it, none in full length.
-    assert ran.summary.startswith("0 hosts allowed, 256 refused: ., 000\\001") and len(ran.summary) < 1200, ran.summary
-    equal(len([line for line in ran.log if line["event"] == "lookup"]), 301)
-
-
-@test
-def thousands_of_names_of_one_address_do_not_swell_the_gateway():
-    ran = start(["*.wild.example:7000"], python(CONNECT + QUERY + """
-for i in range(600): names.send(query(b'%03d' % i + b'a' * 60, b'a' * 60, b'a' * 60, b'a' * 40, b'wild', b'example')); names.recv(600); time.sleep(0.008)
-held = [socket.create_connection(('20.1.1.1', 7000)) for _ in range(400)]
-for s in held: s.sendall(b'x'); s.recv(1)
-print(connect('a.wild.example', 7000), connect('20.1.1.1', 7000), flush=True); input()
-"""))
-    equal(ran.stdout.readline(), "b'x' b'x'\n")
-    _, kilobytes = memory_of_gateway(ran.pid)
-    ran.communicate("\n", timeout=20)
-    assert kilobytes < 50 << 10, f"{kilobytes} KiB"
-
-
-@test
-def nonsense_to_the_name_server():
-    ran = Inside(["good.example"], python("""
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.settimeout(0.2); s.connect(('192.0.0.1', 53))
-for size in range(0, 600, 7): s.send(os.urandom(size))
-for _ in range(50):
-    t = socket.create_connection(('192.0.0.1', 53)); t.sendall(os.urandom(50)); t.close()
-print(socket.gethostbyname('good.example'))
-"""))
-    equal(ran.out, "20.1.1.1\n")
-
-
-@test
 def the_log_says_what_happened():
     ran = Inside(["good.example"], "curl -sS http://good.example/ -4 >/dev/null; curl -sS http://evil.example/; curl -sS -m 3 http://20.1.1.2/")
     flow = ran.flows("allowed")[0]
@@ -568,14 +404,5 @@ def the_gateway_holds_nothing():
         pass
 
 
-def main(names):
-    if WORLD:
-        return run_here(TESTS, names, (0,), lambda _: WORLD, lambda function, *_: function())
-    sums = [enter_world(who, names, __file__) for who in (["root"] if os.getuid() == 0 else []) + ["user"]]
-    passed, failed = (sum(column) for column in zip(*sums))
-    print(f"network: {passed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(run_tests(TESTS, "network", sys.argv[1:], __file__))
