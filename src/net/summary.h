@@ -13,8 +13,8 @@ namespace cordon::net {
 struct Summary {
   // A hostile command asks for as many names as it likes.
   static constexpr size_t kMostHosts = 256;
-  // And as long as a name can be, and four times that where bytes are spelt: all of it has to go
-  // through a socket in one message, and a line of it to somebody's terminal.
+  // A longer one is cut: a name whose bytes are spelt has a thousand letters, and all of it has to
+  // go through a socket in one message, and a line of it to somebody's terminal.
   static constexpr size_t kLongestHost = 128;
 
   std::map<std::string, uint64_t> allowed;  // "registry.example:443"

@@ -150,7 +150,9 @@ bool HostRule::CoversPrivate(const HostRule& other) const {
 }
 
 bool HostRule::is_special() const {
-  return kind == Kind::kAddress && net::FindSpecialRange({address}) != nullptr;
+  if (kind != Kind::kAddress) return false;
+  const net::SpecialRange* range = net::FindSpecialRange({address});
+  return range != nullptr && prefix_bits >= range->prefix_bits;
 }
 
 std::optional<HostRule> ParseHostRule(std::string_view text) {

@@ -31,7 +31,7 @@ struct HostRule {
   // And also where that is private or this machine: it is this very host, or in a range of nothing
   // else. "0.0.0.0/0" and "*.example" mean what is public.
   [[nodiscard]] bool CoversPrivate(const HostRule& other) const;
-  // An address or a range that is no ordinary one of the public internet.
+  // An address, or a range of nothing but such, that is no ordinary one of the public internet.
   [[nodiscard]] bool is_special() const;
 };
 

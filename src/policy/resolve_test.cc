@@ -216,6 +216,7 @@ TEST(Resolve, AWideGrantOfHostsMeansNothingPrivate) {
   };
   const std::string wide = "network_allow: ['*.wide.example', 0.0.0.0/0, '::/0']";
   EXPECT_EQ(with(wide, "a.wide.example, 8.8.8.8"), "a.wide.example\n8.8.8.8\n-\n");
+  EXPECT_EQ(with(wide, "0.0.0.0/0, 10.0.0.0/7"), "0.0.0.0/0\n10.0.0.0/7\n-\n");
   EXPECT_EQ(with(wide, "169.254.169.254, 10.0.0.5, 'fd00::1'"),
             "-\nthe host 169.254.169.254\nthe host 10.0.0.5\nthe host fd00::1\n");
   EXPECT_EQ(with("any_network: true", "a.example, 10.0.0.5"), "a.example\n-\nthe host 10.0.0.5\n");
