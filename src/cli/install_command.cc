@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "backend/end.h"
-#include "backend/supervisor/supervisor.h"
+#include "backend/host/program.h"
 #include "backend/wasm/run.h"
 #include "base/plain_text.h"
 #include "cli/command_line.h"
@@ -240,7 +240,7 @@ int Audit(Options& options) {
   run.request.manager = steps->manager->name;
   if (run.request.profile.empty()) run.request.profile = ProfileOf(run, around, *steps);
   for (const auto& variable : steps->variables) run.request.environment.push_back(variable);
-  if (backend::FindOuter(steps->audit.front()).empty()) {
+  if (backend::FindInPath(steps->audit.front()).empty()) {
     (void)Refuse(options, Fail(ErrorCode::kInvalid, steps->audit.front() + ": not found").error());
     return backend::kNoProgram;
   }

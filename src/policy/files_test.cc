@@ -44,7 +44,7 @@ TEST(Globs, NamesPathsAndDirectories) {
   EXPECT_EQ(Matches(world, {"node_modules/**/.npmrc", ".git/config"}),
             Texts({".git/config", "node_modules/m/.npmrc"}));
   EXPECT_EQ(Matches(world, {"a"}), Texts({"a"}));
-  EXPECT_EQ(Matches(world, {"key/"}), Texts());
+  EXPECT_EQ(Matches(world, {"key/"}), Texts({"a/secrets/key"}));
 }
 
 TEST(Globs, LinksAreFoundAndNotFollowed) {

@@ -34,9 +34,17 @@ bool IsInnerPath(std::string_view text) {
   return IsPath(text) && text.front() != '/' && text.front() != '~' && !HasParent(text) &&
          !PathComponents(text).empty() && text.find('*') == std::string_view::npos;
 }
+// What looks like an alternative, an exception or an escape would match nothing, and what it was to
+// hide would be seen.
+bool HasOtherSyntax(std::string_view text) {
+  const size_t open = text.find('{');
+  const size_t comma = text.find(',', std::min(open, text.size()));
+  return text.front() == '!' || text.find('\\') != std::string_view::npos ||
+         (comma != std::string_view::npos && text.find('}', comma) != std::string_view::npos);
+}
 bool IsGlob(std::string_view text) {
   return IsPath(text) && text.front() != '/' && text.front() != '~' && !HasParent(text) &&
-         !PathComponents(text).empty();
+         !PathComponents(text).empty() && !HasOtherSyntax(text);
 }
 bool IsVariablePattern(std::string_view text) {
   std::string name(text);
@@ -47,6 +55,21 @@ bool IsName(std::string_view text) {
   return !text.empty() && (IsLetter(text.front()) || IsDigit(text.front())) &&
          std::ranges::all_of(text, [](char c) {
            return IsLetter(c) || IsDigit(c) || c == '_' || c == '-' || c == '.' || c == ':';
+         });
+}
+// An engine takes what begins with - for an option of its own, and what has :/ for another place
+// than a registry.
+bool IsImage(std::string_view text) {
+  return !text.empty() && (IsLetter(text.front()) || IsDigit(text.front())) &&
+         text.find(":/") == std::string_view::npos && std::ranges::all_of(text, [](char c) {
+           return IsLetter(c) || IsDigit(c) || std::string_view("._-/:@").contains(c);
+         });
+}
+bool IsContainerName(std::string_view text) {
+  return !text.empty() &&
+         (IsLetter(text.front()) || IsDigit(text.front()) || text.front() == '{') &&
+         std::ranges::all_of(text, [](char c) {
+           return IsLetter(c) || IsDigit(c) || std::string_view("._-{}").contains(c);
          });
 }
 bool IsDigest(std::string_view text) {
@@ -91,11 +114,16 @@ constexpr Form kForms[] = {
     {"path", IsPath, "a path"},
     {"absolute-path", IsAbsolutePath, "a path that begins with / and has no .."},
     {"inner-path", IsInnerPath, "a path inside the workspace: relative, without .. and *"},
-    {"glob", IsGlob, "a pattern for paths inside the workspace: relative, without .."},
+    {"glob", IsGlob,
+     "a pattern for paths inside the workspace: relative, without .., \\, {a,b} and ! at its "
+     "beginning"},
     {"variable", IsVariableName, "the name of a variable"},
     {"variable-pattern", IsVariablePattern, "the name of a variable, * for any characters"},
     {"name", IsName, "a name of letters, digits, _ - . :"},
     {"profile", IsName, "the name of a profile"},
+    {"image", IsImage, "the name of an image: letters, digits, . _ - / : @, no - at its beginning"},
+    {"container-name", IsContainerName,
+     "a name of letters, digits, . _ -, {profile} and {workspace_hash}"},
     {"digest", IsDigest, "sha256: and 64 lower-case hexadecimal digits"},
     {"decimal", IsDecimal, "a number above 0"},
     {"host-rule", IsHostRule, "a host, *.domain, an address or a range, with :port or without"},

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <span>
@@ -21,6 +22,16 @@ constexpr size_t kMaxDepth = 100;
 
 bool IsLiteral(std::string_view text) {
   return text.find_first_of("*?[") == std::string_view::npos;
+}
+
+// A pattern for this name alone.
+std::string Quoted(const std::string& name) {
+  std::string text;
+  for (const char letter : name) {
+    text += std::string_view("*?[").contains(letter) ? std::string("[") + letter + "]"
+                                                     : std::string(1, letter);
+  }
+  return text;
 }
 
 bool MatchesName(const std::string& pattern, const std::string& name) {
@@ -97,10 +108,11 @@ class Walker {
   void Visit(int folder, const dirent& entry) {
     const Found type = TypeOf(folder, entry);
     for (size_t i = 0; i < globs_.size(); ++i) {
-      if (!globs_[i].Matches(path_, type)) continue;
+      if (!globs_[i].Matches(path_)) continue;
       walk_->matches.push_back({path_, type, i});
       return;
     }
+    if (type == Found::kLink && !globs_.empty()) walk_->links.push_back(path_);
     if (path_.back() == ".git") walk_->git_folders.push_back(path_);
     if (type != Found::kDirectory) return;
     OwnedFd next(openat(folder, entry.d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
@@ -118,8 +130,7 @@ class Walker {
 
 }  // namespace
 
-Glob::Glob(std::string_view pattern)
-    : components_(PathComponents(pattern)), directories_only_(pattern.ends_with('/')) {
+Glob::Glob(std::string_view pattern) : components_(PathComponents(pattern)) {
   // "**/x" is "x" at any depth.
   while (components_.size() == 2 && components_.front() == "**")
     components_.erase(components_.begin());
@@ -127,8 +138,28 @@ Glob::Glob(std::string_view pattern)
   for (const std::string& name : components_) is_literal_ = is_literal_ && IsLiteral(name);
 }
 
-bool Glob::Matches(const std::vector<std::string>& path, Found type) const {
-  if (directories_only_ && type != Found::kDirectory) return false;
+std::vector<Glob> Glob::Behind(const std::vector<std::string>& path,
+                               const std::vector<std::string>& real) const {
+  std::vector<Glob> behind;
+  if (is_anywhere_) return behind;
+  const std::span<const std::string> names(components_);
+  for (size_t i = 1; i < names.size(); ++i) {
+    if (!MatchesPath(names.first(i), path)) continue;
+    // Any number of directories may be more of them.
+    const size_t rest = names[i - 1] == "**" ? i - 1 : i;
+    // By `**` at the beginning it is found where it is.
+    if (rest == 0) continue;
+    Glob glob;
+    for (const std::string& name : real) glob.components_.push_back(Quoted(name));
+    glob.components_.insert(glob.components_.end(), names.begin() + static_cast<ptrdiff_t>(rest),
+                            names.end());
+    glob.is_literal_ = std::ranges::all_of(glob.components_, IsLiteral);
+    behind.push_back(std::move(glob));
+  }
+  return behind;
+}
+
+bool Glob::Matches(const std::vector<std::string>& path) const {
   if (is_anywhere_) return MatchesName(components_.front(), path.back());
   // The last name decides most.
   if (components_.back() != "**" && !MatchesName(components_.back(), path.back())) return false;

@@ -12,22 +12,28 @@
 namespace cordon::policy {
 
 // Without a slash: a name at any depth. With one: from the workspace's root; `**` is any number of
-// directories. `*`, `?` and `[…]` stay within a name. A slash at the end: directories alone.
+// directories. `*`, `?` and `[…]` stay within a name; `?` is one byte. A slash at the end says
+// nothing about what is there: a link or a file of that name is hidden too.
 class Glob {
  public:
   explicit Glob(std::string_view pattern);
 
+  // What it says about paths by the link `path`, said about where that leads: a pattern for each of
+  // its names at which the rest can begin. `real`: names from the root.
+  [[nodiscard]] std::vector<Glob> Behind(const std::vector<std::string>& path,
+                                         const std::vector<std::string>& real) const;
+
   // `path`: names from the root, the last one being that of the file.
-  [[nodiscard]] bool Matches(const std::vector<std::string>& path, Found type) const;
+  [[nodiscard]] bool Matches(const std::vector<std::string>& path) const;
   [[nodiscard]] bool is_literal() const { return is_literal_; }
   // Of a literal: where it would be.
   [[nodiscard]] const std::vector<std::string>& components() const { return components_; }
 
  private:
+  Glob() = default;
   std::vector<std::string> components_;
   bool is_anywhere_ = false;
   bool is_literal_ = true;
-  bool directories_only_ = false;
 };
 
 struct TreeMatch {
@@ -38,6 +44,7 @@ struct TreeMatch {
 
 struct TreeWalk {
   std::vector<TreeMatch> matches;
+  std::vector<std::vector<std::string>> links;  // that do not match
   // `.git`, whatever it is, and directories that are repositories by what is in them.
   std::vector<std::vector<std::string>> git_folders;
   std::vector<std::vector<std::string>> git_worktrees;  // folders of worktrees in a repository

@@ -318,8 +318,8 @@ void AddManagerCache(Resolution& r) {
 // A /proc of the sandbox's own shows its processes, and of the machine whatever its kernel tells
 // the user outside, who is the same.
 constexpr const char* kTellsUsers[] = {"keys"};
-constexpr const char* kTellsRoot[] = {"kpagecgroup", "kpagecount", "kpageflags",
-                                      "slabinfo",    "timer_list", "vmallocinfo"};
+constexpr const char* kTellsRoot[] = {"allocinfo",    "kpagecgroup", "kpagecount", "kpageflags",
+                                      "pagetypeinfo", "slabinfo",    "timer_list", "vmallocinfo"};
 
 void HideFromProc(Resolution& r) {
   const auto hide = [&r](const char* name) {

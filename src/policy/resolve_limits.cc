@@ -187,6 +187,9 @@ void AskForHostFiles(Resolution& r, const Layer& layer, const std::string& place
 void FillReference(Resolution& r, const Layer& layer, const Image& image, ImagePlan* plan) {
   if (!r.request.image.empty()) {
     plan->reference = r.request.image;
+    if (const std::string wanted = ExpectedForm("image", plan->reference); !wanted.empty()) {
+      r.errors.push_back(Fail(ErrorCode::kInvalid, "expected " + wanted, "--image").error());
+    }
   } else if (image.build.given) {
     const std::string file = AbsolutePath(layer.Folder(), image.build.value);
     const bool is_granted = r.user && r.user->document.grants.fields.image_builds.value;

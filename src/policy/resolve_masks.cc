@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "policy/forms.h"
+#include "policy/git_settings.h"
 #include "policy/globs.h"
 #include "policy/managers.h"
 #include "policy/protected_paths.h"
@@ -163,6 +164,61 @@ TreeWalk WalkWorkspace(const Resolution& r, const std::vector<Glob>& globs) {
   return walk;
 }
 
+constexpr ProtectedPath kNamedHooks = {"", NodeType::kDirectory,
+                                       "git runs what is in it (core.hooksPath)", ""};
+constexpr ProtectedPath kNamedSettings = {"", NodeType::kFile, "git obeys it (include.path)", ""};
+constexpr size_t kMostGitConfigs = 100;
+
+struct NamedByGit {
+  std::string path;  // from the workspace's root
+  const ProtectedPath* row;
+};
+
+// In the workspace, by the configuration of the repository `folder` and by what that includes.
+std::vector<NamedByGit> FindNamedByGit(const Resolution& r,
+                                       const std::vector<std::string>& folder) {
+  std::vector<NamedByGit> found;
+  const auto add = [&](const std::string& base, const std::string& value,
+                       const ProtectedPath& row) {
+    const std::string path = AbsolutePath(base, r.around.ExpandHome(value));
+    if (!IsWithin(path, r.root) || found.size() >= kMostGitConfigs) return;
+    const std::string inner = Join(PathComponents(path.substr(r.root.size())));
+    const bool is_new = std::ranges::find(found, inner, &NamedByGit::path) == found.end();
+    if (is_new) found.push_back({inner, &row});
+  };
+  const std::string git = AbsolutePath(r.root, Join(folder));
+  const bool is_inside = !folder.empty() && folder.back() == ".git";
+  std::vector<std::string> files = {Join(folder) + "/config", Join(folder) + "/config.worktree"};
+  std::string worktree = is_inside ? AbsolutePath(git, "..") : git;
+  for (size_t i = 0; i < files.size() && i < kMostGitConfigs; ++i) {
+    const Result<std::string> text = r.workspace->Read(PathComponents(files[i]), kMaxGitConfig);
+    if (!text) continue;
+    const GitSettings settings = ReadGitSettings(*text);
+    if (!settings.worktree.empty()) worktree = AbsolutePath(git, settings.worktree);
+    for (const std::string& hooks : settings.hooks) add(worktree, hooks, kNamedHooks);
+    const size_t before = found.size();
+    for (const std::string& file : settings.files) {
+      add(AbsolutePath(r.root, files[i] + "/.."), file, kNamedSettings);
+    }
+    for (size_t more = before; more < found.size(); ++more) files.push_back(found[more].path);
+  }
+  return found;
+}
+
+// What may be written by the project's own word although git runs it.
+void RefuseNamedByGit(Resolution& r, const NamedByGit& named) {
+  const std::string path = AbsolutePath(r.root, named.path);
+  const bool is_writable = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
+    return mount.name == "writable" && mount.origin == Origin::kProject &&
+           IsWithin(mount.source, path);
+  });
+  if (named.path.empty() || is_writable) {
+    r.Refuse((named.path.empty() ? r.root : named.path) + " may be written and " +
+                 std::string(named.row->why),
+             r.root);
+  }
+}
+
 // In everything that may be written, unless it was named itself or is in what is protected.
 void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk) {
   const std::string area_source = AbsolutePath("/", r.root + area);
@@ -192,7 +248,12 @@ void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk)
   for (const auto& folder : walk.git_folders) {
     const Found found = r.workspace->Inspect(folder);
     if (found == Found::kFile) consider(Join(folder), kGitFile);
-    if (found != Found::kDirectory || folder == std::vector<std::string>{".git"}) continue;
+    if (found != Found::kDirectory) continue;
+    for (const NamedByGit& named : FindNamedByGit(r, folder)) {
+      RefuseNamedByGit(r, named);
+      if (!named.path.empty()) consider(named.path, *named.row);
+    }
+    if (folder == std::vector<std::string>{".git"}) continue;
     for (const ProtectedPath& row : ProtectedPaths()) {
       if (!row.path.starts_with(".git/")) continue;
       const std::string name(row.path.substr(5));
@@ -252,6 +313,35 @@ std::vector<ExcludeRule> ExcludeRules(const Resolution& r) {
       rules.push_back({layer, &word});
   }
   return rules;
+}
+
+constexpr size_t kMostPatterns = 1000;
+
+// A link in the middle of what a pattern names: where it leads the pattern holds too. Says whether
+// there are more patterns now.
+bool FollowLinks(Resolution& r, const TreeWalk& walk, std::vector<ExcludeRule>* rules,
+                 std::vector<Glob>* globs) {
+  const size_t before = globs->size();
+  for (const std::vector<std::string>& link : walk.links) {
+    std::string target;
+    for (size_t i = 0; i < before; ++i) {
+      // Cheaper than looking where each leads.
+      if ((*globs)[i].Behind(link, {}).empty()) continue;
+      if (target.empty()) target = RealPath(AbsolutePath(r.root, Join(link)));
+      if (target.empty() || !IsWithin(target, r.root)) break;
+      for (Glob& glob : (*globs)[i].Behind(link, PathComponents(target.substr(r.root.size())))) {
+        const bool is_known = std::ranges::any_of(
+            *globs, [&](const Glob& other) { return other.components() == glob.components(); });
+        if (is_known) continue;
+        globs->push_back(std::move(glob));
+        rules->push_back((*rules)[i]);
+      }
+    }
+    if (globs->size() == before || globs->size() <= kMostPatterns) continue;
+    r.Refuse("links lead to more than 1000 places where something is to be hidden", r.root);
+    return false;
+  }
+  return globs->size() != before;
 }
 
 // What a path that is not there would be: by its slash, or because more of it comes.
@@ -341,11 +431,12 @@ void ResolveWritable(Resolution& r) {
 
 void ResolveMasks(Resolution& r) {
   if (IsOpen(r.plan.wall)) return;
-  const std::vector<ExcludeRule> rules = ExcludeRules(r);
+  std::vector<ExcludeRule> rules = ExcludeRules(r);
   std::vector<Glob> globs;
   globs.reserve(rules.size());
   for (const ExcludeRule& rule : rules) globs.emplace_back(rule.word->value);
   TreeWalk walk = WalkWorkspace(r, globs);
+  while (FollowLinks(r, walk, &rules, &globs)) walk = WalkWorkspace(r, globs);
   std::ranges::sort(walk.git_folders);  // a repository before those in it
   if (!walk.is_complete)
     r.Refuse("what is to be hidden or protected cannot be found: " + walk.problem, r.root);

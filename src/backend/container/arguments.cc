@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 #include <optional>
+#include <set>
 
 #include "backend/native/fit.h"
 #include "backend/supervisor/sources.h"
@@ -146,8 +147,9 @@ class Options {
   Status WriteMount(size_t index) {
     const Mount& mount = plan_.mounts[index];
     for (const Pin& pin : PinsOf(plan_, index)) {
-      CORDON_TRY(
-          AddBind(pin.bind->source + "/" + pin.inner, pin.bind->target + "/" + pin.inner, false));
+      const std::string target = pin.bind->target + "/" + pin.inner;
+      if (!pinned_.insert(target).second) continue;
+      CORDON_TRY(AddBind(pin.bind->source + "/" + pin.inner, target, false));
     }
     switch (mount.kind) {
       case MountKind::kCopy:
@@ -188,6 +190,7 @@ class Options {
   const policy::Plan& plan_;
   const EngineUse& use_;
   std::vector<std::string> words_;
+  std::set<std::string> pinned_;
 };
 
 }  // namespace

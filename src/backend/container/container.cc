@@ -203,7 +203,7 @@ class Engine {
     outer.program = path_;
     outer.arguments = std::move(words);
     outer.arguments.insert(outer.arguments.begin(), use_.engine);
-    outer.variables = OuterVariables();
+    outer.variables = OuterVariables(plan_);
     outer.limits = Outer::Limits::kItself;
     return outer;
   }

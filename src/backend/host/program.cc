@@ -59,16 +59,44 @@ int AwaitEnd(pid_t pid, steady_clock::time_point deadline) {
   return status;
 }
 
+// Empty if there is nothing.
+std::string RealPath(const std::string& path) {
+  char* resolved = realpath(path.c_str(), nullptr);
+  std::string text = resolved != nullptr ? resolved : "";
+  free(resolved);
+  return text;
+}
+
+bool IsIn(const std::string& path, const std::string& folder) {
+  return !folder.empty() && (path == folder || folder == "/" || path.starts_with(folder + "/"));
+}
+
 }  // namespace
 
-std::string FindInPath(const std::string& name) {
+std::string HostPath(const std::string& project) {
   const char* variable = getenv("PATH");
   std::string_view path = variable != nullptr ? variable : "/usr/local/bin:/usr/bin:/bin";
+  std::string kept;
   while (!path.empty()) {
     const size_t colon = std::min(path.find(':'), path.size());
-    const std::string file = std::string(path.substr(0, colon)) + "/" + name;
-    if (colon > 0 && access(file.c_str(), X_OK) == 0) return file;
+    const std::string folder(path.substr(0, colon));
+    if (folder.starts_with('/') && !IsIn(RealPath(folder), project)) {
+      kept += (kept.empty() ? "" : ":") + folder;
+    }
     path.remove_prefix(std::min(colon + 1, path.size()));
+  }
+  return kept;
+}
+
+std::string FindInPath(const std::string& name) {
+  const char* home = getenv("HOME");
+  const std::string here = RealPath(".");
+  const std::string path = HostPath(home != nullptr && IsIn(RealPath(home), here) ? "" : here);
+  for (size_t begin = 0; begin < path.size();) {
+    const size_t end = std::min(path.find(':', begin), path.size());
+    std::string file = path.substr(begin, end - begin) + "/" + name;
+    if (access(file.c_str(), X_OK) == 0) return file;
+    begin = end + 1;
   }
   return {};
 }

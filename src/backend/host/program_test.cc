@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <string>
 
 namespace cordon::backend {
 namespace {
@@ -14,6 +17,16 @@ using std::chrono::steady_clock;
 TEST(Program, IsFoundInPath) {
   EXPECT_TRUE(FindInPath("sh").ends_with("/sh"));
   EXPECT_EQ(FindInPath("no-such-program-anywhere"), "");
+}
+
+TEST(Program, OfAProjectIsNotFound) {
+  const char* old = getenv("PATH");
+  const std::string before = old != nullptr ? old : "";
+  ASSERT_EQ(setenv("PATH", "/usr/bin/../bin:bin::.:/bin:/nowhere", 1), 0);
+  EXPECT_EQ(HostPath(""), "/usr/bin/../bin:/bin:/nowhere");
+  EXPECT_EQ(HostPath("/nowhere/else"), "/usr/bin/../bin:/bin:/nowhere");
+  EXPECT_EQ(HostPath("/usr"), std::filesystem::is_symlink("/bin") ? "/nowhere" : "/bin:/nowhere");
+  ASSERT_EQ(setenv("PATH", before.c_str(), 1), 0);
 }
 
 TEST(Program, OutputAndErrorAreRead) {

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "backend/native/mount_calls.h"
@@ -17,12 +18,25 @@ namespace {
 
 constexpr size_t kPart = 16 << 20;
 
+// Holes stay holes: in memory they cost the command nothing.
 Status Copy(int from, int to) {
-  for (;;) {
-    const ssize_t moved = sendfile(to, from, nullptr, kPart);
-    if (moved == 0) return {};
-    if (moved < 0 && errno != EINTR) return SystemError("sendfile");
+  struct stat stat = {};
+  if (fstat(from, &stat) != 0) return SystemError("fstat");
+  off_t at = 0;
+  while (at < stat.st_size) {
+    at = lseek(from, at, SEEK_DATA);
+    if (at < 0 && errno == ENXIO) break;
+    const off_t end = at < 0 ? at : lseek(from, at, SEEK_HOLE);
+    if (end < 0 || lseek(to, at, SEEK_SET) < 0) return SystemError("lseek");
+    while (at < end) {
+      const ssize_t moved =
+          sendfile(to, from, &at, std::min<size_t>(kPart, static_cast<size_t>(end - at)));
+      if (moved == 0) return Fail(ErrorCode::kInvalid, "it became shorter");
+      if (moved < 0 && errno != EINTR) return SystemError("sendfile");
+    }
   }
+  if (ftruncate(to, stat.st_size) != 0) return SystemError("ftruncate");
+  return {};
 }
 
 // Beside its name first, so that nobody sees a part of it.

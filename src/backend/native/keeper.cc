@@ -144,7 +144,7 @@ Status Keeper::CheckStreams() {
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     const bool is_on_terminal =
         request_.has_terminal && (fd == STDOUT_FILENO || isatty(STDERR_FILENO) == 1);
-    if (is_on_terminal || (!request_.has_terminal && !plan_.limits.output_bytes)) continue;
+    if (is_on_terminal || (!request_.has_terminal && !watch_.MustCarry(fd))) continue;
     CORDON_TRY(watch_.CountOutput(fd));
   }
   return {};

@@ -7,6 +7,7 @@
 #include <seccomp.h>
 #include <sys/ioctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -72,6 +73,12 @@ constexpr SystemCallRule DenyMade(const char* name, int call, uint8_t argument) 
           0,
           0,
           "a program that gives its rights to others"};
+}
+
+// With `given`, if that argument is a pointer to something.
+constexpr SystemCallRule Pretend(const char* name, int call, uint8_t argument, uint64_t value,
+                                 uint64_t given, const char* reason) {
+  return {name, call, SystemCallRule::kPretendEqual, argument, kLow32, value, reason, given};
 }
 
 // Newer than libseccomp of Debian 12.
@@ -148,6 +155,12 @@ constexpr SystemCallRule kRules[] = {
     DenyMode(CALL(mkdirat), 2),
     DenyMode(CALL(mknod), 1),
     DenyMode(CALL(mknodat), 2),
+
+    // A limit of one byte for cores keeps the kernel from starting what core_pattern names, outside
+    // and as root; 0, to which everybody may lower it, does not (rights.cc). Whoever wants no cores
+    // has none.
+    Pretend(CALL(setrlimit), 0, RLIMIT_CORE, 0,      "a crash starts a program of the host"),
+    Pretend(CALL(prlimit64), 1, RLIMIT_CORE, 2,      "a crash starts a program of the host"),
 
     // Other processes: a debugger may start what it debugs.
     DenyEqual(CALL(ptrace), 0, kLow32, PTRACE_ATTACH, "processes that it did not start"),
@@ -239,6 +252,12 @@ int AddRule(const Filter& filter, const SystemCallRule& rule) {
       return seccomp_rule_add_array(filter.get(), SCMP_ACT_ERRNO(ENOSYS), rule.call, 0, nullptr);
     case SystemCallRule::kDenyEqual:
       return deny_if({{rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value}});
+    case SystemCallRule::kPretendEqual: {
+      const scmp_arg_cmp is_equal = {rule.argument, SCMP_CMP_MASKED_EQ, rule.mask, rule.value};
+      if (rule.of_family == 0) return add_if(SCMP_ACT_ERRNO(0), {is_equal});
+      const scmp_arg_cmp is_given = {static_cast<unsigned>(rule.of_family), SCMP_CMP_NE, 0, 0};
+      return add_if(SCMP_ACT_ERRNO(0), {is_equal, is_given});
+    }
     case SystemCallRule::kDenyMode:
       for (const uint64_t right : kGivesRights) {
         const int error = deny_if({{rule.argument, SCMP_CMP_MASKED_EQ, right, right}});

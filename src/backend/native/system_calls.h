@@ -25,6 +25,9 @@ struct SystemCallRule {
     kDenyProtocolAbove,
     kDenyMode,  // EPERM if the argument is a mode with S_ISUID or S_ISGID
     kDenyMade,  // the same, where the one before it says O_CREAT or O_TMPFILE
+    // Nothing is done and 0 is returned: if (argument & mask) == value, and, where `of_family` is
+    // not 0, that argument is not 0.
+    kPretendEqual,
   };
   const char* name;
   int call;

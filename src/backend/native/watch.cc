@@ -1,6 +1,7 @@
 #include "backend/native/watch.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,6 +24,18 @@ constexpr milliseconds kSampleTime{50};
 constexpr int kSampleShare = 9;
 // For a reader that does not read, after the end.
 constexpr milliseconds kDrainTime{200};
+
+// Of the host's network, in whichever namespace it is used: it can be connected anew, or sends to
+// whom it likes. A stream of AF_UNIX has its other end and no other.
+bool ReachesNetwork(int fd) {
+  int domain = 0;
+  int type = 0;
+  socklen_t size = sizeof(int);
+  if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) != 0) return false;
+  size = sizeof(int);
+  if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0) return false;
+  return domain != AF_UNIX || type == SOCK_DGRAM;
+}
 
 }  // namespace
 
@@ -58,7 +71,13 @@ Status CommandWatch::CheckStreams() {
                   "descriptor " + std::to_string(fd) + " is a directory of the host");
     }
   }
-  return {};
+  if (!ReachesNetwork(STDIN_FILENO)) return {};
+  return Fail(ErrorCode::kInvalid,
+              "standard input is a socket of the host's network; put a pipe before it (cat |)");
+}
+
+bool CommandWatch::MustCarry(int fd) const {
+  return limits_.output_bytes.has_value() || ReachesNetwork(fd);
 }
 
 Status CommandWatch::CountOutput(int fd) {

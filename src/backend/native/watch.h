@@ -46,6 +46,8 @@ class CommandWatch {
   [[nodiscard]] Status CheckLimits(Processes processes);
   // Descriptors 0 to 2 are open afterwards; an error if one is a directory of the host.
   [[nodiscard]] static Status CheckStreams();
+  // Whether the command must not have this stream of the caller's itself, but a pipe to it.
+  [[nodiscard]] bool MustCarry(int fd) const;
   // What the command writes to 1 or 2 comes by here.
   [[nodiscard]] Status CountOutput(int fd);
   // And what comes from the keeper's end of its terminal, for descriptor 1.

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <optional>
 
+#include "backend/host/program.h"
 #include "backend/native/control_groups.h"
 #include "backend/native/fit.h"
 #include "backend/native/init.h"
@@ -121,8 +122,9 @@ Status Supervisor::CheckLimits() {
 }
 
 Status Supervisor::CountOutput() {
-  if (!plan_.limits.output_bytes) return {};
-  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) CORDON_TRY(watch_.CountOutput(fd));
+  for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
+    if (watch_.MustCarry(fd)) CORDON_TRY(watch_.CountOutput(fd));
+  }
   return {};
 }
 
@@ -378,21 +380,18 @@ Result<PlanReport> Supervise(const policy::Plan& plan, Outer outer) {
   return supervisor.Wait();
 }
 
-std::string FindOuter(const std::string& name) {
-  const char* path = getenv("PATH");
-  return native::FindIn(path == nullptr ? "/usr/local/bin:/usr/bin:/bin" : path, name);
-}
-
 std::string FindWallProgram(const policy::Plan& plan, const std::string& name) {
   const auto named = std::ranges::find(plan.wall_programs, name, &policy::WallProgram::name);
-  if (named == plan.wall_programs.end()) return FindOuter(name);
+  if (named == plan.wall_programs.end()) {
+    return native::FindIn(HostPath(plan.workspace.root), name);
+  }
   return access(named->path.c_str(), X_OK) == 0 ? named->path : std::string();
 }
 
-std::vector<std::string> OuterVariables() {
-  std::vector<std::string> variables;
-  for (const char* name : {"PATH", "HOME", "USER", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME",
-                           "XDG_DATA_HOME", "DOCKER_HOST", "CONTAINER_HOST", "TMPDIR"}) {
+std::vector<std::string> OuterVariables(const policy::Plan& plan) {
+  std::vector<std::string> variables = {"PATH=" + HostPath(plan.workspace.root)};
+  for (const char* name : {"HOME", "USER", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME",
+                           "DOCKER_HOST", "CONTAINER_HOST", "TMPDIR"}) {
     if (const char* value = getenv(name); value != nullptr) {
       variables.push_back(std::string(name) + "=" + value);
     }

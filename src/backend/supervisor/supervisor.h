@@ -39,12 +39,12 @@ struct Outer {
 
 [[nodiscard]] Result<PlanReport> Supervise(const policy::Plan& plan, Outer outer);
 
-// Of the caller's search path; empty if it is not there.
-[[nodiscard]] std::string FindOuter(const std::string& name);
-// The program that puts up a plan's wall: where the plan says, or as above.
+// The program that puts up a plan's wall: where the plan says, or of the caller's search path, but
+// for what of that is in the workspace; empty if it is not there.
 [[nodiscard]] std::string FindWallProgram(const policy::Plan& plan, const std::string& name);
-// Of the caller's environment, what a program of the host may see of it: none of the plan's.
-[[nodiscard]] std::vector<std::string> OuterVariables();
+// Of the caller's environment, what such a program may see of it: none of the plan's, and a search
+// path as above.
+[[nodiscard]] std::vector<std::string> OuterVariables(const policy::Plan& plan);
 // The words as a shell would read them.
 [[nodiscard]] std::string ShellText(const std::vector<std::string>& words);
 
