@@ -49,6 +49,7 @@ ROWS = [
     (43, "chroot", "", AS_ROOT, "chroot", ()),
     (43, "open", "/proc/sys/kernel/core_pattern", AS_ROOT, "settings of the kernel", ()),
     (43, "tells", "/proc/slabinfo", AS_ROOT, "what /proc tells root of the kernel's memory", ("podman",)),
+    (43, "core", "", ALWAYS, "a limit with which a crash starts the host's program for cores", ("podman",)),
     (43, "handle", "", AS_ROOT, "files by number, past every directory", ()),
     ("-", "rights", "given", ALWAYS, "a program left behind that gives its owner's rights away", ("podman",)),
 ]

@@ -219,6 +219,20 @@ def what_is_excluded_is_hidden(world):
     equal([(world.project / path).exists() for path in ("a/b/.env", "a/secrets/key", "a/fine", "a/c", "a/s")], [True, True, True, False, False])
 
 
+def what_links_lead_to_is_hidden(world):
+    """A link may be any part of what is named, and lead on."""
+    for path in ("real/deep/secret", "real/x.pem", "other/key", "plain"):
+        world.write(path, SECRET)
+    (world.project / "real/on").symlink_to("../other")
+    for link, target in (("link", "real"), ("by", "link"), ("packages", "real")):
+        (world.project / link).symlink_to(target)
+    world.own()
+    world.policy("profiles: {default: {network: 'off'}}\n",
+                 workspace=", writable_paths: [out], exclude_paths: [link/deep/secret, 'by/*.pem', 'link/**/key', packages/missing, plain/]")
+    for path in ("real/deep/secret", "link/deep/secret", "by/deep/secret", "real/x.pem", "by/x.pem", "other/key", "real/on/key", "plain"):
+        world.compare("read", path, SECRET)
+
+
 def a_link_is_no_writable_path(world):
     (world.project / "out").symlink_to(world.home)
     world.own()
@@ -226,6 +240,43 @@ def a_link_is_no_writable_path(world):
     done = world.inside("true")
     equal(done.returncode, 125)
     assert "symbolic link" in done.stderr, done.stderr
+
+
+def what_git_obeys_cannot_be_written(world):
+    """In a workspace that may be written, as it was cloned: also where git was told to look for hooks and settings."""
+    world.write("~/.config/cordon/policy.yaml", "version: 1\ngrants: {workspace: all}\n")
+    config = "[core]\n\thooksPath = .githooks\n[include]\n\tpath = ../.settings\n"
+    for path, text in (("config", config), ("HEAD", "ref: refs/heads/main\n"), ("hooks/old", ""), ("objects/x", ""), ("refs/x", "")):
+        world.write(f".git/{path}", text)
+    obeyed = {".git/hooks/old": "", ".git/config": config, ".githooks/old": "", ".settings": ""}
+    for path, text in obeyed.items():
+        world.write(path, text)
+    world.policy("profiles: {default: {network: 'off', writable: true}}\n", workspace=", writable: true")
+    done = world.inside("sh", "-c", "for f in \"$@\"; do echo evil >$f; rm -f $f; done; mv .git x; mv .githooks y; echo fine >made", "x", *obeyed)
+    equal((done.returncode, (world.project / "made").read_text()), (0, "fine\n"))
+    equal({path: (world.project / path).read_text() for path in obeyed}, obeyed)
+
+
+def a_stream_is_no_way_to_its_file(world):
+    """What may be read as standard input is not opened anew, to be written; and a socket of the host's network is none."""
+    world.policy("profiles: {default: {network: 'off'}}\n")
+    target = world.write("~/input", SECRET)
+    for opened in (world.outside, world.inside):
+        with open(target, encoding="ascii") as held:
+            opened("sh", "-c", "echo evil >/proc/self/fd/0", stdin=held)
+        equal(target.read_text(), "evil\n" if opened == world.outside else SECRET)
+        target.write_text(SECRET)
+    # It comes whole, and who does not want it does not wait.
+    target.write_text(SECRET * 30000)
+    for command, wanted in ((("cat",), SECRET * 30000), (("true",), "")):
+        with open(target, encoding="ascii") as held:
+            equal(world.inside(*command, stdin=held).stdout, wanted)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        done = world.inside("true", stdin=held)
+        equal(done.returncode, 125)
+        assert "socket of the host's network" in done.stderr, done.stderr
+    with socket.socketpair()[0] as held:
+        equal(world.inside("true", stdin=held).returncode, 0)
 
 
 def time_and_output_are_kept(world):
@@ -316,6 +367,41 @@ def the_plan_is_what_it_is_told(world):
     assert "'a b'" in done.stdout and "some-secret-value" not in done.stdout, done.stdout
 
 
+def no_program_of_the_project_puts_up_the_wall(world):
+    """Although the search path begins with its folder, as `npm run` makes it."""
+    if world.wall == "native":
+        return
+    world.policy("profiles: {default: {network: 'off'}}\n")
+    for folder, in_path in (("node_modules/.bin", str(world.project / "node_modules/.bin")), ("bin", "bin"), ("by", str(world.folder / "by"))):
+        mark = world.folder / "mark"
+        world.write(f"{folder}/{world.wall}", f"#!/bin/sh\ntouch {mark}\n").chmod(0o755)
+        if folder == "by":
+            (world.folder / "by").symlink_to(world.project / "by")
+        equal(world.outside(f"{folder}/{world.wall}").returncode, 0)
+        mark.unlink()
+        before = world.env["PATH"]
+        world.env["PATH"] = f"{in_path}:{before}"
+        equal((world.inside("true").returncode, mark.exists()), (0, False))
+        world.env["PATH"] = before
+
+
+def no_word_of_a_project_is_an_option(world):
+    """Names that go into an engine's command line."""
+    if world.wall != "podman":
+        return
+    for image in ("-v=/:/host", "--privileged", "--rootfs", "dir:/etc", "a b"):
+        world.write("cordon.yaml", f"version: 1\nimage: {{ref: {json.dumps(image)}, pull_policy: never}}\nprofiles: {{default: {{network: 'off'}}}}\n")
+        done = world.inside("sh", IMAGE)
+        equal(done.returncode, 125)
+        assert "cordon.yaml:2:14: ref: expected the name of an image" in done.stderr, done.stderr
+    world.write("cordon.yaml", f"version: 1\nimage: {{ref: {IMAGE}}}\nruntime: {{container_name: --env=x}}\nprofiles: {{default: {{network: 'off'}}}}\n")
+    assert "container_name: expected" in world.inside("true").stderr
+    world.policy("profiles: {default: {network: 'off'}}\n")
+    done = world.inside("sh", IMAGE, options=("--image=--privileged",))
+    equal(done.returncode, 125)
+    assert "--image: expected the name of an image" in done.stderr, done.stderr
+
+
 def the_program_is_the_one_that_is_named(world):
     """In the user's own policy, and nowhere else."""
     if world.wall not in ("bwrap", "podman"):
@@ -371,9 +457,11 @@ def it_works_in_a_container(world):
         assert "podman run --security-opt" in done.stderr, done.stderr
 
 
-TESTS = [seventeen_attacks, exit_codes_and_streams, an_ignored_sigchld_changes_nothing, what_is_named_can_be_written, what_is_excluded_is_hidden, a_link_is_no_writable_path,
+TESTS = [seventeen_attacks, exit_codes_and_streams, an_ignored_sigchld_changes_nothing, what_is_named_can_be_written, what_is_excluded_is_hidden,
+         what_links_lead_to_is_hidden, a_link_is_no_writable_path, what_git_obeys_cannot_be_written, a_stream_is_no_way_to_its_file,
          time_and_output_are_kept, nothing_outlives_a_killed_cordon, what_it_cannot_enforce_is_refused, sessions_belong_to_a_plan,
-         the_plan_is_what_it_is_told, the_program_is_the_one_that_is_named, it_works_in_a_container, none_is_asked_for_by_name]
+         the_plan_is_what_it_is_told, no_program_of_the_project_puts_up_the_wall, no_word_of_a_project_is_an_option,
+         the_program_is_the_one_that_is_named, it_works_in_a_container, none_is_asked_for_by_name]
 
 
 def main(wanted):

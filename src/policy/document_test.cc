@@ -154,7 +154,7 @@ TEST(Starter, EveryPresetIsReadWithoutErrors) {
 TEST(Starter, ChoicesAreWhatIsRead) {
   for (const char* preset : {"npm", "generic"}) {
     const Read read = ReadText(ProjectStarterText({.preset = preset,
-                                                   .image = "it's@sha256:1",
+                                                   .image = "its@sha256:1",
                                                    .hosts = {"*.example.org", "b.example:8443"},
                                                    .writable_paths = {"dist", "a b"},
                                                    .exclude_paths = {"*.pem"},
@@ -163,7 +163,7 @@ TEST(Starter, ChoicesAreWhatIsRead) {
                                                    .wall_time = "10m"}));
     EXPECT_EQ(read.errors, Texts());
     const Document& document = read.document;
-    EXPECT_EQ(document.image.fields.ref.value, "it's@sha256:1");
+    EXPECT_EQ(document.image.fields.ref.value, "its@sha256:1");
     EXPECT_EQ(document.workspace.fields.writable_paths.value.size(), 2U);
     EXPECT_EQ(document.workspace.fields.writable_paths.value[1].value, "a b");
     EXPECT_EQ(document.limits.fields.memory.value, uint64_t{2} << 30);

@@ -1,7 +1,11 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
+#include <optional>
+#include <string>
 
+#include "policy/git_settings.h"
 #include "policy/globs.h"
 #include "policy/protected_paths.h"
 #include "policy/secrets.h"
@@ -153,6 +157,38 @@ TEST(Trust, AStoreThatOthersCouldWriteIsNone) {
     TestWorld::Write(file, text);
     EXPECT_FALSE(TrustStore::Load(world.around).has_value()) << text;
   }
+}
+
+TEST(GitSettings, AsGitReadsThem) {
+  const GitSettings settings = ReadGitSettings(
+      "[core] hooksPath = one ; a comment\n[CORE]\r\n  HooksPath=\"two words\"\r\n"
+      "[include]\n\tpath = ../a\\\\b # x\n[includeIf \"gitdir:a]b=\\\"\"] path = c\n"
+      "[core]\nhookspath = lo\\\nng\nworktree = ../w\n[other \"core\"]\nhooksPath = no\n[core");
+  EXPECT_EQ(settings.hooks, Texts({"one", "two words", "long"}));
+  EXPECT_EQ(settings.files, Texts({"../a\\b", "c"}));
+  EXPECT_EQ(settings.worktree, "../w");
+}
+
+TEST(GitSettings, WhatTheyNameIsFoundFromTheRightPlace) {
+  const std::map<std::string, std::string> texts = {
+      {".git/config", "[core]\nhooksPath = hooks\n[include]\npath = ../more\npath = /etc/x\n"},
+      {"more", "[include]\npath = more\npath = sub/again\n"},
+      {"sub/again", "[core]\nhooksPath = ~/ws/tilde\nhooksPath = ../../out\n"},
+      {"bare/config", "[core]\nhooksPath = mine\n"},
+      {".git/modules/m/config", "[core]\nworktree = ../../../m\nhooksPath = .hooks\n"}};
+  const auto find = [&](const std::string& folder) {
+    Texts paths;
+    const ReadText read = [&](const std::string& path) {
+      const auto text = texts.find(path);
+      return text == texts.end() ? std::nullopt : std::optional(text->second);
+    };
+    for (const NamedByGit& named : FindNamedByGit("/home/u/ws", "/home/u", folder, read))
+      paths.push_back(named.path);
+    return paths;
+  };
+  EXPECT_EQ(find(".git"), Texts({"hooks", "more", "sub/again", "tilde"}));
+  EXPECT_EQ(find("bare"), Texts({"bare/mine"}));
+  EXPECT_EQ(find(".git/modules/m"), Texts({"m/.hooks"}));
 }
 
 }  // namespace

@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <cctype>
 
+#include "policy/surroundings.h"
+
 namespace cordon::policy {
 namespace {
 
+constexpr size_t kMostNamed = 100;
 constexpr std::string_view kBlanks = " \t\r";
 
 std::string_view Trim(std::string_view text) {
@@ -91,6 +94,37 @@ GitSettings ReadGitSettings(std::string_view text) {
     }
   }
   return settings;
+}
+
+std::vector<NamedByGit> FindNamedByGit(const std::string& root, const std::string& home,
+                                       const std::string& folder, const ReadText& read) {
+  std::vector<NamedByGit> found;
+  const auto add = [&](const std::string& base, const std::string& value, const char* why) {
+    const bool is_home = !home.empty() && value.starts_with("~/");
+    const std::string path = AbsolutePath(base, is_home ? home + value.substr(1) : value);
+    if (!IsWithin(path, root) || found.size() >= kMostNamed) return;
+    std::string inner = path.substr(root == "/" ? 0 : root.size());
+    inner.erase(0, 1);
+    const bool is_new = std::ranges::find(found, inner, &NamedByGit::path) == found.end();
+    if (is_new) found.push_back({std::move(inner), why});
+  };
+  const std::string git = AbsolutePath(root, folder);
+  const bool is_inside = folder == ".git" || folder.ends_with("/.git");
+  std::string worktree = is_inside ? AbsolutePath(git, "..") : git;
+  const std::string prefix = folder.empty() ? "" : folder + "/";
+  std::vector<std::string> files = {prefix + "config", prefix + "config.worktree"};
+  for (size_t i = 0; i < files.size(); ++i) {
+    const std::optional<std::string> text = read(files[i]);
+    if (!text) continue;
+    const GitSettings settings = ReadGitSettings(*text);
+    if (!settings.worktree.empty()) worktree = AbsolutePath(git, settings.worktree);
+    for (const std::string& hooks : settings.hooks) add(worktree, hooks, kGitRuns);
+    const size_t before = found.size();
+    const std::string here = AbsolutePath(root, files[i] + "/..");
+    for (const std::string& file : settings.files) add(here, file, kGitIncludes);
+    for (size_t more = before; more < found.size(); ++more) files.push_back(found[more].path);
+  }
+  return found;
 }
 
 }  // namespace cordon::policy

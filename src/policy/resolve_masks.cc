@@ -164,45 +164,11 @@ TreeWalk WalkWorkspace(const Resolution& r, const std::vector<Glob>& globs) {
   return walk;
 }
 
-constexpr ProtectedPath kNamedHooks = {"", NodeType::kDirectory,
-                                       "git runs what is in it (core.hooksPath)", ""};
-constexpr ProtectedPath kNamedSettings = {"", NodeType::kFile, "git obeys it (include.path)", ""};
-constexpr size_t kMostGitConfigs = 100;
-
-struct NamedByGit {
-  std::string path;  // from the workspace's root
-  const ProtectedPath* row;
-};
-
-// In the workspace, by the configuration of the repository `folder` and by what that includes.
-std::vector<NamedByGit> FindNamedByGit(const Resolution& r,
-                                       const std::vector<std::string>& folder) {
-  std::vector<NamedByGit> found;
-  const auto add = [&](const std::string& base, const std::string& value,
-                       const ProtectedPath& row) {
-    const std::string path = AbsolutePath(base, r.around.ExpandHome(value));
-    if (!IsWithin(path, r.root) || found.size() >= kMostGitConfigs) return;
-    const std::string inner = Join(PathComponents(path.substr(r.root.size())));
-    const bool is_new = std::ranges::find(found, inner, &NamedByGit::path) == found.end();
-    if (is_new) found.push_back({inner, &row});
-  };
-  const std::string git = AbsolutePath(r.root, Join(folder));
-  const bool is_inside = !folder.empty() && folder.back() == ".git";
-  std::vector<std::string> files = {Join(folder) + "/config", Join(folder) + "/config.worktree"};
-  std::string worktree = is_inside ? AbsolutePath(git, "..") : git;
-  for (size_t i = 0; i < files.size() && i < kMostGitConfigs; ++i) {
-    const Result<std::string> text = r.workspace->Read(PathComponents(files[i]), kMaxGitConfig);
-    if (!text) continue;
-    const GitSettings settings = ReadGitSettings(*text);
-    if (!settings.worktree.empty()) worktree = AbsolutePath(git, settings.worktree);
-    for (const std::string& hooks : settings.hooks) add(worktree, hooks, kNamedHooks);
-    const size_t before = found.size();
-    for (const std::string& file : settings.files) {
-      add(AbsolutePath(r.root, files[i] + "/.."), file, kNamedSettings);
-    }
-    for (size_t more = before; more < found.size(); ++more) files.push_back(found[more].path);
-  }
-  return found;
+std::vector<NamedByGit> NamedIn(const Resolution& r, const std::vector<std::string>& folder) {
+  return FindNamedByGit(r.root, r.around.home, Join(folder), [&r](const std::string& path) {
+    Result<std::string> text = r.workspace->Read(PathComponents(path), kMaxGitConfig);
+    return text ? std::optional(std::move(*text)) : std::nullopt;
+  });
 }
 
 // What may be written by the project's own word although git runs it.
@@ -213,8 +179,7 @@ void RefuseNamedByGit(Resolution& r, const NamedByGit& named) {
            IsWithin(mount.source, path);
   });
   if (named.path.empty() || is_writable) {
-    r.Refuse((named.path.empty() ? r.root : named.path) + " may be written and " +
-                 std::string(named.row->why),
+    r.Refuse((named.path.empty() ? r.root : named.path) + " may be written and " + named.why,
              r.root);
   }
 }
@@ -249,9 +214,12 @@ void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk)
     const Found found = r.workspace->Inspect(folder);
     if (found == Found::kFile) consider(Join(folder), kGitFile);
     if (found != Found::kDirectory) continue;
-    for (const NamedByGit& named : FindNamedByGit(r, folder)) {
+    for (const NamedByGit& named : NamedIn(r, folder)) {
       RefuseNamedByGit(r, named);
-      if (!named.path.empty()) consider(named.path, *named.row);
+      const bool is_folder = named.why == kGitRuns;
+      if (!named.path.empty())
+        consider(named.path,
+                 {"", is_folder ? NodeType::kDirectory : NodeType::kFile, named.why, ""});
     }
     if (folder == std::vector<std::string>{".git"}) continue;
     for (const ProtectedPath& row : ProtectedPaths()) {

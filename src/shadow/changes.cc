@@ -10,10 +10,12 @@
 #include <set>
 
 #include "policy/git_marks.h"
+#include "policy/git_settings.h"
 
 namespace cordon::shadow {
 namespace {
 
+constexpr size_t kMaxGitConfig = 1 << 20;
 constexpr uint64_t kMaxHoleBytes = uint64_t{8} << 30;
 
 struct Seen {
@@ -47,6 +49,7 @@ class Comparison {
     }
     std::ranges::sort(set_.changes, {}, &Change::path);
     FindGitFolders();
+    FindNamed();
     return std::move(set_);
   }
 
@@ -229,6 +232,27 @@ class Comparison {
       for (std::string path = change.path;; path = ParentOf(path)) {
         if (is_git(now, path)) change.git_folders.push_back({path, !is_git(before, path)});
         if (path.empty()) break;
+      }
+    }
+  }
+
+  void FindNamed() {
+    const auto read = [this](const std::string& path) {
+      Result<std::string> text = sides_.workspace.Read(path, kMaxGitConfig);
+      return text ? std::optional(std::move(*text)) : std::nullopt;
+    };
+    for (const auto& [path, entry] : sides_.base) {
+      // Every repository has one, whatever its own name is.
+      if (path != "config" && !path.ends_with("/config")) continue;
+      for (const policy::NamedByGit& named :
+           policy::FindNamedByGit(info_.workspace, "", ParentOf(path), read)) {
+        for (Change& change : set_.changes) {
+          const bool is_folder = change.after && change.after->type == NodeType::kDirectory;
+          if (IsAtOrBelow(change.path, named.path) ||
+              (!is_folder && IsAtOrBelow(named.path, change.path))) {
+            change.named_by_git = named.why;
+          }
+        }
       }
     }
   }

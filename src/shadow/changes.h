@@ -40,6 +40,9 @@ struct Change {
   // There is something in the workspace that was not imported.
   std::string hides;
   std::vector<GitFolder> git_folders;  // the path itself, and those that it is in
+  // Why git obeys it, or what is in it, although it is in no repository's folder: its configuration
+  // in the workspace says so.
+  std::string named_by_git;
 };
 
 struct NotImported {

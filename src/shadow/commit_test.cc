@@ -300,6 +300,24 @@ TEST(Refusal, WhatMakesADirectoryARepository) {
   EXPECT_EQ(world.TryCommit(request), "");
 }
 
+TEST(Refusal, WhatAConfigurationNames) {
+  World world;
+  World::Write(world.Real(".git/config"),
+               "[core]\n\thooksPath = tools/hooks\n[include]\n\tpath = ../.settings\n");
+  World::Write(world.Real("tools/hooks/pre-commit"), "before");
+  World::Write(world.Real("tools/other"), "before");
+  world.Make();
+  for (const char* path : {"tools/hooks/pre-commit", "tools/hooks/new", "tools/other", ".settings"})
+    World::Write(world.Inside(path), "after");
+  EXPECT_EQ(world.TryCommit(),
+            ".settings: is protected: git obeys it (include.path)\n"
+            "tools/hooks/new: is protected: git runs what is in it (core.hooksPath)\n"
+            "tools/hooks/pre-commit: is protected: git runs what is in it (core.hooksPath)\n");
+  fs::remove_all(world.Inside("tools"));
+  fs::create_symlink("elsewhere", world.Inside("tools"));
+  EXPECT_NE(world.TryCommit().find("tools: is protected"), std::string::npos);
+}
+
 TEST(Refusal, ALinkInThePlaceOfARepository) {
   World world;
   for (const char* mark : {"HEAD", "objects/x", "refs/x"})

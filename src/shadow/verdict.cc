@@ -70,6 +70,7 @@ std::string ProtectedReasonFor(const Change& change) {
   if (IsFolder(change.after) && (!change.before || IsFolder(change.before))) return {};
   std::string reason = ProtectedWithin(change.path);
   if (reason.empty()) reason = ProtectedByGit(change.path, change.git_folders);
+  if (reason.empty()) reason = change.named_by_git;
   if (reason.empty() && change.after && !IsFolder(change.after) &&
       std::ranges::find(change.git_folders, change.path, &GitFolder::path) !=
           change.git_folders.end()) {

@@ -15,6 +15,7 @@
 #include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -175,6 +176,16 @@ static int Rights(const char* path) {
   return (stat.st_mode & S_ISUID) != 0 ? 0 : -1;
 }
 
+// With 0 the kernel starts what core_pattern pipes to, with 1 nothing (core(5)).
+static int Core(const char* unused) {
+  (void)unused;
+  struct rlimit limit = {0};
+  const struct rlimit none = {0};
+  if (setrlimit(RLIMIT_CORE, &none) != 0 || getrlimit(RLIMIT_CORE, &limit) != 0) return -1;
+  errno = EPERM;
+  return limit.rlim_cur == 0 ? 0 : -1;
+}
+
 static int First(const char* name) {
   char path[64];
   (void)snprintf(path, sizeof path, "/proc/1/%s", name);
@@ -195,7 +206,7 @@ static const struct {
     {"user-ns", UserNamespace}, {"user-ns-3", UserNamespace3}, {"keyring", Keyring},       {"clock", Clock},         {"bpf", Bpf},
     {"perf", Perf},           {"userfault", Userfault},       {"socket", Socket},         {"mount", Mount},         {"chroot", Chroot},
     {"open", OpenForWriting}, {"tells", Tells},               {"handle", Handle},         {"rights", Rights},       {"first", First},
-    {"first-fd", Debug},
+    {"first-fd", Debug},      {"core", Core},
 };
 
 int main(int argc, char** argv) {

@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -61,6 +62,7 @@ class Supervisor {
  private:
   Status CheckLimits();
   Status CountOutput();
+  Status CarryInput();
   Status StartGateway();
   Status StartWatcher();
   Status StartProgram();
@@ -76,6 +78,7 @@ class Supervisor {
   Outer outer_;
   native::CommandWatch watch_;
   std::optional<net::Gateway> gateway_;
+  OwnedFd input_;    // instead of standard input, if it has one
   OwnedFd alive_;    // of the program: closed with this process
   OwnedFd watched_;  // of the watcher
   OwnedFd pidfd_;
@@ -105,6 +108,7 @@ Status Supervisor::Start() {
   CORDON_TRY(native::CommandWatch::CheckStreams());
   CORDON_TRY(CountOutput());
   CORDON_TRY(watch_.TakeSignals());
+  CORDON_TRY(CarryInput());
   CORDON_TRY(StartGateway());
   CORDON_TRY(StartWatcher());
   // What loses its parent comes here, and not to the host's first process; but for the engine's own
@@ -126,6 +130,35 @@ Status Supervisor::CountOutput() {
     if (watch_.MustCarry(fd)) CORDON_TRY(watch_.CountOutput(fd));
   }
   return {};
+}
+
+// A file that was opened to be read could be opened anew by /proc/self/fd/0, to be written: no
+// mount of the command's is in between, nor Landlock. The process that reads it ends with this one,
+// or when nobody takes what it has.
+Status Supervisor::CarryInput() {
+  struct stat stat = {};
+  const int flags = fcntl(STDIN_FILENO, F_GETFL);
+  if (outer_.user != Outer::User::kOrdinary || fstat(STDIN_FILENO, &stat) != 0 ||
+      !S_ISREG(stat.st_mode) || (flags & O_ACCMODE) != O_RDONLY) {
+    return {};
+  }
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return SystemError("pipe2");
+  input_.reset(ends[0]);
+  const OwnedFd writer(ends[1]);
+  const pid_t parent = getpid();
+  const pid_t pid = fork();
+  if (pid < 0) return SystemError("fork");
+  if (pid > 0) return {};
+  if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || getppid() != parent) _exit(0);
+  (void)signal(SIGPIPE, SIG_IGN);
+  if (dup2(writer.get(), STDOUT_FILENO) < 0) _exit(0);
+  (void)syscall(SYS_close_range, STDERR_FILENO, ~0U, 0);
+  constexpr size_t kPart = 1 << 20;
+  for (;;) {
+    const ssize_t moved = splice(STDIN_FILENO, nullptr, STDOUT_FILENO, nullptr, kPart, 0);
+    if (moved == 0 || (moved < 0 && errno != EINTR)) _exit(0);
+  }
 }
 
 // First of all that takes time: it gets ready while the rest is made.
@@ -194,6 +227,7 @@ Status Supervisor::PrepareProgram(int keeper) {
   if (poll(&gone, 1, 0) != 0) return Fail(ErrorCode::kSystem, "the keeper has gone");
   CORDON_TRY(watch_.groups().Enter());
   CORDON_TRY(EnterNetwork());
+  if (input_.valid() && dup2(input_.get(), STDIN_FILENO) < 0) return SystemError("dup2");
   for (const int fd : {STDOUT_FILENO, STDERR_FILENO}) {
     const int writer = watch_.writer(fd);
     if (writer >= 0 && dup2(writer, fd) < 0) return SystemError("dup2");
@@ -282,6 +316,7 @@ Status Supervisor::StartProgram() {
     watch_.AnswerFor(&*gateway_, program_);
   }
   watch_.CloseWriters();
+  input_.reset();
   outer_.descriptors.clear();
   return {};
 }
