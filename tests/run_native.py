@@ -155,8 +155,14 @@ def what_the_kernel_tells_its_users_is_not_told(world):
         done = world.inside("head", "-c", "64", f"/proc/{name}")
         equal(done.stdout, "")
     # A crash starts nothing outside: 0 would start what core_pattern names.
-    done = world.inside("python3", "-c", "import resource; print(resource.getrlimit(resource.RLIMIT_CORE))")
-    equal(done.stdout, "(1, 1)\n" if __import__("resource").getrlimit(4)[1] != 0 else "(0, 0)\n")
+    wanted = "(1, 1)\n" if __import__("resource").getrlimit(4)[1] != 0 else "(0, 0)\n"
+    script = "import resource as r; print(r.getrlimit(r.RLIMIT_CORE))"
+    equal(world.inside("python3", "-c", script).stdout, wanted)
+    # Nor does it by the command's own limit, by whatever call.
+    lowered = ("import ctypes; c = ctypes.CDLL(None).syscall; none = (ctypes.c_ulong * 2)(0, 0)\n"
+               "for high in (0, 1 << 40): print(c(160, ctypes.c_ulong(4 | high), none), c(302, 0, ctypes.c_ulong(4 | high), none, None))\n")
+    equal(world.inside("python3", "-c", lowered + script).stdout, "0 0\n0 0\n" + wanted)
+    equal(world.inside("python3", "-c", "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (50, 60)); print(r.getrlimit(r.RLIMIT_NOFILE))").stdout, "(50, 60)\n")
 
 
 def what_is_enforced_is_the_plan(world):

@@ -28,15 +28,18 @@ def tree(folder):
 HANDED_OVER = [".git/hooks/pre-commit", ".git/config", ".git/config.worktree", ".git/commondir", ".git/info/attributes", ".git/modules/x/config",
                ".gitmodules", ".husky/pre-commit", ".bashrc", ".profile", ".zshrc", ".envrc", ".vscode/tasks.json", ".idea/x", ".mcp.json",
                ".claude/settings.json", ".codex/config.toml", ".npmrc", ".cargo/config.toml", ".config/fish/config.fish", "cordon.yaml", "sbox.yaml",
-               "sub/.git/hooks/pre-commit", "sub/.git/config", "sub/.git/commondir"]
+               "sub/.git/hooks/pre-commit", "sub/.git/config", "sub/.git/commondir", ".gitconfig", ".bash_aliases", ".cargo/config", ".pnpmfile.cjs",
+               ".nvim.lua", ".zed/tasks.json", ".githooks/pre-commit", "settings/git", "sub/tools/hooks/pre-commit"]
 
 
 def what_the_host_obeys_later_cannot_be_written(world):
     """In a writable workspace, there or not; each attack works on a copy outside."""
     writable(world)
     for git in (".git", "sub/.git"):
-        for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", "[core]\n"), ("hooks/old", ""), ("info/exclude", ""), ("objects/x", ""), ("refs/x", "")):
+        config = "[core]\nhooksPath = tools/hooks\n" if git.startswith("sub") else "[core]\nhooksPath = .githooks\n[include]\npath = ../settings/git\n"
+        for path, text in (("HEAD", "ref: refs/heads/main\n"), ("config", config), ("hooks/old", ""), ("info/exclude", ""), ("objects/x", ""), ("refs/x", "")):
             world.write(f"{git}/{path}", text)
+    world.write(".githooks/old", "")
     before = tree(world.project)
     copy = world.folder / "copy"
     for path in HANDED_OVER:
@@ -169,7 +172,7 @@ def a_place_for_the_overlay_is_needed(world):
 
 
 def files_that_may_be_made_are_taken_over(world):
-    policy(world, "workspace: {writable_paths: [new.lock, sub/other.lock, never.lock, odd.lock]}\nprofiles: {default: {network: 'off'}}\n")
+    policy(world, "workspace: {writable_paths: [new.lock, sub/other.lock, never.lock, odd.lock, holes.lock]}\nprofiles: {default: {network: 'off'}}\n")
     world.write("sub/x", "x")
     secret = world.write("~/secret", SECRET)
     script = f"test ! -e new.lock && echo made >new.lock && echo >>new.lock && echo two >sub/other.lock; mkdir $(readlink odd.lock); ln -s {secret} x; echo no >else.lock"
@@ -179,6 +182,17 @@ def files_that_may_be_made_are_taken_over(world):
     equal([(world.project / path).exists() for path in ("never.lock", "odd.lock", "else.lock")], [False] * 3)
     assert "odd.lock: not taken over" in done.stderr, done.stderr
     equal(sorted(path.name for path in world.project.iterdir()), ["attacks.py", "cordon.yaml", "new.lock", "sub"])
+    # What takes nothing in memory takes nothing of the host's disk.
+    done = world.inside("sh", "-c", "f=$(readlink holes.lock); truncate -s 1T $f; echo in the middle | dd of=$f bs=1 seek=1G conv=notrunc 2>/dev/null; echo end >>$f")
+    holes = world.project / "holes.lock"
+    equal((done.stderr, holes.stat().st_size, holes.stat().st_blocks < 1000), ("", (1 << 40) + 4, True))
+    with open(holes, "rb") as file:
+        found = []
+        for at in (0, 1 << 30, 1 << 40):
+            file.seek(at)
+            found.append(file.read(14))
+    equal(found, [bytes(14), b"in the middle\n", b"end\n"])
+    holes.unlink()
     # A link that stands in its place is not followed to what the host has.
     world.inside("sh", "-c", f"ln -s {secret} $(readlink never.lock)")
     assert not (world.project / "never.lock").exists()
@@ -235,6 +249,41 @@ def a_shadow_takes_what_is_written(world):
     equal((world.project / "kept").read_text(), "new\n")
     equal((world.project / "made/file").stat().st_uid, world.uid)
     equal(world.outside(world.cordon, "discard").returncode, 0)
+
+
+def what_is_hidden_is_not_uncovered_outside(world):
+    """An editor saves by renaming a new file over the old one, and git does: what is mounted on that goes. In an overlay it stays."""
+    for path in (".env", "a b/key", ".npmrc"):
+        world.write(path, SECRET if path != ".npmrc" else "old")
+    script = "echo go; read x; sleep 0.5; cat .env a*/key; echo more >>.npmrc; sleep 2; echo on"
+
+    def remove(path):
+        os.unlink(world.project / path)
+
+    def rename_over(path):
+        world.write("new", SECRET)
+        os.rename(world.project / "new", world.project / path)
+
+    def during_it(how, path):
+        process = world.start("sh", "-c", script)
+        equal(process.stdout.readline(), b"go\n")
+        how(path)
+        out, err = process.communicate(b"\n", timeout=30)
+        return process.returncode, out, err.decode()
+
+    policy(world, "workspace: {exclude_paths: [.env, a b/key]}\nprofiles: {default: {network: 'off'}}\n")
+    for how, path in ((rename_over, ".env"), (remove, ".env"), (rename_over, "a b/key")):
+        world.write(".env", SECRET)
+        code, out, err = during_it(how, path)
+        equal((code, out), (125, b""))
+        assert f"{world.project / path}, which is hidden, was removed or replaced outside" in err, err
+    # What is not hidden may change.
+    world.write(".env", SECRET)
+    equal(during_it(rename_over, "attacks.py")[:2], (0, b"on\n"))
+    writable(world, workspace=", exclude_paths: [.env, a b/key]")
+    for path in (".env", "a b/key", ".npmrc"):
+        equal(during_it(rename_over, path)[:2], (0, b"on\n"))
+    equal((world.project / ".npmrc").read_text(), SECRET)
 
 
 def what_is_excluded_is_not_in_a_shadow(world):
@@ -395,7 +444,7 @@ TESTS = [what_the_host_obeys_later_cannot_be_written, repositories_in_what_is_na
          a_worktree_can_be_worked_on, a_repository_without_a_worktree_can_be_worked_on, what_cannot_be_listed_is_hidden,
          a_project_with_a_repository_can_be_worked_on, what_is_excluded_and_not_there_cannot_be_made,
          a_place_for_the_overlay_is_needed, files_that_may_be_made_are_taken_over, an_older_plan_is_refused, a_shadow_takes_what_is_written,
-         what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, options_stand_before_the_command_too,
+         what_is_hidden_is_not_uncovered_outside, what_is_excluded_is_not_in_a_shadow, commands_are_written_down, a_profile_is_named, options_stand_before_the_command_too,
          a_policy_is_named_for_once, commands_run_on_the_host_where_the_user_says_so,
          files_used_on_the_host_are_approved_by_their_contents, shims_stand_before_programs,
          completions_are_read_by_the_shell, clean_removes_what_is_kept]

@@ -21,6 +21,7 @@
 #include "backend/native/fit.h"
 #include "backend/native/hand_over.h"
 #include "backend/native/init.h"
+#include "backend/native/mount_calls.h"
 #include "backend/native/namespaces.h"
 #include "backend/native/overlay.h"
 #include "backend/native/prepared_root.h"
@@ -74,6 +75,8 @@ class Keeper {
   Status StartInit();
   void ForwardSignals() const;
   void TellEnd();
+  void WatchMounts();
+  void CheckHidden();
   void KeepRoot();
   void TakeOver();
   [[nodiscard]] std::unexpected<Error> NothingRan();
@@ -90,6 +93,8 @@ class Keeper {
   std::vector<OwnedFd> secrets_;
   std::optional<net::Gateway> gateway_;
   std::optional<net::PortRelay> ports_;
+  OwnedFd mounts_;         // tells of every change of the command's mounts
+  std::string uncovered_;  // what was to be hidden and is not any more
   OwnedFd hand_over_;
   OwnedFd staged_;
   OwnedFd terminal_;
@@ -271,7 +276,34 @@ Status Keeper::StartInit() {
   }
   watch_.CloseWriters();
   hand_over_ = std::move(hand_over.keeper);
+  WatchMounts();
   return {};
+}
+
+bool IsHidden(const policy::Mount& mount) {
+  return mount.kind == policy::MountKind::kMask && mount.name == "excluded";
+}
+
+// What somebody outside removes, or renames another file over, is no mount point any more in any
+// namespace (since Linux 3.18), and what comes into its place is seen. In an overlay that does not
+// happen.
+void Keeper::WatchMounts() {
+  if (plan_.workspace.shadow || std::ranges::none_of(plan_.mounts, IsHidden)) return;
+  mounts_.reset(
+      open(("/proc/" + std::to_string(init_) + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
+}
+
+// Whoever waits for that moment may see it; nobody sees it for longer.
+void Keeper::CheckHidden() {
+  if (!progress_->started.load() || progress_->ended.load() || !uncovered_.empty()) return;
+  const std::vector<std::string> points = MountPointsOf(init_);
+  for (const policy::Mount& mount : plan_.mounts) {
+    if (points.empty() || !IsHidden(mount)) continue;
+    if (std::ranges::find(points, mount.target) != points.end()) continue;
+    uncovered_ = mount.target;
+    (void)kill(init_, SIGKILL);
+    return;
+  }
 }
 
 void Keeper::ForwardSignals() const {
@@ -317,9 +349,11 @@ void Keeper::KeepRoot() {
 Result<Report> Keeper::Wait() {
   for (;;) {
     KeepRoot();
-    std::array<pollfd, 3 + CommandWatch::kPolled> fds = {
-        {{init_pidfd_.get(), POLLIN, 0}, {hand_over_.get(), POLLIN, 0}, input_.Wanted()}};
-    pollfd* watched = fds.data() + 3;
+    std::array<pollfd, 4 + CommandWatch::kPolled> fds = {{{init_pidfd_.get(), POLLIN, 0},
+                                                          {hand_over_.get(), POLLIN, 0},
+                                                          input_.Wanted(),
+                                                          {mounts_.get(), POLLPRI, 0}}};
+    pollfd* watched = fds.data() + 4;
     std::ranges::copy(watch_.Wanted(), watched);
     const int ready = poll(fds.data(), fds.size(), watch_.PollTime());
     if (ready < 0 && errno != EINTR) break;
@@ -327,6 +361,7 @@ Result<Report> Keeper::Wait() {
     if (!ended_ && watch_.PassesLimit(init_, progress_->segments_bytes.load()))
       (void)kill(init_, SIGKILL);
     if (ready <= 0) continue;
+    if (fds[3].revents != 0) CheckHidden();
     if (watched->revents != 0) ForwardSignals();
     watch_.MoveOutput(watched);
     TellEnd();
@@ -342,6 +377,12 @@ Result<Report> Keeper::Wait() {
   }
   init_ = -1;
   if (progress_->failed_text[0] != 0) return NothingRan();
+  if (!uncovered_.empty()) {
+    return Fail(ErrorCode::kInvalid,
+                uncovered_ +
+                    ", which is hidden, was removed or replaced outside while the command ran; the "
+                    "command was ended (in a shadow it stays hidden)");
+  }
   if (!progress_->started.load() && !watch_.is_ended()) {
     return Fail(ErrorCode::kSystem, "the first process of the sandbox was killed");
   }

@@ -8,6 +8,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <fstream>
+#include <sstream>
 
 namespace cordon::backend::native {
 
@@ -102,6 +104,26 @@ Status Attach(const OwnedFd& tree, int directory, const std::string& path,
     return SystemError("move_mount(" + shown + ")");
   }
   return {};
+}
+
+std::vector<std::string> MountPointsOf(pid_t pid) {
+  std::ifstream file("/proc/" + std::to_string(pid) + "/mountinfo");
+  std::vector<std::string> points;
+  for (std::string line; std::getline(file, line);) {
+    std::istringstream words(line);
+    std::string word;
+    for (int i = 0; i < 5; ++i) words >> word;
+    // Blanks, line breaks and backslashes are three octal digits after a backslash.
+    std::string point;
+    for (size_t i = 0; i < word.size(); ++i) {
+      const bool is_escape = word[i] == '\\' && i + 3 < word.size();
+      point +=
+          is_escape ? static_cast<char>(std::stoi(word.substr(i + 1, 3), nullptr, 8)) : word[i];
+      if (is_escape) i += 3;
+    }
+    points.push_back(std::move(point));
+  }
+  return points;
 }
 
 }  // namespace cordon::backend::native

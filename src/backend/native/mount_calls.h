@@ -43,6 +43,10 @@ using Options = std::vector<std::pair<std::string, std::string>>;
 [[nodiscard]] Status Attach(const OwnedFd& tree, int directory, const std::string& path,
                             const std::string& shown);
 
+// Where something is mounted for a process, as it sees it (proc_pid_mountinfo(5)). Empty if that
+// cannot be read.
+[[nodiscard]] std::vector<std::string> MountPointsOf(pid_t pid);
+
 }  // namespace cordon::backend::native
 
 #endif  // CORDON_BACKEND_NATIVE_MOUNT_CALLS_H_
