@@ -13,8 +13,8 @@
 namespace cordon::backend {
 
 // The caller's search path without directories that are in `project`, whose files may be hostile
-// (`npm run` puts its node_modules/.bin first), and without relative ones. `project` is a real path;
-// empty is none.
+// (`npm run` puts its node_modules/.bin first), and without relative ones. `project` is a real
+// path; empty is none.
 [[nodiscard]] std::string HostPath(const std::string& project);
 
 // In that of the working directory, unless all of the user's is in it. Empty if there is none.

@@ -209,6 +209,8 @@ Status Init::MakeRoot() {
   if (request_.terminal == TerminalOf::kCommand) {
     const Result<NewTerminal> made = MakeTerminal();
     if (!made) return std::unexpected(made.error());
+    // Here, so that the command cannot ask before it is there.
+    CopyWindowSize(STDIN_FILENO, made->main.get());
     CORDON_TRY(Send(hand_over_.get(), Handed::kTerminal, made->main.get()));
     terminal_ = made->path;
     // Until the command has it: a terminal that nobody holds has ended for the keeper.
