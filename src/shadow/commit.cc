@@ -247,23 +247,22 @@ Result<std::string> NextBase(const Shadow& shadow, const Sides& sides, const Rep
   return WriteManifest(base);
 }
 
-// Moving a file, even back to where it was, changes what proves it unwritten. So that a commit
-// which is taken back can be tried again, the base learns the contents of what is going to be
-// moved.
-Status RememberContents(const Shadow& shadow, const Sides& sides,
-                        const std::vector<PlannedStep>& steps) {
-  Manifest base = sides.base;
+// Moving a file, even back to where it was, changes what proves it unwritten, and by every name
+// that it has. So that a commit which is taken back can be tried again, and its other names be
+// committed, the base learns the contents of what is going to be moved.
+Status RememberContents(const Shadow& shadow, const std::vector<PlannedStep>& steps, Sides* sides) {
   bool has_learnt = false;
-  for (const PlannedStep& planned : steps) {
-    const auto entry = base.find(planned.step.path);
-    if (entry == base.end() || entry->second.node.type != NodeType::kFile ||
-        entry->second.node.sha256) {
+  std::set<uint64_t> moved;
+  for (const PlannedStep& planned : steps) moved.insert(planned.step.old_inode);
+  for (auto& [path, entry] : sides->base) {
+    if (entry.node.type != NodeType::kFile || entry.node.sha256 ||
+        !moved.contains(entry.real.inode)) {
       continue;
     }
-    entry->second.node.sha256 = BaseDigest(sides, planned.step.path);
-    has_learnt = has_learnt || entry->second.node.sha256.has_value();
+    entry.node.sha256 = BaseDigest(*sides, path);
+    has_learnt = has_learnt || entry.node.sha256.has_value();
   }
-  return has_learnt ? shadow.Write("base", WriteManifest(base)) : Status();
+  return has_learnt ? shadow.Write("base", WriteManifest(sides->base)) : Status();
 }
 
 // --- all of it ---
@@ -296,7 +295,7 @@ Status Ask(const CommitRequest& request, const Report& report) {
 }  // namespace
 
 Result<CommitResult> Commit(const Shadow& shadow, const CommitRequest& request) {
-  const Result<Sides> sides = OpenSides(shadow);
+  Result<Sides> sides = OpenSides(shadow);
   if (!sides) return std::unexpected(sides.error());
   Result<ChangeSet> set = FindChanges(shadow.info(), *sides, request.on_path);
   if (!set) return std::unexpected(set.error());
@@ -317,7 +316,7 @@ Result<CommitResult> Commit(const Shadow& shadow, const CommitRequest& request) 
   if (request.is_dry) return result;
   if (const Status asked = Ask(request, result.report); !asked)
     return std::unexpected(asked.error());
-  if (const Status learnt = RememberContents(shadow, *sides, *steps); !learnt)
+  if (const Status learnt = RememberContents(shadow, *steps, &*sides); !learnt)
     return std::unexpected(learnt.error());
   const auto next_base = [&] { return NextBase(shadow, *sides, result.report); };
   const Status done =

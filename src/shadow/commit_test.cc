@@ -4,8 +4,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstring>
+#include <thread>
 
 #include "shadow/test_world.h"
 
@@ -298,6 +300,25 @@ TEST(Refusal, WhatMakesADirectoryARepository) {
   EXPECT_EQ(world.TryCommit(request), "");
   request.paths = {"a/refs/x", "a/config"};
   EXPECT_EQ(world.TryCommit(request), "");
+}
+
+TEST(Commit, TheOtherNamesOfAFileAreNoConflictAfterwards) {
+  World world;
+  World::Write(world.Real("a"), "before");
+  fs::create_hard_link(world.Real("a"), world.Real("b"));
+  fs::create_hard_link(world.Real("a"), world.Real("c"));
+  // Until they need not be read to be known.
+  std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  world.Make();
+  for (const char* name : {"a", "b"}) {
+    fs::remove(world.Inside(name));
+    World::Write(world.Inside(name), std::string("after ") + name);
+    EXPECT_EQ(world.TryCommit(), "");
+  }
+  EXPECT_EQ(World::Text(world.Real("a")) + World::Text(world.Real("b")), "after aafter b");
+  World::Write(world.Real("c"), "somebody's");
+  fs::remove(world.Inside("c"));
+  EXPECT_NE(world.TryCommit().find("c: "), std::string::npos);
 }
 
 TEST(Refusal, WhatAConfigurationNames) {
