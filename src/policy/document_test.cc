@@ -100,6 +100,17 @@ TEST(Document, ContradictionsAreErrors) {
        "capability CHOWN is added and dropped"},
       {"profiles: {a: {require_lockfile: true}}",
        "require_lockfile, but lockfile_files names none"},
+      {"workspace: {exclude_paths: ['*.{pem,key}']}",
+       "exclude_paths: expected a pattern for paths inside the workspace: relative, without .., "
+       "\\, "
+       "{a,b} and ! at its beginning, got '*.{pem,key}'"},
+      {"workspace: {exclude_paths: ['!a']}",
+       "exclude_paths: expected a pattern for paths inside the workspace: relative, without .., "
+       "\\, "
+       "{a,b} and ! at its beginning, got '!a'"},
+      {"runtime: {container_name: --x}",
+       "container_name: expected a name of letters, digits, . _ -, {profile} and "
+       "{workspace_hash}, got '--x'"},
       {"workspace: {writable_paths: [a/b], exclude_paths: [a]}",
        "'a/b' is writable and excluded (line 2)"},
       {"wall: native\nruntime: {backend: podman}",

@@ -212,7 +212,8 @@ void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk)
   }
   for (const auto& folder : walk.git_folders) {
     const Found found = r.workspace->Inspect(folder);
-    if (found == Found::kFile) consider(Join(folder), kGitFile);
+    // A link could be exchanged, and nothing can be mounted on one: refused.
+    if (found == Found::kFile || found == Found::kLink) consider(Join(folder), kGitFile);
     if (found != Found::kDirectory) continue;
     for (const NamedByGit& named : NamedIn(r, folder)) {
       RefuseNamedByGit(r, named);
@@ -241,7 +242,7 @@ void AddMask(Resolution& r, const std::vector<std::string>& path, Found type,
   size_t masks = 0;
   for (const Mount& old : r.plan.mounts) {
     if (old.kind != MountKind::kMask) continue;
-    if (old.target == mount.target) return;
+    if (IsWithin(mount.target, old.target)) return;
     ++masks;
   }
   // Each is a mount, of which the kernel gives a namespace so many.

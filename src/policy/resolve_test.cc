@@ -284,6 +284,48 @@ TEST(Resolve, WhatTheHostObeysIsProtectedInAWritableWorkspace) {
   EXPECT_EQ(FindMount(plan, world.project + "/sub/.git/hooks")->kind, MountKind::kPlaceholder);
 }
 
+TEST(Resolve, ARepositoryBehindALinkRefusesAWritableWorkspace) {
+  const TestWorld world;
+  world.InProject("store/HEAD", "x");
+  std::filesystem::create_directory(world.project + "/sub");
+  std::filesystem::create_symlink("../store", world.project + "/sub/.git");
+  world.InProject(
+      "cordon.yaml",
+      "version: 1\nworkspace: {writable: true}\nprofiles: {default: {writable: true}}\n");
+  world.ApproveAll({"make"});
+  EXPECT_NE(Refusals(*world.Make({"make"}).plan).find("sub/.git may be written and leads through"),
+            std::string::npos);
+}
+
+// The walls look for what is to be hidden by its name, one after the other.
+TEST(Resolve, NothingIsHiddenInWhatIsHiddenAlready) {
+  const TestWorld world;
+  for (int i = 0; i < 50; ++i) {
+    const std::string name = std::to_string(i);
+    world.InProject("secrets/key" + name, "x");
+    std::filesystem::create_symlink("secrets/key" + name, world.project + "/" + name + ".pem");
+  }
+  world.InProject("cordon.yaml", "version: 1\nworkspace: {exclude_paths: [secrets, '*.pem']}\n");
+  const Plan plan = *world.Make({"make"}).plan;
+  const Mount* folder = FindMount(plan, world.project + "/secrets");
+  ASSERT_NE(folder, nullptr);
+  for (const Mount* mount = folder + 1; mount < plan.mounts.data() + plan.mounts.size(); ++mount)
+    EXPECT_FALSE(IsWithin(mount->target, folder->target)) << mount->target;
+}
+
+// What an engine would take for its own option, or for a place of the host.
+TEST(Resolve, AnImageIsAName) {
+  const TestWorld world;
+  for (const char* name : {"-v=/:/host", "--privileged", "dir:/etc", "a b", ""}) {
+    world.InProject("cordon.yaml", "version: 1\nimage: {ref: '" + std::string(name) + "'}\n");
+    EXPECT_FALSE(world.Make({"make"}).plan.has_value()) << name;
+  }
+  for (const char* name : {"a", "localhost:5000/a/b_c:1.0-x", "docker.io/a@sha256:0f"}) {
+    world.InProject("cordon.yaml", "version: 1\nimage: {ref: '" + std::string(name) + "'}\n");
+    EXPECT_TRUE(world.Make({"make"}).plan.has_value()) << name;
+  }
+}
+
 TEST(Resolve, ExcludedPathsAreMaskedBarredOrRefused) {
   const TestWorld world;
   world.InProject("a/.env", "x");

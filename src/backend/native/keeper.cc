@@ -94,6 +94,7 @@ class Keeper {
   std::optional<net::Gateway> gateway_;
   std::optional<net::PortRelay> ports_;
   OwnedFd mounts_;         // tells of every change of the command's mounts
+  bool is_hiding_ = true;  // what is to be hidden was, once the command had started
   std::string uncovered_;  // what was to be hidden and is not any more
   OwnedFd hand_over_;
   OwnedFd staged_;
@@ -289,6 +290,7 @@ bool IsHidden(const policy::Mount& mount) {
 // happen.
 void Keeper::WatchMounts() {
   if (plan_.workspace.shadow || std::ranges::none_of(plan_.mounts, IsHidden)) return;
+  is_hiding_ = false;
   mounts_.reset(
       open(("/proc/" + std::to_string(init_) + "/mountinfo").c_str(), O_RDONLY | O_CLOEXEC));
 }
@@ -296,6 +298,7 @@ void Keeper::WatchMounts() {
 // Whoever waits for that moment may see it; nobody sees it for longer.
 void Keeper::CheckHidden() {
   if (!progress_->started.load() || progress_->ended.load() || !uncovered_.empty()) return;
+  is_hiding_ = true;
   const std::vector<std::string> points = MountPointsOf(init_);
   for (const policy::Mount& mount : plan_.mounts) {
     if (points.empty() || !IsHidden(mount)) continue;
@@ -355,8 +358,11 @@ Result<Report> Keeper::Wait() {
                                                           {mounts_.get(), POLLPRI, 0}}};
     pollfd* watched = fds.data() + 4;
     std::ranges::copy(watch_.Wanted(), watched);
-    const int ready = poll(fds.data(), fds.size(), watch_.PollTime());
+    // Until it has started nobody tells of that.
+    constexpr int kStartMs = 10;
+    const int ready = poll(fds.data(), fds.size(), is_hiding_ ? watch_.PollTime() : kStartMs);
     if (ready < 0 && errno != EINTR) break;
+    if (!is_hiding_) CheckHidden();
     // With the first process of its namespace every other one ends.
     if (!ended_ && watch_.PassesLimit(init_, progress_->segments_bytes.load()))
       (void)kill(init_, SIGKILL);

@@ -96,6 +96,7 @@ class Root {
   Status CoverKernels(const Mount& mount);
   Status Cover(const OwnedFd& place, const std::string& target, NodeType type,
                const std::string& text);
+  [[nodiscard]] bool IsCovered(const OwnedFd& target) const;
 
   const RootRequest& request_;
   const Plan& plan_;
@@ -444,6 +445,14 @@ Status Root::CoverKernels(const Mount& mount) {
   return Attach(*tree, root_.get(), Inner(mount.target), mount.target);
 }
 
+// By something of ours: each is hidden once.
+bool Root::IsCovered(const OwnedFd& target) const {
+  struct stat there = {};
+  struct stat ours = {};
+  return fstat(target.get(), &there) == 0 && fstat(memory_.get(), &ours) == 0 &&
+         there.st_dev == ours.st_dev;
+}
+
 Status Root::MakeMask(const Mount& mount) {
   const Mount* covering = FindCovering(plan_, done_, mount.target);
   if (covering != nullptr && covering->kind == MountKind::kProc && plain_cover_.valid() &&
@@ -458,6 +467,11 @@ Status Root::MakeMask(const Mount& mount) {
     return Fail(ErrorCode::kInvalid, mount.target + " is to be hidden and has gone; plan again");
   }
   if (!target.valid()) return SystemError("openat2(" + mount.target + ", RESOLVE_NO_SYMLINKS)");
+  // Directories were exchanged meanwhile: what was to be hidden here is somewhere else.
+  if (IsCovered(target)) {
+    return Fail(ErrorCode::kInvalid,
+                mount.target + " became another file while it was hidden; plan again");
+  }
   if (mount.pinned) {
     CORDON_TRY(PinParents(mount.target));
     target = OpenBeneath(root_.get(), Inner(mount.target), O_PATH);
