@@ -271,6 +271,13 @@ def a_stream_is_no_way_to_its_file(world):
     for command, wanted in ((("cat",), SECRET * 30000), (("true",), "")):
         with open(target, encoding="ascii") as held:
             equal(world.inside(*command, stdin=held).stdout, wanted)
+    # No more of it is taken than the command and what ran before it took.
+    if world.wall != "podman":
+        world.policy("profiles: {default: {network: 'off', pre_run: ['true']}}\n")
+        target.write_text("".join(f"line {number}\n" for number in range(50000)))
+        with open(target, encoding="ascii") as held:
+            script = f"{world.cordon} run --wall {world.wall} -- sh -c 'read x; read y; echo $x $y'; head -n 1"
+            equal(world.outside("sh", "-c", script, stdin=held).stdout, "line 0 line 1\nline 2\n")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
         done = world.inside("true", stdin=held)
         equal(done.returncode, 125)

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -63,6 +64,7 @@ class Supervisor {
   Status CheckLimits();
   Status CountOutput();
   Status CarryInput();
+  void GiveInputBack() const;
   Status StartGateway();
   Status StartWatcher();
   Status StartProgram();
@@ -78,7 +80,8 @@ class Supervisor {
   Outer outer_;
   native::CommandWatch watch_;
   std::optional<net::Gateway> gateway_;
-  OwnedFd input_;    // instead of standard input, if it has one
+  OwnedFd input_;  // instead of standard input, if it has one
+  off_t input_begin_ = 0;
   OwnedFd alive_;    // of the program: closed with this process
   OwnedFd watched_;  // of the watcher
   OwnedFd pidfd_;
@@ -133,8 +136,7 @@ Status Supervisor::CountOutput() {
 }
 
 // A file that was opened to be read could be opened anew by /proc/self/fd/0, to be written: no
-// mount of the command's is in between, nor Landlock. The process that reads it ends with this one,
-// or when nobody takes what it has.
+// mount of the command's is in between, nor Landlock. The process that reads it ends with this one.
 Status Supervisor::CarryInput() {
   struct stat stat = {};
   const int flags = fcntl(STDIN_FILENO, F_GETFL);
@@ -146,6 +148,7 @@ Status Supervisor::CarryInput() {
   if (pipe2(ends, O_CLOEXEC) != 0) return SystemError("pipe2");
   input_.reset(ends[0]);
   const OwnedFd writer(ends[1]);
+  input_begin_ = lseek(STDIN_FILENO, 0, SEEK_CUR);
   const pid_t parent = getpid();
   const pid_t pid = fork();
   if (pid < 0) return SystemError("fork");
@@ -159,6 +162,14 @@ Status Supervisor::CarryInput() {
     const ssize_t moved = splice(STDIN_FILENO, nullptr, STDOUT_FILENO, nullptr, kPart, 0);
     if (moved == 0 || (moved < 0 && errno != EINTR)) _exit(0);
   }
+}
+
+// What nobody took is there for whoever reads the file next.
+void Supervisor::GiveInputBack() const {
+  int left = 0;
+  if (!input_.valid() || ioctl(input_.get(), FIONREAD, &left) != 0) return;
+  const off_t now = lseek(STDIN_FILENO, 0, SEEK_CUR);
+  (void)lseek(STDIN_FILENO, std::max(input_begin_, now - left), SEEK_SET);
 }
 
 // First of all that takes time: it gets ready while the rest is made.
@@ -316,7 +327,6 @@ Status Supervisor::StartProgram() {
     watch_.AnswerFor(&*gateway_, program_);
   }
   watch_.CloseWriters();
-  input_.reset();
   outer_.descriptors.clear();
   return {};
 }
@@ -383,6 +393,7 @@ Result<PlanReport> Supervisor::Wait() {
   }
   program_ = -1;
   KillRest();
+  GiveInputBack();
   // Its work is done, or it is doing it.
   if (watched_.valid()) (void)!write(watched_.get(), "", 1);
   watched_.reset();
