@@ -1,6 +1,7 @@
 #include "backend/native/system_calls.h"
 
 #include <fcntl.h>
+#include <linux/btrfs.h>
 #include <linux/netlink.h>
 #include <linux/sched.h>
 #include <netinet/in.h>
@@ -82,6 +83,7 @@ constexpr SystemCallRule Pretend(const char* name, int call, uint8_t argument, u
 }
 
 // Newer than libseccomp of Debian 12.
+constexpr int kSetDelegation = 1024 + 16;  // F_SETDELEG
 constexpr int kFchmodat2 = 452;
 constexpr int kListmount = 458;
 constexpr int kStatmount = 457;
@@ -97,6 +99,13 @@ constexpr SystemCallRule kRules[] = {
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCCONS,      "takes the console's output"),
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCSETD,      "loads line disciplines"),
     DenyEqual(CALL(ioctl), 1, kLow32, TIOCEXCL,      "keeps others from the caller's terminal"),
+
+    // A snapshot has the files that mounts hide; a subvolume is a device of its own, which a shadow is
+    // not removed with.
+    DenyEqual(CALL(ioctl), 1, kLow32, BTRFS_IOC_SNAP_CREATE,      "what is hidden, by another name"),
+    DenyEqual(CALL(ioctl), 1, kLow32, BTRFS_IOC_SNAP_CREATE_V2,   "what is hidden, by another name"),
+    DenyEqual(CALL(ioctl), 1, kLow32, BTRFS_IOC_SUBVOL_CREATE,    "file systems"),
+    DenyEqual(CALL(ioctl), 1, kLow32, BTRFS_IOC_SUBVOL_CREATE_V2, "file systems"),
 
     // Namespaces: what is in one has every capability over it, and so most of the kernel to attack.
     DenyFlag(CALL(clone), CLONE_NEWUSER,             "nested namespaces"),
@@ -140,6 +149,7 @@ constexpr SystemCallRule kRules[] = {
     Deny(CALL(swapoff),                              "file systems"),
     Deny(CALL(fanotify_init),                        "sees other processes' files"),
     DenyEqual(CALL(fcntl), 1, kLow32, F_SETLEASE,    "whoever opens the file, here or outside, waits most of a minute"),
+    DenyEqual(CALL(fcntl), 1, kLow32, kSetDelegation, "the same of a directory, since Linux 6.19"),
 
     // What is made belongs to the caller, outside too, where anybody may start it: neither
     // set-user-ID nor set-group-ID, by any call that gives a mode.
