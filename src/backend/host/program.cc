@@ -80,7 +80,9 @@ std::string HostPath(const std::string& project) {
   while (!path.empty()) {
     const size_t colon = std::min(path.find(':'), path.size());
     const std::string folder(path.substr(0, colon));
-    if (folder.starts_with('/') && !IsIn(RealPath(folder), project)) {
+    // One that is not there yet may come.
+    const bool is_projects = IsIn(folder, project) || IsIn(RealPath(folder), project);
+    if (folder.starts_with('/') && !is_projects) {
       kept += (kept.empty() ? "" : ":") + folder;
     }
     path.remove_prefix(std::min(colon + 1, path.size()));

@@ -25,6 +25,7 @@ TEST(Program, OfAProjectIsNotFound) {
   ASSERT_EQ(setenv("PATH", "/usr/bin/../bin:bin::.:/bin:/nowhere", 1), 0);
   EXPECT_EQ(HostPath(""), "/usr/bin/../bin:/bin:/nowhere");
   EXPECT_EQ(HostPath("/nowhere/else"), "/usr/bin/../bin:/bin:/nowhere");
+  EXPECT_EQ(HostPath("/nowhere"), "/usr/bin/../bin:/bin");
   EXPECT_EQ(HostPath("/usr"), std::filesystem::is_symlink("/bin") ? "/nowhere" : "/bin:/nowhere");
   ASSERT_EQ(setenv("PATH", before.c_str(), 1), 0);
 }
