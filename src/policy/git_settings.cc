@@ -47,10 +47,8 @@ size_t HeaderSize(std::string_view line) {
   bool is_quoted = false;
   size_t i = 1;
   for (; i < line.size() && (is_quoted || line[i] != ']'); ++i) {
-    if (line[i] == '\\')
-      ++i;
-    else if (line[i] == '"')
-      is_quoted = !is_quoted;
+    if (line[i] == '"') is_quoted = !is_quoted;
+    if (line[i] == '\\') ++i;
   }
   return std::min(i + 1, line.size());
 }

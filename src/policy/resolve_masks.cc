@@ -171,17 +171,21 @@ std::vector<NamedByGit> NamedIn(const Resolution& r, const std::vector<std::stri
   });
 }
 
-// What may be written by the project's own word although git runs it.
+// What may be written by the project's own word although git runs it, and what is in a directory
+// that is made for the command: there is nothing yet to be mounted on.
 void RefuseNamedByGit(Resolution& r, const NamedByGit& named) {
   const std::string path = AbsolutePath(r.root, named.path);
   const bool is_writable = std::ranges::any_of(r.plan.mounts, [&](const Mount& mount) {
-    return mount.name == "writable" && mount.origin == Origin::kProject &&
-           IsWithin(mount.source, path);
+    if (mount.name != "writable") return false;
+    const bool is_made = mount.if_missing == IfMissing::kMakeDirectory;
+    return (is_made && path != mount.source && IsWithin(path, mount.source)) ||
+           (mount.origin == Origin::kProject && IsWithin(mount.source, path));
   });
-  if (named.path.empty() || is_writable) {
-    r.Refuse((named.path.empty() ? r.root : named.path) + " may be written and " + named.why,
-             r.root);
-  }
+  if (!named.path.empty() && !is_writable) return;
+  std::string text =
+      (named.path.empty() ? r.root : named.path) + " may be written and " + named.why;
+  if (std::ranges::find(r.plan.refusals, text, &Error::message) == r.plan.refusals.end())
+    r.Refuse(std::move(text), r.root);
 }
 
 // In everything that may be written, unless it was named itself or is in what is protected.
@@ -217,10 +221,8 @@ void ProtectWithin(Resolution& r, const std::string& area, const TreeWalk& walk)
     if (found != Found::kDirectory) continue;
     for (const NamedByGit& named : NamedIn(r, folder)) {
       RefuseNamedByGit(r, named);
-      const bool is_folder = named.why == kGitRuns;
-      if (!named.path.empty())
-        consider(named.path,
-                 {"", is_folder ? NodeType::kDirectory : NodeType::kFile, named.why, ""});
+      const NodeType type = named.why == kGitRuns ? NodeType::kDirectory : NodeType::kFile;
+      if (!named.path.empty()) consider(named.path, {"", type, named.why, ""});
     }
     if (folder == std::vector<std::string>{".git"}) continue;
     for (const ProtectedPath& row : ProtectedPaths()) {

@@ -297,6 +297,23 @@ TEST(Resolve, ARepositoryBehindALinkRefusesAWritableWorkspace) {
             std::string::npos);
 }
 
+TEST(Resolve, HooksThatGitIsToldToRunAreNotWritten) {
+  const TestWorld world;
+  world.InProject(".git/config", "[core]\n\thooksPath = tools/hooks\n");
+  const auto refusals = [&](const std::string& writable) {
+    world.InProject("cordon.yaml", "version: 1\nworkspace: {writable_paths: [" + writable +
+                                       "]}\nprofiles: {default: {}}\n");
+    return Refusals(*world.Make({"make"}).plan);
+  };
+  for (const char* writable : {"tools", "tools/hooks", "tools/hooks/deep"})
+    EXPECT_NE(refusals(writable).find("git runs what is in it"), std::string::npos) << writable;
+  EXPECT_EQ(refusals("tool"), "");
+  world.InProject("tools/other", "x");
+  EXPECT_EQ(refusals("tools"), "");
+  const Plan plan = *world.Make({"make"}).plan;
+  EXPECT_EQ(FindMount(plan, world.project + "/tools/hooks")->kind, MountKind::kPlaceholder);
+}
+
 // The walls look for what is to be hidden by its name, one after the other.
 TEST(Resolve, NothingIsHiddenInWhatIsHiddenAlready) {
   const TestWorld world;
