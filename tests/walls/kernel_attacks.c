@@ -181,6 +181,11 @@ static int Core(const char* unused) {
   (void)unused;
   struct rlimit limit = {0};
   const struct rlimit none = {0};
+  // Who may have no more than that already cannot be kept from it.
+  if (getrlimit(RLIMIT_CORE, &limit) == 0 && limit.rlim_max == 0) {
+    errno = ENODATA;
+    return -1;
+  }
   if (setrlimit(RLIMIT_CORE, &none) != 0 || getrlimit(RLIMIT_CORE, &limit) != 0) return -1;
   errno = EPERM;
   return limit.rlim_cur == 0 ? 0 : -1;

@@ -129,8 +129,7 @@ class Options {
     };
     ulimit("nofile", std::min(limits.open_files.value_or(use_.descriptors), use_.descriptors));
     ulimit("nproc", use_.processes);
-    // Not 0, with which a crash starts the host's program for cores (rights.cc of the native wall).
-    ulimit("core", 1);
+    ulimit("core", use_.core_bytes);
     if (limits.cpu_time) {
       ulimit("cpu", static_cast<uint64_t>(
                         std::chrono::ceil<std::chrono::seconds>(*limits.cpu_time).count()));

@@ -17,6 +17,8 @@ struct EngineUse {
   uint32_t gid = 0;
   uint64_t descriptors = 1024;  // the most that this user may have; what the plan says if less
   uint64_t processes = 4096;
+  // Of a core: with 1 a crash starts no program of the host, with 0 it does (native/rights.cc).
+  uint64_t core_bytes = 0;
   std::string name;         // of the container
   std::string env_file;     // a file with the plan's variables
   std::string filter_file;  // the engine's system call filter; empty for its own

@@ -97,6 +97,7 @@ EngineUse UseOf(const Plan& plan) {
   if (getrlimit(RLIMIT_NOFILE, &most) == 0) use.descriptors = most.rlim_max;
   if (getrlimit(RLIMIT_NPROC, &most) == 0)
     use.processes = std::min<uint64_t>(most.rlim_max, kMostProcesses);
+  if (getrlimit(RLIMIT_CORE, &most) == 0) use.core_bytes = std::min<uint64_t>(most.rlim_max, 1);
   use.name = "cordon-" + std::to_string(getpid());
   use.env_file = "FOLDER/variables";
   use.empty_file = "FOLDER/nothing";

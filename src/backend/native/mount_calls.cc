@@ -116,10 +116,13 @@ std::vector<std::string> MountPointsOf(pid_t pid) {
     // Blanks, line breaks and backslashes are three octal digits after a backslash.
     std::string point;
     for (size_t i = 0; i < word.size(); ++i) {
-      const bool is_escape = word[i] == '\\' && i + 3 < word.size();
-      point +=
-          is_escape ? static_cast<char>(std::stoi(word.substr(i + 1, 3), nullptr, 8)) : word[i];
-      if (is_escape) i += 3;
+      if (word[i] != '\\' || i + 3 >= word.size()) {
+        point += word[i];
+        continue;
+      }
+      int code = 0;
+      for (int digit = 0; digit < 3; ++digit) code = code * 8 + (word[++i] - '0');
+      point += static_cast<char>(code);
     }
     points.push_back(std::move(point));
   }
