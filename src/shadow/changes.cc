@@ -244,8 +244,11 @@ class Comparison {
     for (const auto& [path, entry] : sides_.base) {
       // Every repository has one, whatever its own name is.
       if (path != "config" && !path.ends_with("/config")) continue;
+      const std::string folder = ParentOf(path);
+      const bool is_named = folder == ".git" || folder.ends_with("/.git");
+      if (!is_named && !sides_.base.contains(Join(folder, "HEAD"))) continue;
       for (const policy::NamedByGit& named :
-           policy::FindNamedByGit(info_.workspace, "", ParentOf(path), read)) {
+           policy::FindNamedByGit(info_.workspace, "", folder, read)) {
         for (Change& change : set_.changes) {
           const bool is_folder = change.after && change.after->type == NodeType::kDirectory;
           if (IsAtOrBelow(change.path, named.path) ||

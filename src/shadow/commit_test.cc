@@ -327,6 +327,8 @@ TEST(Refusal, WhatAConfigurationNames) {
                "[core]\n\thooksPath = tools/hooks\n[include]\n\tpath = ../.settings\n");
   World::Write(world.Real("tools/hooks/pre-commit"), "before");
   World::Write(world.Real("tools/other"), "before");
+  // Of somebody else's program.
+  World::Write(world.Real("app/config"), "[core]\nhooksPath = ../tools\n");
   world.Make();
   for (const char* path : {"tools/hooks/pre-commit", "tools/hooks/new", "tools/other", ".settings"})
     World::Write(world.Inside(path), "after");
